@@ -1,0 +1,69 @@
+// What a data set is: its files, its columns and how each becomes model input. Plain structs, filled from the
+// user's dataset_config.yaml (kdef/config.h), from a feature map (feature_map.h) or by hand.
+// The semantics are FuxiCTR's, so that vocabulary sizes and parameter counts agree with published runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kdef::data {
+
+enum class FieldType { categorical, sequence, numeric };
+enum class CellType { str, integer, real };  // `dtype` in the configuration: str, int, float
+enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize_age };
+enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
+enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
+enum class Normalizer { none, standard, min_max };
+
+/// One input column, as configured.
+struct FieldConfig {
+  std::string name;
+  FieldType type = FieldType::categorical;
+  CellType cell = CellType::str;
+  bool active = true;                            // false: the column is read past
+  std::optional<std::string> fill_na;            // replaces empty cells; never in the vocabulary
+  Preprocess preprocess = Preprocess::none;      // applied after fill_na
+  std::optional<int64_t> min_categr_count;       // overrides the data set's
+  std::string splitter = "^";                    // sequence: between tokens
+  int64_t max_len = 0;                           // sequence: ids kept; 0: the longest of the training rows
+  Padding padding = Padding::post;
+  Pooling pooling = Pooling::average;
+  Normalizer normalizer = Normalizer::none;      // numeric
+  std::optional<int64_t> embedding_dim;          // overrides the model's
+  std::string share_embedding;                   // name of an earlier field whose vocabulary and table it uses
+  std::string where;                             // "file:line:column" of the entry, for messages
+};
+
+/// One data set, as configured.
+struct DatasetConfig {
+  std::string id;                                // the entry's key
+  std::string data_root = "../data/";            // the encoded cache lies in data_root/id
+  std::string train_data, valid_data, test_data; // raw files; valid and test may be empty
+  std::string separator;                         // between cells; empty: by file name (.tsv -> tab, else comma)
+  std::vector<std::string> columns;              // names of the columns of a file without header; empty: header line
+  std::vector<FieldConfig> fields;               // in model order
+  std::string label = "label";
+  int64_t min_categr_count = 1;
+};
+
+/// One encoded input field of a model: what an embedding table needs to know.
+struct Field {
+  std::string name;
+  FieldType type = FieldType::categorical;
+  int64_t vocab_size = 0;  // rows of the table: 0 is padding, vocab_size - 1 is out-of-vocabulary; numeric: 0
+  int64_t max_len = 1;     // ids in a row: 1 unless a sequence
+  Pooling pooling = Pooling::average;
+  std::optional<int64_t> embedding_dim;
+  std::string share_embedding;  // uses that field's table
+};
+
+/// The encoded schema: fields in model order.
+struct FeatureMap {
+  std::string dataset;
+  std::string label = "label";
+  std::vector<Field> fields;
+};
+
+}  // namespace kdef::data
