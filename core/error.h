@@ -45,8 +45,8 @@ std::string cat(const Args&... args) {
 }  // namespace kdef
 
 /// Throws Error with the concatenated message unless the condition holds.
-#define KDEF_CHECK(condition, ...) \
-  do {                             \
-    if (!(condition)) [[unlikely]] \
+#define KDEF_CHECK(condition, ...)                   \
+  do {                                               \
+    if (!(condition)) [[unlikely]]                   \
       throw ::kdef::Error(::kdef::cat(__VA_ARGS__)); \
   } while (0)

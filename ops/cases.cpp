@@ -1,0 +1,196 @@
+#include "ops/cases.h"
+
+#include <cmath>
+
+#include "ops/dropout.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
+#include "ops/reduce.h"
+#include "ops/softmax.h"
+
+namespace kdef::ops {
+namespace {
+
+using Inputs = std::vector<Tensor>;
+
+Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
+  return random_uniform(s, low, high, seed);
+}
+
+Tensor labels(const Shape& s) {
+  Tensor y = Tensor::empty(s, DType::f64);
+  for (int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] = i % 3 == 0 ? 1 : 0;
+  return y;
+}
+
+// Ids with repetitions, padding (0) and, in the second row, nothing but padding.
+Tensor some_ids() { return Tensor::from<int32_t>({3, 1, 0, 0, 0, 0, 4, 3, 3, 2, 0, 1}, {4, 3}); }
+
+GradientCase embed_fields_case(std::vector<EmbedField> fields, bool shared) {
+  const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 0, 2, 0, 0, 0, 4, 2, 2, 1, 1, 4, 4, 4}, {4, 4});
+  return {{rnd({5, 3}, 1), rnd({5, 3}, 2), rnd({3, 1}, 3), rnd({4, 2}, 4)},
+          [=](const Inputs& x) {
+            return embed_fields({x[0], shared ? x[0] : x[1], x[2]}, ids, x[3].detach(), fields);
+          },
+          shared ? std::vector<size_t>{1, 3} : std::vector<size_t>{3}};
+}
+
+}  // namespace
+
+std::vector<OpCase> op_cases() {
+  std::vector<OpCase> cases;
+#define KDEF_CASE(function, Functor, value, derivative, low, high, kink)                 \
+  cases.push_back({&k##Functor##Info, "", [] {                                           \
+                     return GradientCase{{random_uniform({3, 5}, low, high, 1, kink)},   \
+                                         [](const Inputs& x) { return function(x[0]); }, \
+                                         {}};                                            \
+                   }});
+  KDEF_UNARY_OPS(KDEF_CASE)
+#undef KDEF_CASE
+#define KDEF_CASE(function, Functor, value, derivative, low, high, kink, c)                 \
+  cases.push_back({&k##Functor##Info, "", [] {                                              \
+                     return GradientCase{{random_uniform({3, 5}, low, high, 1, kink)},      \
+                                         [](const Inputs& x) { return function(x[0], c); }, \
+                                         {}};                                               \
+                   }});
+  KDEF_SCALAR_OPS(KDEF_CASE)
+#undef KDEF_CASE
+#define KDEF_CASE(function, Functor, value, derivative, low, high)                                  \
+  cases.push_back({&k##Functor##Info, "", [] {                                                      \
+                     return GradientCase{{rnd({3, 5}, 1, low, high), rnd({3, 5}, 2, low, high)},    \
+                                         [](const Inputs& x) { return function(x[0], x[1]); },      \
+                                         {}};                                                       \
+                   }});                                                                             \
+  cases.push_back({&k##Functor##Info, "broadcast [2,1,3] with [4,1]", [] {                          \
+                     return GradientCase{{rnd({2, 1, 3}, 1, low, high), rnd({4, 1}, 2, low, high)}, \
+                                         [](const Inputs& x) { return function(x[0], x[1]); },      \
+                                         {}};                                                       \
+                   }});
+  KDEF_BINARY_OPS(KDEF_CASE)
+#undef KDEF_CASE
+
+  const auto add_case = [&](const OpInfo& info, std::string variant, std::function<GradientCase()> make) {
+    cases.push_back({&info, std::move(variant), std::move(make)});
+  };
+  const auto of_one = [](Shape s, std::function<Tensor(const Tensor&)> f) {
+    return [=] { return GradientCase{{rnd(s, 1)}, [=](const Inputs& x) { return f(x[0]); }, {}}; };
+  };
+
+  add_case(kSumInfo, "axis 1 of [2,3,4]", of_one({2, 3, 4}, [](const Tensor& x) { return sum(x, 1); }));
+  add_case(kSumInfo, "all", of_one({2, 3}, [](const Tensor& x) { return sum(x); }));
+  add_case(kMeanInfo, "axis -1, kept", of_one({2, 3, 4}, [](const Tensor& x) { return mean(x, -1, true); }));
+  add_case(kMeanInfo, "all", of_one({2, 3}, [](const Tensor& x) { return mean(x); }));
+  add_case(kMaxInfo, "axis 1 of [2,3,4]", of_one({2, 3, 4}, [](const Tensor& x) { return max(x, 1); }));
+  add_case(kReshapeInfo, "", of_one({2, 6}, [](const Tensor& x) { return reshape(x, {3, 4}); }));
+  add_case(kTransposeInfo, "axes 0 and 2 of [2,3,4]",
+           of_one({2, 3, 4}, [](const Tensor& x) { return transpose(x, 0, 2); }));
+  add_case(kConcatInfo, "axis 1", [] {
+    return GradientCase{
+        {rnd({2, 3}, 1), rnd({2, 1}, 2), rnd({2, 2}, 3)}, [](const Inputs& x) { return concat(x, 1); }, {}};
+  });
+  add_case(kConcatInfo, "stack at axis 1", [] {
+    return GradientCase{{rnd({2, 3}, 1), rnd({2, 3}, 2)}, [](const Inputs& x) { return stack(x, 1); }, {}};
+  });
+  add_case(kSliceInfo, "axis 1", of_one({2, 5, 2}, [](const Tensor& x) { return slice(x, 1, 1, 3); }));
+
+  for (const bool ta : {false, true}) {
+    for (const bool tb : {false, true}) {
+      add_case(kMatmulInfo, cat(ta ? "A^T" : "A", tb ? " B^T" : " B"), [=] {
+        return GradientCase{{rnd(ta ? Shape{4, 3} : Shape{3, 4}, 1), rnd(tb ? Shape{5, 4} : Shape{4, 5}, 2)},
+                            [=](const Inputs& x) { return matmul(x[0], x[1], ta, tb); },
+                            {}};
+      });
+      add_case(kMatmulInfo, cat("stack of 2: ", ta ? "A^T" : "A", tb ? " B^T" : " B"), [=] {
+        return GradientCase{
+            {rnd(ta ? Shape{2, 4, 3} : Shape{2, 3, 4}, 1), rnd(tb ? Shape{2, 5, 4} : Shape{2, 4, 5}, 2)},
+            [=](const Inputs& x) { return matmul(x[0], x[1], ta, tb); },
+            {}};
+      });
+    }
+  }
+  add_case(kLinearInfo, "with bias", [] {
+    return GradientCase{
+        {rnd({3, 4}, 1), rnd({5, 4}, 2), rnd({5}, 3)}, [](const Inputs& x) { return linear(x[0], x[1], x[2]); }, {}};
+  });
+  add_case(kLinearInfo, "without bias", [] {
+    return GradientCase{{rnd({3, 4}, 1), rnd({5, 4}, 2)}, [](const Inputs& x) { return linear(x[0], x[1], {}); }, {}};
+  });
+  add_case(kSoftmaxInfo, "axis 1 of [2,4,3]", of_one({2, 4, 3}, [](const Tensor& x) { return softmax(x, 1); }));
+  add_case(kSoftminInfo, "last axis", of_one({3, 4}, [](const Tensor& x) { return softmin(x, -1); }));
+
+  const auto norm_inputs = [] { return Inputs{rnd({6, 3}, 1), rnd({3}, 2), rnd({3}, 3)}; };
+  add_case(kBatchNormInfo, "", [=] {
+    return GradientCase{norm_inputs(),
+                        [](const Inputs& x) {
+                          return batch_norm(x[0], x[1], x[2], Tensor::zeros({3}, DType::f64),
+                                            Tensor::full({3}, 1, DType::f64));
+                        },
+                        {}};
+  });
+  add_case(kBatchNormEvalInfo, "", [=] {
+    return GradientCase{
+        norm_inputs(),
+        [](const Inputs& x) { return batch_norm_eval(x[0], x[1], x[2], rnd({3}, 4), rnd({3}, 5, 0.5, 2)); },
+        {}};
+  });
+  add_case(kLayerNormInfo, "", [=] {
+    return GradientCase{norm_inputs(), [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {}};
+  });
+  add_case(kDropoutInfo, "p = 0.3",
+           of_one({7, 5}, [](const Tensor& x) { return dropout(x, 0.3, dropout_key(5, 2, 9)); }));
+
+  add_case(kEmbeddingInfo, "every id", [] {
+    return GradientCase{{rnd({5, 3}, 1)}, [](const Inputs& x) { return embedding(x[0], some_ids(), false); }, {}};
+  });
+  add_case(kEmbeddingInfo, "padding row 0 held fixed", [] {
+    return GradientCase{{rnd({4, 3}, 1), rnd({1, 3}, 2)},
+                        [](const Inputs& x) {
+                          return embedding(concat({x[1], x[0]}, 0), some_ids(), true);
+                        },
+                        {1}};
+  });
+  for (const bool average : {true, false}) {
+    add_case(kPoolInfo, average ? "average" : "sum", of_one({4, 3, 2}, [=](const Tensor& x) {
+               return pool_sequence(x, some_ids(), average ? PoolMode::average : PoolMode::sum);
+             }));
+  }
+  using Kind = EmbedField::Kind;
+  add_case(kEmbedFieldsInfo, "an id, sequences and numbers", [] {
+    // Column 0 holds no padding: an id field reads row 0 as it is, but row 0 gets no gradient.
+    return embed_fields_case({{Kind::id, 0, 0, 1},
+                              {Kind::average, 0, 1, 2},
+                              {Kind::numeric, 2, 1, 1},
+                              {Kind::sum, 1, 1, 3},
+                              {Kind::numeric, 2, 0, 1}},
+                             false);
+  });
+  add_case(kEmbedFieldsInfo, "a table shared by two fields", [] {
+    return embed_fields_case({{Kind::average, 0, 0, 3}, {Kind::sum, 1, 2, 2}}, true);
+  });
+
+  add_case(kBceInfo, "", [] {
+    return GradientCase{{rnd({4, 2}, 1, 0.1, 0.9)},
+                        [](const Inputs& x) {
+                          return binary_cross_entropy(x[0], labels({4, 2}));
+                        },
+                        {}};
+  });
+  add_case(kBceWithLogitsInfo, "", [] {
+    return GradientCase{{random_uniform({4, 2}, -3, 3, 1, 0.0)},
+                        [](const Inputs& x) {
+                          return binary_cross_entropy_with_logits(x[0], labels({4, 2}));
+                        },
+                        {}};
+  });
+  add_case(kMseInfo, "", [] {
+    return GradientCase{
+        {rnd({4, 2}, 1), rnd({4, 2}, 2)}, [](const Inputs& x) { return mean_squared_error(x[0], x[1]); }, {}};
+  });
+  return cases;
+}
+
+}  // namespace kdef::ops

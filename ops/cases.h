@@ -1,0 +1,22 @@
+// The register of ops: one row per op, with the case its gradient is checked on. `kdef audit --ops`, the test
+// suite and docs/gradients.md all follow from it; elementwise ops enter by their own lists.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ops/gradcheck.h"
+
+namespace kdef::ops {
+
+struct OpCase {
+  const OpInfo* info;
+  std::string variant;  // what is special about this case; empty for the plain one
+  std::function<GradientCase()> make;
+};
+
+/// All cases, in a fixed order; every op of ops/ has at least one.
+std::vector<OpCase> op_cases();
+
+}  // namespace kdef::ops

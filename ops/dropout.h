@@ -1,0 +1,29 @@
+// Dropout by a counter-based generator: the mask is a function of the key and the element, the same on every
+// device and for any number of threads, and nothing is saved for the backward pass.
+#pragma once
+
+#include "core/dispatch.h"
+#include "core/random.h"
+#include "core/tape.h"
+
+namespace kdef::ops {
+
+extern const OpInfo kDropoutInfo;
+
+/// Names one mask: the run's seed, and a stream that is different for every layer and step.
+struct DropoutKey {
+  uint64_t seed = 0;
+  uint64_t stream = 0;
+};
+/// The key of dropout layer `layer` (under 2^20) at training step `step` (under 2^36).
+inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step) {
+  return {seed, kStreamDropout + (layer << 36) + step};
+}
+
+/// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,
+/// 2014). 0 <= p < 1; p = 0 returns x.
+Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
+
+KDEF_KERNEL(void, dropout_apply, const Tensor& x, const Tensor& y, double p, const DropoutKey& key)
+
+}  // namespace kdef::ops

@@ -1,0 +1,246 @@
+// Elementwise ops: to add one, write its functor and its row in the list below. Everything else follows from
+// the row: the public function (elementwise.h), the CPU loop and the CUDA kernel, the gradient check, the row
+// in docs/gradients.md.
+//
+// A functor holds scalar maths only, under a line `y = ... | dx = ...`: f is the value, dx (or da and db) the
+// product of the incoming gradient dy with the derivative. It runs as it is on every device, in fp32 and
+// fp64.
+#pragma once
+
+#include <cmath>
+
+#include "core/hd.h"
+
+namespace kdef::ops {
+
+// ---- of one tensor
+
+struct Neg {  // y = -x | dx = -dy
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return -x;
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T, T) {
+    return -dy;
+  }
+};
+struct Abs {  // y = |x| | dx = dy sign(x), 0 at x = 0
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return x < T(0) ? -x : x;
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return x > T(0) ? dy : x < T(0) ? -dy : T(0);
+  }
+};
+struct Exp {  // y = e^x | dx = dy y
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::exp(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T, T y) {
+    return dy * y;
+  }
+};
+struct Log {  // y = ln x | dx = dy / x
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::log(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return dy / x;
+  }
+};
+struct Sqrt {  // y = sqrt(x) | dx = dy / (2 y)
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::sqrt(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T, T y) {
+    return dy / (T(2) * y);
+  }
+};
+struct Square {  // y = x^2 | dx = 2 x dy
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return x * x;
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return T(2) * x * dy;
+  }
+};
+struct Relu {  // y = max(x, 0) | dx = dy [x > 0]
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return x > T(0) ? x : T(0);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return x > T(0) ? dy : T(0);
+  }
+};
+struct Sigmoid {  // y = 1 / (1 + e^-x) | dx = dy y (1 - y)
+  template <class T>
+  static KDEF_HD T f(T x) {
+    // Either branch takes the exponential of a negative number: no overflow, full precision at both ends.
+    if (x >= T(0)) return T(1) / (T(1) + std::exp(-x));
+    const T e = std::exp(x);
+    return e / (T(1) + e);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T, T y) {
+    return dy * y * (T(1) - y);
+  }
+};
+struct Tanh {  // y = tanh(x) | dx = dy (1 - y^2)
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::tanh(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T, T y) {
+    return dy * (T(1) - y * y);
+  }
+};
+
+// ---- of one tensor and a number c
+
+struct Scale {  // y = c x | dx = c dy
+  double c;
+  template <class T>
+  KDEF_HD T f(T x) const {
+    return T(c) * x;
+  }
+  template <class T>
+  KDEF_HD T dx(T dy, T, T) const {
+    return T(c) * dy;
+  }
+};
+struct Shift {  // y = x + c | dx = dy
+  double c;
+  template <class T>
+  KDEF_HD T f(T x) const {
+    return x + T(c);
+  }
+  template <class T>
+  KDEF_HD T dx(T dy, T, T) const {
+    return dy;
+  }
+};
+struct Pow {  // y = x^c | dx = c x^(c-1) dy
+  double c;
+  template <class T>
+  KDEF_HD T f(T x) const {
+    return std::pow(x, T(c));
+  }
+  template <class T>
+  KDEF_HD T dx(T dy, T x, T) const {
+    return T(c) * std::pow(x, T(c) - T(1)) * dy;
+  }
+};
+struct ClampMin {  // y = max(x, c) | dx = dy [x >= c]
+  double c;
+  template <class T>
+  KDEF_HD T f(T x) const {
+    return x < T(c) ? T(c) : x;
+  }
+  template <class T>
+  KDEF_HD T dx(T dy, T x, T) const {
+    return x < T(c) ? T(0) : dy;
+  }
+};
+
+// ---- of two tensors, with broadcasting
+
+struct Add {  // y = a + b | da = dy, db = dy
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return a + b;
+  }
+  template <class T>
+  static KDEF_HD T da(T dy, T, T, T) {
+    return dy;
+  }
+  template <class T>
+  static KDEF_HD T db(T dy, T, T, T) {
+    return dy;
+  }
+};
+struct Sub {  // y = a - b | da = dy, db = -dy
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return a - b;
+  }
+  template <class T>
+  static KDEF_HD T da(T dy, T, T, T) {
+    return dy;
+  }
+  template <class T>
+  static KDEF_HD T db(T dy, T, T, T) {
+    return -dy;
+  }
+};
+struct Mul {  // y = a b | da = dy b, db = dy a
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return a * b;
+  }
+  template <class T>
+  static KDEF_HD T da(T dy, T, T b, T) {
+    return dy * b;
+  }
+  template <class T>
+  static KDEF_HD T db(T dy, T a, T, T) {
+    return dy * a;
+  }
+};
+struct Div {  // y = a / b | da = dy / b, db = -dy y / b
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return a / b;
+  }
+  template <class T>
+  static KDEF_HD T da(T dy, T, T b, T) {
+    return dy / b;
+  }
+  template <class T>
+  static KDEF_HD T db(T dy, T, T b, T y) {
+    return -dy * y / b;
+  }
+};
+
+}  // namespace kdef::ops
+
+// The lists. Domain is the interval the gradient check draws from; it keeps away from `kink`, where the
+// derivative jumps (NAN: no kink).
+//   X(function, Functor, value, derivative, low, high, kink)
+#define KDEF_UNARY_OPS(X)                                                    \
+  X(neg, Neg, "y = -x", "dx = -dy", -2, 2, NAN)                              \
+  X(abs, Abs, "y = |x|", "dx = dy sign(x)", -2, 2, 0)                        \
+  X(exp, Exp, "y = e^x", "dx = dy y", -2, 2, NAN)                            \
+  X(log, Log, "y = ln x", "dx = dy / x", 0.2, 3, NAN)                        \
+  X(sqrt, Sqrt, "y = sqrt(x)", "dx = dy / (2 y)", 0.2, 3, NAN)               \
+  X(square, Square, "y = x^2", "dx = 2 x dy", -2, 2, NAN)                    \
+  X(relu, Relu, "y = max(x, 0)", "dx = dy [x > 0]", -2, 2, 0)                \
+  X(sigmoid, Sigmoid, "y = 1 / (1 + e^-x)", "dx = dy y (1 - y)", -4, 4, NAN) \
+  X(tanh, Tanh, "y = tanh(x)", "dx = dy (1 - y^2)", -2, 2, NAN)
+
+//   X(function, Functor, value, derivative, low, high, kink, c of the gradient check)
+#define KDEF_SCALAR_OPS(X)                                      \
+  X(scale, Scale, "y = c x", "dx = c dy", -2, 2, NAN, -1.7)     \
+  X(shift, Shift, "y = x + c", "dx = dy", -2, 2, NAN, 0.6)      \
+  X(pow, Pow, "y = x^c", "dx = c x^(c-1) dy", 0.2, 3, NAN, 2.3) \
+  X(clamp_min, ClampMin, "y = max(x, c)", "dx = dy [x >= c]", -2, 2, 0.25, 0.25)
+
+//   X(function, Functor, value, derivatives, low, high)
+#define KDEF_BINARY_OPS(X)                              \
+  X(add, Add, "y = a + b", "da = dy, db = dy", -2, 2)   \
+  X(sub, Sub, "y = a - b", "da = dy, db = -dy", -2, 2)  \
+  X(mul, Mul, "y = a b", "da = dy b, db = dy a", -2, 2) \
+  X(div, Div, "y = a / b", "da = dy / b, db = -dy y / b", 0.3, 2)

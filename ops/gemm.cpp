@@ -1,0 +1,97 @@
+#include "ops/gemm.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "core/parallel.h"
+
+namespace kdef::ops {
+
+namespace {
+std::atomic<GemmBackend> g_backend{GemmBackend::automatic};
+}
+
+void set_gemm_backend(GemmBackend backend) { g_backend = backend; }
+
+const char* gemm_backend_name() {
+#if defined(KDEF_HAS_ONEDNN)
+  if (g_backend == GemmBackend::automatic) return onednn::version();
+#endif
+  return "reference";
+}
+
+namespace reference {
+
+// C row by row: c[i, :] += op(A)[i, l] * op(B)[l, :] for l = 0..k-1 in order. The columns are cut into panels
+// that stay in cache; a transposed B panel is copied row-major first, so that the inner loop always runs
+// along a row.
+template <class T>
+void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
+  constexpr int64_t kPanel = 256, kRows = 32;
+  const int64_t panels = (g.n + kPanel - 1) / kPanel;
+  for (int64_t batch = 0; batch < g.batch; ++batch) {
+    const T* pa = a + batch * g.stride_a;
+    const T* pb = b + batch * g.stride_b;
+    T* pc = c + batch * g.stride_c;
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const int64_t j0 = panel * kPanel, width = std::min(g.n, j0 + kPanel) - j0;
+      std::vector<T> packed;
+      const T* bp = pb + j0;
+      int64_t ldb = g.ldb;
+      if (g.transpose_b) {
+        packed.resize(static_cast<size_t>(g.k * width));
+        for (int64_t j = 0; j < width; ++j) {
+          for (int64_t l = 0; l < g.k; ++l) packed[static_cast<size_t>(l * width + j)] = pb[(j0 + j) * g.ldb + l];
+        }
+        bp = packed.data();
+        ldb = width;
+      }
+      parallel_for(g.m, kRows, [=, &g](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+          T* row = pc + i * g.ldc + j0;
+          if (!g.accumulate) std::fill_n(row, width, T(0));
+          for (int64_t l = 0; l < g.k; ++l) {
+            const T x = g.transpose_a ? pa[l * g.lda + i] : pa[i * g.lda + l];
+            const T* from = bp + l * ldb;
+            for (int64_t j = 0; j < width; ++j) row[j] += x * from[j];
+          }
+          if (bias) {
+            for (int64_t j = 0; j < width; ++j) row[j] += bias[j0 + j];
+          }
+        }
+      });
+    }
+  }
+}
+
+template void gemm<float>(const Gemm&, const float*, const float*, float*, const float*);
+template void gemm<double>(const Gemm&, const double*, const double*, double*, const double*);
+
+}  // namespace reference
+
+namespace {
+template <class T>
+void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
+#if defined(KDEF_HAS_ONEDNN)
+  if constexpr (std::is_same_v<T, float>) {
+    if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm(g, a, b, c, bias);
+  }
+#endif
+  reference::gemm(g, a, b, c, bias);
+}
+}  // namespace
+
+template <class T>
+void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
+  require_cpu(device, "gemm");
+  if (g.m == 0 || g.n == 0 || g.batch == 0) return;
+  gemm_cpu(g, a, b, c, bias);
+}
+
+template void gemm<float>(Device, const Gemm&, const float*, const float*, float*, const float*);
+template void gemm<double>(Device, const Gemm&, const double*, const double*, double*, const double*);
+
+}  // namespace kdef::ops

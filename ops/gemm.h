@@ -1,0 +1,43 @@
+// Matrix products behind one interface. The reference loop defines the meaning, serves fp64 and every build;
+// oneDNN serves fp32. The backend is chosen once per device, not per op.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dispatch.h"
+#include "core/tensor.h"
+
+namespace kdef::ops {
+
+/// C[m, n] (+)= op(A)[m, k] op(B)[k, n] (+ bias[n] on every row), row-major with leading dimensions (elements
+/// from one stored row to the next), repeated `batch` times with strides (0: the same matrix each time).
+struct Gemm {
+  int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;  // op(X) = X^T: A is stored [k, m], B [n, k]
+  int64_t lda = 0, ldb = 0, ldc = 0;
+  int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+  bool accumulate = false;  // C += instead of C =
+};
+
+/// Runs the product on `device`. A, B, C and bias (may be null) are of type T.
+template <class T>
+void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias = nullptr);
+
+enum class GemmBackend { automatic, reference };
+/// `reference` makes fp32 products run through the reference loop too: for tests and audits.
+void set_gemm_backend(GemmBackend backend);
+/// "oneDNN 2.6.3" or "reference".
+const char* gemm_backend_name();
+
+namespace reference {
+template <class T>
+void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias);
+}
+#if defined(KDEF_HAS_ONEDNN)
+namespace onednn {
+void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias);
+const char* version();
+}  // namespace onednn
+#endif
+
+}  // namespace kdef::ops

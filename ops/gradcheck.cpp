@@ -1,0 +1,67 @@
+#include "ops/gradcheck.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/random.h"
+
+namespace kdef::ops {
+
+Tensor random_uniform(const Shape& shape, double low, double high, uint64_t seed, double kink) {
+  Random random(seed, kStreamInit);
+  Tensor t = Tensor::empty(shape, DType::f64);
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    double v = low + (high - low) * random.uniform53();
+    while (!std::isnan(kink) && std::abs(v - kink) < 0.05) v = low + (high - low) * random.uniform53();
+    t.data<double>()[i] = v;
+  }
+  return t;
+}
+
+GradientReport check_gradient(const GradientCase& c, uint64_t seed) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& x : c.inputs) inputs.push_back(x.clone());
+  const auto constant = [&](size_t i) {
+    return std::find(c.constants.begin(), c.constants.end(), i) != c.constants.end() || !is_floating(inputs[i].dtype());
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!constant(i)) inputs[i].set_requires_grad();
+  }
+  const Tensor y = c.function(inputs);
+  const Tensor cotangent = random_uniform(y.shape(), -1, 1, seed + 1000);
+  backward(y, cotangent);
+
+  const auto objective = [&]() {
+    NoGrad no_grad;
+    const Tensor value = c.function(inputs);
+    double total = 0;
+    for (int64_t i = 0; i < value.numel(); ++i) total += value.data<double>()[i] * cotangent.data<double>()[i];
+    return total;
+  };
+  GradientReport report;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (constant(i)) continue;
+    const Tensor grad = inputs[i].grad();
+    double* x = inputs[i].data<double>();
+    for (int64_t e = 0; e < inputs[i].numel(); ++e) {
+      const double before = x[e], h = 1e-6 * std::max(1.0, std::abs(before));
+      x[e] = before + h;
+      const double above = objective();
+      x[e] = before - h;
+      const double below = objective();
+      x[e] = before;
+      const double numeric = (above - below) / (2 * h), analytic = grad.defined() ? grad.data<double>()[e] : 0.0;
+      const double scale = std::max({1.0, std::abs(numeric), std::abs(analytic)});
+      double deviation = std::abs(analytic - numeric) / scale;
+      if (std::isnan(deviation)) deviation = INFINITY;
+      ++report.elements;
+      if (report.elements == 1 || deviation > report.deviation) {
+        report.deviation = deviation;
+        report.worst = cat("input ", i, " element ", e, ": analytic ", analytic, ", numeric ", numeric);
+      }
+    }
+  }
+  return report;
+}
+
+}  // namespace kdef::ops

@@ -1,0 +1,34 @@
+// Ops that only move elements: reshape, transpose, concatenate, split, stack, slice.
+#pragma once
+
+#include <vector>
+
+#include "core/dispatch.h"
+#include "core/tape.h"
+
+namespace kdef::ops {
+
+extern const OpInfo kReshapeInfo, kTransposeInfo, kConcatInfo, kSliceInfo;
+
+/// The same elements under another shape of equal size; shares the data.
+Tensor reshape(const Tensor& x, const Shape& shape);
+/// Axes `a` and `b` exchanged.
+Tensor transpose(const Tensor& x, int a, int b);
+/// Tensors of equal shape but for `axis`, one after the other along it.
+Tensor concat(const std::vector<Tensor>& xs, int axis);
+/// Tensors of equal shape along a new axis.
+Tensor stack(const std::vector<Tensor>& xs, int axis);
+/// [first, first + count) along `axis`.
+Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count);
+/// Consecutive slices of the given sizes along `axis`, which they fill.
+std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes);
+
+// y[o, first_y + i, j] = x[o, first_x + i, j] for i < count; x seen as [outer, nx, inner], y as [outer, ny,
+// inner].
+KDEF_KERNEL(void, copy_slab, const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, int64_t nx,
+            int64_t first_x, int64_t ny, int64_t first_y, int64_t count)
+// x as [p, m, q, n, r] -> y as [p, n, q, m, r]
+KDEF_KERNEL(void, transpose_copy, const Tensor& x, const Tensor& y, int64_t p, int64_t m, int64_t q, int64_t n,
+            int64_t r)
+
+}  // namespace kdef::ops

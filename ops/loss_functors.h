@@ -1,0 +1,33 @@
+// Scalar maths of the losses, for every device.
+#pragma once
+
+#include <cmath>
+
+#include "ops/elementwise_functors.h"
+
+namespace kdef::ops {
+
+struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | dp = (p - y) / max(p (1 - p), 1e-12)
+  template <class T>
+  static KDEF_HD T f(T p, T y) {
+    const T lp = std::log(p), lq = std::log1p(-p);
+    return -(y * (lp > T(-100) ? lp : T(-100)) + (T(1) - y) * (lq > T(-100) ? lq : T(-100)));
+  }
+  template <class T>
+  static KDEF_HD T dp(T p, T y) {
+    const T v = p * (T(1) - p);
+    return (p - y) / (v > T(1e-12) ? v : T(1e-12));
+  }
+};
+struct BceLogits {  // l = max(z, 0) - z y + ln(1 + e^-|z|) | dz = sigmoid(z) - y
+  template <class T>
+  static KDEF_HD T f(T z, T y) {
+    return (z > T(0) ? z : T(0)) - z * y + std::log1p(std::exp(z > T(0) ? -z : z));
+  }
+  template <class T>
+  static KDEF_HD T dz(T z, T y) {
+    return Sigmoid::f(z) - y;
+  }
+};
+
+}  // namespace kdef::ops

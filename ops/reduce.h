@@ -1,0 +1,31 @@
+// Reductions over one axis or all.
+#pragma once
+
+#include "core/dispatch.h"
+#include "core/tape.h"
+
+namespace kdef::ops {
+
+extern const OpInfo kSumInfo, kMeanInfo, kMaxInfo;
+
+/// Sum over `axis` (negative: from the end). keep: the axis stays with size 1.
+Tensor sum(const Tensor& x, int axis, bool keep = false);
+/// Mean over `axis`, which must not be empty.
+Tensor mean(const Tensor& x, int axis, bool keep = false);
+/// Largest element along `axis`; the gradient goes to the first of equal ones.
+Tensor max(const Tensor& x, int axis, bool keep = false);
+/// Sum and mean of all elements, as a scalar.
+Tensor sum(const Tensor& x);
+Tensor mean(const Tensor& x);
+
+// x seen as [outer, n, inner]; y as [outer, inner].
+KDEF_KERNEL(void, reduce_sum, const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int64_t inner, double factor)
+KDEF_KERNEL(void, reduce_max, const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n,
+            int64_t inner)
+// dx[o, i, j] = factor * dy[o, j]
+KDEF_KERNEL(void, spread, const Tensor& dy, const Tensor& dx, int64_t outer, int64_t n, int64_t inner, double factor)
+// dx[o, index[o, j], j] = dy[o, j], zero elsewhere
+KDEF_KERNEL(void, scatter_max, const Tensor& dy, const Tensor& index, const Tensor& dx, int64_t outer, int64_t n,
+            int64_t inner)
+
+}  // namespace kdef::ops
