@@ -1,0 +1,65 @@
+#include "nn/layers.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "ops/dropout.h"
+#include "ops/elementwise.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+
+namespace kdef::nn {
+
+Linear::Linear(int64_t in, int64_t out, Builder& build, bool bias)
+    : weight_(add_parameter("weight", build.xavier_normal(out, in))) {
+  if (bias) bias_ = add_parameter("bias", build.constant({out}, 0));
+}
+
+Tensor Linear::forward(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
+
+BatchNorm1d::BatchNorm1d(int64_t columns, Builder& build)
+    : weight_(add_parameter("weight", build.constant({columns}, 1))),
+      bias_(add_parameter("bias", build.constant({columns}, 0))),
+      running_mean_(add_buffer("running_mean", build.constant({columns}, 0))),
+      running_var_(add_buffer("running_var", build.constant({columns}, 1))) {}
+
+Tensor BatchNorm1d::forward(const Tensor& x, const Pass& pass) const {
+  return pass.training ? ops::batch_norm(x, weight_, bias_, running_mean_, running_var_)
+                       : ops::batch_norm_eval(x, weight_, bias_, running_mean_, running_var_);
+}
+
+LayerNorm::LayerNorm(int64_t columns, Builder& build)
+    : weight_(add_parameter("weight", build.constant({columns}, 1))),
+      bias_(add_parameter("bias", build.constant({columns}, 0))) {}
+
+Tensor LayerNorm::forward(const Tensor& x) const { return ops::layer_norm(x, weight_, bias_); }
+
+Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
+  return pass.training ? ops::dropout(x, p_, ops::dropout_key(pass.seed, layer_, pass.step)) : x;
+}
+
+Activation parse_activation(const std::string& name) {
+  std::string lower = name;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (lower == "relu") return Activation::relu;
+  if (lower == "sigmoid") return Activation::sigmoid;
+  if (lower == "tanh") return Activation::tanh;
+  if (lower == "none" || lower == "linear" || lower == "null") return Activation::none;
+  throw InputError(cat("activation '", name, "' is unknown; known: relu, sigmoid, tanh, none"));
+}
+
+Tensor activate(const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return ops::relu(x);
+    case Activation::sigmoid:
+      return ops::sigmoid(x);
+    case Activation::tanh:
+      return ops::tanh(x);
+    case Activation::none:
+      break;
+  }
+  return x;
+}
+
+}  // namespace kdef::nn

@@ -1,0 +1,57 @@
+// The layers networks are built from.
+#pragma once
+
+#include <string>
+
+#include "nn/module.h"
+
+namespace kdef::nn {
+
+/// y = x W^T + b: x [B, in] -> [B, out]. Weight Xavier normal, bias 0. Names: weight [out, in], bias [out].
+class Linear final : public Module {
+ public:
+  Linear(int64_t in, int64_t out, Builder& build, bool bias = true);
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  Tensor weight_, bias_;
+};
+
+/// Batch normalisation of [B, C] per column; weight 1, bias 0, eps 1e-5, momentum 0.1.
+/// Names: weight, bias; buffers running_mean, running_var.
+class BatchNorm1d final : public Module {
+ public:
+  BatchNorm1d(int64_t columns, Builder& build);
+  Tensor forward(const Tensor& x, const Pass& pass) const;
+
+ private:
+  Tensor weight_, bias_, running_mean_, running_var_;
+};
+
+/// Layer normalisation over the last axis of [.., C]. Names: weight, bias.
+class LayerNorm final : public Module {
+ public:
+  LayerNorm(int64_t columns, Builder& build);
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  Tensor weight_, bias_;
+};
+
+/// Zeroes elements with probability p in training, and scales the rest by 1 / (1 - p).
+class Dropout final : public Module {
+ public:
+  Dropout(double p, Builder& build) : p_(p), layer_(build.next_dropout()) {}
+  Tensor forward(const Tensor& x, const Pass& pass) const;
+
+ private:
+  double p_;
+  uint64_t layer_;
+};
+
+enum class Activation { none, relu, sigmoid, tanh };
+/// By its name, in any case of letters: relu, sigmoid, tanh, none (also linear, null); throws InputError otherwise.
+Activation parse_activation(const std::string& name);
+Tensor activate(const Tensor& x, Activation activation);
+
+}  // namespace kdef::nn

@@ -1,0 +1,39 @@
+// Multilayer perceptron: hidden layers of Linear, normalisation, activation, dropout in this order, then a Linear to
+// the output.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "nn/layers.h"
+
+namespace kdef::nn {
+
+struct MlpConfig {
+  std::vector<int64_t> hidden_units;
+  std::vector<Activation> activations;  // one per hidden layer
+  std::vector<double> dropout;          // one per hidden layer
+  bool batch_norm = false;
+  bool layer_norm = false;  // where batch_norm is not set
+  int64_t output = 1;       // 0: no output layer
+};
+
+/// x [B, in] -> [B, output]. Parameter names are those of a PyTorch Sequential called `mlp` in which every layer that
+/// exists takes a number: mlp.0 Linear, mlp.1 BatchNorm, (2 the activation), (3 dropout if its rate is not 0), ...
+class Mlp final : public Module {
+ public:
+  Mlp(int64_t in, const MlpConfig& config, Builder& build);
+  /// The output layer's result; the last hidden layer's where there is no output layer.
+  Tensor forward(const Tensor& x, const Pass& pass) const;
+  /// The last hidden layer's result [B, hidden_units.back()]; x itself without hidden layers.
+  Tensor hidden(const Tensor& x, const Pass& pass) const;
+  /// The output layer applied to hidden().
+  Tensor output(const Tensor& hidden) const;
+
+ private:
+  std::vector<std::function<Tensor(const Tensor&, const Pass&)>> layers_;
+  Linear* output_ = nullptr;
+};
+
+}  // namespace kdef::nn

@@ -1,0 +1,71 @@
+#include "nn/module.h"
+
+#include <cmath>
+
+namespace kdef::nn {
+
+std::vector<Parameter> Module::parameters() const {
+  std::vector<Parameter> all = parameters_;
+  for (const Child& child : children_) {
+    for (Parameter p : child.module->parameters()) {
+      p.name = child.prefix() + p.name;
+      all.push_back(std::move(p));
+    }
+  }
+  return all;
+}
+
+std::vector<Buffer> Module::buffers() const {
+  std::vector<Buffer> all = buffers_;
+  for (const Child& child : children_) {
+    for (Buffer b : child.module->buffers()) {
+      b.name = child.prefix() + b.name;
+      all.push_back(std::move(b));
+    }
+  }
+  return all;
+}
+
+int64_t Module::parameter_count() const {
+  int64_t n = 0;
+  for (const Parameter& p : parameters()) n += p.tensor.numel();
+  return n;
+}
+
+Tensor Module::add_parameter(std::string name, Tensor t, bool embedding) {
+  t.set_requires_grad();
+  parameters_.push_back({std::move(name), t, embedding});
+  return t;
+}
+
+Tensor Module::add_buffer(std::string name, Tensor t) {
+  buffers_.push_back({std::move(name), t});
+  return t;
+}
+
+template <class Fn>
+Tensor Builder::fill(const Shape& shape, Fn&& draw) {
+  Random random(seed_, kStreamInit + streams_++);
+  Tensor host = Tensor::empty(shape, dtype_);
+  for_float(dtype_, "initial values", [&]<class T>() {
+    T* x = host.data<T>();
+    for (int64_t i = 0; i < host.numel(); ++i) x[i] = static_cast<T>(draw(random));
+  });
+  return host.to(device_);
+}
+
+Tensor Builder::xavier_normal(int64_t out, int64_t in) {
+  return normal({out, in}, std::sqrt(2.0 / static_cast<double>(in + out)));
+}
+
+Tensor Builder::normal(const Shape& shape, double standard_deviation) {
+  return fill(shape, [=](Random& r) { return standard_deviation * r.normal(); });
+}
+
+Tensor Builder::uniform(const Shape& shape, double low, double high) {
+  return fill(shape, [=](Random& r) { return low + (high - low) * r.uniform53(); });
+}
+
+Tensor Builder::constant(const Shape& shape, double value) const { return Tensor::full(shape, value, dtype_, device_); }
+
+}  // namespace kdef::nn

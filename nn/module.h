@@ -1,0 +1,98 @@
+// Module: named parameters and buffers in a tree, with PyTorch's naming ("networks.0.mlp.3.weight"), so that weights
+// go both ways between this library and PyTorch modules.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "core/tape.h"
+
+namespace kdef::nn {
+
+/// What a forward pass needs to know beside its input.
+struct Pass {
+  bool training = false;
+  uint64_t seed = 0;  // of the run; with `step` it names the dropout masks
+  uint64_t step = 0;
+};
+
+/// A trainable tensor and what the regularizers and optimizers need to know of it.
+struct Parameter {
+  std::string name;
+  Tensor tensor;
+  bool embedding = false;  // under embedding_regularizer, not net_regularizer; may get row gradients
+};
+
+/// A tensor that is part of the state but not trained: running mean and variance.
+struct Buffer {
+  std::string name;
+  Tensor tensor;
+};
+
+class Module {
+ public:
+  virtual ~Module() = default;
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// All parameters / buffers of this module and its children, own ones first, children in order of their adding.
+  std::vector<Parameter> parameters() const;
+  std::vector<Buffer> buffers() const;
+  /// Number of trainable values.
+  int64_t parameter_count() const;
+
+ protected:
+  /// Registers a parameter (marked as requiring a gradient) and returns it.
+  Tensor add_parameter(std::string name, Tensor t, bool embedding = false);
+  Tensor add_buffer(std::string name, Tensor t);
+  /// Registers a child under `name` (empty: its names stand without a prefix); it lives as long as this module.
+  template <class M>
+  M& add_child(std::string name, std::unique_ptr<M> child) {
+    M& reference = *child;
+    children_.push_back({std::move(name), std::move(child)});
+    return reference;
+  }
+
+ private:
+  struct Child {
+    std::string name;
+    std::unique_ptr<Module> module;
+    std::string prefix() const { return name.empty() ? "" : name + "."; }
+  };
+  std::vector<Parameter> parameters_;
+  std::vector<Buffer> buffers_;
+  std::vector<Child> children_;
+};
+
+/// Hands out what modules are built from: initial values, each parameter from its own random stream in order of
+/// construction, and the numbers of the dropout layers.
+class Builder {
+ public:
+  explicit Builder(uint64_t seed = 0, DType dtype = DType::f32, Device device = kCpu)
+      : seed_(seed), dtype_(dtype), device_(device) {}
+
+  /// Normal with standard deviation sqrt(2 / (fan_in + fan_out)) for weight [out, in] (Glorot, Bengio 2010).
+  Tensor xavier_normal(int64_t out, int64_t in);
+  Tensor normal(const Shape& shape, double standard_deviation);
+  Tensor uniform(const Shape& shape, double low, double high);
+  Tensor constant(const Shape& shape, double value) const;
+  uint64_t next_dropout() { return dropouts_++; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+
+ private:
+  template <class Fn>
+  Tensor fill(const Shape& shape, Fn&& draw);
+
+  uint64_t seed_;
+  DType dtype_;
+  Device device_;
+  uint64_t streams_ = 0;
+  uint64_t dropouts_ = 0;
+};
+
+}  // namespace kdef::nn

@@ -1,0 +1,43 @@
+// Networks: from the embeddings of a row to one logit. Every network can be trained alone or be a student of an
+// ensemble. A new network is a class with its formula and one row in network.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/mlp.h"
+
+namespace kdef::nn {
+
+/// Settings of one network; each network reads those that it has.
+struct NetworkConfig {
+  std::string network = "mlp";
+  std::vector<int64_t> hidden_units;
+  std::vector<std::string> hidden_activations;  // one per hidden layer
+  std::vector<double> dropout;                  // one per hidden layer
+  bool batch_norm = false;
+  bool layer_norm = false;
+};
+
+/// Size of the embeddings a network reads: fields F, their common dimension D (0 if they differ), width = numbers in
+/// a row.
+struct EmbeddingShape {
+  int64_t fields = 0, dim = 0, width = 0;
+};
+
+class Network : public Module {
+ public:
+  /// Embeddings [B, F, D] (or [B, width]) -> logit [B, 1].
+  Tensor forward(const Tensor& embeddings, const Pass& pass) const { return output(hidden(embeddings, pass)); }
+  /// The representation that the output layer reads: [B, hidden_width()].
+  virtual Tensor hidden(const Tensor& embeddings, const Pass& pass) const = 0;
+  virtual Tensor output(const Tensor& hidden) const = 0;
+  virtual int64_t hidden_width() const = 0;
+};
+
+/// Builds the network that `config` names; throws InputError that lists the known ones otherwise.
+std::unique_ptr<Network> make_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build);
+std::vector<std::string> network_names();
+
+}  // namespace kdef::nn

@@ -1,0 +1,301 @@
+#include "nn/optimizer.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+
+#include "core/dispatch.h"
+#include "core/parallel.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
+
+namespace kdef::nn {
+namespace {
+
+// A parameter's gradient as the passes read it: a dense part, rows of a table, or neither; rows sorted by id.
+template <class T>
+struct GradientView {
+  const T* dense = nullptr;
+  const int64_t* ids = nullptr;
+  const T* rows = nullptr;
+  int64_t row_count = 0;
+  int64_t width = 1;
+};
+
+// One RowGradient of distinct ascending ids from several: rows of an id are added in the order of the parts.
+RowGradient merge_rows(const std::vector<RowGradient>& parts) {
+  if (parts.size() == 1) return parts[0];
+  struct Row {
+    int64_t id;
+    size_t part;
+    int64_t row;
+  };
+  std::vector<Row> rows;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    for (int64_t u = 0; u < parts[p].ids.numel(); ++u) rows.push_back({parts[p].ids.data<int64_t>()[u], p, u});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
+  int64_t distinct = 0;
+  for (size_t i = 0; i < rows.size(); ++i) distinct += i == 0 || rows[i].id != rows[i - 1].id;
+  const int64_t d = parts[0].values.shape()[1];
+  RowGradient merged{Tensor::empty({distinct}, DType::i64), Tensor::zeros({distinct, d}, parts[0].values.dtype())};
+  for_float(merged.values.dtype(), "merge_rows", [&]<class T>() {
+    T* out = merged.values.data<T>();
+    int64_t u = -1;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (i == 0 || rows[i].id != rows[i - 1].id) merged.ids.data<int64_t>()[++u] = rows[i].id;
+      const T* from = parts[rows[i].part].values.data<T>() + rows[i].row * d;
+      for (int64_t j = 0; j < d; ++j) out[u * d + j] += from[j];
+    }
+  });
+  return merged;
+}
+
+// Calls fn(first, last, g) on runs of consecutive elements of [first, last), g pointing at the run's data gradient or
+// null where it is zero.
+template <class T, class Fn>
+void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool only_rows, Fn&& fn) {
+  if (view.dense) return fn(first, last, view.dense + first);
+  const int64_t d = view.width;
+  int64_t u = std::lower_bound(view.ids, view.ids + view.row_count, first / d) - view.ids;
+  int64_t at = first;
+  for (; u < view.row_count && view.ids[u] * d < last; ++u) {
+    const int64_t begin = std::max(first, view.ids[u] * d), end = std::min(last, (view.ids[u] + 1) * d);
+    if (!only_rows && at < begin) fn(at, begin, static_cast<const T*>(nullptr));
+    fn(begin, end, view.rows + u * d + (begin - view.ids[u] * d));
+    at = end;
+  }
+  if (!only_rows && at < last) fn(at, last, static_cast<const T*>(nullptr));
+}
+
+template <class T>
+T sign(T x) {
+  return static_cast<T>((x > T(0)) - (x < T(0)));
+}
+
+// Calls fn(i, g_i) with the regularized gradient of every element of a run.
+template <class T, class Fn>
+void for_elements(int64_t first, int64_t last, const T* g, const T* w, T l1, T l2, Fn&& fn) {
+  if (l1 != T(0)) {
+    for (int64_t i = first; i < last; ++i) fn(i, (g ? g[i - first] : T(0)) + l2 * w[i] + l1 * sign(w[i]));
+  } else if (g) {
+    for (int64_t i = first; i < last; ++i) fn(i, g[i - first] + l2 * w[i]);
+  } else {
+    for (int64_t i = first; i < last; ++i) fn(i, l2 * w[i]);
+  }
+}
+
+}  // namespace
+
+OptimizerKind parse_optimizer(const std::string& name) {
+  std::string lower = name;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (lower == "adam") return OptimizerKind::adam;
+  if (lower == "lazy_adam") return OptimizerKind::lazy_adam;
+  if (lower == "sgd") return OptimizerKind::sgd;
+  if (lower == "adagrad") return OptimizerKind::adagrad;
+  throw InputError(cat("optimizer '", name, "' is unknown; known: adam, lazy_adam, sgd, adagrad"));
+}
+
+namespace cpu {
+
+// The data gradient of a parameter, its row parts merged into `storage`.
+template <class T>
+GradientView<T> view_of(const Parameter& p, RowGradient& storage) {
+  GradientView<T> view;
+  const Gradient& g = p.tensor.gradient();
+  if (!g.defined()) return view;
+  if (!g.is_rows_only()) {
+    storage.values = g.dense(p.tensor.shape());
+    view.dense = storage.values.data<T>();
+    return view;
+  }
+  storage = merge_rows(g.row_parts());
+  view.ids = storage.ids.data<int64_t>();
+  view.rows = storage.values.data<T>();
+  view.row_count = storage.ids.numel();
+  view.width = p.tensor.shape().back();
+  return view;
+}
+
+}  // namespace cpu
+
+Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config) : config_(config) {
+  for (Parameter& p : parameters) {
+    Slot slot{p, {}, {}, p.embedding ? config.embedding : config.net};
+    const auto zeros = [&] { return Tensor::zeros(p.tensor.shape(), p.tensor.dtype(), p.tensor.device()); };
+    const bool adam = config.kind == OptimizerKind::adam || config.kind == OptimizerKind::lazy_adam;
+    if (adam) slot.m = zeros();
+    if (adam || config.kind == OptimizerKind::adagrad) slot.v = zeros();
+    slots_.push_back(std::move(slot));
+  }
+}
+
+double Optimizer::clip_factor(double norm) const {
+  return config_.clip_norm > 0 ? std::min(1.0, config_.clip_norm / (norm + 1e-6)) : 1.0;
+}
+
+// First pass: the regularizers' value and the norm of the whole gradient. Lazy Adam regularizes only what it updates.
+Optimizer::Report Optimizer::measure() {
+  double squares = 0, penalty = 0;
+  for (const Slot& slot : slots_) {
+    const Tensor& w = slot.parameter.tensor;
+    require_cpu(w.device(), "optimizer");
+    for_float(w.dtype(), "optimizer", [&]<class T>() {
+      RowGradient storage;
+      const GradientView<T> view = cpu::view_of<T>(slot.parameter, storage);
+      const bool lazy = config_.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
+      const T l1 = static_cast<T>(slot.regularizer.l1), l2 = static_cast<T>(slot.regularizer.l2);
+      const T* pw = w.data<T>();
+      const int64_t pieces = (w.numel() + kPiece - 1) / kPiece;
+      std::vector<double> part(static_cast<size_t>(2 * pieces));
+      parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
+        double sum = 0, w1 = 0, w2 = 0;
+        for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
+          for_elements(a, b, g, pw, l1, l2, [&](int64_t i, T gi) {
+            sum += static_cast<double>(gi) * static_cast<double>(gi);
+            w1 += std::abs(static_cast<double>(pw[i]));
+            w2 += static_cast<double>(pw[i]) * static_cast<double>(pw[i]);
+          });
+        });
+        part[static_cast<size_t>(2 * (first / kPiece))] = sum;
+        part[static_cast<size_t>(2 * (first / kPiece) + 1)] = slot.regularizer.l1 * w1 + 0.5 * slot.regularizer.l2 * w2;
+      });
+      for (int64_t p = 0; p < pieces; ++p) {
+        squares += part[static_cast<size_t>(2 * p)];
+        penalty += part[static_cast<size_t>(2 * p + 1)];
+      }
+    });
+  }
+  return {penalty, std::sqrt(squares)};
+}
+
+Optimizer::Report Optimizer::step() {
+  const Report report = measure();
+  const double factor = clip_factor(report.gradient_norm);
+  ++steps_;
+  const double t = static_cast<double>(steps_);
+  const double correction1 = 1 - std::pow(config_.beta1, t), correction2 = 1 - std::pow(config_.beta2, t);
+  for (const Slot& slot : slots_) {
+    const Tensor& w = slot.parameter.tensor;
+    for_float(w.dtype(), "optimizer", [&]<class T>() {
+      RowGradient storage;
+      const GradientView<T> view = cpu::view_of<T>(slot.parameter, storage);
+      const bool lazy = config_.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
+      const T l1 = static_cast<T>(slot.regularizer.l1), l2 = static_cast<T>(slot.regularizer.l2);
+      const T c = static_cast<T>(factor);
+      T* pw = w.data<T>();
+      T* pm = slot.m.defined() ? slot.m.data<T>() : nullptr;
+      T* pv = slot.v.defined() ? slot.v.data<T>() : nullptr;
+      const auto update = [&](auto rule) {
+        parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
+          for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
+            for_elements(a, b, g, pw, l1, l2, [&](int64_t i, T gi) { rule(i, c * gi); });
+          });
+        });
+      };
+      switch (config_.kind) {
+        case OptimizerKind::adam:
+        case OptimizerKind::lazy_adam: {
+          // m <- m + (1-b1)(g - m), v <- b2 v + (1-b2) g^2, w <- w - lr / (1-b1^t) m / (sqrt(v / (1-b2^t)) + eps)
+          const T one_b1 = static_cast<T>(1 - config_.beta1), b2 = static_cast<T>(config_.beta2);
+          const T one_b2 = static_cast<T>(1 - config_.beta2), eps = static_cast<T>(config_.eps);
+          const T rate = static_cast<T>(config_.learning_rate / correction1);
+          const T root = static_cast<T>(1 / std::sqrt(correction2));
+          update([=](int64_t i, T g) {
+            const T m = pm[i] + one_b1 * (g - pm[i]), v = b2 * pv[i] + one_b2 * g * g;
+            pm[i] = m;
+            pv[i] = v;
+            pw[i] -= rate * m / (std::sqrt(v) * root + eps);
+          });
+          break;
+        }
+        case OptimizerKind::sgd: {
+          const T rate = static_cast<T>(config_.learning_rate);
+          update([=](int64_t i, T g) { pw[i] -= rate * g; });
+          break;
+        }
+        case OptimizerKind::adagrad: {
+          const T rate = static_cast<T>(config_.learning_rate);
+          update([=](int64_t i, T g) {
+            pv[i] += g * g;
+            pw[i] -= rate * g / (std::sqrt(pv[i]) + static_cast<T>(1e-10));
+          });
+          break;
+        }
+      }
+    });
+    w.changed();
+    w.clear_grad();
+  }
+  return report;
+}
+
+std::vector<Tensor> Optimizer::clipped_gradients() {
+  const double factor = clip_factor(measure().gradient_norm);
+  std::vector<Tensor> grads;
+  for (const Slot& slot : slots_) {
+    const Tensor& w = slot.parameter.tensor;
+    Tensor g = Tensor::zeros(w.shape(), w.dtype());
+    for_float(w.dtype(), "optimizer", [&]<class T>() {
+      RowGradient storage;
+      const GradientView<T> view = cpu::view_of<T>(slot.parameter, storage);
+      T* out = g.data<T>();
+      for_runs(view, 0, w.numel(), false, [&](int64_t a, int64_t b, const T* data) {
+        for_elements(a, b, data, w.data<T>(), static_cast<T>(slot.regularizer.l1), static_cast<T>(slot.regularizer.l2),
+                     [&](int64_t i, T gi) { out[i] = static_cast<T>(factor) * gi; });
+      });
+    });
+    grads.push_back(g);
+  }
+  return grads;
+}
+
+std::vector<Buffer> Optimizer::state() const {
+  std::vector<Buffer> all;
+  for (const Slot& slot : slots_) {
+    if (slot.m.defined()) all.push_back({"m." + slot.parameter.name, slot.m});
+    if (slot.v.defined()) all.push_back({"v." + slot.parameter.name, slot.v});
+  }
+  return all;
+}
+
+Optimizer::Report composed_step(Optimizer& optimizer) {
+  using namespace ops;  // NOLINT: the formulas below read as such
+  NoGrad no_grad;
+  const OptimizerConfig& config = optimizer.config_;
+  KDEF_CHECK(config.kind == OptimizerKind::adam, "composed_step: dense Adam only");
+  Optimizer::Report report;
+  std::vector<Tensor> grads;
+  double squares = 0;
+  for (const Optimizer::Slot& slot : optimizer.slots_) {
+    const Tensor w = slot.parameter.tensor.detach();
+    Tensor g = slot.parameter.tensor.grad();
+    if (!g.defined()) g = Tensor::zeros(w.shape(), w.dtype());
+    const Tensor magnitude = abs(w);
+    // The derivative of |w| is w / |w|, and 0 at 0.
+    const Tensor direction = div(w, clamp_min(magnitude, 1e-30));
+    g = add(g, add(scale(w, slot.regularizer.l2), scale(direction, slot.regularizer.l1)));
+    report.regularization +=
+        0.5 * slot.regularizer.l2 * sum(square(w)).item() + slot.regularizer.l1 * sum(magnitude).item();
+    squares += sum(square(g)).item();
+    grads.push_back(g);
+  }
+  report.gradient_norm = std::sqrt(squares);
+  const double factor = optimizer.clip_factor(report.gradient_norm);
+  const double t = static_cast<double>(++optimizer.steps_);
+  for (size_t i = 0; i < grads.size(); ++i) {
+    Optimizer::Slot& slot = optimizer.slots_[i];
+    const Tensor g = scale(grads[i], factor);
+    slot.m.copy_from(add(scale(slot.m, config.beta1), scale(g, 1 - config.beta1)));
+    slot.v.copy_from(add(scale(slot.v, config.beta2), scale(square(g), 1 - config.beta2)));
+    const Tensor m_hat = scale(slot.m, 1 / (1 - std::pow(config.beta1, t)));
+    const Tensor v_hat = scale(slot.v, 1 / (1 - std::pow(config.beta2, t)));
+    const Tensor update = scale(div(m_hat, shift(sqrt(v_hat), config.eps)), config.learning_rate);
+    slot.parameter.tensor.copy_from(sub(slot.parameter.tensor.detach(), update));
+    slot.parameter.tensor.clear_grad();
+  }
+  return report;
+}
+
+}  // namespace kdef::nn
