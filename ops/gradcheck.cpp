@@ -18,32 +18,25 @@ Tensor random_uniform(const Shape& shape, double low, double high, uint64_t seed
   return t;
 }
 
-GradientReport check_gradient(const GradientCase& c, uint64_t seed) {
-  std::vector<Tensor> inputs;
-  for (const Tensor& x : c.inputs) inputs.push_back(x.clone());
-  const auto constant = [&](size_t i) {
-    return std::find(c.constants.begin(), c.constants.end(), i) != c.constants.end() || !is_floating(inputs[i].dtype());
-  };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!constant(i)) inputs[i].set_requires_grad();
-  }
-  const Tensor y = c.function(inputs);
+GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
+                            const std::function<Tensor()>& held, uint64_t seed) {
+  for (const Tensor& x : leaves) x.clear_grad();
+  const Tensor y = f();
   const Tensor cotangent = random_uniform(y.shape(), -1, 1, seed + 1000);
   backward(y, cotangent);
 
   const auto objective = [&]() {
     NoGrad no_grad;
-    const Tensor value = c.function(inputs);
+    const Tensor value = held ? held() : f();
     double total = 0;
     for (int64_t i = 0; i < value.numel(); ++i) total += value.data<double>()[i] * cotangent.data<double>()[i];
     return total;
   };
   GradientReport report;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (constant(i)) continue;
-    const Tensor grad = inputs[i].grad();
-    double* x = inputs[i].data<double>();
-    for (int64_t e = 0; e < inputs[i].numel(); ++e) {
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const Tensor grad = leaves[i].grad();
+    double* x = leaves[i].data<double>();
+    for (int64_t e = 0; e < leaves[i].numel(); ++e) {
       const double before = x[e], h = 1e-6 * std::max(1.0, std::abs(before));
       x[e] = before + h;
       const double above = objective();
@@ -62,6 +55,19 @@ GradientReport check_gradient(const GradientCase& c, uint64_t seed) {
     }
   }
   return report;
+}
+
+GradientReport check_gradient(const GradientCase& c, uint64_t seed) {
+  std::vector<Tensor> inputs, leaves;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    inputs.push_back(c.inputs[i].clone());
+    if (std::find(c.constants.begin(), c.constants.end(), i) == c.constants.end()) {
+      leaves.push_back(inputs.back().set_requires_grad());
+    }
+  }
+  const auto held = [&] { return c.held(inputs); };
+  return check_leaves(
+      leaves, [&] { return c.function(inputs); }, c.held ? std::function<Tensor()>(held) : nullptr, seed);
 }
 
 }  // namespace kdef::ops

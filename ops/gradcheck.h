@@ -19,6 +19,9 @@ struct GradientCase {
   std::vector<Tensor> inputs;  // f64; all are checked unless listed in `constants`
   std::function<Tensor(const std::vector<Tensor>&)> function;
   std::vector<size_t> constants;  // inputs that get no gradient
+  // What the differences are taken of, if not of `function` itself: the same function with everything under a
+  // stop-gradient held at its value.
+  std::function<Tensor(const std::vector<Tensor>&)> held = {};
 };
 
 struct GradientReport {
@@ -32,7 +35,12 @@ struct GradientReport {
 /// transposed results and errors of softmax.
 GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
 
-/// Standard normal or uniform f64 values for a case; `kink` keeps |x - kink| >= 0.05 (NAN: no kink).
+/// The same for tensors that are changed in place, as the parameters of a module: the gradient of sum(r * f()) for
+/// every element of every leaf, with differences of `held` (f itself if empty).
+GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
+                            const std::function<Tensor()>& held = {}, uint64_t seed = 1);
+
+/// Uniform f64 values for a case; `kink` keeps |x - kink| >= 0.05 (NAN: no kink).
 Tensor random_uniform(const Shape& shape, double low, double high, uint64_t seed, double kink = __builtin_nan(""));
 
 }  // namespace kdef::ops

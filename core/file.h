@@ -1,0 +1,34 @@
+// Files that are never half written, and the checksum they carry.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace kdef {
+
+/// CRC-32 (ISO-HDLC, as zlib's), continuing from `before`.
+uint32_t crc32(const void* data, size_t bytes, uint32_t before = 0);
+
+/// A file written under a temporary name in the same folder; commit() syncs it and gives it its name. Without commit()
+/// the temporary file is removed and a file that was there before is untouched. Failures are SystemErrors with the
+/// path.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(const void* data, size_t bytes);
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* what);
+  std::string path_, temporary_;
+  int fd_ = -1;
+};
+
+/// Writes `text` as a whole, all or nothing.
+void write_file(const std::string& path, const std::string& text);
+
+}  // namespace kdef

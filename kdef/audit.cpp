@@ -1,0 +1,292 @@
+#include "kdef/audit.h"
+
+#include <cmath>
+#include <memory>
+#include <set>
+
+#include "core/random.h"
+#include "kdef/ensemble.h"
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+#include "ops/softmax.h"
+
+namespace kdef {
+namespace {
+
+using ops::GradientCase;
+using ops::GradientReport;
+
+Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
+  return ops::random_uniform(s, low, high, seed);
+}
+
+Tensor labels(int64_t rows) {
+  Tensor y = Tensor::empty({rows, 1}, DType::f64);
+  for (int64_t i = 0; i < rows; ++i) y.data<double>()[i] = i % 3 == 1 ? 1 : 0;
+  return y;
+}
+
+// Initial values that are zero or one hide errors: parameters of an audited module are drawn anew.
+template <class M>
+std::vector<Tensor> scrambled(const M& module) {
+  std::vector<Tensor> leaves;
+  uint64_t seed = 100;
+  for (const nn::Parameter& p : module.parameters()) {
+    Tensor t = p.tensor;
+    t.copy_from(rnd(t.shape(), seed++, -1, 1));
+    leaves.push_back(t);
+  }
+  return leaves;
+}
+
+template <class M, class Fn>
+GradientReport check_module(const M& module, Tensor x, Fn f) {
+  std::vector<Tensor> leaves = scrambled(module);
+  leaves.push_back(x.set_requires_grad());
+  return ops::check_leaves(leaves, [&] { return f(module, x); });
+}
+
+const std::vector<nn::EmbeddingField>& some_fields() {
+  using Kind = nn::EmbeddingField::Kind;
+  static const std::vector<nn::EmbeddingField> fields = {{"user", Kind::categorical, 5, 1, 0, ""},
+                                                         {"tags", Kind::sequence_average, 6, 3, 0, ""},
+                                                         {"price", Kind::numeric, 0, 1, 0, ""},
+                                                         {"words", Kind::sequence_sum, 6, 2, 0, "tags"}};
+  return fields;
+}
+
+// Seven rows for some_fields(); the categorical column has no padding, whose row gets no gradient though it is read.
+ModelInput some_batch() {
+  ModelInput input;
+  input.ids = Tensor::from<int32_t>({1, 1, 0, 2, 3, 0, 2, 0, 0, 0, 0, 0, 4, 5, 5, 5, 1, 1, 1, 2, 3,
+                                     4, 5, 0, 3, 0, 1, 0, 2, 2, 2, 1, 1, 0, 0, 4, 4, 3, 2, 1, 0, 3},
+                                    {7, 6});
+  input.values = rnd({7, 1}, 77);
+  input.labels = labels(7);
+  return input;
+}
+
+EnsembleConfig some_ensemble(EnsembleKind kind, bool batch_norm, bool fused) {
+  EnsembleConfig config;
+  config.kind = kind;
+  config.embedding_dim = 3;
+  config.fused = fused;
+  for (int i = 0; i < 3; ++i) config.students.push_back({"mlp", {4}, {"sigmoid"}, {0.0}, batch_norm, false});
+  return config;
+}
+
+const nn::Pass kTraining{.training = true, .seed = 3, .step = 2};
+
+}  // namespace
+
+std::vector<AuditCase> audit_cases() {
+  std::vector<AuditCase> cases;
+  for (const ops::OpCase& c : ops::op_cases()) {
+    cases.push_back({c.info->name, c.variant, c.info, [make = c.make] { return ops::check_gradient(make()); }});
+  }
+
+  // -- layers and networks: every parameter and the input
+  const auto layer = [&](std::string name, std::string variant, std::function<GradientReport(nn::Builder&)> check) {
+    cases.push_back({std::move(name), std::move(variant), nullptr, [check = std::move(check)] {
+                       nn::Builder build(1, DType::f64);
+                       return check(build);
+                     }});
+  };
+  layer("Linear", "", [](nn::Builder& b) {
+    return check_module(nn::Linear(4, 3, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+  });
+  for (const bool training : {true, false}) {
+    layer("BatchNorm1d", training ? "training" : "evaluation", [training](nn::Builder& b) {
+      return check_module(nn::BatchNorm1d(4, b), rnd({5, 4}, 1),
+                          [=](auto& m, auto& x) { return m.forward(x, {.training = training}); });
+    });
+  }
+  layer("LayerNorm", "", [](nn::Builder& b) {
+    return check_module(nn::LayerNorm(4, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+  });
+  layer("Dropout", "p = 0.4", [](nn::Builder& b) {
+    return check_module(nn::Dropout(0.4, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x, kTraining); });
+  });
+  for (const char* norm : {"batch norm", "layer norm", "no norm"}) {
+    layer("Mlp", cat("tanh, dropout 0.2, ", norm), [norm = std::string(norm)](nn::Builder& b) {
+      nn::MlpConfig config{{5, 3}, {nn::Activation::tanh, nn::Activation::sigmoid}, {0.2, 0.0}};
+      config.batch_norm = norm == "batch norm";
+      config.layer_norm = norm == "layer norm";
+      return check_module(nn::Mlp(4, config, b), rnd({6, 4}, 1),
+                          [](auto& m, auto& x) { return m.forward(x, kTraining); });
+    });
+  }
+  for (const bool fused : {true, false}) {
+    layer("EmbeddingTables", fused ? "fused" : "composed", [fused](nn::Builder& b) {
+      const nn::EmbeddingTables tables(some_fields(), 3, b);
+      const ModelInput input = some_batch();
+      return ops::check_leaves(scrambled(tables), [&] { return tables.forward(input.ids, input.values, fused); });
+    });
+  }
+
+  // -- objectives: differences are taken with the teacher and the peers held, since both stand under a stop-gradient
+  const auto objective = [&](std::string variant, ObjectiveConfig config, int64_t students) {
+    for (const bool fused : {true, false}) {
+      cases.push_back({"kdef_objective", cat(fused ? "fused" : "composed", ", M = ", students, variant),
+                       fused ? &kObjectiveInfo : nullptr, [=] {
+                         const Tensor z0 = rnd({7, students}, 5), y = labels(7);
+                         GradientCase c;
+                         c.inputs = {z0};
+                         c.function = [=](const std::vector<Tensor>& x) {
+                           return fused ? kdef_objective(x[0], y, config) : kdef_objective_composed(x[0], y, config);
+                         };
+                         c.held = [=](const std::vector<Tensor>& x) {
+                           return kdef_objective_held(x[0], z0, y, config);
+                         };
+                         return ops::check_gradient(c);
+                       }});
+    }
+  };
+  for (const int64_t m : {1, 2, 3, 5}) objective("", {}, m);
+  objective(", KD only", {true, false, Examination::on}, 3);
+  objective(", DML only", {false, true, Examination::on}, 3);
+  objective(", equal weights", {true, true, Examination::equal}, 3);
+  objective(", detached weights", {true, true, Examination::detached}, 3);
+
+  // -- whole models: from the embedding tables to the loss
+  for (const EnsembleKind kind : {EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {
+    layer("Ensemble", cat(name_of(kind), ", loss"), [kind](nn::Builder& b) {
+      const Ensemble model(some_ensemble(kind, true, true), some_fields(), b);
+      const ModelInput input = some_batch();
+      return ops::check_leaves(scrambled(model),
+                               [&] { return model.loss(model.forward(input, kTraining), input.labels); });
+    });
+  }
+  for (const bool fused : {true, false}) {
+    layer("Ensemble", cat("kdef, loss, ", fused ? "fused" : "composed"), [fused](nn::Builder& b) {
+      const Ensemble model(some_ensemble(EnsembleKind::kdef, true, fused), some_fields(), b);
+      const ModelInput input = some_batch();
+      const std::vector<Tensor> leaves = scrambled(model);
+      const Tensor held = model.forward(input, kTraining).students.detach();
+      return ops::check_leaves(
+          leaves, [&] { return model.loss(model.forward(input, kTraining), input.labels); },
+          [&] { return kdef_objective_held(model.forward(input, kTraining).students, held, input.labels); });
+    });
+  }
+  return cases;
+}
+
+std::vector<std::string> audit_self_test() {
+  // Each pairs a right value with a wrong gradient, by differentiating one function and differencing another.
+  struct Wrong {
+    const char* name;
+    GradientCase c;
+  };
+  const auto one = [](Shape s, auto differentiated, auto right) {
+    GradientCase c;
+    c.inputs = {rnd(s, 1)};
+    c.function = [=](const std::vector<Tensor>& x) { return differentiated(x[0]); };
+    c.held = [=](const std::vector<Tensor>& x) { return right(x[0]); };
+    return c;
+  };
+  const Tensor square_matrix = rnd({3, 3}, 2);
+  const std::vector<Wrong> wrong = {
+      {"a wrong sign", one(
+                           {2, 3}, [](const Tensor& x) { return ops::neg(ops::sigmoid(x)); },
+                           [](const Tensor& x) { return ops::sigmoid(x); })},
+      {"a transposed gradient", one(
+                                    {3, 3}, [=](const Tensor& x) { return ops::matmul(x, square_matrix); },
+                                    [=](const Tensor& x) { return ops::matmul(x, square_matrix, false, true); })},
+      {"a missing term", one(
+                             {4}, [](const Tensor& x) { return ops::mul(x, x.detach()); },
+                             [](const Tensor& x) { return ops::mul(x, x); })},
+      {"softmax without its sum term", one(
+                                           {2, 4},
+                                           [](const Tensor& x) {
+                                             const Tensor e = ops::exp(x);
+                                             return ops::div(e, ops::sum(e.detach(), 1, true));
+                                           },
+                                           [](const Tensor& x) { return ops::softmax(x, 1); })},
+      {"a factor 1.000001", one(
+                                {2, 3}, [](const Tensor& x) { return ops::scale(x, 1.000001); },
+                                [](const Tensor& x) { return ops::scale(x, 1.0); })},
+  };
+  std::vector<std::string> missed;
+  for (const Wrong& w : wrong) {
+    if (ops::check_gradient(w.c).passed()) missed.push_back(w.name);
+  }
+  return missed;
+}
+
+std::vector<std::string> audit_stop_gradients() {
+  std::vector<std::string> broken;
+  const Tensor y = labels(7);
+  const auto gradient = [&](const ObjectiveConfig& config, bool of_held) {
+    Tensor z = rnd({7, 3}, 5), held = z.clone();
+    z.set_requires_grad();
+    held.set_requires_grad();
+    backward(kdef_objective_held(z, held, y, config));
+    const Tensor g = of_held ? held.grad() : z.grad();
+    double largest = 0;
+    if (g.defined()) {
+      for (double v : g.to_vector<double>()) largest = std::max(largest, std::abs(v));
+    }
+    return largest;
+  };
+  if (gradient({}, true) != 0) broken.push_back("the teacher or a peer's target passes a gradient");
+  // The examination's edge: the gradient differs from the one with the same weights held constant.
+  Tensor a = rnd({7, 3}, 5), b = a.clone();
+  a.set_requires_grad();
+  b.set_requires_grad();
+  backward(kdef_objective(a, y, {true, true, Examination::on}));
+  backward(kdef_objective(b, y, {true, true, Examination::detached}));
+  double difference = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    difference = std::max(difference, std::abs(a.grad().data<double>()[i] - b.grad().data<double>()[i]));
+  }
+  if (difference < 1e-6) broken.push_back("the weights carry no gradient of the examination");
+  return broken;
+}
+
+std::string gradients_markdown() {
+  std::string text =
+      "# Gradients\n\n"
+      "Every op with its value and its derivative, as the code states them. This file is written by "
+      "`kdef audit --markdown`; a test keeps it current.\n\n"
+      "L is the loss, dy stands for dL/dy, B for the number of rows, M for the number of students, sg for "
+      "stop-gradient. Backward stands beside forward in the file that defines an op; elementwise ops are in "
+      "`ops/elementwise_functors.h`.\n\n"
+      "| op | value | derivative |\n|---|---|---|\n";
+  const auto cell = [](std::string s) {
+    for (size_t i = 0; (i = s.find('|', i)) != std::string::npos; i += 2) s.insert(i, "\\");
+    return s;
+  };
+  std::set<const OpInfo*> seen;
+  for (const AuditCase& c : audit_cases()) {
+    if (c.op == nullptr || !seen.insert(c.op).second) continue;
+    text += cat("| `", c.op->name, "` | ", cell(c.op->forward), " | ", cell(c.op->backward), " |\n");
+  }
+  text += cat(
+      "\n## How they are checked\n\n"
+      "In fp64, every partial derivative of sum(r * f(x)), r a fixed random cotangent, against the central difference "
+      "with step h = 1e-6 max(1, |x|). The largest accepted deviation |analytic - numeric| / max(1, |analytic|, "
+      "|numeric|) is ",
+      ops::kGradientTolerance,
+      ". Points within 0.05 of a kink are not drawn. Whole objectives are checked with everything under a "
+      "stop-gradient held at its value. `kdef audit --ops` runs the checks, with a self-test in which a wrong sign, "
+      "a transposed gradient, a missing term and a factor of 1.000001 must be caught.\n\n"
+      "| checked | case |\n|---|---|\n");
+  for (const AuditCase& c : audit_cases()) text += cat("| `", c.name, "` | ", cell(c.variant), " |\n");
+  return text;
+}
+
+namespace {
+Tensor small_loss() {
+  nn::Builder build(1, DType::f64);
+  const Ensemble model(some_ensemble(EnsembleKind::kdef, true, false), some_fields(), build);
+  const ModelInput input = some_batch();
+  return model.loss(model.forward(input, kTraining), input.labels);
+}
+}  // namespace
+
+std::string audit_tape_dot() { return to_dot(small_loss()); }
+std::string audit_tape_text() { return explain(small_loss()); }
+
+}  // namespace kdef

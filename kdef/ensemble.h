@@ -1,0 +1,61 @@
+// Ensembles of networks over shared embeddings: the model that is trained.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kdef/objective.h"
+#include "nn/embedding.h"
+#include "nn/network.h"
+
+namespace kdef {
+
+enum class EnsembleKind {
+  kdef,    // teacher q = sigmoid(mean of the students' logits), trained by the KDEF objective
+  mean,    // BCE(sigmoid(mean z), y)
+  sum,     // BCE(sigmoid(sum z), y)
+  concat,  // BCE(sigmoid(W [h_1 .. h_M] + b), y); the students' own output layers stay, untrained
+};
+const char* name_of(EnsembleKind kind);
+
+struct EnsembleConfig {
+  EnsembleKind kind = EnsembleKind::kdef;
+  std::vector<nn::NetworkConfig> students;
+  int64_t embedding_dim = 16;
+  ObjectiveConfig objective;  // of a KDEF ensemble
+  bool fused = true;          // fused ops; false: their readable twins, same numbers up to rounding
+};
+
+/// One batch of encoded rows, as nn::EmbeddingTables reads it; labels [B, 1].
+struct ModelInput {
+  Tensor ids;     // i32 [B, C]
+  Tensor values;  // [B, N] of numeric fields; undefined without
+  Tensor labels;  // undefined in prediction
+};
+
+/// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat.
+class Ensemble final : public nn::Module {
+ public:
+  Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
+
+  struct Output {
+    Tensor students;  // logits [B, M]
+    Tensor ensemble;  // logit [B, 1]
+  };
+  Output forward(const ModelInput& input, const nn::Pass& pass) const;
+  /// The data loss of a batch: everything but the regularizers.
+  Tensor loss(const Output& output, const Tensor& labels) const;
+
+  size_t student_count() const { return networks_.size(); }
+  const EnsembleConfig& config() const { return config_; }
+  const nn::EmbeddingTables& embedding() const { return embedding_; }
+
+ private:
+  EnsembleConfig config_;
+  nn::EmbeddingTables& embedding_;
+  std::vector<nn::Network*> networks_;
+  nn::Linear* concat_ = nullptr;
+};
+
+}  // namespace kdef
