@@ -11,6 +11,7 @@ namespace kdef {
 namespace {
 
 thread_local bool t_recording = true;
+thread_local RecordObserver* t_observer = nullptr;
 std::atomic<uint64_t> g_sequence{0};
 
 // a += b on the device of a. The engine's only arithmetic.
@@ -70,8 +71,15 @@ bool recording() { return t_recording; }
 NoGrad::NoGrad() : before_(t_recording) { t_recording = false; }
 NoGrad::~NoGrad() { t_recording = before_; }
 
+RecordObserver::RecordObserver(std::function<void(const OpInfo&, const Tensor&)> see)
+    : see_(std::move(see)), before_(t_observer) {
+  t_observer = this;
+}
+RecordObserver::~RecordObserver() { t_observer = before_; }
+
 Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved,
               BackwardFn backward) {
+  if (t_observer) t_observer->see_(info, y);
   if (!t_recording) return y;
   bool any = false;
   std::vector<bool> needs;

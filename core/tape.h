@@ -98,6 +98,21 @@ class NoGrad {
   bool before_;
 };
 
+/// While it lives, `see` is called in this thread with every result that an op hands to record(), taped or not: to find
+/// where a computation goes wrong.
+class RecordObserver {
+ public:
+  explicit RecordObserver(std::function<void(const OpInfo&, const Tensor&)> see);
+  ~RecordObserver();
+  RecordObserver(const RecordObserver&) = delete;
+  RecordObserver& operator=(const RecordObserver&) = delete;
+
+ private:
+  std::function<void(const OpInfo&, const Tensor&)> see_;
+  RecordObserver* before_;
+  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn);
+};
+
 /// Propagates dL/dL = 1 (or `seed`, of y's shape) from `y` to the leaves it was computed from.
 void backward(const Tensor& y, const Tensor& seed = {});
 

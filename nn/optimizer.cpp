@@ -172,6 +172,7 @@ Optimizer::Report Optimizer::measure() {
 
 Optimizer::Report Optimizer::step() {
   const Report report = measure();
+  if (!std::isfinite(report.gradient_norm)) return report;
   const double factor = clip_factor(report.gradient_norm);
   ++steps_;
   const double t = static_cast<double>(steps_);

@@ -41,7 +41,8 @@ class Optimizer {
     double regularization = 0;  // the regularizers' value before the update
     double gradient_norm = 0;   // before clipping
   };
-  /// Applies the gradients that backward() left in the parameters, and clears them.
+  /// Applies the gradients that backward() left in the parameters, and clears them. If the norm is not finite nothing
+  /// is applied or cleared, and the report says so.
   Report step();
 
   double learning_rate() const { return config_.learning_rate; }

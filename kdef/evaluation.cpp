@@ -1,0 +1,69 @@
+#include "kdef/evaluation.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/metrics.h"
+#include "ops/elementwise.h"
+
+namespace kdef {
+
+ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_columns) {
+  ModelInput input;
+  if (id_columns > 0) input.ids = Tensor::borrow(batch.ids.data(), {batch.rows, id_columns});
+  if (value_columns > 0) input.values = Tensor::borrow(batch.numerics.data(), {batch.rows, value_columns});
+  if (!batch.labels.empty()) input.labels = Tensor::borrow(batch.labels.data(), {batch.rows, 1});
+  return input;
+}
+
+Probabilities predict(const Ensemble& model, const ModelInput& input) {
+  const NoGrad no_grad;
+  const Ensemble::Output output = model.forward(input, {});
+  return {ops::sigmoid(output.ensemble).to_vector<float>(), ops::sigmoid(output.students).to_vector<float>()};
+}
+
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {
+  const size_t m = model.student_count();
+  const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
+  std::vector<std::vector<float>> scores(m + 1);  // the students', then the ensemble's
+  std::vector<float> labels;
+  data::Batch batch;
+  while (next(batch)) {
+    const Probabilities p = predict(model, model_input(batch, ids, values));
+    labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+    scores[m].insert(scores[m].end(), p.ensemble.begin(), p.ensemble.end());
+    for (size_t b = 0; b < static_cast<size_t>(batch.rows); ++b) {
+      for (size_t k = 0; k < m; ++k) scores[k].push_back(p.students[b * m + k]);
+    }
+  }
+  Evaluation result;
+  result.rows = static_cast<int64_t>(labels.size());
+  for (float y : labels) result.positives += y > 0.5f;
+  for (size_t k = 0; k <= m; ++k) {
+    const std::vector<double> s(scores[k].begin(), scores[k].end());
+    const Quality quality{data::auc(s, labels), data::log_loss(s, labels)};
+    if (k < m)
+      result.students.push_back(quality);
+    else
+      result.ensemble = quality;
+  }
+  return result;
+}
+
+Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size) {
+  data::Loader loader(file, batch_size, false, 0);
+  loader.start_epoch(0);
+  return evaluate(model, [&](data::Batch& batch) { return loader.next(batch); });
+}
+
+std::string to_json(const Evaluation& evaluation) {
+  using Json = nlohmann::ordered_json;
+  const auto quality = [](const Quality& q) {
+    return Json{{"auc", std::isnan(q.auc) ? Json(nullptr) : Json(q.auc)}, {"logloss", q.logloss}};
+  };
+  Json json{{"ensemble", quality(evaluation.ensemble)}, {"students", Json::array()}};
+  for (const Quality& q : evaluation.students) json["students"].push_back(quality(q));
+  return json.dump();
+}
+
+}  // namespace kdef

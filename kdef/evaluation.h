@@ -1,0 +1,44 @@
+// Quality of a model on a data set: AUC and log loss of every student and of the ensemble.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/batching.h"
+#include "kdef/ensemble.h"
+
+namespace kdef {
+
+/// AUC is NaN where it is undefined: labels of one class only.
+struct Quality {
+  double auc = 0;
+  double logloss = 0;
+};
+
+struct Evaluation {
+  Quality ensemble;
+  std::vector<Quality> students;
+  int64_t rows = 0, positives = 0;
+};
+
+/// Probabilities of a batch: [rows] of the ensemble, [rows, M] row-major of the students.
+struct Probabilities {
+  std::vector<float> ensemble, students;
+};
+
+/// A batch of the loader as tensors on its buffers, which must outlive them.
+ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_columns);
+
+/// In evaluation mode, off the tape.
+Probabilities predict(const Ensemble& model, const ModelInput& input);
+
+/// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row.
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next);
+/// All rows of an encoded file, in their order.
+Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size);
+
+/// {"ensemble":{"auc":..,"logloss":..},"students":[..]}; an undefined AUC is null.
+std::string to_json(const Evaluation& evaluation);
+
+}  // namespace kdef

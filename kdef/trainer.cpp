@@ -1,0 +1,287 @@
+#include "kdef/trainer.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+
+namespace kdef {
+namespace {
+
+constexpr double kImprovement = 1e-6;  // the least by which a monitored value improves
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+void make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    throw SystemError(cat(path, ": cannot be made: ", std::strerror(errno)));
+  }
+}
+
+bool is_finite(const Tensor& t) {
+  return for_float(t.dtype(), "finite", [&]<class T>() {
+    const T* x = t.data<T>();
+    for (int64_t i = 0; i < t.numel(); ++i) {
+      if (!std::isfinite(x[i])) return false;
+    }
+    return true;
+  });
+}
+
+double metric(const Quality& q, const std::string& name) {
+  if (name == "AUC") return q.auc;
+  if (name == "logloss" || name == "binary_crossentropy") return q.logloss;
+  throw InputError(cat("monitor: metric '", name, "' is unknown; known: AUC, logloss"));
+}
+
+// metrics.jsonl: whole lines, on disk before the checkpoint that counts them.
+class MetricsLog {
+ public:
+  MetricsLog(std::string path, int64_t keep) : path_(std::move(path)) {
+    std::ofstream(path_, std::ios::app);
+    if (::truncate(path_.c_str(), keep) != 0) {
+      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno)));
+    }
+    bytes_ = keep;
+  }
+  void append(const std::string& line) {
+    std::ofstream out(path_, std::ios::app);
+    out << line << "\n" << std::flush;
+    if (!out) throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno), "; free space and resume"));
+    bytes_ += static_cast<int64_t>(line.size()) + 1;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::string path_;
+  int64_t bytes_ = 0;
+};
+
+class Loop {
+ public:
+  Loop(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid, const TrainingConfig& config,
+       const std::string& directory, const std::string& identity, bool resume, const TrainingListener& listener)
+      : model_(model),
+        valid_(valid),
+        config_(config),
+        directory_(directory),
+        identity_(identity),
+        listener_(listener),
+        loader_(train, config.batch_size, config.shuffle, config.seed),
+        optimizer_(model.parameters(), config.optimizer) {
+    state_.learning_rate = config.optimizer.learning_rate;
+    make_directory(directory_);
+    make_directory(directory_ + "/checkpoint");
+    if (resume) state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
+    log_.emplace(directory_ + "/metrics.jsonl", state_.metrics_bytes);
+    eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
+  }
+
+  // False if it was asked to stop.
+  bool run() {
+    started_ = now() - state_.seconds;
+    while (!state_.finished && state_.epoch < config_.epochs) {
+      loader_.start_epoch(state_.epoch, state_.batch);
+      while (!state_.finished && state_.batch < loader_.steps_per_epoch()) {
+        if (!loader_.next(batch_)) throw Error("trainer: the loader ended before the epoch");
+        step();
+        const bool last = state_.batch == loader_.steps_per_epoch();
+        const int64_t epoch = state_.epoch;
+        if (last) {
+          state_.batch = 0;
+          ++state_.epoch;
+        }
+        if (state_.step % eval_steps_ == 0) {
+          evaluate_model(epoch);
+          save();
+        } else if (config_.checkpoint_steps > 0 && state_.step % config_.checkpoint_steps == 0) {
+          save();
+        }
+        if (!state_.finished && listener_.stop_requested()) {
+          save();
+          return false;
+        }
+        if (last) break;
+      }
+    }
+    if (!state_.has_best) {
+      // Fewer steps than one evaluation's interval: what there is, is evaluated once.
+      evaluate_model(std::max<int64_t>(0, state_.epoch - 1));
+    }
+    state_.finished = true;
+    save();
+    return true;
+  }
+
+  const TrainingState& state() const { return state_; }
+  std::string model_path() const { return directory_ + "/model.safetensors"; }
+
+ private:
+  std::string checkpoint_path() const { return directory_ + "/checkpoint/state.safetensors"; }
+
+  void save() {
+    state_.seconds = now() - started_;
+    state_.learning_rate = optimizer_.learning_rate();
+    state_.metrics_bytes = log_->bytes();
+    save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
+  }
+
+  void step() {
+    const ModelInput input = model_input(batch_, model_.embedding().id_columns(), model_.embedding().value_columns());
+    const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(state_.step)};
+    double loss = 0;
+    {
+      const Tensor data_loss = model_.loss(model_.forward(input, pass), input.labels);
+      loss = data_loss.item();
+      if (!std::isfinite(loss)) report_forward(input, pass, loss);
+      backward(data_loss);
+    }
+    const nn::Optimizer::Report report = optimizer_.step();
+    if (!std::isfinite(report.gradient_norm)) report_gradients();
+    loss += report.regularization;
+    state_.loss_sum += loss;
+    ++state_.loss_count;
+    ++state_.step;
+    ++state_.batch;
+    listener_.step({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, loss});
+  }
+
+  // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
+  [[noreturn]] void report_forward(const ModelInput& input, const nn::Pass& pass, double loss) {
+    std::string culprit;
+    for (const nn::Parameter& p : model_.parameters()) {
+      if (culprit.empty() && !is_finite(p.tensor)) culprit = cat("parameter ", p.name);
+    }
+    if (culprit.empty() && input.values.defined() && !is_finite(input.values)) culprit = "the batch's numeric values";
+    if (culprit.empty()) {
+      const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
+        if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
+      });
+      model_.loss(model_.forward(input, pass), input.labels);
+    }
+    throw CheckError(cat("step ", state_.step + 1, ": the loss is ", loss,
+                         "; first bad tensor: ", culprit.empty() ? "the loss itself" : culprit,
+                         "; lower learning_rate, or check the numeric fields of the data"));
+  }
+
+  [[noreturn]] void report_gradients() {
+    std::string culprit = "the regularizer of a parameter";
+    for (const nn::Parameter& p : model_.parameters()) {
+      const Tensor g = p.tensor.grad();
+      if (g.defined() && !is_finite(g)) {
+        culprit = cat("the gradient of ", p.name);
+        break;
+      }
+    }
+    throw CheckError(cat("step ", state_.step + 1, ": the norm of the gradient is not finite; first bad tensor: ",
+                         culprit, "; the step was not applied; lower learning_rate"));
+  }
+
+  void evaluate_model(int64_t epoch) {
+    TrainingListener::Evaluated e{};
+    e.step = state_.step;
+    e.epoch = epoch + 1;
+    e.learning_rate = optimizer_.learning_rate();
+    e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
+    e.valid = evaluate(model_, valid_, config_.batch_size);
+    state_.loss_sum = 0;
+    state_.loss_count = 0;
+    double value = 0;
+    for (const auto& [name, weight] : config_.monitor) {
+      if (weight != 0) value += weight * metric(e.valid.ensemble, name);
+    }
+    // An undefined AUC cannot improve on anything, but the first model is kept all the same.
+    const bool better = config_.monitor_max ? value >= state_.best + kImprovement : value <= state_.best - kImprovement;
+    e.improved = !state_.has_best || better;
+    if (e.improved) {
+      state_.best = value;
+      state_.has_best = true;
+      state_.without_improvement = 0;
+    } else {
+      ++state_.without_improvement;
+      if (config_.reduce_lr_on_plateau) {
+        optimizer_.set_learning_rate(std::max(0.1 * optimizer_.learning_rate(), 1e-6));
+      }
+      if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
+    }
+    if (e.improved || !config_.save_best_only) {
+      save_model(model_path(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
+    }
+    e.stopped = state_.finished;
+    e.seconds = now() - started_;
+    log_->append(metrics_line(e));
+    listener_.evaluated(e);
+  }
+
+  Ensemble& model_;
+  const data::EncodedFile& valid_;
+  const TrainingConfig& config_;
+  const std::string directory_, identity_;
+  const TrainingListener& listener_;
+  data::Loader loader_;
+  nn::Optimizer optimizer_;
+  TrainingState state_;
+  std::optional<MetricsLog> log_;
+  data::Batch batch_;
+  int64_t eval_steps_ = 0;
+  double started_ = 0;
+};
+
+void check_data(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                const TrainingConfig& config) {
+  if (train.rows() == 0) throw InputError("train_data has no rows");
+  if (valid.rows() == 0) throw InputError("valid_data has no rows; training needs some to tell the best model");
+  if (config.batch_size > train.rows()) {
+    throw InputError(cat("batch_size ", config.batch_size, " is larger than the ", train.rows(),
+                         " rows of train_data; set it to ", train.rows(), " or less"));
+  }
+  if (!model.buffers().empty() && train.rows() % config.batch_size == 1) {
+    throw InputError(cat("batch_size ", config.batch_size, " leaves a last batch of one row of the ", train.rows(),
+                         ", and batch normalisation cannot take one row; set it to ", config.batch_size - 1));
+  }
+  if (train.id_columns() != model.embedding().id_columns() ||
+      train.numeric_columns() != model.embedding().value_columns()) {
+    throw InputError(cat("the model does not fit the data: it reads ", model.embedding().id_columns(),
+                         " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
+  }
+}
+
+}  // namespace
+
+TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const data::EncodedFile* test, const TrainingConfig& config, const std::string& directory,
+                     const std::string& identity, bool resume, const TrainingListener& listener) {
+  check_data(model, train, valid, config);
+  Loop loop(model, train, valid, config, directory, identity, resume, listener);
+  TrainingResult result;
+  result.interrupted = !loop.run();
+  result.steps = loop.state().step;
+  result.seconds = loop.state().seconds;
+  if (result.interrupted) return result;
+  load_model(loop.model_path(), model);
+  result.valid = evaluate(model, valid, config.batch_size);
+  std::string json = cat("{\"valid\":", to_json(result.valid));
+  if (test != nullptr && test->rows() > 0) {
+    result.has_test = true;
+    result.test = evaluate(model, *test, config.batch_size);
+    json += cat(",\"test\":", to_json(result.test));
+  }
+  write_file(directory + "/result.json", json + "}\n");
+  return result;
+}
+
+std::string metrics_line(const TrainingListener::Evaluated& e) {
+  using Json = nlohmann::ordered_json;
+  const Json json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
+                  {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", Json::parse(to_json(e.valid))}};
+  return json.dump();
+}
+
+}  // namespace kdef

@@ -1,0 +1,278 @@
+// Values of the ops against plain loops and known numbers; the gradient checks only tie derivatives to values.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/parallel.h"
+#include "ops/dropout.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/gemm.h"
+#include "ops/gradcheck.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
+#include "ops/reduce.h"
+#include "ops/rowwise_functors.h"
+#include "ops/softmax.h"
+#include "tests/support/emulated_warp.h"
+
+namespace kdef::ops {
+namespace {
+
+using V = std::vector<double>;
+
+Tensor t(const V& values, const Shape& shape) { return Tensor::from<double>(values, shape); }
+V values(const Tensor& x) { return x.to_vector<double>(); }
+void expect_near(const V& got, const V& want, double tolerance = 1e-14) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], tolerance) << "element " << i;
+}
+
+TEST(Values, Unary) {
+  const Tensor x = t({-1.5, 0, 2}, {3});
+  expect_near(values(neg(x)), {1.5, 0, -2});
+  expect_near(values(abs(x)), {1.5, 0, 2});
+  expect_near(values(exp(x)), {std::exp(-1.5), 1, std::exp(2.0)});
+  expect_near(values(log(t({0.5, 3}, {2}))), {std::log(0.5), std::log(3.0)});
+  expect_near(values(sqrt(t({4, 2}, {2}))), {2, std::sqrt(2.0)});
+  expect_near(values(square(x)), {2.25, 0, 4});
+  expect_near(values(relu(x)), {0, 0, 2});
+  expect_near(values(sigmoid(x)), {1 / (1 + std::exp(1.5)), 0.5, 1 / (1 + std::exp(-2.0))});
+  expect_near(values(tanh(x)), {std::tanh(-1.5), 0, std::tanh(2.0)});
+  expect_near(values(scale(x, 3)), {-4.5, 0, 6});
+  expect_near(values(shift(x, 3)), {1.5, 3, 5});
+  expect_near(values(pow(t({4, 2}, {2}), 1.5)), {8, std::pow(2.0, 1.5)});
+  expect_near(values(clamp_min(x, -1)), {-1, 0, 2});
+}
+
+TEST(Values, SigmoidIsExactAtBothEnds) {
+  const V y = values(sigmoid(t({-800, -40, 40, 800}, {4})));
+  EXPECT_EQ(y[0], 0);
+  EXPECT_NEAR(y[1] / std::exp(-40.0), 1, 1e-12);
+  EXPECT_NEAR(y[2], 1, 1e-15);
+  EXPECT_EQ(y[3], 1);
+}
+
+TEST(Values, BinaryBroadcasts) {
+  const Tensor a = t({1, 2, 3, 4, 5, 6}, {2, 1, 3}), b = t({10, 20}, {2, 1});
+  const Tensor y = add(a, b);
+  EXPECT_EQ(y.shape(), (Shape{2, 2, 3}));
+  expect_near(values(y), {11, 12, 13, 21, 22, 23, 14, 15, 16, 24, 25, 26});
+  expect_near(values(sub(a, Tensor::full({}, 1, DType::f64))), {0, 1, 2, 3, 4, 5});
+  expect_near(values(mul(t({1, 2}, {2}), t({3, 4}, {2}))), {3, 8});
+  expect_near(values(div(t({1, 2}, {2}), t({4}, {1}))), {0.25, 0.5});
+  EXPECT_THROW(add(t({1, 2}, {2}), t({1, 2, 3}, {3})), Error);
+  EXPECT_THROW(add(t({1}, {1}), Tensor::zeros({1})), Error);  // f64 and f32
+}
+
+TEST(Values, Reductions) {
+  const Tensor x = t({1, 5, 2, 4, 3, 6}, {2, 3});
+  expect_near(values(sum(x, 0)), {5, 8, 8});
+  expect_near(values(sum(x, 1)), {8, 13});
+  expect_near(values(mean(x, 1)), {8.0 / 3, 13.0 / 3});
+  expect_near(values(max(x, 0)), {4, 5, 6});
+  EXPECT_EQ(max(x, 1, true).shape(), (Shape{2, 1}));
+  EXPECT_EQ(sum(x).item(), 21);
+  EXPECT_EQ(mean(x).item(), 3.5);
+  EXPECT_THROW(sum(x, 2), Error);
+}
+
+TEST(Values, SumDoesNotDependOnThreads) {
+  Tensor x = random_uniform({5000, 7}, -1, 1, 3).to(DType::f32);
+  std::vector<float> first;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    const std::vector<float> y = sum(x, 0).to_vector<float>();
+    if (first.empty()) first = y;
+    EXPECT_EQ(y, first);
+  }
+}
+
+TEST(Values, Layout) {
+  const Tensor x = t({0, 1, 2, 3, 4, 5}, {2, 3});
+  expect_near(values(transpose(x, 0, 1)), {0, 3, 1, 4, 2, 5});
+  expect_near(values(concat({x, t({8, 9}, {2, 1})}, 1)), {0, 1, 2, 8, 3, 4, 5, 9});
+  expect_near(values(stack({t({1, 2}, {2}), t({3, 4}, {2})}, 1)), {1, 3, 2, 4});
+  expect_near(values(slice(x, 1, 1, 2)), {1, 2, 4, 5});
+  const std::vector<Tensor> parts = split(x, 1, {1, 2});
+  expect_near(values(parts[0]), {0, 3});
+  EXPECT_THROW(split(x, 1, {1, 1}), Error);
+  EXPECT_THROW(concat({x, t({1, 2}, {1, 2})}, 0), Error);
+}
+
+TEST(Values, SoftmaxIsShiftInvariantAndDoesNotOverflow) {
+  const V y = values(softmax(t({1000, 1001, 1002}, {3}), 0));
+  const double e1 = std::exp(-1.0), e2 = std::exp(-2.0), total = 1 + e1 + e2;
+  expect_near(y, {e2 / total, e1 / total, 1 / total});
+  expect_near(values(softmin(t({1, 2}, {2}), 0)), {1 / (1 + e1), e1 / (1 + e1)});
+}
+
+TEST(Values, BatchNormNormalisesAndMovesTheBuffers) {
+  const Tensor x = t({1, 10, 3, 30, 5, 50}, {3, 2});
+  Tensor mean = Tensor::zeros({2}, DType::f64), var = Tensor::full({2}, 1, DType::f64);
+  const Tensor gamma = t({1, 2}, {2}), beta = t({0, 1}, {2});
+  const V y = values(batch_norm(x, gamma, beta, mean, var));
+  const double biased = 8.0 / 3;
+  EXPECT_NEAR(y[0], -2 / std::sqrt(biased + 1e-5), 1e-12);
+  EXPECT_NEAR(y[1], 2 * -20 / std::sqrt(100 * biased + 1e-5) + 1, 1e-12);
+  expect_near(values(mean), {0.3, 3.0});
+  expect_near(values(var), {0.9 + 0.1 * 4, 0.9 + 0.1 * 400});
+  const V e = values(batch_norm_eval(x, gamma, beta, mean, var));
+  EXPECT_NEAR(e[0], (1 - 0.3) / std::sqrt(1.3 + 1e-5), 1e-12);
+  EXPECT_THROW(batch_norm(t({1, 2}, {1, 2}), gamma, beta, mean, var), Error);
+}
+
+TEST(Values, Losses) {
+  const Tensor p = t({0.9, 0.2, 0}, {3}), y = t({1, 0, 1}, {3});
+  EXPECT_NEAR(binary_cross_entropy(p, y).item(), (-std::log(0.9) - std::log(0.8) + 100) / 3, 1e-12);
+  const Tensor z = t({2, -1}, {2}), l = t({1, 0}, {2});
+  EXPECT_NEAR(binary_cross_entropy_with_logits(z, l).item(), binary_cross_entropy(sigmoid(z), l).item(), 1e-14);
+  EXPECT_NEAR(mean_squared_error(t({1, 2}, {2}), t({3, 5}, {2})).item(), 6.5, 1e-14);
+}
+
+TEST(Values, DropoutKeepsTheMeanAndTheMask) {
+  const Tensor x = Tensor::full({200, 100}, 1, DType::f64);
+  const V a = values(dropout(x, 0.3, dropout_key(1, 0, 5)));
+  int64_t kept = 0;
+  for (double v : a) {
+    EXPECT_TRUE(v == 0 || std::abs(v - 1 / 0.7) < 1e-12);
+    kept += v != 0;
+  }
+  EXPECT_NEAR(static_cast<double>(kept) / 20000, 0.7, 0.015);
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    EXPECT_EQ(values(dropout(x, 0.3, dropout_key(1, 0, 5))), a);
+  }
+  EXPECT_NE(values(dropout(x, 0.3, dropout_key(1, 0, 6))), a);
+  EXPECT_NE(values(dropout(x, 0.3, dropout_key(1, 1, 5))), a);
+  EXPECT_NE(values(dropout(x, 0.3, dropout_key(2, 0, 5))), a);
+  EXPECT_THROW(dropout(x, 1.0, {}), Error);
+}
+
+TEST(Values, EmbeddingNamesAnIdThatIsOutside) {
+  const Tensor table = Tensor::zeros({3, 2}, DType::f64);
+  try {
+    embedding(table, Tensor::from<int32_t>({1, 3}, {2}), true);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("id 3"), std::string::npos) << e.what();
+  }
+  EXPECT_THROW(embed_fields({table}, Tensor::from<int32_t>({-1}, {1, 1}), {}, {{}}), Error);
+}
+
+TEST(Values, PoolingIgnoresPadding) {
+  const Tensor x = t({1, 2, 3, 4, 5, 6}, {1, 3, 2});
+  const Tensor ids = Tensor::from<int32_t>({7, 0, 9}, {1, 3}), none = Tensor::from<int32_t>({0, 0, 0}, {1, 3});
+  expect_near(values(pool_sequence(x, ids, PoolMode::average)), {3, 4});
+  expect_near(values(pool_sequence(x, ids, PoolMode::sum)), {6, 8});
+  expect_near(values(pool_sequence(x, none, PoolMode::average)), {0, 0});
+}
+
+// ---- GEMM
+
+struct GemmShape {
+  int64_t m, n, k;
+};
+
+class GemmAgrees : public testing::TestWithParam<GemmShape> {};
+
+// The backend in use against the reference loop, for all transposes, with bias, accumulation and batches.
+TEST_P(GemmAgrees, WithTheReference) {
+  const auto [m, n, k] = GetParam();
+  for (int variant = 0; variant < 16; ++variant) {
+    Gemm g;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.transpose_a = variant & 1;
+    g.transpose_b = variant & 2;
+    g.accumulate = variant & 4;
+    const bool with_bias = variant & 8;
+    g.lda = g.transpose_a ? m : k;
+    g.ldb = g.transpose_b ? k : n;
+    g.ldc = n;
+    g.batch = 2;
+    g.stride_a = m * k;
+    g.stride_b = 0;  // one B for both
+    g.stride_c = m * n;
+    const auto a = random_uniform({2 * m * k}, -1, 1, 1).to(DType::f32),
+               b = random_uniform({k * n}, -1, 1, 2).to(DType::f32);
+    const auto bias = random_uniform({n}, -1, 1, 3).to(DType::f32);
+    Tensor c = Tensor::full({2 * m * n}, 0.5), want = c.clone();
+    const float* pb = with_bias ? bias.data<float>() : nullptr;
+    gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>(), pb);
+    reference::gemm<float>(g, a.data<float>(), b.data<float>(), want.data<float>(), pb);
+    for (int64_t i = 0; i < c.numel(); ++i) {
+      ASSERT_NEAR(c.data<float>()[i], want.data<float>()[i], 2e-6 * std::sqrt(static_cast<double>(k)) + 1e-6)
+          << "variant " << variant << " element " << i;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
+                         testing::Values(GemmShape{1, 1, 1}, GemmShape{7, 5, 3}, GemmShape{1, 40, 130},
+                                         GemmShape{130, 1, 40}, GemmShape{257, 300, 65}, GemmShape{1000, 64, 100},
+                                         GemmShape{64, 900, 128}));
+
+TEST(Gemm, BitsDoNotDependOnThreads) {
+  for (const bool weight_gradient : {false, true}) {
+    Gemm g;
+    g.m = weight_gradient ? 400 : 1024;
+    g.n = weight_gradient ? 112 : 400;
+    g.k = weight_gradient ? 4096 : 112;
+    g.transpose_a = weight_gradient;
+    g.transpose_b = !weight_gradient;
+    g.lda = g.transpose_a ? g.m : g.k;
+    g.ldb = g.transpose_b ? g.k : g.n;
+    g.ldc = g.n;
+    const auto a = random_uniform({g.m * g.k}, -1, 1, 1).to(DType::f32),
+               b = random_uniform({g.k * g.n}, -1, 1, 2).to(DType::f32);
+    std::vector<float> first;
+    for (int threads : {1, 2, 3, 4}) {
+      set_num_threads(threads);
+      Tensor c = Tensor::zeros({g.m * g.n});
+      gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>());
+      if (first.empty()) first = c.to_vector<float>();
+      EXPECT_EQ(c.to_vector<float>(), first) << threads << " threads";
+    }
+  }
+}
+
+TEST(Values, MatmulAndLinearCheckShapes) {
+  const Tensor a = Tensor::zeros({2, 3}, DType::f64), b = Tensor::zeros({2, 4}, DType::f64);
+  EXPECT_THROW(matmul(a, b), Error);
+  EXPECT_EQ(matmul(a, b, true).shape(), (Shape{3, 4}));
+  EXPECT_THROW(linear(a, b, {}), Error);
+}
+
+// ---- rows shared out over lanes
+
+TEST(Lanes, AnEmulatedWarpAgreesWithOneLane) {
+  for (int64_t n : {1, 5, 32, 45}) {
+    const Tensor x = random_uniform({n}, -2, 2, 4), dy = random_uniform({n}, -1, 1, 5);
+    const Tensor gamma = random_uniform({n}, -1, 1, 6), beta = random_uniform({n}, -1, 1, 7);
+    const double *px = x.data<double>(), *pdy = dy.data<double>(), *pg = gamma.data<double>(),
+                 *pb = beta.data<double>();
+    const auto run = [&](auto lane, V& y, V& dx, V& norm, V& dnorm, V& moments) {
+      SoftmaxRow::forward(lane, px, y.data(), n, 1, 1.0);
+      SoftmaxRow::backward(lane, pdy, y.data(), dx.data(), n, 1, 1.0);
+      LayerNormRow::forward(lane, px, pg, pb, norm.data(), &moments[0], &moments[1], n, 1e-5);
+      lane.sum(0.0);  // as a warp's lanes meet before they read what lane 0 wrote
+      LayerNormRow::backward(lane, pdy, px, pg, moments[0], moments[1], dnorm.data(), n);
+    };
+    const size_t size = static_cast<size_t>(n);
+    V y(size), dx(size), norm(size), dnorm(size), moments(2), wy(size), wdx(size), wnorm(size), wdnorm(size), wm(2);
+    run(ScalarLane{}, y, dx, norm, dnorm, moments);
+    test::EmulatedWarp<32> warp;
+    warp.run([&](const auto& lane) { run(lane, wy, wdx, wnorm, wdnorm, wm); });
+    expect_near(wy, y, 1e-13);
+    expect_near(wdx, dx, 1e-13);
+    expect_near(wnorm, norm, 1e-12);
+    expect_near(wdnorm, dnorm, 1e-12);
+  }
+}
+
+}  // namespace
+}  // namespace kdef::ops
