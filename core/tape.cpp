@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -12,6 +13,7 @@ namespace {
 
 thread_local bool t_recording = true;
 thread_local RecordObserver* t_observer = nullptr;
+thread_local TapeProfiler* t_profiler = nullptr;
 std::atomic<uint64_t> g_sequence{0};
 
 // a += b on the device of a. The engine's only arithmetic.
@@ -77,9 +79,23 @@ RecordObserver::RecordObserver(std::function<void(const OpInfo&, const Tensor&)>
 }
 RecordObserver::~RecordObserver() { t_observer = before_; }
 
+namespace {
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+}  // namespace
+
+TapeProfiler::TapeProfiler() : last_(seconds()), before_(t_profiler) { t_profiler = this; }
+TapeProfiler::~TapeProfiler() { t_profiler = before_; }
+void TapeProfiler::restart() { last_ = seconds(); }
+void TapeProfiler::count(std::map<std::string, double>& where, const char* op) {
+  const double now = seconds();
+  where[op] += now - last_;
+  last_ = now;
+}
+
 Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved,
               BackwardFn backward) {
   if (t_observer) t_observer->see_(info, y);
+  if (t_profiler && t_recording) t_profiler->count(t_profiler->forward, info.name);
   if (!t_recording) return y;
   bool any = false;
   std::vector<bool> needs;
@@ -169,6 +185,7 @@ void backward(const Tensor& y, const Tensor& seed) {
     node.saved.clear();
     node.versions.clear();
     node.backward = nullptr;
+    if (t_profiler) t_profiler->count(t_profiler->backward, node.info->name);
   }
 }
 

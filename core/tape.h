@@ -15,6 +15,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -111,6 +112,26 @@ class RecordObserver {
   std::function<void(const OpInfo&, const Tensor&)> see_;
   RecordObserver* before_;
   friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn);
+};
+
+/// While it lives, adds up the seconds of every op in this thread: from one result to the next in the forward pass,
+/// from one node to the next in backward().
+class TapeProfiler {
+ public:
+  TapeProfiler();
+  ~TapeProfiler();
+  TapeProfiler(const TapeProfiler&) = delete;
+  TapeProfiler& operator=(const TapeProfiler&) = delete;
+  /// (Ops that a backward function calls count as part of it.) Starts the clock anew, so that what was done since is not counted.
+  void restart();
+  std::map<std::string, double> forward, backward;  // seconds by op
+
+ private:
+  void count(std::map<std::string, double>& where, const char* op);
+  double last_ = 0;
+  TapeProfiler* before_;
+  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn);
+  friend void backward(const Tensor&, const Tensor&);
 };
 
 /// Propagates dL/dL = 1 (or `seed`, of y's shape) from `y` to the leaves it was computed from.

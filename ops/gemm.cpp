@@ -12,7 +12,11 @@ namespace kdef::ops {
 
 namespace {
 std::atomic<GemmBackend> g_backend{GemmBackend::automatic};
-}
+thread_local GemmRecorder* t_recorder = nullptr;
+}  // namespace
+
+GemmRecorder::GemmRecorder() : before_(t_recorder) { t_recorder = this; }
+GemmRecorder::~GemmRecorder() { t_recorder = before_; }
 
 void set_gemm_backend(GemmBackend backend) { g_backend = backend; }
 
@@ -88,6 +92,7 @@ template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
   require_cpu(device, "gemm");
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
+  if (t_recorder) t_recorder->products.push_back(g);
   gemm_cpu(g, a, b, c, bias);
 }
 

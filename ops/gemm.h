@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/dispatch.h"
 #include "core/tensor.h"
@@ -28,6 +29,19 @@ enum class GemmBackend { automatic, reference };
 void set_gemm_backend(GemmBackend backend);
 /// "oneDNN 2.6.3" or "reference".
 const char* gemm_backend_name();
+
+/// Notes every product that this thread runs while it lives: for benchmarks that run the products alone.
+class GemmRecorder {
+ public:
+  GemmRecorder();
+  ~GemmRecorder();
+  GemmRecorder(const GemmRecorder&) = delete;
+  GemmRecorder& operator=(const GemmRecorder&) = delete;
+  std::vector<Gemm> products;
+
+ private:
+  GemmRecorder* before_;
+};
 
 namespace reference {
 template <class T>

@@ -1,0 +1,165 @@
+#include "kdef/benchmark.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/random.h"
+#include "kdef/model.h"
+#include "ops/gemm.h"
+
+namespace kdef {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  const size_t n = v.size();
+  return n == 0 ? 0 : n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
+}
+
+// Rank by a continuous Zipf law with exponent 1 over [1, n]: n^u for uniform u.
+int32_t zipf(Random& random, int64_t n) {
+  return static_cast<int32_t>(
+      std::min<int64_t>(n, static_cast<int64_t>(std::pow(static_cast<double>(n), random.uniform()))));
+}
+
+ModelInput random_batch(const data::FeatureMap& map, int64_t rows, uint64_t seed) {
+  Random random(seed, kStreamSynth);
+  std::vector<int32_t> ids;
+  std::vector<float> values, labels;
+  int64_t id_columns = 0, value_columns = 0;
+  for (int64_t b = 0; b < rows; ++b) {
+    id_columns = value_columns = 0;
+    for (const data::Field& f : map.fields) {
+      if (f.type == data::FieldType::numeric) {
+        values.push_back(static_cast<float>(random.uniform()));
+        ++value_columns;
+        continue;
+      }
+      const int64_t used = f.type == data::FieldType::sequence
+                               ? 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(f.max_len)))
+                               : 1;
+      for (int64_t l = 0; l < f.max_len; ++l) {
+        ids.push_back(l < used ? zipf(random, std::max<int64_t>(1, f.vocab_size - 1)) : 0);
+        ++id_columns;
+      }
+    }
+    labels.push_back(random.uniform() < 0.25 ? 1.0f : 0.0f);
+  }
+  ModelInput input;
+  if (id_columns > 0) input.ids = Tensor::from(ids, {rows, id_columns});
+  if (value_columns > 0) input.values = Tensor::from(values, {rows, value_columns});
+  input.labels = Tensor::from(labels, {rows, 1});
+  return input;
+}
+
+// Ops by the kind of work they are; what is not listed is "other".
+const char* kind_of(const std::string& op) {
+  static const std::map<std::string, const char*> kinds = {{"linear", "GEMM"},
+                                                           {"matmul", "GEMM"},
+                                                           {"embed_fields", "embedding"},
+                                                           {"embedding", "embedding"},
+                                                           {"pool_sequence", "embedding"},
+                                                           {"batch_norm", "normalisation and activation"},
+                                                           {"layer_norm", "normalisation and activation"},
+                                                           {"relu", "normalisation and activation"},
+                                                           {"sigmoid", "normalisation and activation"},
+                                                           {"tanh", "normalisation and activation"},
+                                                           {"dropout", "normalisation and activation"},
+                                                           {"kdef_objective", "objective"},
+                                                           {"binary_cross_entropy", "objective"}};
+  const auto it = kinds.find(op);
+  return it == kinds.end() ? "other" : it->second;
+}
+
+// Runs the products alone, all on the same three buffers.
+class ProductsAlone {
+ public:
+  explicit ProductsAlone(std::vector<ops::Gemm> products) : products_(std::move(products)) {
+    int64_t a = 0, b = 0, c = 0;
+    for (const ops::Gemm& g : products_) {
+      a = std::max(a, g.batch * g.m * g.k);
+      b = std::max(b, g.batch * g.k * g.n);
+      c = std::max(c, g.batch * g.m * g.n);
+      gflop += 2e-9 * static_cast<double>(g.batch * g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+    }
+    a_ = Tensor::full({a}, 0.01);
+    b_ = Tensor::full({b}, 0.01);
+    c_ = Tensor::zeros({c});
+  }
+  double seconds() const {
+    const double start = now();
+    for (const ops::Gemm& g : products_) {
+      ops::gemm<float>(kCpu, g, a_.data<float>(), b_.data<float>(), c_.data<float>());
+    }
+    return now() - start;
+  }
+  double gflop = 0;
+
+ private:
+  std::vector<ops::Gemm> products_;
+  Tensor a_, b_, c_;
+};
+
+}  // namespace
+
+StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
+  nn::Builder build(config.seed);
+  Ensemble model(config.model, embedding_fields(map), build);
+  nn::Optimizer optimizer(model.parameters(), config.optimizer);
+  std::vector<ModelInput> batches;
+  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_batch(map, config.batch_size, config.seed + i));
+  uint64_t step = 0;
+  const auto run = [&](TapeProfiler* profiler, double* optimizer_seconds) {
+    const ModelInput& input = batches[step % batches.size()];
+    const nn::Pass pass{true, config.seed, step++};
+    if (profiler) profiler->restart();
+    {
+      const Tensor loss = model.loss(model.forward(input, pass), input.labels);
+      backward(loss);
+    }
+    const double start = now();
+    optimizer.step();
+    if (optimizer_seconds) *optimizer_seconds += now() - start;
+  };
+  for (int i = 0; i < config.warmup; ++i) run(nullptr, nullptr);
+
+  std::vector<ops::Gemm> products;
+  {
+    const ops::GemmRecorder recorder;
+    run(nullptr, nullptr);
+    products = recorder.products;
+  }
+  StepBenchmark result;
+  result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
+  const ProductsAlone alone(std::move(products));
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  // The two are timed in turn, so that a drift of the machine's speed meets both.
+  std::vector<double> steps, gemms;
+  const double until = now() + config.seconds;
+  while (steps.size() < 5 || now() < until) {
+    const double start = now();
+    run(nullptr, nullptr);
+    steps.push_back(now() - start);
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(steps.size());
+  result.step_ms = 1e3 * median(steps);
+  result.gemm_ms = 1e3 * median(gemms);
+  result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
+
+  const int profiled = 3;
+  double optimizer_seconds = 0;
+  TapeProfiler profiler;
+  for (int i = 0; i < profiled; ++i) run(&profiler, &optimizer_seconds);
+  for (const auto* times : {&profiler.forward, &profiler.backward}) {
+    for (const auto& [op, seconds] : *times) result.kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
+  }
+  result.kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  return result;
+}
+
+}  // namespace kdef

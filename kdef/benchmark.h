@@ -1,0 +1,36 @@
+// How fast a training step is, against the cost of its matrix products alone.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/schema.h"
+#include "kdef/ensemble.h"
+#include "nn/optimizer.h"
+
+namespace kdef {
+
+struct StepBenchmark {
+  double step_ms = 0;  // median of the repetitions
+  double gemm_ms = 0;  // the step's matrix products alone, in the same run: median
+  double rows_per_s = 0;
+  double gemm_gflop = 0;  // of one step
+  double peak_mib = 0;    // of tensor memory
+  int repetitions = 0;
+  std::map<std::string, double> kinds_ms;  // by kind of work, mean of profiled steps
+};
+
+struct StepBenchmarkConfig {
+  EnsembleConfig model;
+  nn::OptimizerConfig optimizer;
+  int64_t batch_size = 10000;
+  int warmup = 2;
+  double seconds = 10;  // measuring goes on for about this long, at least 5 steps
+  uint64_t seed = 1;
+};
+
+/// Times steps on random rows of `map`'s shape: ids by Zipf's law, one in four rows clicked.
+StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config);
+
+}  // namespace kdef
