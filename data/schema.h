@@ -13,8 +13,12 @@ namespace kdef::data {
 enum class FieldType { categorical, sequence, numeric };
 enum class CellType { str, integer, real };  // `dtype` in the configuration: str, int, float
 enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize_age };
-enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
-enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
+enum class Pooling {
+  average,
+  sum,
+  none
+};  // `feature_encoder` of a sequence field; none: concatenated ids are refused
+enum class Padding { post, pre };  // where padding goes and which end is cut: post keeps the first ids
 enum class Normalizer { none, standard, min_max };
 
 /// One input column, as configured.
@@ -22,28 +26,28 @@ struct FieldConfig {
   std::string name;
   FieldType type = FieldType::categorical;
   CellType cell = CellType::str;
-  bool active = true;                            // false: the column is read past
-  std::optional<std::string> fill_na;            // replaces empty cells; never in the vocabulary
-  Preprocess preprocess = Preprocess::none;      // applied after fill_na
-  std::optional<int64_t> min_categr_count;       // overrides the data set's
-  std::string splitter = "^";                    // sequence: between tokens
-  int64_t max_len = 0;                           // sequence: ids kept; 0: the longest of the training rows
+  bool active = true;                        // false: the column is read past
+  std::optional<std::string> fill_na;        // replaces empty cells; never in the vocabulary
+  Preprocess preprocess = Preprocess::none;  // applied after fill_na
+  std::optional<int64_t> min_categr_count;   // overrides the data set's
+  std::string splitter = "^";                // sequence: between tokens
+  int64_t max_len = 0;                       // sequence: ids kept; 0: the longest of the training rows
   Padding padding = Padding::post;
   Pooling pooling = Pooling::average;
-  Normalizer normalizer = Normalizer::none;      // numeric
-  std::optional<int64_t> embedding_dim;          // overrides the model's
-  std::string share_embedding;                   // name of an earlier field whose vocabulary and table it uses
-  std::string where;                             // "file:line:column" of the entry, for messages
+  Normalizer normalizer = Normalizer::none;  // numeric
+  std::optional<int64_t> embedding_dim;      // overrides the model's
+  std::string share_embedding;               // name of an earlier field whose vocabulary and table it uses
+  std::string where;                         // "file:line:column" of the entry, for messages
 };
 
 /// One data set, as configured.
 struct DatasetConfig {
-  std::string id;                                // the entry's key
-  std::string data_root = "../data/";            // the encoded cache lies in data_root/id
-  std::string train_data, valid_data, test_data; // raw files; valid and test may be empty
-  std::string separator;                         // between cells; empty: by file name (.tsv -> tab, else comma)
-  std::vector<std::string> columns;              // names of the columns of a file without header; empty: header line
-  std::vector<FieldConfig> fields;               // in model order
+  std::string id;                                 // the entry's key
+  std::string data_root = "../data/";             // the encoded cache lies in data_root/id
+  std::string train_data, valid_data, test_data;  // raw files; valid and test may be empty
+  std::string separator;             // between cells; empty: by file name (.tsv -> tab, else comma)
+  std::vector<std::string> columns;  // names of the columns of a file without header; empty: header line
+  std::vector<FieldConfig> fields;   // in model order
   std::string label = "label";
   int64_t min_categr_count = 1;
 };

@@ -1,0 +1,65 @@
+// What a raw cell means: the word or number that a field's configuration makes of it. Counting and encoding share this.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "data/schema.h"
+
+namespace kdef::data {
+
+/// Where a cell stands, for messages.
+struct Place {
+  const std::string& file;
+  int64_t line;
+};
+
+/// Turns the cells of one field into words (categorical) or numbers (numeric). Thread-safe.
+/// FuxiCTR's order: fill_na, then preprocess, then the type. A word of dtype float or int is the number's shortest
+/// decimal form, so that 1, 1.0 and 01 are one word. Only an empty cell is missing.
+class CellReader {
+ public:
+  /// Throws InputError for settings that contradict each other.
+  explicit CellReader(const FieldConfig& field);
+
+  using Scratch = std::array<char, 40>;
+  /// The word of a categorical cell: a view of `cell`, of `scratch` or of this reader.
+  /// InputError: text where a number is expected; an empty cell of a number without fill_na.
+  std::string_view word(std::string_view cell, const Place& place, Scratch& scratch) const;
+  float number(std::string_view cell, const Place& place) const;
+  /// Calls fn(token) for every token of a sequence; empty tokens and fill_na are given as ""; an empty cell is one.
+  template <class Fn>
+  void tokens(std::string_view cell, Fn&& fn) const {
+    if (cell.empty()) cell = missing_;
+    for (;;) {
+      const size_t at = cell.find(field_.splitter);
+      const std::string_view token = cell.substr(0, at);
+      fn(token == missing_ ? std::string_view() : token);
+      if (at == std::string_view::npos) return;
+      cell.remove_prefix(at + field_.splitter.size());
+    }
+  }
+  /// The word that is never in the vocabulary: fill_na in the form of word(), '' without it.
+  const std::string& missing() const { return missing_; }
+  const FieldConfig& field() const { return field_; }
+
+ private:
+  double parse(std::string_view cell, const Place& place) const;
+  std::string_view filled(std::string_view cell, const Place& place) const;
+
+  FieldConfig field_;
+  std::string missing_;
+};
+
+/// 0 or 1, also written as a decimal number. InputError for anything else.
+float parse_label(std::string_view cell, const std::string& column, const Place& place);
+
+/// Criteo's bucket: v > 2 becomes floor(ln(v)^2), otherwise v truncated to an integer.
+int64_t bucket(double v);
+
+/// A cell's text for a message: quoted, at most 40 bytes, control and non-ASCII bytes as \xNN.
+std::string printable(std::string_view text);
+
+}  // namespace kdef::data

@@ -1,0 +1,284 @@
+#include "data/encoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/chunks.h"
+#include "data/feature_map.h"
+#include "data/schema_json.h"
+
+namespace kdef::data {
+namespace {
+
+// File: magic, version, length of the JSON, the JSON, then per vocabulary named there its words (lengths, then bytes),
+// and last a CRC-32 of all before it.
+constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'V', 'O', 'C', '\n'};
+constexpr uint32_t kVersion = 1;
+
+using Json = nlohmann::ordered_json;
+
+Json column_json(const Encoder::Column& column) {
+  const FieldConfig& f = column.cells.field();
+  Json json = {{"name", f.name},
+               {"type", f.type},
+               {"dtype", f.cell},
+               {"preprocess", f.preprocess},
+               {"splitter", f.splitter},
+               {"max_len", f.max_len},
+               {"padding", f.padding},
+               {"pooling", f.pooling},
+               {"share_embedding", f.share_embedding},
+               {"shift", column.shift},
+               {"scale", column.scale}};
+  if (f.fill_na) json["fill_na"] = *f.fill_na;
+  if (f.embedding_dim) json["embedding_dim"] = *f.embedding_dim;
+  return json;
+}
+
+FieldConfig column_field(const Json& json) {
+  FieldConfig f;
+  json.at("name").get_to(f.name);
+  json.at("type").get_to(f.type);
+  json.at("dtype").get_to(f.cell);
+  json.at("preprocess").get_to(f.preprocess);
+  json.at("splitter").get_to(f.splitter);
+  json.at("max_len").get_to(f.max_len);
+  json.at("padding").get_to(f.padding);
+  json.at("pooling").get_to(f.pooling);
+  json.at("share_embedding").get_to(f.share_embedding);
+  if (json.contains("fill_na")) f.fill_na = json["fill_na"].get<std::string>();
+  if (json.contains("embedding_dim")) f.embedding_dim = json["embedding_dim"].get<int64_t>();
+  return f;
+}
+
+template <class T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+// Reads a file's bytes in order.
+struct Cursor {
+  const std::string& path;
+  const char* p;
+  size_t left;
+  const char* take(size_t n) {
+    if (n > left) throw InputError(cat(path, ": ends too early; prepare the data again"));
+    left -= n;
+    return std::exchange(p, p + n);
+  }
+  template <class T>
+  T get() {
+    T value;
+    std::memcpy(&value, take(sizeof(value)), sizeof(value));
+    return value;
+  }
+};
+
+bool owns_vocabulary(const FieldConfig& field) {
+  return field.type != FieldType::numeric && field.share_embedding.empty();
+}
+
+}  // namespace
+
+Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
+    : config_(std::move(config)), columns_(std::move(columns)) {
+  map_.dataset = config_.id;
+  map_.label = config_.label;
+  config_.fields.clear();
+  for (const Column& column : columns_) {
+    const FieldConfig& f = column.cells.field();
+    Field field{f.name, f.type, 0, 1, f.pooling, f.embedding_dim, f.share_embedding};
+    if (f.type != FieldType::numeric) field.vocab_size = column.vocabulary->size();
+    if (f.type == FieldType::sequence) field.max_len = f.max_len;
+    map_.fields.push_back(field);
+    config_.fields.push_back(f);
+  }
+  id_columns_ = data::id_columns(map_);
+  numeric_columns_ = data::numeric_columns(map_);
+}
+
+void Encoder::save(const std::string& path) const {
+  Json json = {{"dataset", config_.id},
+               {"label", config_.label},
+               {"separator", config_.separator},
+               {"columns", config_.columns},
+               {"fields", Json::array()}};
+  for (const Column& column : columns_) json["fields"].push_back(column_json(column));
+  std::string text;
+  try {
+    text = json.dump();
+  } catch (const Json::type_error&) {
+    throw InputError(
+        cat("data set ", config_.id, ": a name or fill_na is not valid UTF-8; change it in the configuration"));
+  }
+  AtomicFile file(path);
+  uint32_t crc = 0;
+  std::string block(kMagic, sizeof(kMagic));
+  const auto flush = [&] {
+    crc = crc32(block.data(), block.size(), crc);
+    file.write(block.data(), block.size());
+    block.clear();
+  };
+  put(block, kVersion);
+  put(block, static_cast<uint64_t>(text.size()));
+  block += text;
+  for (const Column& column : columns_) {
+    if (!owns_vocabulary(column.cells.field())) continue;
+    const StringSet& words = column.vocabulary->words();
+    put(block, static_cast<uint64_t>(words.size()));
+    for (int64_t i = 0; i < words.size(); ++i) {
+      put(block, static_cast<uint32_t>(words[i].size()));
+      block += words[i];
+      if (block.size() > (size_t{1} << 20)) flush();
+    }
+  }
+  flush();
+  file.write(&crc, sizeof(crc));
+  file.commit();
+}
+
+Encoder Encoder::load(const std::string& given) {
+  const std::string path =
+      std::filesystem::is_directory(given) ? (std::filesystem::path(given) / kFileName).string() : given;
+  const std::string bytes = read_text(path);
+  const std::string remedy = "; prepare the data again, or copy the file once more";
+  if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
+    throw InputError(cat(path, ": not a vocabulary file of kdef", remedy));
+  }
+  uint32_t stored = 0;
+  if (bytes.size() >= 24) std::memcpy(&stored, bytes.data() + bytes.size() - 4, 4);
+  if (bytes.size() < 24 || crc32(bytes.data(), bytes.size() - 4) != stored) {
+    throw InputError(cat(path, ": truncated or damaged (checksum mismatch)", remedy));
+  }
+  try {
+    Cursor in{path, bytes.data() + sizeof(kMagic), bytes.size() - sizeof(kMagic) - 4};
+    const uint32_t version = in.get<uint32_t>();
+    if (version != kVersion) {
+      throw InputError(cat(path, ": format version ", version, ", this program reads version ", kVersion, remedy));
+    }
+    const uint64_t length = in.get<uint64_t>();
+    const char* text = in.take(length);
+    const Json json = Json::parse(text, text + length);
+    DatasetConfig config;
+    json.at("dataset").get_to(config.id);
+    json.at("label").get_to(config.label);
+    json.at("separator").get_to(config.separator);
+    json.at("columns").get_to(config.columns);
+    std::vector<Column> columns;
+    for (const Json& entry : json.at("fields")) {
+      const FieldConfig field = column_field(entry);
+      Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
+      if (owns_vocabulary(field)) {
+        auto vocabulary = std::make_shared<Vocabulary>();
+        for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
+          const uint32_t size = in.get<uint32_t>();
+          vocabulary->add(std::string_view(in.take(size), size));
+        }
+        column.vocabulary = std::move(vocabulary);
+      } else if (field.type != FieldType::numeric) {
+        for (const Column& other : columns) {
+          if (other.cells.field().name == field.share_embedding) column.vocabulary = other.vocabulary;
+        }
+        if (column.vocabulary == nullptr) throw InputError(cat(path, ": inconsistent content", remedy));
+      }
+      columns.push_back(std::move(column));
+    }
+    return Encoder(std::move(config), std::move(columns));
+  } catch (const Json::exception&) {
+    throw InputError(cat(path, ": unexpected content", remedy));
+  }
+}
+
+void Encoder::select(RowReader& reader, bool with_label) const {
+  std::vector<std::string> names;
+  for (const Column& column : columns_) names.push_back(column.cells.field().name);
+  if (with_label) names.push_back(config_.label);
+  reader.select(names);
+}
+
+void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out) {
+  const int64_t n = static_cast<int64_t>(tokens.size()), kept = std::min(n, max_len);
+  std::fill_n(out, max_len, 0);
+  if (padding == Padding::post) {
+    std::copy_n(tokens.begin(), kept, out);
+  } else {
+    std::copy_n(tokens.end() - kept, kept, out + (max_len - kept));
+  }
+}
+
+void Encoder::encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const {
+  out.resize(chunk.rows(), id_columns_, numeric_columns_);
+  if (!with_label) out.labels.clear();
+  CellReader::Scratch scratch;
+  std::vector<int32_t> tokens;
+  int32_t* id = out.ids.data();
+  float* number = out.numerics.data();
+  const int64_t slots = static_cast<int64_t>(columns_.size());
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    const Place place{path, chunk.line(row)};
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      const Column& column = columns_[static_cast<size_t>(slot)];
+      const FieldConfig& field = column.cells.field();
+      const std::string_view cell = chunk.cell(row, slot);
+      if (field.type == FieldType::numeric) {
+        *number++ = scaled(column.cells.number(cell, place), column.shift, column.scale);
+      } else if (field.type == FieldType::categorical) {
+        *id++ = column.vocabulary->id(column.cells.word(cell, place, scratch));
+      } else {
+        tokens.clear();
+        column.cells.tokens(
+            cell, [&](std::string_view token) { tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token)); });
+        encode_sequence(tokens, field.max_len, field.padding, id);
+        id += field.max_len;
+      }
+    }
+    if (with_label) out.labels[static_cast<size_t>(row)] = parse_label(chunk.cell(row, slots), config_.label, place);
+  }
+}
+
+RawFile::RawFile(const Encoder& encoder, const std::string& path, bool need_label)
+    : encoder_(encoder),
+      reader_(path, encoder.config().separator, encoder.config().columns, need_label ? "" : encoder.config().label),
+      has_label_(need_label || reader_.has_column(encoder.config().label)) {
+  encoder.select(reader_, has_label_);
+}
+
+bool RawFile::read_group() {
+  count_ = read_chunks(reader_, chunks_);
+  encoded_.resize(kGroupChunks);
+  for_each_index(count_, [&](size_t i) {
+    reader_.parse(chunks_[i]);
+    encoder_.encode(chunks_[i], reader_.path(), has_label_, encoded_[i]);
+  });
+  at_ = 0;
+  row_ = 0;
+  return count_ > 0;
+}
+
+bool RawFile::next(Batch& batch, int64_t max_rows) {
+  KDEF_CHECK(max_rows >= 1, "RawFile::next: max_rows is ", max_rows);
+  while (at_ == count_ || row_ == encoded_[at_].rows) {
+    if (at_ < count_) ++at_;
+    row_ = 0;
+    if (at_ == count_ && !read_group()) return false;
+  }
+  const Batch& from = encoded_[at_];
+  const int64_t n = std::min(max_rows, from.rows - row_), ids = encoder_.id_columns(),
+                numbers = encoder_.numeric_columns();
+  batch.resize(n, ids, numbers);
+  std::copy_n(from.ids.begin() + row_ * ids, n * ids, batch.ids.begin());
+  std::copy_n(from.numerics.begin() + row_ * numbers, n * numbers, batch.numerics.begin());
+  if (has_label_) {
+    std::copy_n(from.labels.begin() + row_, n, batch.labels.begin());
+  } else {
+    batch.labels.clear();
+  }
+  row_ += n;
+  return true;
+}
+
+}  // namespace kdef::data

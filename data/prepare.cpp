@@ -1,0 +1,586 @@
+#include "data/prepare.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/cache.h"
+#include "data/cells.h"
+#include "data/chunks.h"
+#include "data/encoder.h"
+#include "data/feature_map.h"
+#include "data/schema_json.h"
+#include "data/vocabulary.h"
+
+namespace kdef::data {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormat = 1;  // of the preparation as a whole: raise it when the meaning of a cache changes
+constexpr const char* kMarker = "prepared.json";
+constexpr const char* kMapName = "feature_map.json";
+
+std::string in_dir(const std::string& dir, const char* name) { return (fs::path(dir) / name).string(); }
+
+// Everything that the content of a cache depends on.
+Json fingerprint(const DatasetConfig& config) {
+  Json json = {{"format", kFormat},
+               {"cache_version", kCacheVersion},
+               {"dataset", config.id},
+               {"label", config.label},
+               {"separator", config.separator},
+               {"columns", config.columns},
+               {"min_categr_count", config.min_categr_count},
+               {"fields", Json::array()},
+               {"files", Json::array()}};
+  for (const FieldConfig& f : config.fields) {
+    if (!f.active) continue;
+    Json field = {{"name", f.name},
+                  {"type", f.type},
+                  {"dtype", f.cell},
+                  {"preprocess", f.preprocess},
+                  {"splitter", f.splitter},
+                  {"max_len", f.max_len},
+                  {"padding", f.padding},
+                  {"pooling", f.pooling},
+                  {"normalizer", f.normalizer},
+                  {"share_embedding", f.share_embedding}};
+    if (f.fill_na) field["fill_na"] = *f.fill_na;
+    if (f.min_categr_count) field["min_categr_count"] = *f.min_categr_count;
+    if (f.embedding_dim) field["embedding_dim"] = *f.embedding_dim;
+    json["fields"].push_back(std::move(field));
+  }
+  for (const std::string* path : {&config.train_data, &config.valid_data, &config.test_data}) {
+    struct stat info;
+    if (path->empty() || ::stat(path->c_str(), &info) != 0) {
+      json["files"].push_back(*path);
+      continue;
+    }
+    json["files"].push_back({fs::weakly_canonical(fs::absolute(*path)).string(), static_cast<int64_t>(info.st_size),
+                             static_cast<int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec});
+  }
+  return json;
+}
+
+std::string dump(const Json& json, const DatasetConfig& config) {
+  try {
+    return json.dump(1) + "\n";
+  } catch (const Json::type_error&) {
+    throw InputError(cat("data set ", config.id, ": a name, path or fill_na is not valid UTF-8; change it"));
+  }
+}
+
+std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
+  std::vector<FieldConfig> fields;
+  std::set<std::string> names;
+  for (const FieldConfig& field : config.fields) {
+    if (!field.active) continue;
+    const std::string where = cat(field.where.empty() ? "" : field.where + ": ", "field ", field.name, ": ");
+    if (!names.insert(field.name).second) throw InputError(where + "the name stands twice in feature_cols");
+    if (field.name == config.label) throw InputError(where + "the label is not a feature; take it out of feature_cols");
+    if (!field.share_embedding.empty()) {
+      const auto owner = std::find_if(fields.begin(), fields.end(),
+                                      [&](const FieldConfig& other) { return other.name == field.share_embedding; });
+      if (owner == fields.end() || !owner->share_embedding.empty() || owner->type == FieldType::numeric ||
+          field.type == FieldType::numeric) {
+        throw InputError(cat(where, "share_embedding is '", field.share_embedding,
+                             "'; it must name an earlier categorical or sequence field that has its own embedding"));
+      }
+    }
+    fields.push_back(field);
+  }
+  if (fields.empty()) throw InputError(cat("data set ", config.id, ": no active field in feature_cols"));
+  return fields;
+}
+
+// Rows under provisional numbers, in a file without a name: gone when this ends, however it ends.
+class Spool {
+ public:
+  explicit Spool(const std::string& dir) : dir_(dir) {
+    std::string name = in_dir(dir, ".spool.XXXXXX");
+    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (fd_ < 0) throw SystemError(cat(dir, ": no file can be made there: ", std::strerror(errno)));
+    ::unlink(name.c_str());
+  }
+  ~Spool() { ::close(fd_); }
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  void write(const Batch& batch) {
+    put(&batch.rows, sizeof(batch.rows));
+    put(batch.ids.data(), 4 * batch.ids.size());
+    put(batch.numerics.data(), 4 * batch.numerics.size());
+    put(batch.labels.data(), 4 * batch.labels.size());
+  }
+  void rewind() { ::lseek(fd_, 0, SEEK_SET); }
+  bool read(Batch& batch, int64_t id_columns, int64_t numeric_columns) {
+    int64_t rows;
+    if (!get(&rows, sizeof(rows))) return false;
+    batch.resize(rows, id_columns, numeric_columns);
+    get(batch.ids.data(), 4 * batch.ids.size());
+    get(batch.numerics.data(), 4 * batch.numerics.size());
+    get(batch.labels.data(), 4 * batch.labels.size());
+    return true;
+  }
+
+ private:
+  void put(const void* data, size_t bytes) {
+    const char* p = static_cast<const char*>(data);
+    while (bytes > 0) {
+      const ssize_t n = ::write(fd_, p, std::min(bytes, size_t{1} << 30));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0)
+        throw SystemError(
+            cat(dir_, ": cannot be written: ", std::strerror(errno), "; free space or choose another folder"));
+      p += n;
+      bytes -= static_cast<size_t>(n);
+    }
+  }
+  bool get(void* data, size_t bytes) {
+    char* p = static_cast<char*>(data);
+    for (size_t done = 0; done < bytes;) {
+      const ssize_t n = ::read(fd_, p + done, std::min(bytes - done, size_t{1} << 30));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) throw SystemError(cat(dir_, ": cannot be read back: ", std::strerror(errno)));
+      if (n == 0) return false;
+      done += static_cast<size_t>(n);
+    }
+    return true;
+  }
+
+  std::string dir_;
+  int fd_;
+};
+
+// Held while a cache is made. The file stays: removing it would let two holders in.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::string& dir) {
+    const std::string path = in_dir(dir, ".lock");
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int status = fd_ < 0 ? -1 : 0;
+    while (status == 0 && (status = ::flock(fd_, LOCK_EX)) != 0 && errno == EINTR) status = 0;
+    if (status != 0) {
+      const int error = errno;
+      if (fd_ >= 0) ::close(fd_);
+      throw SystemError(cat(path, ": cannot be locked: ", std::strerror(error), "; choose a writable data_root"));
+    }
+  }
+  ~DirectoryLock() { ::close(fd_); }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+// Temporary files that a killed preparation left: FILE.XXXXXX. Only under the lock.
+void remove_leftovers(const std::string& dir) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(dir, ignored)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* file : {"train.kdefbin", "valid.kdefbin", "test.kdefbin", kMapName, kMarker, Encoder::kFileName}) {
+      if (name.starts_with(std::string(file) + ".") && name.size() == std::strlen(file) + 7) fs::remove(entry, ignored);
+    }
+  }
+}
+
+// The counting pass over one field of the training rows.
+struct FieldCount {
+  explicit FieldCount(const FieldConfig& field) : cells(field) {}
+
+  CellReader cells;
+  int64_t max_len = 1;
+  StringSet words;
+  std::vector<int64_t> counts;
+  // Numeric: Welford's running mean and sum of squared deviations.
+  int64_t n = 0;
+  double mean = 0, squares = 0;
+  double least = std::numeric_limits<double>::infinity(), most = -least;
+  // Of the group at hand, row-major [rows, max_len]: index in `words` + 1, 0 for padding; or numbers.
+  std::vector<int32_t> ids;
+  std::vector<float> numbers;
+  std::vector<int32_t> tokens;
+
+  int32_t count(std::string_view word) {
+    const size_t index = static_cast<size_t>(words.insert(word));
+    if (index == counts.size()) counts.push_back(0);
+    ++counts[index];
+    return static_cast<int32_t>(index + 1);
+  }
+
+  void read(const Chunk& chunk, int64_t slot, const std::string& path) {
+    CellReader::Scratch scratch;
+    for (int64_t row = 0; row < chunk.rows(); ++row) {
+      const Place place{path, chunk.line(row)};
+      const std::string_view cell = chunk.cell(row, slot);
+      switch (cells.field().type) {
+        case FieldType::categorical:
+          ids.push_back(count(cells.word(cell, place, scratch)));
+          break;
+        case FieldType::sequence:
+          tokens.clear();
+          cells.tokens(cell, [&](std::string_view token) { tokens.push_back(token.empty() ? 0 : count(token)); });
+          ids.resize(ids.size() + static_cast<size_t>(max_len));
+          encode_sequence(tokens, max_len, cells.field().padding, ids.data() + ids.size() - max_len);
+          break;
+        case FieldType::numeric: {
+          const float value = cells.number(cell, place);
+          numbers.push_back(value);
+          const double delta = value - mean;
+          mean += delta / static_cast<double>(++n);
+          squares += delta * (value - mean);
+          least = std::min<double>(least, value);
+          most = std::max<double>(most, value);
+          break;
+        }
+      }
+    }
+  }
+
+  // (x - shift) * scale. A constant column is only shifted.
+  std::pair<double, double> scaling() const {
+    switch (cells.field().normalizer) {
+      case Normalizer::standard:
+        return {mean, squares > 0 ? 1 / std::sqrt(squares / static_cast<double>(n)) : 1};
+      case Normalizer::min_max:
+        return {least, most > least ? 1 / (most - least) : 1};
+      case Normalizer::none:
+        break;
+    }
+    return {0, 1};
+  }
+};
+
+class Preparation {
+ public:
+  Preparation(const DatasetConfig& config, const std::string& dir, const std::function<void(const Progress&)>& progress)
+      : config_(config), dir_(dir), progress_(progress) {}
+
+  Prepared run() {
+    if (config_.train_data.empty())
+      throw InputError(cat("data set ", config_.id, ": train_data is missing; name a CSV file"));
+    fields_ = active_fields(config_);
+    for (const FieldConfig& field : fields_) counts_.emplace_back(field);
+    const Json made_from = fingerprint(config_);
+    // A missing file should be known before hours of counting.
+    for (const std::string* path : {&config_.valid_data, &config_.test_data}) {
+      if (!path->empty()) select(*open(*path));
+    }
+    resolve_lengths();
+
+    Spool spool(dir_);
+    count(spool);
+    const Encoder encoder = make_encoder();
+    EncodedWriter train(train_file(dir_), encoder.id_columns(), encoder.numeric_columns());
+    replace_numbers(spool, encoder, train);
+    Prepared result;
+    result.map = encoder.feature_map();
+    result.train_rows = train.rows();
+    result.train_positives = train_positives_;
+    std::optional<EncodedWriter> valid, test;
+    encode(config_.valid_data, valid_file(dir_), encoder, valid, result.valid_rows, result.valid_positives);
+    encode(config_.test_data, test_file(dir_), encoder, test, result.test_rows, result.test_positives);
+    if (fingerprint(config_) != made_from) {
+      throw InputError(
+          cat("data set ", config_.id, ": a raw file changed while it was read; prepare again when it is complete"));
+    }
+
+    // The old cache ends where its marker goes; the new one begins when its marker is there.
+    if (::unlink(in_dir(dir_, kMarker).c_str()) != 0 && errno != ENOENT) {
+      throw SystemError(cat(in_dir(dir_, kMarker), ": cannot be replaced: ", std::strerror(errno)));
+    }
+    encoder.save(in_dir(dir_, Encoder::kFileName));
+    save_feature_map(result.map, in_dir(dir_, kMapName));
+    train.commit();
+    commit_or_remove(valid, valid_file(dir_));
+    commit_or_remove(test, test_file(dir_));
+    const Json marker = {{"made_from", made_from},
+                         {"train", {{"rows", result.train_rows}, {"positives", result.train_positives}}},
+                         {"valid", {{"rows", result.valid_rows}, {"positives", result.valid_positives}}},
+                         {"test", {{"rows", result.test_rows}, {"positives", result.test_positives}}}};
+    write_file(in_dir(dir_, kMarker), dump(marker, config_));
+    return result;
+  }
+
+ private:
+  std::unique_ptr<RowReader> open(const std::string& path) const {
+    return std::make_unique<RowReader>(path, config_.separator, config_.columns);
+  }
+  void select(RowReader& reader) const {
+    std::vector<std::string> names;
+    for (const FieldConfig& field : fields_) names.push_back(field.name);
+    names.push_back(config_.label);
+    reader.select(names);
+  }
+  void tell(const std::string& stage, int64_t rows, double fraction) const {
+    if (progress_) progress_({stage, rows, fraction});
+  }
+  // Reads and parses groups of chunks; calls fn(chunks, how many, rows before them).
+  template <class Fn>
+  int64_t each_group(RowReader& reader, const std::string& stage, Fn&& fn) {
+    std::vector<Chunk> chunks;
+    int64_t rows = 0;
+    while (const size_t n = read_chunks(reader, chunks)) {
+      for_each_index(n, [&](size_t i) { reader.parse(chunks[i]); });
+      fn(chunks, n);
+      for (size_t i = 0; i < n; ++i) rows += chunks[i].rows();
+      tell(stage, rows, reader.fraction());
+    }
+    if (rows == 0) throw InputError(cat(reader.path(), ": no rows after the header; the file needs at least one"));
+    return rows;
+  }
+  std::string stage(const char* verb, const std::string& path) const {
+    return cat(verb, " ", fs::path(path).filename().string());
+  }
+
+  // A max_len of 0 becomes the length of the longest training row.
+  void resolve_lengths() {
+    std::vector<size_t> open_fields;
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      if (fields_[f].type == FieldType::sequence && fields_[f].max_len == 0) open_fields.push_back(f);
+    }
+    if (!open_fields.empty()) {
+      auto reader = open(config_.train_data);
+      select(*reader);
+      for (size_t f : open_fields) fields_[f].max_len = 1;
+      each_group(*reader, stage("measuring", config_.train_data), [&](const std::vector<Chunk>& chunks, size_t n) {
+        for_each_index(open_fields.size(), [&](size_t i) {
+          const size_t f = open_fields[i];
+          for (size_t c = 0; c < n; ++c) {
+            for (int64_t row = 0; row < chunks[c].rows(); ++row) {
+              int64_t length = 0;
+              counts_[f].cells.tokens(chunks[c].cell(row, static_cast<int64_t>(f)),
+                                      [&](std::string_view) { ++length; });
+              fields_[f].max_len = std::max(fields_[f].max_len, length);
+            }
+          }
+        });
+      });
+    }
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      counts_[f] = FieldCount(fields_[f]);
+      if (fields_[f].type == FieldType::sequence) counts_[f].max_len = fields_[f].max_len;
+    }
+  }
+
+  // One thread has a whole field: it needs no lock, and numbers its words in the order of the file.
+  void count(Spool& spool) {
+    auto reader = open(config_.train_data);
+    select(*reader);
+    const std::string& path = reader->path();
+    std::vector<float> labels;
+    Batch batch;
+    each_group(*reader, stage("counting", path), [&](const std::vector<Chunk>& chunks, size_t n) {
+      for_each_index(fields_.size() + 1, [&](size_t f) {
+        if (f == fields_.size()) {
+          labels.clear();
+          for (size_t c = 0; c < n; ++c) {
+            for (int64_t row = 0; row < chunks[c].rows(); ++row) {
+              labels.push_back(parse_label(chunks[c].cell(row, static_cast<int64_t>(f)), config_.label,
+                                           {path, chunks[c].line(row)}));
+              train_positives_ += labels.back() > 0;
+            }
+          }
+        } else {
+          counts_[f].ids.clear();
+          counts_[f].numbers.clear();
+          for (size_t c = 0; c < n; ++c) counts_[f].read(chunks[c], static_cast<int64_t>(f), path);
+        }
+      });
+      gather(labels, batch);
+      spool.write(batch);
+    });
+  }
+
+  // The fields' columns of a group side by side.
+  void gather(const std::vector<float>& labels, Batch& batch) {
+    int64_t ids = 0, numbers = 0;
+    for (const FieldConfig& field : fields_) {
+      (field.type == FieldType::numeric ? numbers : ids) += field.type == FieldType::sequence ? field.max_len : 1;
+    }
+    batch.resize(static_cast<int64_t>(labels.size()), ids, numbers);
+    batch.labels = labels;
+    parallel_for(batch.rows, kBlockRows, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row) {
+        int32_t* id = batch.ids.data() + row * ids;
+        float* number = batch.numerics.data() + row * numbers;
+        for (const FieldCount& field : counts_) {
+          if (field.cells.field().type == FieldType::numeric) {
+            *number++ = field.numbers[static_cast<size_t>(row)];
+          } else {
+            id = std::copy_n(field.ids.data() + row * field.max_len, field.max_len, id);
+          }
+        }
+      }
+    });
+  }
+
+  Encoder make_encoder() {
+    std::vector<std::shared_ptr<Vocabulary>> vocabularies(fields_.size());
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      const FieldConfig& field = fields_[f];
+      if (field.type == FieldType::numeric) continue;
+      if (field.share_embedding.empty()) {
+        vocabularies[f] = std::make_shared<Vocabulary>();
+      } else {
+        for (size_t e = 0; e < f; ++e) {
+          if (fields_[e].name == field.share_embedding) vocabularies[f] = vocabularies[e];
+        }
+      }
+      vocabularies[f]->add(counts_[f].words, counts_[f].counts,
+                           field.min_categr_count.value_or(config_.min_categr_count), counts_[f].cells.missing());
+    }
+    std::vector<Encoder::Column> columns;
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      const auto [shift, scale] = counts_[f].scaling();
+      columns.push_back({CellReader(fields_[f]), vocabularies[f], shift, scale});
+    }
+    return Encoder(config_, std::move(columns));
+  }
+
+  // The second pass: provisional numbers become ids.
+  void replace_numbers(Spool& spool, const Encoder& encoder, EncodedWriter& out) {
+    std::vector<std::vector<int32_t>> tables(fields_.size());
+    for_each_index(fields_.size(), [&](size_t f) {
+      const StringSet& words = counts_[f].words;
+      if (fields_[f].type == FieldType::numeric) return;
+      tables[f].push_back(0);
+      for (int64_t i = 0; i < words.size(); ++i) tables[f].push_back(encoder.columns()[f].vocabulary->id(words[i]));
+    });
+    spool.rewind();
+    Batch batch;
+    const int64_t ids = encoder.id_columns(), numbers = encoder.numeric_columns();
+    while (spool.read(batch, ids, numbers)) {
+      parallel_for(batch.rows, kBlockRows, [&](int64_t first, int64_t last) {
+        int32_t* id = batch.ids.data() + first * ids;
+        float* number = batch.numerics.data() + first * numbers;
+        for (int64_t row = first; row < last; ++row) {
+          for (size_t f = 0; f < tables.size(); ++f) {
+            if (fields_[f].type == FieldType::numeric) {
+              const Encoder::Column& column = encoder.columns()[f];
+              *number = Encoder::scaled(*number, column.shift, column.scale);
+              ++number;
+            } else {
+              for (int64_t k = 0; k < counts_[f].max_len; ++k, ++id) *id = tables[f][static_cast<size_t>(*id)];
+            }
+          }
+        }
+      });
+      out.append(batch);
+      tell("writing train", out.rows(), 1);
+    }
+  }
+
+  void encode(const std::string& path, const std::string& to, const Encoder& encoder, std::optional<EncodedWriter>& out,
+              int64_t& rows, int64_t& positives) {
+    if (path.empty()) return;
+    out.emplace(to, encoder.id_columns(), encoder.numeric_columns());
+    auto reader = open(path);
+    encoder.select(*reader, true);
+    std::vector<Batch> batches(kGroupChunks);
+    rows = each_group(*reader, stage("encoding", path), [&](const std::vector<Chunk>& chunks, size_t n) {
+      for_each_index(n, [&](size_t i) { encoder.encode(chunks[i], path, true, batches[i]); });
+      for (size_t i = 0; i < n; ++i) {
+        out->append(batches[i]);
+        positives += std::count(batches[i].labels.begin(), batches[i].labels.end(), 1.0f);
+      }
+    });
+  }
+
+  static void commit_or_remove(std::optional<EncodedWriter>& file, const std::string& path) {
+    if (file) {
+      file->commit();
+    } else {
+      ::unlink(path.c_str());
+    }
+  }
+
+  const DatasetConfig& config_;
+  const std::string& dir_;
+  const std::function<void(const Progress&)>& progress_;
+  std::vector<FieldConfig> fields_;
+  std::vector<FieldCount> counts_;
+  int64_t train_positives_ = 0;
+};
+
+}  // namespace
+
+std::string train_file(const std::string& cache_dir) { return in_dir(cache_dir, "train.kdefbin"); }
+std::string valid_file(const std::string& cache_dir) { return in_dir(cache_dir, "valid.kdefbin"); }
+std::string test_file(const std::string& cache_dir) { return in_dir(cache_dir, "test.kdefbin"); }
+
+Prepared prepare(const DatasetConfig& config, const std::string& cache_dir,
+                 const std::function<void(const Progress&)>& progress) {
+  std::error_code error;
+  fs::create_directories(cache_dir, error);
+  if (!fs::is_directory(cache_dir)) {
+    throw SystemError(cat(cache_dir, ": the folder cannot be made: ", error.message(), "; choose another data_root"));
+  }
+  DirectoryLock lock(cache_dir);
+  if (is_fresh(config, cache_dir)) return open_prepared(cache_dir);
+  remove_leftovers(cache_dir);
+  return Preparation(config, cache_dir, progress).run();
+}
+
+bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
+  const std::string marker = in_dir(cache_dir, kMarker);
+  if (!fs::is_regular_file(marker)) return false;
+  try {
+    if (Json::parse(read_text(marker)).at("made_from") != fingerprint(config)) return false;
+    open_prepared(cache_dir);
+    return true;
+  } catch (const InputError&) {
+    return false;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
+Prepared open_prepared(const std::string& cache_dir) {
+  const std::string marker = in_dir(cache_dir, kMarker);
+  if (!fs::is_regular_file(marker)) {
+    throw InputError(cat(cache_dir, ": no complete cache there (", kMarker, " is missing); prepare the data first"));
+  }
+  Prepared result;
+  result.map = load_feature_map(in_dir(cache_dir, kMapName));
+  try {
+    const Json json = Json::parse(read_text(marker));
+    const auto read = [&](const char* split, const std::string& path, int64_t& rows, int64_t& positives) {
+      rows = json.at(split).at("rows").get<int64_t>();
+      positives = json.at(split).at("positives").get<int64_t>();
+      if (rows == 0) return;
+      const EncodedFile file(path);
+      if (file.rows() != rows || file.id_columns() != id_columns(result.map) ||
+          file.numeric_columns() != numeric_columns(result.map)) {
+        throw InputError(
+            cat(path, ": not the file that ", marker, " tells of; delete the folder and prepare the data again"));
+      }
+    };
+    read("train", train_file(cache_dir), result.train_rows, result.train_positives);
+    read("valid", valid_file(cache_dir), result.valid_rows, result.valid_positives);
+    read("test", test_file(cache_dir), result.test_rows, result.test_positives);
+  } catch (const Json::exception&) {
+    throw InputError(cat(marker, ": damaged; delete the folder and prepare the data again"));
+  }
+  return result;
+}
+
+}  // namespace kdef::data

@@ -1,0 +1,246 @@
+#include "data/reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+#include <utility>
+
+#include "core/error.h"
+#include "data/nearest.h"
+
+namespace kdef::data {
+namespace {
+
+bool blank(const char* p, const char* end) { return p == end || (end - p == 1 && *p == '\r'); }
+
+char separator_of(const std::string& path, const std::string& separator) {
+  if (separator == "\\t") return '\t';
+  if (separator.size() == 1 && separator != "\n" && separator != "\r" && separator != "\"") return separator[0];
+  if (!separator.empty()) {
+    throw InputError(cat("separator '", separator, "' of ", path,
+                         ": it must be one character, not a quote or a line end; for example ',' or '\\t'"));
+  }
+  std::string name = path;
+  for (const char* compressed : {".gz", ".zst"}) {
+    if (name.ends_with(compressed)) name.resize(name.size() - std::strlen(compressed));
+  }
+  return name.ends_with(".tsv") ? '\t' : ',';
+}
+
+}  // namespace
+
+RowReader::RowReader(const std::string& path, const std::string& separator, const std::vector<std::string>& columns,
+                     const std::string& optional)
+    : path_(path), separator_(separator_of(path, separator)), source_(ByteSource::open(path)) {
+  fill();
+  if (pending_.starts_with("\xEF\xBB\xBF")) pending_.erase(0, 3);
+  while (!pending_.empty()) {  // the first row: the header, or proof that the columns fit
+    const size_t end = std::min(pending_.find('\n'), pending_.size());
+    if (!blank(pending_.data(), pending_.data() + end)) break;
+    line_ += end < pending_.size();
+    pending_.erase(0, end + 1);
+    if (pending_.empty()) fill();
+  }
+  if (pending_.empty()) throw InputError(cat(path_, ": the file is empty; it needs rows of cells"));
+  read_columns(columns, optional);
+  std::unordered_set<std::string> seen;
+  for (const std::string& name : columns_) {
+    if (!seen.insert(name).second) {
+      throw InputError(cat(path_, ": two columns are named '", name, "'; rename one of them"));
+    }
+  }
+  slots_.assign(columns_.size(), -1);
+}
+
+void RowReader::read_columns(const std::vector<std::string>& named, const std::string& optional) {
+  std::string text = pending_;
+  std::vector<Chunk::Cell> cells;
+  char* stop;
+  while ((stop = parse_row(text.data(), text.data() + text.size(), &cells, text.data())) == nullptr ||
+         (stop[-1] != '\n' && !ended_)) {
+    if (ended_ || pending_.size() > kMaxRowBytes) {
+      throw InputError(cat(path_, ":", line_, ": a quote that begins in this row is not closed"));
+    }
+    fill();
+    text = pending_;
+    cells.clear();
+  }
+  if (named.empty()) {
+    for (const Chunk::Cell& c : cells) columns_.emplace_back(text, c.offset, c.size);
+    const size_t used = static_cast<size_t>(stop - text.data());
+    line_ += std::count(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(used), '\n');
+    pending_.erase(0, used);
+    return;
+  }
+  columns_ = named;
+  const auto left_out = std::find(columns_.begin(), columns_.end(), optional);
+  if (cells.size() + 1 == columns_.size() && left_out != columns_.end()) columns_.erase(left_out);
+}
+
+bool RowReader::has_column(const std::string& name) const {
+  return std::find(columns_.begin(), columns_.end(), name) != columns_.end();
+}
+
+void RowReader::select(const std::vector<std::string>& names) {
+  std::fill(slots_.begin(), slots_.end(), -1);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto at = std::find(columns_.begin(), columns_.end(), names[i]);
+    if (at == columns_.end()) {
+      std::string list;
+      for (const std::string& column : columns_) {
+        if (list.size() > 2000) {
+          list += ", ...";
+          break;
+        }
+        list += (list.empty() ? "" : ", ") + column;
+      }
+      throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
+                           "; the columns are ", list, " (wrong separator or a missing header line?)"));
+    }
+    slots_[static_cast<size_t>(at - columns_.begin())] = static_cast<int32_t>(i);
+  }
+  selected_ = static_cast<int64_t>(names.size());
+}
+
+// Appends up to kChunkBytes to pending_.
+void RowReader::fill() {
+  const size_t before = pending_.size();
+  pending_.resize(before + kChunkBytes);
+  const size_t got = source_->read(pending_.data() + before, kChunkBytes);
+  pending_.resize(before + got);
+  if (got < kChunkBytes) ended_ = true;
+}
+
+// Bytes of `text` up to and including the last row that is surely complete.
+size_t RowReader::whole_rows(std::string& text) const {
+  if (std::memchr(text.data(), '"', text.size()) == nullptr) {
+    const size_t at = text.rfind('\n');
+    return at == std::string::npos ? 0 : at + 1;
+  }
+  char *p = text.data(), *end = p + text.size();
+  while (p != end) {
+    char* next = parse_row(p, end, nullptr, nullptr);
+    if (next == nullptr || next[-1] != '\n') break;
+    p = next;
+  }
+  return static_cast<size_t>(p - text.data());
+}
+
+bool RowReader::read(Chunk& chunk) {
+  size_t whole;
+  for (;;) {
+    if (!ended_ && pending_.size() < kChunkBytes) fill();
+    whole = ended_ ? pending_.size() : whole_rows(pending_);
+    if (whole > 0 || ended_) break;
+    if (pending_.size() > kMaxRowBytes) {
+      throw InputError(cat(path_, ":", line_, ": this row is longer than ", kMaxRowBytes >> 20,
+                           " MiB; is a quote not closed, or is the file binary?"));
+    }
+    fill();
+  }
+  if (whole == 0) return false;
+  chunk.first_line_ = line_;
+  chunk.text_.assign(pending_, 0, whole);
+  pending_.erase(0, whole);
+  line_ += std::count(chunk.text_.begin(), chunk.text_.end(), '\n');
+  return true;
+}
+
+// One row beginning at p; returns the first byte after its line end, or `end`. nullptr: a quote is open at the end.
+// With `cells`, quotes are resolved in place and the cells noted as offsets from `base`; otherwise nothing is written.
+char* RowReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const {
+  for (;;) {
+    char* start = p;
+    char* out = p;
+    const bool quoted = p != end && *p == '"';
+    if (quoted) {
+      ++start;
+      ++out;
+      for (++p;;) {
+        char* quote = static_cast<char*>(std::memchr(p, '"', static_cast<size_t>(end - p)));
+        if (quote == nullptr) return nullptr;
+        const bool doubled = quote + 1 != end && quote[1] == '"';
+        const size_t n = static_cast<size_t>(quote - p) + doubled;
+        if (cells != nullptr) std::memmove(out, p, n);
+        out += n;
+        p = quote + 1 + doubled;
+        if (!doubled) break;
+      }
+    }
+    char* rest = p;  // what follows a closing quote belongs to the cell, as it stands
+    while (p != end && *p != separator_ && *p != '\n') ++p;
+    const bool row_ends = p == end || *p == '\n';
+    size_t n = static_cast<size_t>(p - rest);
+    if (row_ends && n > 0 && p[-1] == '\r') --n;
+    if (cells != nullptr) {
+      if (quoted) std::memmove(out, rest, n);
+      cells->push_back({static_cast<uint32_t>(start - base), static_cast<uint32_t>(out + n - start)});
+    }
+    if (row_ends) return p == end ? p : p + 1;
+    ++p;
+  }
+}
+
+void RowReader::parse(Chunk& chunk) const {
+  chunk.slots_ = selected_;
+  chunk.cells_.clear();
+  chunk.lines_.clear();
+  char* const base = chunk.text_.data();
+  char* const end = base + chunk.text_.size();
+  const bool quotes = std::memchr(base, '"', chunk.text_.size()) != nullptr;
+  const size_t width = columns_.size(), kept = static_cast<size_t>(selected_);
+  const char separator = separator_;
+  std::vector<Chunk::Cell> row;
+  int64_t line = chunk.first_line_;
+  for (char* p = base; p != end;) {
+    char* stop = static_cast<char*>(std::memchr(p, '\n', static_cast<size_t>(end - p)));
+    if (stop == nullptr) stop = end;
+    if (blank(p, stop)) {
+      p = stop == end ? end : stop + 1;
+      ++line;
+      continue;
+    }
+    const size_t first = chunk.cells_.size();
+    chunk.cells_.resize(first + kept);
+    Chunk::Cell* cells = chunk.cells_.data() + first;
+    size_t found = 0;
+    int64_t lines = 1;
+    if (!quotes) {
+      char* const text_end = stop[-1] == '\r' ? stop - 1 : stop;
+      for (char* start = p;;) {
+        char* q = start;
+        while (q != text_end && *q != separator) ++q;
+        if (found < width && slots_[found] >= 0) {
+          cells[slots_[found]] = {static_cast<uint32_t>(start - base), static_cast<uint32_t>(q - start)};
+        }
+        ++found;
+        if (q == text_end) break;
+        start = q + 1;
+      }
+      p = stop == end ? end : stop + 1;
+    } else {
+      row.clear();
+      char* next = nullptr;
+      // Line ends are counted first: resolving quotes moves bytes.
+      next = parse_row(p, end, nullptr, base);
+      if (next == nullptr) throw InputError(cat(path_, ":", line, ": a quote that begins in this row is not closed"));
+      lines = std::count(p, next, '\n');
+      parse_row(p, end, &row, base);
+      found = row.size();
+      for (size_t c = 0; c < std::min(found, width); ++c) {
+        if (slots_[c] >= 0) cells[slots_[c]] = row[c];
+      }
+      p = next;
+    }
+    if (found != width) {
+      throw InputError(cat(path_, ":", line, ": the row has ", found, found == 1 ? " cell, " : " cells, ", width,
+                           " are expected; ",
+                           found < width ? "fill in the missing cells" : "quote cells that hold the separator",
+                           ", or correct separator and columns"));
+    }
+    chunk.lines_.push_back(line);
+    line += lines;
+  }
+}
+
+}  // namespace kdef::data
