@@ -119,6 +119,12 @@ std::vector<AuditCase> audit_cases() {
     });
   }
   for (const bool fused : {true, false}) {
+    layer("Mlp", cat("relu, dropout 0.2, batch norm, ", fused ? "fused" : "composed"), [fused](nn::Builder& b) {
+      const nn::MlpConfig config{{5, 3}, {nn::Activation::relu, nn::Activation::relu}, {0.2, 0.2}, true};
+      nn::Pass pass = kTraining;
+      pass.fused = fused;
+      return check_module(nn::Mlp(4, config, b), rnd({6, 4}, 1), [=](auto& m, auto& x) { return m.forward(x, pass); });
+    });
     layer("EmbeddingTables", fused ? "fused" : "composed", [fused](nn::Builder& b) {
       const nn::EmbeddingTables tables(some_fields(), 3, b);
       const ModelInput input = some_batch();

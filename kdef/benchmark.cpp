@@ -63,6 +63,7 @@ const char* kind_of(const std::string& op) {
                                                            {"embedding", "embedding"},
                                                            {"pool_sequence", "embedding"},
                                                            {"batch_norm", "normalisation and activation"},
+                                                           {"batch_norm_relu_dropout", "normalisation and activation"},
                                                            {"layer_norm", "normalisation and activation"},
                                                            {"relu", "normalisation and activation"},
                                                            {"sigmoid", "normalisation and activation"},

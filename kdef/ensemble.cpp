@@ -38,7 +38,9 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
   }
 }
 
-Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& pass) const {
+Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& settings) const {
+  nn::Pass pass = settings;
+  pass.fused = config_.fused;
   const Tensor e = embedding_.forward(input.ids, input.values, config_.fused);
   std::vector<Tensor> logits, hidden;
   for (const nn::Network* network : networks_) {

@@ -28,6 +28,12 @@ Tensor BatchNorm1d::forward(const Tensor& x, const Pass& pass) const {
                        : ops::batch_norm_eval(x, weight_, bias_, running_mean_, running_var_);
 }
 
+Tensor BatchNorm1d::forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const {
+  return ops::batch_norm_relu_dropout(x, weight_, bias_, running_mean_, running_var_, pass.training,
+                                      dropout ? dropout->rate() : 0.0,
+                                      dropout ? dropout->key(pass) : ops::DropoutKey{});
+}
+
 LayerNorm::LayerNorm(int64_t columns, Builder& build)
     : weight_(add_parameter("weight", build.constant({columns}, 1))),
       bias_(add_parameter("bias", build.constant({columns}, 0))) {}
@@ -35,7 +41,7 @@ LayerNorm::LayerNorm(int64_t columns, Builder& build)
 Tensor LayerNorm::forward(const Tensor& x) const { return ops::layer_norm(x, weight_, bias_); }
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
-  return pass.training ? ops::dropout(x, p_, ops::dropout_key(pass.seed, layer_, pass.step)) : x;
+  return pass.training ? ops::dropout(x, p_, key(pass)) : x;
 }
 
 Activation parse_activation(const std::string& name) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/module.h"
+#include "ops/dropout.h"
 
 namespace kdef::nn {
 
@@ -17,12 +18,28 @@ class Linear final : public Module {
   Tensor weight_, bias_;
 };
 
+/// Zeroes elements with probability p in training, and scales the rest by 1 / (1 - p).
+class Dropout final : public Module {
+ public:
+  Dropout(double p, Builder& build) : p_(p), layer_(build.next_dropout()) {}
+  Tensor forward(const Tensor& x, const Pass& pass) const;
+
+  double rate() const { return p_; }
+  ops::DropoutKey key(const Pass& pass) const { return ops::dropout_key(pass.seed, layer_, pass.step); }
+
+ private:
+  double p_;
+  uint64_t layer_;
+};
+
 /// Batch normalisation of [B, C] per column; weight 1, bias 0, eps 1e-5, momentum 0.1.
 /// Names: weight, bias; buffers running_mean, running_var.
 class BatchNorm1d final : public Module {
  public:
   BatchNorm1d(int64_t columns, Builder& build);
   Tensor forward(const Tensor& x, const Pass& pass) const;
+  /// dropout(relu(forward(x))) in one fused op; `dropout` may be null.
+  Tensor forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const;
 
  private:
   Tensor weight_, bias_, running_mean_, running_var_;
@@ -36,17 +53,6 @@ class LayerNorm final : public Module {
 
  private:
   Tensor weight_, bias_;
-};
-
-/// Zeroes elements with probability p in training, and scales the rest by 1 / (1 - p).
-class Dropout final : public Module {
- public:
-  Dropout(double p, Builder& build) : p_(p), layer_(build.next_dropout()) {}
-  Tensor forward(const Tensor& x, const Pass& pass) const;
-
- private:
-  double p_;
-  uint64_t layer_;
 };
 
 enum class Activation { none, relu, sigmoid, tanh };

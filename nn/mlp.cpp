@@ -12,24 +12,16 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
   int64_t width = in;
   for (size_t i = 0; i < config.hidden_units.size(); ++i) {
     const int64_t units = config.hidden_units[i];
-    Linear& linear = add_child(name(), std::make_unique<Linear>(width, units, build));
-    layers_.push_back([&linear](const Tensor& x, const Pass&) { return linear.forward(x); });
-    if (config.batch_norm) {
-      BatchNorm1d& norm = add_child(name(), std::make_unique<BatchNorm1d>(units, build));
-      layers_.push_back([&norm](const Tensor& x, const Pass& pass) { return norm.forward(x, pass); });
-    } else if (config.layer_norm) {
-      LayerNorm& norm = add_child(name(), std::make_unique<LayerNorm>(units, build));
-      layers_.push_back([&norm](const Tensor& x, const Pass&) { return norm.forward(x); });
-    }
-    const Activation activation = config.activations[i];
-    if (activation != Activation::none) {
-      ++number;
-      layers_.push_back([activation](const Tensor& x, const Pass&) { return activate(x, activation); });
-    }
-    if (config.dropout[i] > 0) {
-      Dropout& dropout = add_child(name(), std::make_unique<Dropout>(config.dropout[i], build));
-      layers_.push_back([&dropout](const Tensor& x, const Pass& pass) { return dropout.forward(x, pass); });
-    }
+    Hidden layer;
+    layer.linear = &add_child(name(), std::make_unique<Linear>(width, units, build));
+    if (config.batch_norm)
+      layer.batch_norm = &add_child(name(), std::make_unique<BatchNorm1d>(units, build));
+    else if (config.layer_norm)
+      layer.layer_norm = &add_child(name(), std::make_unique<LayerNorm>(units, build));
+    layer.activation = config.activations[i];
+    if (layer.activation != Activation::none) ++number;
+    if (config.dropout[i] > 0) layer.dropout = &add_child(name(), std::make_unique<Dropout>(config.dropout[i], build));
+    layers_.push_back(layer);
     width = units;
   }
   if (config.output > 0) output_ = &add_child(name(), std::make_unique<Linear>(width, config.output, build));
@@ -37,7 +29,17 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
 
 Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
-  for (const auto& layer : layers_) h = layer(h, pass);
+  for (const Hidden& layer : layers_) {
+    h = layer.linear->forward(h);
+    if (pass.fused && layer.batch_norm && layer.activation == Activation::relu) {
+      h = layer.batch_norm->forward_relu_dropout(h, layer.dropout, pass);
+      continue;
+    }
+    if (layer.batch_norm) h = layer.batch_norm->forward(h, pass);
+    if (layer.layer_norm) h = layer.layer_norm->forward(h);
+    h = activate(h, layer.activation);
+    if (layer.dropout) h = layer.dropout->forward(h, pass);
+  }
   return h;
 }
 

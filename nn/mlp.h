@@ -2,7 +2,6 @@
 // the output.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,7 +31,14 @@ class Mlp final : public Module {
   Tensor output(const Tensor& hidden) const;
 
  private:
-  std::vector<std::function<Tensor(const Tensor&, const Pass&)>> layers_;
+  struct Hidden {
+    Linear* linear = nullptr;
+    BatchNorm1d* batch_norm = nullptr;
+    LayerNorm* layer_norm = nullptr;
+    Activation activation = Activation::none;
+    Dropout* dropout = nullptr;
+  };
+  std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };
 

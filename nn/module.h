@@ -17,6 +17,7 @@ struct Pass {
   bool training = false;
   uint64_t seed = 0;  // of the run; with `step` it names the dropout masks
   uint64_t step = 0;
+  bool fused = true;  // fused ops where there are any; false: their readable twins, same numbers up to rounding
 };
 
 /// A trainable tensor and what the regularizers and optimizers need to know of it.

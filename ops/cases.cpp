@@ -137,6 +137,17 @@ std::vector<OpCase> op_cases() {
         [](const Inputs& x) { return batch_norm_eval(x[0], x[1], x[2], rnd({3}, 4), rnd({3}, 5, 0.5, 2)); },
         {}};
   });
+  for (const bool training : {true, false}) {
+    add_case(kBatchNormReluDropoutInfo, training ? "training, p = 0.3" : "evaluation", [=] {
+      return GradientCase{norm_inputs(),
+                          [=](const Inputs& x) {
+                            return batch_norm_relu_dropout(x[0], x[1], x[2], Tensor::zeros({3}, DType::f64),
+                                                           Tensor::full({3}, 1, DType::f64), training, 0.3,
+                                                           dropout_key(5, 2, 9));
+                          },
+                          {}};
+    });
+  }
   add_case(kLayerNormInfo, "", [=] {
     return GradientCase{norm_inputs(), [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {}};
   });

@@ -2,6 +2,8 @@
 // device and for any number of threads, and nothing is saved for the backward pass.
 #pragma once
 
+#include <vector>
+
 #include "core/dispatch.h"
 #include "core/random.h"
 #include "core/tape.h"
@@ -23,6 +25,14 @@ inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step) {
 /// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,
 /// 2014). 0 <= p < 1; p = 0 returns x.
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
+
+/// Dropped where the element's 32 random bits are under this.
+inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(p * 4294967296.0); }
+
+namespace cpu {
+/// The random bits of elements [first, first + count), in `buffer`, which needs room for count + 8 (it is resized).
+const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint32_t>& buffer);
+}  // namespace cpu
 
 KDEF_KERNEL(void, dropout_apply, const Tensor& x, const Tensor& y, double p, const DropoutKey& key)
 

@@ -14,6 +14,9 @@ const OpInfo kBatchNormInfo{
 const OpInfo kBatchNormEvalInfo{"batch_norm_eval",
                                 "h = (x - running_mean) / sqrt(running_var + eps), y = gamma h + beta",
                                 "dgamma = sum_b dy h, dbeta = sum_b dy, dx = gamma dy / sqrt(running_var + eps)"};
+const OpInfo kBatchNormReluDropoutInfo{
+    "batch_norm_relu_dropout", "y = dropout(max(batch_norm(x), 0))",
+    "d = dy [y > 0] / (1 - p), then dgamma, dbeta, dx of batch_norm (or batch_norm_eval) with d for dy"};
 const OpInfo kLayerNormInfo{
     "layer_norm", "h = (x - mean_c x) / sqrt(var_c x + eps), y = gamma h + beta",
     "g = gamma dy, dx = (g - mean_c g - h mean_c(g h)) / sqrt(var + eps), dgamma = sum dy h, dbeta = sum dy"};
@@ -22,26 +25,26 @@ namespace cpu {
 
 namespace {
 
-// Rows summed as one part; parts are combined in order, in fp64.
-constexpr int64_t kRowPart = 256;
+// Rows summed as one part, in the tensor's type; parts are combined in order, in fp64. Few enough that fp32 keeps its
+// digits, and that a part stays in cache between two sweeps over it.
+constexpr int64_t kRowPart = 64;
 
-// Calls fn(row range, sums) for each part of the rows with K zeroed fp64 sums per column; adds the parts in
-// order.
-template <int K, class Fn>
+// Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in order.
+template <int K, class T, class Fn>
 void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
   const int64_t parts = (rows + kRowPart - 1) / kRowPart;
-  Tensor partial = Tensor::empty({std::max<int64_t>(parts, 1), K, columns}, DType::f64);
-  double* p = partial.data<double>();
-  parallel_for(parts, 1, [=](int64_t first, int64_t last) {
+  Tensor partial = Tensor::empty({std::max<int64_t>(parts, 1), K, columns}, dtype_of<T>);
+  T* p = partial.data<T>();
+  parallel_for(parts, 4, [=](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) {
-      double* sums = p + part * K * columns;
-      std::fill_n(sums, K * columns, 0.0);
+      T* sums = p + part * K * columns;
+      std::fill_n(sums, K * columns, T(0));
       fn(part * kRowPart, std::min(rows, (part + 1) * kRowPart), sums);
     }
   });
   std::fill_n(total, K * columns, 0.0);
   for (int64_t part = 0; part < parts; ++part) {
-    for (int64_t j = 0; j < K * columns; ++j) total[j] += p[part * K * columns + j];
+    for (int64_t j = 0; j < K * columns; ++j) total[j] += static_cast<double>(p[part * K * columns + j]);
   }
 }
 
@@ -57,32 +60,64 @@ void for_rows(int64_t rows, int64_t columns, Fn fn) {
 
 void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd, double eps) {
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const int64_t rows = x.shape()[0], c = x.shape()[1], parts = (rows + kRowPart - 1) / kRowPart;
     const T* in = x.data<T>();
     T *m = mean.data<T>(), *v = var.data<T>(), *s = rstd.data<T>();
-    std::vector<double> total(static_cast<size_t>(c));
-    column_sums<1>(rows, c, total.data(), [=](int64_t first, int64_t last, double* sums) {
-      for (int64_t r = first; r < last; ++r) {
-        for (int64_t j = 0; j < c; ++j) sums[j] += static_cast<double>(in[r * c + j]);
-      }
-    });
-    std::vector<double> mu(total);
-    for (double& u : mu) u /= static_cast<double>(rows);
-    const double* centre = mu.data();
-    column_sums<1>(rows, c, total.data(), [=](int64_t first, int64_t last, double* sums) {
-      for (int64_t r = first; r < last; ++r) {
-        for (int64_t j = 0; j < c; ++j) {
-          const double d = static_cast<double>(in[r * c + j]) - centre[j];
-          sums[j] += d * d;
+    // Per part its mean and its sum of squared deviations from that mean.
+    Tensor partial = Tensor::empty({parts, 2, c}, x.dtype());
+    T* p = partial.data<T>();
+    parallel_for(parts, 4, [=](int64_t first, int64_t last) {
+      for (int64_t part = first; part < last; ++part) {
+        T *mu = p + part * 2 * c, *squares = mu + c;
+        const int64_t begin = part * kRowPart, end = std::min(rows, begin + kRowPart);
+        std::fill_n(mu, 2 * c, T(0));
+        for (int64_t r = begin; r < end; ++r) {
+          for (int64_t j = 0; j < c; ++j) mu[j] += in[r * c + j];
+        }
+        for (int64_t j = 0; j < c; ++j) mu[j] /= static_cast<T>(end - begin);
+        for (int64_t r = begin; r < end; ++r) {
+          for (int64_t j = 0; j < c; ++j) squares[j] += (in[r * c + j] - mu[j]) * (in[r * c + j] - mu[j]);
         }
       }
     });
+    // Chan, Golub, LeVeque (1979): with d the difference of the means, M2 = M2a + M2b + d^2 na nb / (na + nb).
+    std::vector<double> mu(static_cast<size_t>(c)), squares(static_cast<size_t>(c));
+    double n = 0;
+    for (int64_t part = 0; part < parts; ++part) {
+      const double nb = static_cast<double>(std::min(rows, (part + 1) * kRowPart) - part * kRowPart);
+      const T* from = p + part * 2 * c;
+      for (int64_t j = 0; j < c; ++j) {
+        double &mj = mu[static_cast<size_t>(j)], &sj = squares[static_cast<size_t>(j)];
+        const double d = static_cast<double>(from[j]) - mj;
+        mj += d * nb / (n + nb);
+        sj += static_cast<double>(from[c + j]) + d * d * n * nb / (n + nb);
+      }
+      n += nb;
+    }
     for (int64_t j = 0; j < c; ++j) {
-      const double variance = total[static_cast<size_t>(j)] / static_cast<double>(rows);
+      const double variance = squares[static_cast<size_t>(j)] / n;
       m[j] = static_cast<T>(mu[static_cast<size_t>(j)]);
       v[j] = static_cast<T>(variance);
       s[j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
     }
+  });
+}
+
+void move_running(const Tensor& running, const Tensor& observed, double momentum, double factor) {
+  for_float(running.dtype(), "batch_norm", [&]<class T>() {
+    T* r = running.data<T>();
+    const T* o = observed.data<T>();
+    for (int64_t j = 0; j < running.numel(); ++j) {
+      r[j] += static_cast<T>(momentum) * (o[j] * static_cast<T>(factor) - r[j]);
+    }
+  });
+}
+
+void reciprocal_sqrt(const Tensor& var, double eps, const Tensor& rstd) {
+  for_float(var.dtype(), "batch_norm", [&]<class T>() {
+    const T* v = var.data<T>();
+    T* r = rstd.data<T>();
+    for (int64_t j = 0; j < var.numel(); ++j) r[j] = static_cast<T>(1.0 / std::sqrt(static_cast<double>(v[j]) + eps));
   });
 }
 
@@ -104,12 +139,11 @@ void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, con
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const T *g = dy.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
-    column_sums<2>(rows, c, total.data(), [=](int64_t first, int64_t last, double* sums) {
+    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       for (int64_t r = first; r < last; ++r) {
         for (int64_t j = 0; j < c; ++j) {
-          const T h = (in[r * c + j] - m[j]) * s[j];
-          sums[j] += static_cast<double>(g[r * c + j] * h);
-          sums[c + j] += static_cast<double>(g[r * c + j]);
+          sums[j] += g[r * c + j] * ((in[r * c + j] - m[j]) * s[j]);
+          sums[c + j] += g[r * c + j];
         }
       }
     });
@@ -132,6 +166,87 @@ void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const
       for (int64_t j = 0; j < c; ++j) {
         const T h = (in[r * c + j] - m[j]) * s[j];
         out[r * c + j] = w[j] * s[j] * (g[r * c + j] - share * (db[j] + h * dg[j]));
+      }
+    });
+  });
+}
+
+void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
+                              const Tensor& beta, double p, const DropoutKey& key, const Tensor& y) {
+  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const T *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>(), *g = gamma.data<T>(), *b = beta.data<T>();
+    T* out = y.data<T>();
+    const T factor = static_cast<T>(1.0 / (1.0 - p));
+    const uint32_t threshold = dropout_threshold(p);
+    parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, c)), [=](int64_t first, int64_t last) {
+      std::vector<uint32_t> bits(static_cast<size_t>(c) + 8);
+      for (int64_t r = first; r < last; ++r) {
+        const T* row = in + r * c;
+        T* to = out + r * c;
+        if (p == 0) {
+          for (int64_t j = 0; j < c; ++j) {
+            const T v = g[j] * ((row[j] - m[j]) * s[j]) + b[j];
+            to[j] = v > T(0) ? v : T(0);
+          }
+          continue;
+        }
+        const uint32_t* u = dropout_bits(key, r * c, c, bits);
+        for (int64_t j = 0; j < c; ++j) {
+          const T v = g[j] * ((row[j] - m[j]) * s[j]) + b[j];
+          to[j] = v > T(0) && u[j] >= threshold ? v * factor : T(0);
+        }
+      }
+    });
+  });
+}
+
+void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
+                                   const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
+  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const T *g = dy.data<T>(), *out = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
+    std::vector<double> total(static_cast<size_t>(2 * c));
+    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
+      for (int64_t r = first; r < last; ++r) {
+        for (int64_t j = 0; j < c; ++j) {
+          const T d = out[r * c + j] > T(0) ? g[r * c + j] : T(0);
+          sums[j] += d * (in[r * c + j] - m[j]);
+          sums[c + j] += d;
+        }
+      }
+    });
+    const double factor = 1.0 / (1.0 - p);
+    for (int64_t j = 0; j < c; ++j) {
+      dgamma.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(j)] * factor * static_cast<double>(s[j]));
+      dbeta.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(c + j)] * factor);
+    }
+  });
+}
+
+void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
+                                 const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta,
+                                 double p, bool constant, const Tensor& dx) {
+  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
+    T* out = dx.data<T>();
+    // dx = a dy [y > 0] + b x + e per column, from dx = gamma rstd (dy' - dbeta / B - h dgamma / B)
+    std::vector<T> a(static_cast<size_t>(c)), b(a), e(a);
+    const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
+    for (int64_t j = 0; j < c; ++j) {
+      const double w = static_cast<double>(gamma.data<T>()[j]) * static_cast<double>(s[j]);
+      const double slope = -w * share * static_cast<double>(dgamma.data<T>()[j]) * static_cast<double>(s[j]);
+      const size_t k = static_cast<size_t>(j);
+      a[k] = static_cast<T>(w * factor);
+      b[k] = static_cast<T>(slope);
+      e[k] = static_cast<T>(-w * share * static_cast<double>(dbeta.data<T>()[j]));
+    }
+    const T *pa = a.data(), *pb = b.data(), *pe = e.data();
+    for_rows(rows, c, [=](int64_t r) {
+      for (int64_t j = 0; j < c; ++j) {
+        const T d = o[r * c + j] > T(0) ? g[r * c + j] : T(0);
+        out[r * c + j] = pa[j] * d + (pb[j] * (in[r * c + j] - m[j]) + pe[j]);
       }
     });
   });
@@ -167,11 +282,11 @@ void layer_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, cons
     const int64_t c = x.shape().back(), rows = x.numel() / c;
     const T *g = dy.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
-    column_sums<2>(rows, c, total.data(), [=](int64_t first, int64_t last, double* sums) {
+    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       for (int64_t r = first; r < last; ++r) {
         for (int64_t j = 0; j < c; ++j) {
-          sums[j] += static_cast<double>(g[r * c + j] * (in[r * c + j] - m[r]) * s[r]);
-          sums[c + j] += static_cast<double>(g[r * c + j]);
+          sums[j] += g[r * c + j] * (in[r * c + j] - m[r]) * s[r];
+          sums[c + j] += g[r * c + j];
         }
       }
     });
@@ -193,6 +308,11 @@ void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tens
              describe(beta));
 }
 
+void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+  check_norm(op, x, gamma, beta);
+  KDEF_CHECK(x.rank() == 2, op, ": needs [B, C], got ", describe(x));
+}
+
 Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype(), t.device()); }
 
 // The backward of both batch norms: saved are x, mean, rstd, gamma.
@@ -206,45 +326,76 @@ std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                  const Tensor& running_var, double momentum, double eps) {
-  check_norm("batch_norm", x, gamma, beta);
-  KDEF_CHECK(x.rank() == 2, "batch_norm: needs [B, C], got ", describe(x));
+namespace {
+
+// Mean and 1 / sqrt(var + eps) of the batch, after moving the running buffers.
+std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                                        double momentum, double eps) {
   const int64_t rows = x.shape()[0];
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  Tensor mean = like(gamma), var = like(gamma), rstd = like(gamma), y = like(x);
+  const Tensor mean = like(running_mean), var = like(running_mean), rstd = like(running_mean);
   KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
-  KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    T *rm = running_mean.data<T>(), *rv = running_var.data<T>();
-    const T *m = mean.data<T>(), *v = var.data<T>();
-    const T step = static_cast<T>(momentum);
-    const T unbiased = static_cast<T>(static_cast<double>(rows) / static_cast<double>(rows - 1));
-    for (int64_t j = 0; j < gamma.numel(); ++j) {
-      rm[j] += step * (m[j] - rm[j]);
-      rv[j] += step * (v[j] * unbiased - rv[j]);
-    }
-  });
+  KDEF_LAUNCH(x.device(), move_running, running_mean, mean, momentum, 1.0);
+  KDEF_LAUNCH(x.device(), move_running, running_var, var, momentum,
+              static_cast<double>(rows) / static_cast<double>(rows - 1));
   running_mean.changed();
   running_var.changed();
+  return {mean, rstd};
+}
+
+// 1 / sqrt(running_var + eps)
+Tensor running_rstd(const Tensor& running_var, double eps) {
+  const Tensor rstd = like(running_var);
+  KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var, eps, rstd);
+  return rstd;
+}
+
+}  // namespace
+
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                  const Tensor& running_var, double momentum, double eps) {
+  check_batch_norm("batch_norm", x, gamma, beta);
+  const auto [mean, rstd] = batch_moments(x, running_mean, running_var, momentum, eps);
+  Tensor y = like(x);
+  KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, false); });
 }
 
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps) {
-  check_norm("batch_norm_eval", x, gamma, beta);
-  KDEF_CHECK(x.rank() == 2, "batch_norm_eval: needs [B, C], got ", describe(x));
-  Tensor rstd = like(gamma), y = like(x);
-  for_float(x.dtype(), "batch_norm_eval", [&]<class T>() {
-    for (int64_t j = 0; j < gamma.numel(); ++j) {
-      rstd.data<T>()[j] = static_cast<T>(1.0 / std::sqrt(static_cast<double>(running_var.data<T>()[j]) + eps));
-    }
-  });
+  check_batch_norm("batch_norm_eval", x, gamma, beta);
+  const Tensor rstd = running_rstd(running_var, eps);
+  Tensor y = like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, running_mean, rstd, gamma, beta, y);
   return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, running_mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); });
+}
+
+Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                               const Tensor& running_var, bool training, double p, const DropoutKey& key,
+                               double momentum, double eps) {
+  check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
+  KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
+  Tensor mean = running_mean, rstd;
+  if (training)
+    std::tie(mean, rstd) = batch_moments(x, running_mean, running_var, momentum, eps);
+  else
+    rstd = running_rstd(running_var, eps);
+  const double rate = training ? p : 0.0;
+  Tensor y = like(x);
+  KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, mean, rstd, gamma, beta, rate, key, y);
+  // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
+  return record(kBatchNormReluDropoutInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma, y},
+                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
+                  Tensor dgamma = like(sg), dbeta = like(sg), dx = like(sx);
+                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
+                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate,
+                              !training, dx);
+                  return {dx, dgamma, dbeta};
+                });
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {

@@ -3,10 +3,11 @@
 
 #include "core/dispatch.h"
 #include "core/tape.h"
+#include "ops/dropout.h"
 
 namespace kdef::ops {
 
-extern const OpInfo kBatchNormInfo, kBatchNormEvalInfo, kLayerNormInfo;
+extern const OpInfo kBatchNormInfo, kBatchNormEvalInfo, kBatchNormReluDropoutInfo, kLayerNormInfo;
 
 /// Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) of x [B, C] per column, in training:
 /// normalises by the batch's mean and biased variance, and moves the running buffers [C] by `momentum`
@@ -16,12 +17,21 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 /// In evaluation: normalises by the running buffers, which are constants.
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps = 1e-5);
+/// The fused hidden layer: dropout(relu(batch_norm(x))), as batch_norm or batch_norm_eval, relu and dropout one after
+/// the other (in evaluation without dropout), in one pass over x beside the moments.
+Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                               const Tensor& running_var, bool training, double p, const DropoutKey& key,
+                               double momentum = 0.1, double eps = 1e-5);
 /// Layer normalisation over the last axis: x [.., C], gamma and beta [C].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
 /// Mean and biased variance per column of x [B, C], and 1 / sqrt(var + eps).
 KDEF_KERNEL(void, column_moments, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd,
             double eps)
+/// running += momentum (factor observed - running)
+KDEF_KERNEL(void, move_running, const Tensor& running, const Tensor& observed, double momentum, double factor)
+/// rstd = 1 / sqrt(var + eps)
+KDEF_KERNEL(void, reciprocal_sqrt, const Tensor& var, double eps, const Tensor& rstd)
 /// y = gamma (x - mean) rstd + beta per column.
 KDEF_KERNEL(void, column_normalise, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
             const Tensor& beta, const Tensor& y)
@@ -31,6 +41,16 @@ KDEF_KERNEL(void, column_norm_sums, const Tensor& dy, const Tensor& x, const Ten
 /// dx = gamma rstd (dy - dbeta / B - h dgamma / B); with `constant` moments dx = gamma rstd dy.
 KDEF_KERNEL(void, column_norm_dx, const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
             const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta, bool constant, const Tensor& dx)
+/// y = dropout(max(gamma (x - mean) rstd + beta, 0))
+KDEF_KERNEL(void, column_norm_relu_dropout, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+            const Tensor& gamma, const Tensor& beta, double p, const DropoutKey& key, const Tensor& y)
+/// column_norm_sums of d = dy [y > 0] / (1 - p)
+KDEF_KERNEL(void, column_norm_relu_dropout_sums, const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
+            const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta)
+/// column_norm_dx of the same d
+KDEF_KERNEL(void, column_norm_relu_dropout_dx, const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
+            const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta, double p, bool constant,
+            const Tensor& dx)
 KDEF_KERNEL(void, layer_norm_forward, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& y,
             const Tensor& mean, const Tensor& rstd, double eps)
 KDEF_KERNEL(void, layer_norm_backward, const Tensor& dy, const Tensor& x, const Tensor& gamma, const Tensor& mean,

@@ -125,6 +125,45 @@ TEST(Values, BatchNormNormalisesAndMovesTheBuffers) {
   EXPECT_THROW(batch_norm(t({1, 2}, {1, 2}), gamma, beta, mean, var), Error);
 }
 
+TEST(Values, FusedHiddenLayerAgreesWithItsParts) {
+  for (const bool training : {true, false}) {
+    for (const double p : {0.0, 0.25}) {
+      const DropoutKey key = dropout_key(3, 1, 4);
+      std::vector<V> results[2];
+      for (const bool fused : {true, false}) {
+        Tensor x = random_uniform({301, 13}, -2, 2, 1), gamma = random_uniform({13}, -1, 1, 2);
+        Tensor beta = random_uniform({13}, -1, 1, 3);
+        Tensor mean = random_uniform({13}, -1, 1, 4), var = random_uniform({13}, 0.5, 2, 5);
+        for (Tensor* t : {&x, &gamma, &beta}) t->set_requires_grad();
+        Tensor y;
+        if (fused) {
+          y = batch_norm_relu_dropout(x, gamma, beta, mean, var, training, p, key);
+        } else if (training) {
+          y = dropout(relu(batch_norm(x, gamma, beta, mean, var)), p, key);
+        } else {
+          y = relu(batch_norm_eval(x, gamma, beta, mean, var));
+        }
+        backward(y, random_uniform(y.shape(), -1, 1, 6));
+        results[fused] = {values(y),           values(x.grad()), values(gamma.grad()),
+                          values(beta.grad()), values(mean),     values(var)};
+      }
+      for (size_t i = 0; i < results[0].size(); ++i) expect_near(results[1][i], results[0][i], 1e-12);
+    }
+  }
+}
+
+TEST(Values, DropoutBitsAreThoseOfPhilox) {
+  const DropoutKey key = dropout_key(9, 3, 7);
+  std::vector<uint32_t> buffer;
+  for (int64_t first : {0, 1, 6, 1000003}) {
+    const uint32_t* u = cpu::dropout_bits(key, first, 77, buffer);
+    for (int64_t i = 0; i < 77; ++i) {
+      const uint64_t at = static_cast<uint64_t>(first + i);
+      ASSERT_EQ(u[i], Philox::block(key.seed, key.stream, at / 4)[at % 4]);
+    }
+  }
+}
+
 TEST(Values, Losses) {
   const Tensor p = t({0.9, 0.2, 0}, {3}), y = t({1, 0, 1}, {3});
   EXPECT_NEAR(binary_cross_entropy(p, y).item(), (-std::log(0.9) - std::log(0.8) + 100) / 3, 1e-12);
