@@ -1,0 +1,27 @@
+// The configuration files that built-in data comes with, in FuxiCTR's form, so that training takes them as they are.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "data/schema.h"
+
+namespace kdef::data {
+
+/// What the experiments of a data set have in common.
+struct ExperimentSettings {
+  int64_t batch_size = 4096;
+  int64_t embedding_dim = 16;
+  double embedding_regularizer = 0;
+  double learning_rate = 1e-3;
+  std::string hidden_units = "[400, 400, 400]";
+  double net_dropout = 0;
+  int64_t epochs = 100;
+  uint64_t seed = 2024;
+};
+
+/// Writes dataset_config.yaml and model_config.yaml into `dir`. Experiments: KDEF (EKTF of three MLPs), mean (their
+/// mean ensemble) and single (one MLP).
+void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, const ExperimentSettings& settings);
+
+}  // namespace kdef::data
