@@ -14,17 +14,8 @@ namespace kdef {
 /// One Philox4x32-10 block: ten rounds over a 128-bit counter with a 64-bit key.
 struct Philox {
   static constexpr int kRounds = 10;
+  static constexpr uint64_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
   static constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;  // what the key grows by after every round
-
-  /// One round on the counter words (c0, c1, c2, c3) under the key (k0, k1).
-  static KDEF_HD void round(uint32_t& c0, uint32_t& c1, uint32_t& c2, uint32_t& c3, uint32_t k0, uint32_t k1) {
-    const uint64_t p0 = uint64_t{0xD2511F53u} * c0;
-    const uint64_t p1 = uint64_t{0xCD9E8D57u} * c2;
-    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
-  }
 
   /// The four words of block `counter` of stream `stream` under `seed`.
   static KDEF_HD std::array<uint32_t, 4> block(uint64_t seed, uint64_t stream, uint64_t counter) {
@@ -32,7 +23,11 @@ struct Philox {
     uint32_t c2 = static_cast<uint32_t>(stream), c3 = static_cast<uint32_t>(stream >> 32);
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
     for (int i = 0; i < kRounds; ++i) {
-      round(c0, c1, c2, c3, k0, k1);
+      const uint64_t p0 = kMultiplier0 * c0, p1 = kMultiplier1 * c2;
+      c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
+      c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+      c1 = static_cast<uint32_t>(p1);
+      c3 = static_cast<uint32_t>(p0);
       k0 += kWeyl0;
       k1 += kWeyl1;
     }

@@ -1,5 +1,7 @@
 #include "ops/dropout.h"
 
+#include <cstring>
+
 #include "core/parallel.h"
 
 namespace kdef::ops {
@@ -8,34 +10,36 @@ const OpInfo kDropoutInfo{"dropout", "y = x keep / (1 - p)", "dx = dy keep / (1 
 
 namespace cpu {
 
-// Sixteen Philox blocks side by side, so that the rounds run in vector registers; block i serves elements 4i .. 4i+3.
+// Philox blocks side by side, so that the rounds run in vector registers: word w of eight blocks is one vector of
+// 64-bit lanes that hold 32-bit values. Block i serves elements 4i .. 4i+3.
 const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint32_t>& buffer) {
-  constexpr int kLanes = 16;
+  using Lanes [[gnu::vector_size(64)]] = uint64_t;
+  constexpr uint64_t kLanes = 8, kLow = 0xFFFFFFFFu;
   const uint64_t begin = static_cast<uint64_t>(first) / 4, end = (static_cast<uint64_t>(first + count) + 3) / 4;
   const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * 4);
   if (buffer.size() < room) buffer.resize(room);
+  const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};
   for (uint64_t block = begin; block < end; block += kLanes) {
-    uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
-    for (int l = 0; l < kLanes; ++l) {
-      const uint64_t counter = block + static_cast<uint64_t>(l);
-      c0[l] = static_cast<uint32_t>(counter);
-      c1[l] = static_cast<uint32_t>(counter >> 32);
-      c2[l] = static_cast<uint32_t>(key.stream);
-      c3[l] = static_cast<uint32_t>(key.stream >> 32);
-    }
+    const Lanes counter = iota + block;
+    Lanes c0 = counter & kLow, c1 = counter >> 32;
+    Lanes c2 = Lanes{} + (key.stream & kLow), c3 = Lanes{} + (key.stream >> 32);
     uint32_t k0 = static_cast<uint32_t>(key.seed), k1 = static_cast<uint32_t>(key.seed >> 32);
     for (int round = 0; round < Philox::kRounds; ++round) {
-      for (int l = 0; l < kLanes; ++l) Philox::round(c0[l], c1[l], c2[l], c3[l], k0, k1);
+      const Lanes p0 = c0 * Philox::kMultiplier0, p1 = c2 * Philox::kMultiplier1;
+      c0 = (p1 >> 32) ^ c1 ^ k0;
+      c2 = (p0 >> 32) ^ c3 ^ k1;
+      c1 = p1 & kLow;
+      c3 = p0 & kLow;
       k0 += Philox::kWeyl0;
       k1 += Philox::kWeyl1;
     }
+    // Words 0 and 1, 2 and 3 of a block as pairs (little-endian), then the pairs block by block.
+    const Lanes low = c0 | c1 << 32, high = c2 | c3 << 32;
+    const Lanes front = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Lanes back = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
     uint32_t* out = buffer.data() + (block - begin) * 4;
-    for (int l = 0; l < kLanes; ++l) {
-      out[4 * l] = c0[l];
-      out[4 * l + 1] = c1[l];
-      out[4 * l + 2] = c2[l];
-      out[4 * l + 3] = c3[l];
-    }
+    std::memcpy(out, &front, sizeof front);
+    std::memcpy(out + 16, &back, sizeof back);
   }
   return buffer.data() + first % 4;
 }
