@@ -609,7 +609,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
          },
          [](const Draft& d) { return yaml_number(d.config.learning_rate); }},
         regularizer_key("embedding_regularizer", KDEF_AT(config.embedding_regularizer),
-                        "of every row of every embedding table, at every step: l2/2 |w|^2 + l1 |w|"),
+                        "of every row of every embedding table, at every step: the sum of l2/2 w^2 + l1 abs(w)"),
         regularizer_key("net_regularizer", KDEF_AT(config.net_regularizer), "of all other parameters"),
         {"max_gradient_norm", "number >= 0", "gradients are scaled down to this L2 norm over all parameters; 0: never",
          [](Draft& d, const Value& v) { d.config.max_gradient_norm = v.real(0, kInfinity); },
@@ -798,7 +798,7 @@ StudentConfig student_of(const Network& n) {
   }
   const size_t hidden = s.hidden_units.size();
   const size_t layers = cross_layers_alone(s.network) ? static_cast<size_t>(s.num_cross_layers) : hidden;
-  if (n.one_activation && hidden > 0) s.hidden_activations.assign(hidden, n.settings.hidden_activations.at(0));
+  if (n.one_activation) s.hidden_activations.assign(hidden, n.settings.hidden_activations.at(0));
   if (n.one_dropout) s.dropout.assign(layers, n.settings.dropout.at(0));
   if (s.hidden_activations.size() != hidden) {
     n.activations_at.fail(cat("expected one activation, or one for each of the ", hidden, " hidden layers, found ",
@@ -1028,7 +1028,9 @@ std::string to_yaml(const ExperimentConfig& config) {
   d.config = config;
   std::string text;
   for (const Key<Draft>& key : experiment_keys()) {
-    if (key.write && key.resolved) text += cat(key.name, ": ", key.write(d), "\n");
+    if (!key.write || !key.resolved) continue;
+    const std::string value = key.write(d);
+    text += cat(key.name, value[0] == '\n' ? ":" : ": ", value, "\n");
   }
   return text;
 }
