@@ -308,7 +308,7 @@ DatasetConfig dataset_config(const Shape& shape, const fs::path& out) {
   config.valid_data = (out / "valid.csv").string();
   config.test_data = (out / "test.csv").string();
   for (const SynthField& f : shape.fields) {
-    FieldConfig field;
+    FieldConfig& field = config.fields.emplace_back();
     field.name = f.name;
     if (f.sequence) {
       field.type = FieldType::sequence;
@@ -325,7 +325,6 @@ DatasetConfig dataset_config(const Shape& shape, const fs::path& out) {
     } else {
       field.fill_na = "";
     }
-    config.fields.push_back(std::move(field));
   }
   return config;
 }
