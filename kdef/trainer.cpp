@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/file.h"
 
@@ -234,8 +235,10 @@ class Loop {
   double started_ = 0;
 };
 
-void check_data(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
-                const TrainingConfig& config) {
+}  // namespace
+
+void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const TrainingConfig& config) {
   if (train.rows() == 0) throw InputError("train_data has no rows");
   if (valid.rows() == 0) throw InputError("valid_data has no rows; training needs some to tell the best model");
   if (config.batch_size > train.rows()) {
@@ -253,12 +256,10 @@ void check_data(const Ensemble& model, const data::EncodedFile& train, const dat
   }
 }
 
-}  // namespace
-
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& directory,
                      const std::string& identity, bool resume, const TrainingListener& listener) {
-  check_data(model, train, valid, config);
+  check_trainable(model, train, valid, config);
   Loop loop(model, train, valid, config, directory, identity, resume, listener);
   TrainingResult result;
   result.interrupted = !loop.run();

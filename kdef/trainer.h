@@ -56,6 +56,10 @@ struct TrainingResult {
   double seconds = 0;  // of training, evaluations included
 };
 
+/// Throws InputError where train() could not go on with this data and these settings.
+void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const TrainingConfig& config);
+
 /// Trains `model` and leaves in `run_directory`: metrics.jsonl, model.safetensors, checkpoint/state.safetensors and, at
 /// the end, result.json. `test` may be null. With `resume` it goes on from the checkpoint there, bit for bit as if it
 /// had not stopped. `identity` names configuration and data (see save_checkpoint).

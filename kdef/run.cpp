@@ -1,0 +1,119 @@
+#include "kdef/run.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "core/file.h"
+#include "data/feature_map.h"
+
+namespace kdef {
+namespace {
+
+void make_directories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
+}
+
+bool exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+// What a checkpoint must match: the settings that shape training, and the data.
+std::string identity(const ExperimentConfig& config, const data::Prepared& prepared) {
+  ExperimentConfig settings = config;
+  settings.ignored.clear();
+  settings.checkpoint_every = 0;
+  const std::string text = cat(to_yaml(settings), data::to_json(prepared.map), prepared.train_rows, " ",
+                               prepared.valid_rows, " ", prepared.train_positives, " ", prepared.valid_positives);
+  return cat(config.id, " ", crc32(text.data(), text.size()));
+}
+
+void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
+  if (rows > 0 && (positives == 0 || positives == rows)) {
+    listener.note(cat("warning: every row of ", what, " has the label ", positives ? 1 : 0,
+                      "; its AUC is undefined, and nothing can be learned from one class"));
+  }
+}
+
+}  // namespace
+
+std::string cache_directory(const ExperimentConfig& config) {
+  return (std::filesystem::path(config.dataset.data_root) / config.dataset_id).lexically_normal().string();
+}
+
+std::string default_run_directory(const ExperimentConfig& config) {
+  return (std::filesystem::path(config.model_root) / config.dataset_id / config.id).lexically_normal().string();
+}
+
+TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
+  const std::string& directory = options.directory;
+  const std::string checkpoint = directory + "/checkpoint/state.safetensors";
+  if (options.resume && !exists(checkpoint)) {
+    throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
+  }
+  if (!options.resume && !options.overwrite && (exists(checkpoint) || exists(directory + "/result.json"))) {
+    throw InputError(cat(directory,
+                         ": already holds a run; give --resume to go on with it, --overwrite to replace it, "
+                         "or --run DIR for another place"));
+  }
+  // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
+  const std::string cache = cache_directory(config);
+  const data::Prepared prepared = data::is_fresh(config.dataset, cache)
+                                      ? data::open_prepared(cache)
+                                      : data::prepare(config.dataset, cache, options.preparing);
+  nn::Builder build(config.seed, DType::f32, options.device);
+  Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
+
+  if (prepared.valid_rows == 0) {
+    throw InputError(cat("data set '", config.dataset_id, "' has no valid_data, or it is empty; training needs it"));
+  }
+  const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
+  std::optional<data::EncodedFile> test_rows;
+  if (prepared.test_rows > 0) test_rows.emplace(data::test_file(cache));
+  train_rows.verify(prepared.map);
+  valid_rows.verify(prepared.map);
+  if (test_rows) test_rows->verify(prepared.map);
+  const TrainingConfig training = training_config(config);
+  check_trainable(model, train_rows, valid_rows, training);
+  warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
+  warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
+
+  make_directories(directory);
+  if (!options.resume) {
+    for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
+      std::error_code error;
+      std::filesystem::remove(directory + name, error);
+    }
+    write_file(directory + "/config.yaml", to_yaml(config));
+    data::Encoder::load(cache).save(directory + "/" + data::Encoder::kFileName);
+  }
+  if (options.ready) options.ready(prepared, model);
+  return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
+               identity(config, prepared), options.resume, options.listener);
+}
+
+namespace {
+const std::string& checked(const std::string& directory) {
+  for (const char* name : {"config.yaml", "model.safetensors", data::Encoder::kFileName}) {
+    if (!exists(directory + "/" + name)) {
+      throw InputError(cat(directory, ": is not the directory of a run with a trained model: it has no ", name));
+    }
+  }
+  return directory;
+}
+}  // namespace
+
+Run::Run(const std::string& directory, Device device)
+    : config_(load_resolved(checked(directory) + "/config.yaml")),
+      encoder_(data::Encoder::load(directory + "/" + data::Encoder::kFileName)) {
+  nn::Builder build(config_.seed, DType::f32, device);
+  model_ = std::make_unique<Ensemble>(ensemble_config(config_), embedding_fields(encoder_.feature_map()), build);
+  load_model(directory + "/model.safetensors", *model_);
+}
+
+}  // namespace kdef
