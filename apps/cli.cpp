@@ -1,0 +1,126 @@
+#include "apps/cli.h"
+
+#include <iostream>
+#include <new>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "data/nearest.h"
+
+namespace kdef::apps {
+namespace {
+
+std::vector<std::string> option_names(const po::options_description& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options.options()) names.push_back("--" + option->long_name());
+  return names;
+}
+
+}  // namespace
+
+int64_t Parsed::integer(const char* option, int64_t min) const {
+  const int64_t value = options[option].as<int64_t>();
+  if (value < min) throw InputError(cat("--", option, ": expected an integer of at least ", min, ", found ", value));
+  return value;
+}
+
+std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
+                            const Arguments& arguments) {
+  const std::string see = cat("; see kdef ", synopsis.command, " --help");
+  po::options_description visible;
+  visible.add(options).add_options()("help,h", "print this and stop");
+  po::options_description all;
+  all.add(visible).add_options()("rest", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("rest", -1);
+
+  Parsed parsed;
+  try {
+    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(),
+              parsed.options);
+    if (parsed.has("help")) {
+      std::cout << "usage: kdef " << synopsis.command << " " << synopsis.usage << "\n\n"
+                << synopsis.description << "\n\nOptions:\n"
+                << visible;
+      return std::nullopt;
+    }
+    po::notify(parsed.options);
+  } catch (const po::unknown_option& e) {
+    throw InputError(cat("unknown option '", e.get_option_name(), "'",
+                         data::did_you_mean(e.get_option_name(), option_names(visible)), see));
+  } catch (const po::error& e) {
+    throw InputError(cat(e.what(), see));
+  }
+
+  if (parsed.has("rest")) parsed.rest = parsed.options["rest"].as<std::vector<std::string>>();
+  for (const std::string& word : parsed.rest) {
+    const bool override_like = word.find('=') != std::string::npos && word[0] != '=';
+    if (synopsis.rest == Synopsis::Rest::none || (synopsis.rest == Synopsis::Rest::overrides && !override_like)) {
+      throw InputError(cat("unexpected argument '", word, "'",
+                           synopsis.rest == Synopsis::Rest::overrides ? ": expected an option or KEY=VALUE" : "", see));
+    }
+  }
+  return parsed;
+}
+
+void add_config_options(po::options_description& options, bool required) {
+  auto* config = po::value<std::string>()->value_name("DIR");
+  auto* expid = po::value<std::string>()->value_name("ID");
+  if (required) {
+    config->required();
+    expid->required();
+  }
+  options.add_options()("config", config, "folder with model_config.yaml and dataset_config.yaml");
+  options.add_options()("expid", expid, "the experiment: an entry of model_config.yaml");
+}
+
+ExperimentConfig load_config(const Parsed& parsed, bool dataset_required) {
+  const ExperimentConfig config =
+      load_experiment(parsed.text("config"), parsed.text("expid"), parsed.rest, dataset_required);
+  std::string ignored;
+  for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
+  if (!ignored.empty()) std::cerr << "kdef: keys without effect here: " << ignored << "\n";
+  return config;
+}
+
+void add_threads_option(po::options_description& options) {
+  options.add_options()("threads", po::value<int64_t>()->value_name("N"), "threads (default: one per core)");
+}
+
+void use_threads(const Parsed& parsed) {
+  if (!parsed.has("threads")) return;
+  constexpr int64_t kMost = 4096;
+  const int64_t threads = parsed.integer("threads", 1);
+  if (threads > kMost) throw InputError(cat("--threads: expected at most ", kMost, ", found ", threads));
+  set_num_threads(static_cast<int>(threads));
+}
+
+void add_device_option(po::options_description& options) {
+  options.add_options()("device", po::value<std::string>()->value_name("cpu|cuda")->default_value("cpu"),
+                        "where to compute");
+}
+
+Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }
+
+int report_exception() noexcept {
+  const auto say = [](const char* message) { std::cerr << "kdef: " << message << std::endl; };
+  try {
+    throw;
+  } catch (const InputError& e) {
+    say(e.what());
+    return kBadInput;
+  } catch (const CheckError& e) {
+    say(e.what());
+    return kCheckFailed;
+  } catch (const std::bad_alloc&) {
+    say("not enough memory; lower batch_size, embedding_dim, hidden_units or the number of students");
+  } catch (const std::exception& e) {
+    say(e.what());
+  } catch (...) {
+    say("failed for an unknown reason");
+  }
+  return kSystemFailed;
+}
+
+}  // namespace kdef::apps

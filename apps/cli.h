@@ -1,0 +1,60 @@
+// What the subcommands share: options, overrides, help, and exit statuses.
+// A subcommand is one file with `int NAME(const Arguments& arguments)` and one row in the table of main.cpp.
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "kdef/config.h"
+
+namespace kdef::apps {
+
+namespace po = boost::program_options;
+
+enum ExitStatus { kDone = 0, kCheckFailed = 1, kBadInput = 2, kSystemFailed = 3, kInterrupted = 130 };
+
+using Arguments = std::vector<std::string>;  // after the subcommand's name
+
+struct Synopsis {
+  const char* command;      // "train"
+  const char* usage;        // what follows it: "--config DIR --expid ID [key=value...]"
+  const char* description;  // for --help
+  enum class Rest { none, overrides, paths } rest = Rest::none;  // what may stand beside options
+};
+
+struct Parsed {
+  po::variables_map options;
+  std::vector<std::string> rest;
+
+  bool has(const char* option) const { return options.count(option) != 0; }
+  std::string text(const char* option) const { return options[option].as<std::string>(); }
+  bool flag(const char* option) const { return options[option].as<bool>(); }
+  /// InputError below `min`.
+  int64_t integer(const char* option, int64_t min) const;
+};
+
+/// Reads the arguments. Nothing: --help was asked for and has been printed. Throws InputError that names an option
+/// which is unknown, lacks its value, has one of the wrong type, or is required and missing.
+std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
+                            const Arguments& arguments);
+
+/// --config, --expid: required where `required`.
+void add_config_options(po::options_description& options, bool required = true);
+/// Loads the experiment that they name, with `parsed.rest` as overrides, and says on standard error what is ignored.
+ExperimentConfig load_config(const Parsed& parsed, bool dataset_required = true);
+
+/// --threads; sets their number.
+void add_threads_option(po::options_description& options);
+void use_threads(const Parsed& parsed);
+/// --device; InputError for a device that this build has not.
+void add_device_option(po::options_description& options);
+Device use_device(const Parsed& parsed);
+
+/// Says on standard error what the exception being handled is about, and returns its exit status.
+int report_exception() noexcept;
+
+}  // namespace kdef::apps

@@ -1,0 +1,18 @@
+// The subcommands, each in the file of its name.
+#pragma once
+
+#include "apps/cli.h"
+
+namespace kdef::apps {
+
+int audit(const Arguments& arguments);
+int bench(const Arguments& arguments);
+int demo(const Arguments& arguments);
+int evaluate(const Arguments& arguments);
+int info(const Arguments& arguments);
+int predict(const Arguments& arguments);
+int prepare(const Arguments& arguments);
+int synth(const Arguments& arguments);
+int train(const Arguments& arguments);
+
+}  // namespace kdef::apps

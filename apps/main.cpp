@@ -1,0 +1,76 @@
+// kdef: the program. It finds the subcommand, and turns exceptions into exit statuses.
+
+#include <cstdio>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "core/error.h"
+#include "data/nearest.h"
+
+namespace kdef::apps {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Arguments&);
+};
+
+constexpr Command kCommands[] = {
+    {"demo", "train on built-in data or MovieLens-1M and compare", demo},
+    {"synth", "make up click data from a seed", synth},
+    {"prepare", "encode a data set into its cache", prepare},
+    {"train", "train an experiment, or go on with one", train},
+    {"evaluate", "AUC and log loss of a trained run", evaluate},
+    {"predict", "click probabilities for a file of rows", predict},
+    {"info", "an experiment's networks and parameters", info},
+    {"audit", "check gradients; replay recorded runs", audit},
+    {"bench", "measure the speed of a training step", bench},
+};
+
+void print_help(std::ostream& out) {
+  out << "kdef " << KDEF_VERSION << ": knowledge-driven ensembles for click-through-rate prediction\n\n"
+      << "usage: kdef SUBCOMMAND [options] [key=value...]\n\nSubcommands:\n";
+  for (const Command& command : kCommands) {
+    out << "  " << command.name << std::string(12 - std::string(command.name).size(), ' ') << command.summary << "\n";
+  }
+  out << "\n'kdef SUBCOMMAND --help' says everything about one. 'kdef --version' prints the version.\n"
+      << "Exit status: 0 done, 1 a check failed, 2 the input is wrong, 3 the system failed, 130 interrupted.\n";
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.empty()) {
+    print_help(std::cerr);
+    return kBadInput;
+  }
+  const std::string& name = arguments[0];
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(std::cout);
+    return kDone;
+  }
+  if (name == "--version") {
+    std::cout << "kdef " << KDEF_VERSION << "\n";
+    return kDone;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
+    names.push_back(command.name);
+  }
+  throw InputError(cat("unknown subcommand '", name, "'", data::did_you_mean(name, names), "; see kdef --help"));
+}
+
+}  // namespace
+}  // namespace kdef::apps
+
+int main(int argc, char** argv) {
+  using namespace kdef::apps;
+  try {
+    const int status = run({argv + 1, argv + argc});
+    std::cout.flush();
+    if (!std::cout || std::fflush(stdout) != 0) throw kdef::SystemError("standard output cannot be written");
+    return status;
+  } catch (...) {
+    return report_exception();
+  }
+}

@@ -1,0 +1,49 @@
+#include "data/prepare.h"
+
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+
+int prepare(const Arguments& arguments) {
+  po::options_description options;
+  add_config_options(options);
+  add_threads_option(options);
+  const auto parsed = parse({"prepare", "--config DIR --expid ID [key=value...]",
+                             "Encodes the raw files of an experiment's data set into the cache data_root/dataset_id:\n"
+                             "vocabularies from the training rows, then all rows as ids. A fresh cache is left alone.\n"
+                             "kdef train does this by itself.",
+                             Synopsis::Rest::overrides},
+                            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  const ExperimentConfig config = load_config(*parsed);
+  const std::string cache = cache_directory(config);
+  const bool fresh = data::is_fresh(config.dataset, cache);
+
+  data::Prepared prepared;
+  {
+    ProgressDisplay display(0);
+    prepared = data::prepare(config.dataset, cache, [&](const data::Progress& p) { display.preparing(p); });
+  }
+  std::cout << (fresh ? "Already fresh: " : "Prepared ") << cache << "\n"
+            << "  rows (clicks): train " << prepared.train_rows << " (" << prepared.train_positives << "), valid "
+            << prepared.valid_rows << " (" << prepared.valid_positives << "), test " << prepared.test_rows << " ("
+            << prepared.test_positives << ")\n";
+  for (const data::Field& field : prepared.map.fields) {
+    std::cout << "  " << field.name << ": ";
+    if (field.type == data::FieldType::numeric) {
+      std::cout << "numeric\n";
+    } else {
+      std::cout << field.vocab_size << " ids";
+      if (field.type == data::FieldType::sequence) std::cout << ", sequence of up to " << field.max_len;
+      std::cout << "\n";
+    }
+  }
+  return kDone;
+}
+
+}  // namespace kdef::apps

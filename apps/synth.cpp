@@ -1,0 +1,58 @@
+#include "data/synth.h"
+
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "core/error.h"
+
+namespace kdef::apps {
+
+int synth(const Arguments& arguments) {
+  const data::SynthConfig standard;
+  po::options_description options;
+  options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value(standard.shape),
+                        "default, criteo, ml-1m, or the file of a feature map (JSON)");
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(standard.rows),
+                        "rows in all, of which train, valid and test get 8 : 1 : 1");
+  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
+                        "the same seed makes the same bytes");
+  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "folder to write into");
+  options.add_options()("positive-rate", po::value<double>()->value_name("R")->default_value(standard.positive_rate),
+                        "expected share of clicks");
+  options.add_options()("signal", po::value<double>()->value_name("S")->default_value(standard.signal),
+                        "standard deviation of the true logit: the greater, the less noise in the labels");
+  const auto parsed = parse({"synth", "[--shape SHAPE] [--rows N] [--seed S] --out DIR",
+                             "Makes up click data: Zipf-distributed ids, and a click probability that single fields,\n"
+                             "pairs and triples of fields decide. Writes train.csv, valid.csv, test.csv and the\n"
+                             "dataset_config.yaml and model_config.yaml with which kdef train takes them."},
+                            options, arguments);
+  if (!parsed) return kDone;
+
+  data::SynthConfig config;
+  config.shape = parsed->text("shape");
+  config.rows = parsed->integer("rows", 10);
+  config.seed = static_cast<uint64_t>(parsed->integer("seed", 0));
+  config.out_dir = parsed->text("out");
+  config.positive_rate = parsed->options["positive-rate"].as<double>();
+  config.signal = parsed->options["signal"].as<double>();
+  if (!(config.positive_rate > 0 && config.positive_rate < 1)) {
+    throw InputError(cat("--positive-rate: expected a number between 0 and 1, found ", config.positive_rate));
+  }
+  if (!(config.signal > 0 && config.signal < 100)) {
+    throw InputError(cat("--signal: expected a number between 0 and 100, found ", config.signal));
+  }
+
+  data::SynthResult result;
+  {
+    ProgressDisplay display(0);
+    result = data::synthesize(config, [&](const data::Progress& p) { display.preparing(p); });
+  }
+  std::cout << "Wrote " << config.out_dir << ": " << result.train_rows << " training, " << result.valid_rows
+            << " validation, " << result.test_rows << " test rows\n"
+            << "No model can be expected above AUC " << result.best_auc << " on the test rows\n"
+            << "Train with: kdef train --config " << config.out_dir << " --expid KDEF\n";
+  return kDone;
+}
+
+}  // namespace kdef::apps

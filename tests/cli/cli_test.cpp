@@ -1,0 +1,134 @@
+// The program as a user meets it: what it prints, and with which status it ends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Outcome {
+  int status = -1;
+  std::string text;  // standard output and standard error
+};
+
+Outcome kdef(const std::string& arguments) {
+  Outcome outcome;
+  FILE* pipe = ::popen((std::string(KDEF_PROGRAM) + " " + arguments + " 2>&1 </dev/null").c_str(), "r");
+  if (pipe == nullptr) return outcome;
+  std::array<char, 4096> buffer;
+  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) outcome.text.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+class CliTest : public testing::Test {
+ protected:
+  CliTest() : folder_(fs::temp_directory_path() / ("kdef_cli_test_" + std::to_string(::getpid()))) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~CliTest() override { fs::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  static std::string content(const std::string& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(CliTest, HelpListsTheSubcommands) {
+  const Outcome help = kdef("--help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.text, AllOf(HasSubstr("synth"), HasSubstr("prepare"), HasSubstr("Exit status")));
+  EXPECT_EQ(kdef("").status, 2);
+  EXPECT_THAT(kdef("").text, HasSubstr("usage: kdef SUBCOMMAND"));
+}
+
+TEST_F(CliTest, Version) {
+  const Outcome version = kdef("--version");
+  EXPECT_EQ(version.status, 0);
+  EXPECT_THAT(version.text, testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST_F(CliTest, UnknownSubcommandNamesTheNearest) {
+  const Outcome outcome = kdef("prepair");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, AllOf(HasSubstr("unknown subcommand 'prepair'"), HasSubstr("did you mean 'prepare'")));
+}
+
+TEST_F(CliTest, EverySubcommandHasHelp) {
+  for (const char* command : {"synth", "prepare"}) {
+    const Outcome outcome = kdef(std::string(command) + " --help");
+    EXPECT_EQ(outcome.status, 0) << command;
+    EXPECT_THAT(outcome.text, AllOf(HasSubstr(std::string("usage: kdef ") + command), HasSubstr("Options:")));
+  }
+}
+
+TEST_F(CliTest, WrongOptionsAreNamed) {
+  const auto refused = [](const std::string& arguments) {
+    const Outcome outcome = kdef(arguments);
+    EXPECT_EQ(outcome.status, 2) << arguments << "\n" << outcome.text;
+    return outcome.text;
+  };
+  EXPECT_THAT(refused("synth --row 10 --out x"), AllOf(HasSubstr("'--row'"), HasSubstr("did you mean '--rows'")));
+  EXPECT_THAT(refused("synth --rows ten --out x"), AllOf(HasSubstr("ten"), HasSubstr("--rows")));
+  EXPECT_THAT(refused("synth --rows=-5 --out x"), HasSubstr("--rows: expected an integer of at least 10, found -5"));
+  EXPECT_THAT(refused("synth --out"), HasSubstr("--out"));
+  EXPECT_THAT(refused("synth"), AllOf(HasSubstr("--out"), HasSubstr("required")));
+  EXPECT_THAT(refused("synth --out x seed=1"), HasSubstr("unexpected argument 'seed=1'"));
+  EXPECT_THAT(refused("synth --out x --positive-rate 1.5"), HasSubstr("between 0 and 1"));
+  EXPECT_THAT(refused("prepare --config x --expid y epochs"), HasSubstr("expected an option or KEY=VALUE"));
+  EXPECT_THAT(refused("prepare --config x --expid y --threads 0"), HasSubstr("--threads"));
+  EXPECT_THAT(refused("prepare --config " + path("absent") + " --expid y"), HasSubstr("no such configuration"));
+  EXPECT_FALSE(fs::exists("x"));
+}
+
+TEST_F(CliTest, SynthMakesDataThatPrepareTakes) {
+  const std::string out = path("data");
+  const Outcome synth = kdef("synth --rows 2000 --seed 5 --out " + out);
+  ASSERT_EQ(synth.status, 0) << synth.text;
+  EXPECT_THAT(synth.text, HasSubstr("1600 training, 200 validation, 200 test rows"));
+  ASSERT_EQ(kdef("synth --rows 2000 --seed 5 --out " + path("again")).status, 0);
+  ASSERT_EQ(kdef("synth --rows 2000 --seed 6 --out " + path("other")).status, 0);
+  EXPECT_EQ(content(out + "/train.csv"), content(path("again/train.csv")));
+  EXPECT_NE(content(out + "/train.csv"), content(path("other/train.csv")));
+
+  const std::string command = "prepare --config " + out + " --expid KDEF data_root=" + path("cache");
+  const Outcome first = kdef(command);
+  ASSERT_EQ(first.status, 0) << first.text;
+  EXPECT_THAT(first.text, AllOf(HasSubstr("Prepared "), HasSubstr("train 1600 ("), HasSubstr("test 200 (")));
+  EXPECT_THAT(kdef(command).text, AllOf(HasSubstr("Already fresh"), HasSubstr("train 1600 (")));
+  EXPECT_THAT(kdef(command + " --threads 1 min_categr_count=3").text, Not(HasSubstr("Already fresh")));
+
+  const Outcome unknown = kdef(command + " batchsize=3");
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.text, HasSubstr("nearest known key is 'batch_size'"));
+  const Outcome missing = kdef("prepare --config " + out + " --expid KDFE");
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.text, HasSubstr("there are: KDEF"));
+}
+
+TEST_F(CliTest, SystemFailuresEndWithThree) {
+  const Outcome full = kdef("--version >/dev/full");
+  EXPECT_EQ(full.status, 3);
+  std::ofstream(path("file")) << "in the way";
+  const Outcome outcome = kdef("synth --rows 100 --out " + path("file"));
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_THAT(outcome.text, HasSubstr(path("file")));
+  EXPECT_EQ(content(path("file")), "in the way");
+}
+
+}  // namespace
