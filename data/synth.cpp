@@ -331,6 +331,23 @@ DatasetConfig dataset_config(const Shape& shape, const fs::path& out) {
 
 }  // namespace
 
+FeatureMap shape_feature_map(const std::string& name) {
+  if (name.ends_with(".json")) return load_feature_map(name);
+  const Shape shape = find_shape(name);
+  FeatureMap map;
+  map.dataset = shape.id;
+  map.label = shape.label;
+  for (const SynthField& f : shape.fields) {
+    Field field;
+    field.name = f.name;
+    field.type = f.values == 0 ? FieldType::numeric : f.sequence ? FieldType::sequence : FieldType::categorical;
+    field.vocab_size = f.values == 0 ? 0 : f.values + 2;
+    field.max_len = f.max_len;
+    map.fields.push_back(std::move(field));
+  }
+  return map;
+}
+
 SynthResult synthesize(const SynthConfig& config, const std::function<void(const Progress&)>& progress) {
   if (config.rows < 10) throw InputError(cat("rows is ", config.rows, "; at least 10 are needed to make three files"));
   if (config.out_dir.empty()) throw InputError("the folder to write to is missing");

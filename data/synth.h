@@ -28,6 +28,9 @@ struct SynthResult {
   double best_auc = 0;  // AUC of the true probabilities on the test rows: no model does better in expectation
 };
 
+/// The feature map that a data set of this shape has when every value is kept: what a model of it looks like.
+FeatureMap shape_feature_map(const std::string& shape);
+
 /// Writes train.csv, valid.csv, test.csv, dataset_config.yaml and model_config.yaml into `config.out_dir`.
 /// The true logit is a sum over fields of a normal effect of the field's value, over planted pairs and triples of
 /// fields of sum_d u_d v_d (w_d) with normal latent vectors of the values, shifted and scaled to positive_rate and

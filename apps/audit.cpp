@@ -1,0 +1,97 @@
+#include <cstdio>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "core/file.h"
+#include "kdef/audit.h"
+#include "ops/gemm.h"
+
+namespace kdef::apps {
+namespace {
+
+bool audit_gradients() {
+  int64_t failed = 0, derivatives = 0, cases = 0;
+  std::printf("%-34s %-40s %12s %8s\n", "op or layer", "case", "deviation", "checked");
+  for (const AuditCase& c : audit_cases()) {
+    const ops::GradientReport report = c.check();
+    std::printf("%-34s %-40s %12.2e %8lld  %s\n", c.name.c_str(), c.variant.c_str(), report.deviation,
+                static_cast<long long>(report.elements), report.passed() ? "ok" : ("FAILED: " + report.worst).c_str());
+    failed += !report.passed();
+    derivatives += report.elements;
+    ++cases;
+  }
+  for (const std::string& missed : audit_self_test()) {
+    std::printf("self-test FAILED: the check did not notice %s\n", missed.c_str());
+    ++failed;
+  }
+  for (const std::string& broken : audit_stop_gradients()) {
+    std::printf("stop-gradients FAILED: %s\n", broken.c_str());
+    ++failed;
+  }
+  std::printf("%lld partial derivatives in %lld cases, tolerance %.0e: %s\n", static_cast<long long>(derivatives),
+              static_cast<long long>(cases), ops::kGradientTolerance,
+              failed ? cat(failed, " failed").c_str() : "all agree; self-test and stop-gradients hold");
+  return failed == 0;
+}
+
+bool audit_file(const std::string& path) {
+  bool passed = true;
+  for (const bool fused : {true, false}) {
+    std::printf("%s, %s\n  %-50s %7s %10s %10s %10s\n", path.c_str(), fused ? "fused" : "composed", "group", "tensors",
+                "absolute", "relative", "tolerance");
+    const std::vector<FixtureRow> rows = audit_fixture(path, fused);
+    for (const FixtureRow& r : rows) {
+      char tolerance[16] = "-";
+      if (r.tolerance > 0) std::snprintf(tolerance, sizeof tolerance, "%.0e", r.tolerance);
+      std::printf("  %-50s %7lld %10.2e %10.2e %10s  %s%s\n", r.group.c_str(), static_cast<long long>(r.tensors),
+                  r.absolute, r.relative, tolerance,
+                  r.passed ? (r.tolerance > 0 ? "ok" : "shown") : ("FAILED: " + r.worst).c_str(),
+                  r.note.empty() ? "" : ("  (" + r.note + ")").c_str());
+      passed = passed && r.passed;
+    }
+    passed = passed && !rows.empty();
+  }
+  return passed;
+}
+
+}  // namespace
+
+int audit(const Arguments& arguments) {
+  using Paths = std::vector<std::string>;
+  po::options_description options;
+  options.add_options()("ops", po::bool_switch(), "gradient checks of every op, layer, network and objective");
+  options.add_options()("fixture", po::value<Paths>()->value_name("FILE...")->multitoken(),
+                        "replay recorded runs, losses or metrics, fused and composed");
+  options.add_options()("dot", po::value<std::string>()->value_name("FILE"),
+                        "write the tape of a small ensemble's loss as a Graphviz graph");
+  options.add_options()("tape", po::bool_switch(), "print that tape line by line");
+  options.add_options()("markdown", po::bool_switch(), "print docs/gradients.md");
+  const auto parsed =
+      parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
+             "Checks gradients against central differences in fp64, and replays recorded PyTorch runs,\n"
+             "printing per group of tensors the largest absolute and relative deviation. Without\n"
+             "options: --ops. Exit status 0 only if everything is within its tolerance."},
+            options, arguments);
+  if (!parsed) return kDone;
+  bool passed = true, anything = false;
+  if (parsed->flag("markdown")) {
+    std::cout << gradients_markdown() << std::flush;
+    anything = true;
+  }
+  if (parsed->flag("tape")) {
+    std::cout << audit_tape_text() << std::flush;
+    anything = true;
+  }
+  if (parsed->has("dot")) {
+    write_file(parsed->text("dot"), audit_tape_dot());
+    anything = true;
+  }
+  if (parsed->has("fixture")) {
+    for (const std::string& path : parsed->options["fixture"].as<Paths>()) passed = audit_file(path) && passed;
+    anything = true;
+  }
+  if (parsed->flag("ops") || !anything) passed = audit_gradients() && passed;
+  return passed ? kDone : kCheckFailed;
+}
+
+}  // namespace kdef::apps

@@ -1,0 +1,103 @@
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "apps/report_lines.h"
+#include "data/movielens.h"
+#include "data/synth.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+namespace {
+
+struct Contestant {
+  const char* experiment;
+  const char* title;
+  TrainingResult result;
+};
+
+void print_table(const std::vector<Contestant>& all) {
+  std::printf("\n%-36s %10s %10s   %s\n", "test data", "AUC", "log loss", "students' AUC");
+  for (const Contestant& c : all) {
+    const Evaluation& e = c.result.has_test ? c.result.test : c.result.valid;
+    std::string students;
+    if (e.students.size() > 1) {
+      for (const Quality& q : e.students) students += (students.empty() ? "" : " ") + metric_text(q.auc).substr(0, 6);
+    }
+    std::printf("%-36s %10s %10s   %s\n", c.title, metric_text(e.ensemble.auc).c_str(),
+                metric_text(e.ensemble.logloss).c_str(), students.c_str());
+  }
+}
+
+}  // namespace
+
+int demo(const Arguments& arguments) {
+  po::options_description options;
+  options.add_options()("out", po::value<std::string>()->value_name("DIR")->default_value("demo"),
+                        "folder for data and runs; what an earlier demo left there is replaced");
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(200000),
+                        "rows of the built-in data");
+  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024), "of the built-in data");
+  add_threads_option(options);
+  const auto parsed =
+      parse({"demo", "[PATH] [--out DIR]",
+             "Trains a KDEF ensemble of 3, the plain mean ensemble of 3 and a single network, one after\n"
+             "the other, on built-in data, or on MovieLens-1M at PATH (ml-1m.zip as GroupLens publishes\n"
+             "it, or its folder), and compares them.",
+             Synopsis::Rest::paths},
+            options, arguments);
+  if (!parsed) return kDone;
+  if (parsed->rest.size() > 1) throw InputError("kdef demo takes at most one PATH; see kdef demo --help");
+  use_threads(*parsed);
+  const std::string out = parsed->text("out"), data_dir = out + "/data";
+  std::vector<Contestant> contestants{{"KDEF", "KDEF, 3 students", {}},
+                                      {"mean", "mean ensemble of 3, no knowledge", {}},
+                                      {"single", "a single network", {}}};
+  {
+    ProgressDisplay display(0);
+    if (parsed->rest.empty()) {
+      data::SynthConfig synth;
+      synth.rows = parsed->integer("rows", 1000);
+      synth.seed = static_cast<uint64_t>(parsed->integer("seed", 0));
+      synth.out_dir = data_dir;
+      const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
+      display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " made-up clicks in ",
+                       data_dir, "; no model can be expected above AUC ", metric_text(made.best_auc)));
+    } else {
+      const std::string& path = parsed->rest[0];
+      if (!data::is_movielens(path)) {
+        throw InputError(cat(path,
+                             ": is neither ml-1m.zip nor a folder with ratings.dat, users.dat and movies.dat; for "
+                             "data of your own write a configuration (see the README) and use kdef train"));
+      }
+      display.line(cat("MovieLens-1M from ", path));
+      const data::MovieLensResult made = data::convert_movielens(path, data_dir);
+      display.line(cat(made.train_rows, " training, ", made.valid_rows, " validation, ", made.test_rows, " test rows"));
+    }
+  }
+  for (Contestant& c : contestants) {
+    const ExperimentConfig config = load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache")});
+    ProgressDisplay display(config.epochs);
+    RunOptions run;
+    run.directory = cat(out, "/", c.experiment);
+    run.overwrite = true;
+    run.preparing = [&](const data::Progress& p) { display.preparing(p); };
+    run.ready = [&](const data::Prepared&, const Ensemble& model) {
+      display.line(cat("\n", c.title, ": ", model.parameter_count(), " parameters"));
+    };
+    run.listener = display.listener();
+    c.result = run_experiment(config, run);
+  }
+  print_table(contestants);
+  std::printf(
+      "\nConfiguration and data: %s. Runs: %s/{KDEF,mean,single}. Next:\n"
+      "  kdef predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
+      "  kdef train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",
+      data_dir.c_str(), out.c_str(), out.c_str(), data_dir.c_str(), data_dir.c_str(), out.c_str());
+  return kDone;
+}
+
+}  // namespace kdef::apps

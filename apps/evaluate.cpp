@@ -1,0 +1,41 @@
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/report_lines.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+
+int evaluate(const Arguments& arguments) {
+  po::options_description options;
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("data", po::value<std::string>()->value_name("FILE"),
+                        "raw rows with labels (default: the test_data of the run's configuration)");
+  add_device_option(options);
+  add_threads_option(options);
+  const auto parsed =
+      parse({"evaluate", "--run DIR [--data FILE]",
+             "AUC and log loss of a run's best model, of the ensemble and of every student, on a file\n"
+             "of raw rows. The last line is one JSON object. An AUC is undefined (null) where all labels\n"
+             "are of one class."},
+            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  const Run run(parsed->text("run"), use_device(*parsed));
+  const std::string file = parsed->has("data") ? parsed->text("data") : run.config().dataset.test_data;
+  if (file.empty()) throw InputError("the run's configuration has no test_data; name a file with --data");
+  data::RawFile rows(run.encoder(), file, true);
+  const Evaluation result =
+      kdef::evaluate(run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().batch_size); });
+  if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
+  std::cout << file << ": " << result.rows << " rows, " << result.positives << " clicks\n"
+            << quality_lines("ensemble", result) << "\n";
+  if (result.positives == 0 || result.positives == result.rows) {
+    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
+              << ", so that AUC is undefined\n";
+  }
+  std::cout << to_json(result) << "\n";
+  return kDone;
+}
+
+}  // namespace kdef::apps

@@ -1,0 +1,39 @@
+#include <iomanip>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "data/feature_map.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+
+int info(const Arguments& arguments) {
+  po::options_description options;
+  add_config_options(options);
+  options.add_options()("feature-map", po::value<std::string>()->value_name("FILE"),
+                        "a feature map (JSON): no data is needed then");
+  const auto parsed = parse({"info", "--config DIR --expid ID [--feature-map FILE.json] [key=value...]",
+                             "Prints an experiment's networks, every parameter with its shape, and last the line\n"
+                             "'parameters N'. Without --feature-map the data is prepared where its cache is missing.",
+                             Synopsis::Rest::overrides},
+                            options, arguments);
+  if (!parsed) return kDone;
+  const bool from_map = parsed->has("feature-map");
+  const ExperimentConfig config = load_config(*parsed, !from_map);
+  const data::FeatureMap map = from_map ? data::load_feature_map(parsed->text("feature-map"))
+                                        : data::prepare(config.dataset, cache_directory(config)).map;
+  nn::Builder build(config.seed);
+  const Ensemble model(ensemble_config(config), embedding_fields(map), build);
+  std::cout << config.id << ": " << name_of(config.ensemble) << " of " << model.student_count() << " over "
+            << map.fields.size() << " fields of '" << map.dataset << "', embedding dimension " << config.embedding_dim
+            << "\n";
+  size_t width = 0;
+  for (const nn::Parameter& p : model.parameters()) width = std::max(width, p.name.size());
+  for (const nn::Parameter& p : model.parameters()) {
+    std::cout << "  " << std::left << std::setw(static_cast<int>(width)) << p.name << "  " << p.tensor.shape() << "\n";
+  }
+  std::cout << "parameters " << model.parameter_count() << "\n";
+  return kDone;
+}
+
+}  // namespace kdef::apps

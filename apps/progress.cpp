@@ -1,0 +1,137 @@
+#include "apps/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "core/error.h"
+
+namespace kdef::apps {
+namespace {
+
+constexpr double kRedraw = 0.1;  // seconds between bars on a terminal
+constexpr double kPlain = 30.0;  // seconds between progress lines elsewhere
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char text[512];
+  std::snprintf(text, sizeof text, pattern, args...);
+  return text;
+}
+
+std::string bar(double fraction) {
+  constexpr int kWidth = 24;
+  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
+  return "[" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') +
+         "]";
+}
+
+std::string auc(double value) { return std::isnan(value) ? "undefined" : format("%.4f", value); }
+
+// 12,345,678
+std::string grouped(double value) {
+  std::string digits = format("%.0f", value);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+}  // namespace
+
+bool on_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
+
+std::string clock_time(double seconds) {
+  const long s = std::lround(std::max(0.0, seconds));
+  return s >= 3600 ? format("%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60) : format("%ld:%02ld", s / 60, s % 60);
+}
+
+ProgressDisplay::ProgressDisplay(int64_t epochs) : terminal_(on_terminal()), epochs_(epochs) {}
+
+void ProgressDisplay::draw(const std::string& text) {
+  if (!terminal_) {
+    std::printf("%s\n", text.c_str());
+    std::fflush(stdout);
+    return;
+  }
+  winsize size{};
+  const size_t columns = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
+  std::printf("\r\033[K%s", text.substr(0, columns).c_str());
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+void ProgressDisplay::clear() {
+  if (drawn_) std::printf("\r\033[K");
+  drawn_ = false;
+}
+
+void ProgressDisplay::line(const std::string& text) {
+  clear();
+  std::printf("%s\n", text.c_str());
+  std::fflush(stdout);
+}
+
+void ProgressDisplay::preparing(const data::Progress& p) {
+  const bool fresh = p.stage != stage_;
+  if (!fresh && now() - last_ < (terminal_ ? kRedraw : kPlain)) return;
+  stage_ = p.stage;
+  last_ = now();
+  draw(terminal_ ? format("%s %s %3.0f %%  %s rows", p.stage.c_str(), bar(p.fraction).c_str(), 100 * p.fraction,
+                          grouped(static_cast<double>(p.rows)).c_str())
+                 : format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
+}
+
+void ProgressDisplay::step(const TrainingListener::Step& s) {
+  const double t = now();
+  if (s.epoch != epoch_) {
+    epoch_ = s.epoch;
+    epoch_start_ = t;
+    rows_ = 0;
+    if (!terminal_) last_ = t;
+    return;  // the first step of an epoch starts the clock
+  }
+  rows_ += static_cast<double>(s.rows);
+  if (t - last_ < (terminal_ ? kRedraw : kPlain)) return;
+  last_ = t;
+  const double elapsed = t - epoch_start_;
+  const double rate = elapsed > 0 ? rows_ / elapsed : 0;
+  const double done = static_cast<double>(s.batch) / static_cast<double>(s.batches);
+  const double left = rate > 0 ? static_cast<double>(s.batches - s.batch) * static_cast<double>(s.rows) / rate : 0;
+  draw(format("epoch %lld/%lld %s %lld/%lld  %s rows/s  loss %.4f  %s left", static_cast<long long>(s.epoch),
+              static_cast<long long>(epochs_), bar(done).c_str(), static_cast<long long>(s.batch),
+              static_cast<long long>(s.batches), grouped(rate).c_str(), s.loss, clock_time(left).c_str()));
+}
+
+void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
+  line(format("epoch %-3lld step %-7lld %8s  lr %.0e  train loss %.4f  valid AUC %s  log loss %.4f%s",
+              static_cast<long long>(e.epoch), static_cast<long long>(e.step), clock_time(e.seconds).c_str(),
+              e.learning_rate, e.train_loss, auc(e.valid.ensemble.auc).c_str(), e.valid.ensemble.logloss,
+              e.improved  ? "  best"
+              : e.stopped ? "  no better: stopped"
+                          : "  no better"));
+  if (e.valid.students.size() > 1) {
+    std::string aucs = "          students' AUC", losses = "          students' log loss";
+    for (const Quality& q : e.valid.students) {
+      aucs += " " + auc(q.auc);
+      losses += format(" %.4f", q.logloss);
+    }
+    line(aucs);
+    line(losses);
+  }
+  epoch_ = -1;  // evaluation time does not count as training
+}
+
+TrainingListener ProgressDisplay::listener() {
+  TrainingListener l;
+  l.step = [this](const TrainingListener::Step& s) { step(s); };
+  l.evaluated = [this](const TrainingListener::Evaluated& e) { evaluated(e); };
+  l.note = [this](const std::string& text) { line(text); };
+  return l;
+}
+
+}  // namespace kdef::apps

@@ -1,0 +1,47 @@
+// What a user sees while something runs: a bar that is redrawn on a terminal, plain lines elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "data/prepare.h"
+#include "kdef/trainer.h"
+
+namespace kdef::apps {
+
+/// True if standard output is a terminal.
+bool on_terminal();
+
+/// "1:02:03" or "2:03".
+std::string clock_time(double seconds);
+
+/// Shows preparation and training on standard output.
+class ProgressDisplay {
+ public:
+  /// `epochs` is the most there can be; early stopping usually comes first.
+  explicit ProgressDisplay(int64_t epochs);
+  ~ProgressDisplay() { clear(); }
+
+  void preparing(const data::Progress& progress);
+  void step(const TrainingListener::Step& step);
+  void evaluated(const TrainingListener::Evaluated& e);
+  /// A whole line, above the bar.
+  void line(const std::string& text);
+
+  /// A listener that shows everything here. `stop_requested` is the caller's.
+  TrainingListener listener();
+
+ private:
+  void draw(const std::string& text);
+  void clear();
+
+  bool terminal_;
+  int64_t epochs_;
+  bool drawn_ = false;
+  std::string stage_;
+  double last_ = 0;                    // when the bar was drawn
+  double epoch_start_ = 0, rows_ = 0;  // of the current epoch, for rows/s
+  int64_t epoch_ = 0;
+};
+
+}  // namespace kdef::apps

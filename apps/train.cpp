@@ -1,0 +1,90 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "apps/report_lines.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+namespace {
+
+std::atomic<bool> g_stop{false};
+
+// The first Ctrl-C asks the loop to save and stop; a second one ends the program at once, as if killed.
+extern "C" void request_stop(int signal) {
+  g_stop = true;
+  std::signal(signal, SIG_DFL);
+}
+
+}  // namespace
+
+int train(const Arguments& arguments) {
+  po::options_description options;
+  add_config_options(options, false);
+  options.add_options()("run", po::value<std::string>()->value_name("DIR"),
+                        "run directory (default: model_root/dataset_id/experiment)");
+  options.add_options()("resume", po::bool_switch(),
+                        "go on from the run directory's checkpoint; with --run alone, by its own config.yaml");
+  options.add_options()("overwrite", po::bool_switch(), "replace the run that the directory holds");
+  options.add_options()("keys", po::bool_switch(), "print every configuration key, its default and meaning, and stop");
+  add_device_option(options);
+  add_threads_option(options);
+  const auto parsed =
+      parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
+             "Trains an experiment, evaluates it, and leaves in the run directory: config.yaml (every\n"
+             "key, resolved), metrics.jsonl (one line per evaluation), model.safetensors (the best\n"
+             "model), checkpoint/ (to resume), vocabulary.kdefvoc, result.json. The data is prepared\n"
+             "first where its cache is missing or stale. Ctrl-C saves a checkpoint and stops with exit\n"
+             "status 130. Settings: default < Base < experiment < data set < key=value.",
+             Synopsis::Rest::overrides},
+            options, arguments);
+  if (!parsed) return kDone;
+  if (parsed->flag("keys")) {
+    std::cout << keys_markdown();
+    return kDone;
+  }
+  use_threads(*parsed);
+  RunOptions run;
+  run.resume = parsed->flag("resume");
+  run.overwrite = parsed->flag("overwrite");
+  run.device = use_device(*parsed);
+  ExperimentConfig config;
+  if (parsed->has("config") && parsed->has("expid")) {
+    config = load_config(*parsed);
+  } else if (run.resume && parsed->has("run")) {
+    config = load_resolved(parsed->text("run") + "/config.yaml", parsed->rest);
+  } else {
+    throw InputError("kdef train needs --config DIR and --expid ID (or --resume and --run DIR); see kdef train --help");
+  }
+  run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
+
+  ProgressDisplay display(config.epochs);
+  run.preparing = [&](const data::Progress& p) { display.preparing(p); };
+  run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
+    display.line(cat(config.id, ": ", name_of(config.ensemble), " of ", model.student_count(), ", ",
+                     model.parameter_count(), " parameters, ", prepared.train_rows, " training rows, run directory ",
+                     run.directory));
+  };
+  run.listener = display.listener();
+  run.listener.stop_requested = [] { return g_stop.load(); };
+  std::signal(SIGINT, request_stop);
+  std::signal(SIGTERM, request_stop);
+  const TrainingResult result = run_experiment(config, run);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  if (result.interrupted) {
+    display.line(
+        cat("Interrupted after step ", result.steps, "; go on with: kdef train --run ", run.directory, " --resume"));
+    return kInterrupted;
+  }
+  display.line(cat("Done in ", clock_time(result.seconds), ", ", result.steps, " steps. The best model:"));
+  display.line(quality_lines("valid", result.valid));
+  if (result.has_test) display.line(quality_lines("test", result.test));
+  return kDone;
+}
+
+}  // namespace kdef::apps
