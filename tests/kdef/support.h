@@ -1,0 +1,67 @@
+// A small data set and experiment on disk, for tests of whole runs.
+#pragma once
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "data/synth.h"
+#include "kdef/run.h"
+
+namespace kdef::test {
+
+/// A directory that is removed with its content.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    char name[] = "/tmp/kdef_test.XXXXXX";
+    path_ = ::mkdtemp(name);
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+inline std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Made-up data of `rows` rows and the experiment KDEF on it.
+class SmallExperiment {
+ public:
+  explicit SmallExperiment(int64_t rows = 4000) {
+    data::SynthConfig synth;
+    synth.rows = rows;
+    synth.out_dir = directory / "data";
+    data::synthesize(synth);
+  }
+  ExperimentConfig load(std::vector<std::string> overrides = {}, const std::string& expid = "KDEF") const {
+    overrides.insert(overrides.begin(), {"data_root=" + (directory / "cache"), "batch_size=512", "epochs=3",
+                                         "hidden_units=[16, 8]", "early_stop_patience=100"});
+    return load_experiment(directory / "data", expid, overrides);
+  }
+  TemporaryDirectory directory;
+};
+
+/// metrics.jsonl without its seconds, which differ from run to run.
+inline std::string metrics_without_seconds(const std::string& run) {
+  std::string text = read_file(run + "/metrics.jsonl"), out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t key = text.find("\"seconds\":", at);
+    if (key == std::string::npos) return out + text.substr(at);
+    out += text.substr(at, key - at);
+    at = text.find(',', key);
+  }
+  return out;
+}
+
+}  // namespace kdef::test

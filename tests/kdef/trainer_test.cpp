@@ -1,0 +1,226 @@
+// Whole runs: same bits again, exact resume, early stopping, what is left on disk, what is refused.
+#include "kdef/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/parallel.h"
+#include "core/safetensors.h"
+#include "data/batching.h"
+#include "tests/kdef/support.h"
+
+namespace kdef {
+namespace {
+
+using test::SmallExperiment;
+
+TrainingResult run(const ExperimentConfig& config, const std::string& directory, bool resume = false,
+                   int64_t stop_after = -1) {
+  RunOptions options;
+  options.directory = directory;
+  options.resume = resume;
+  int64_t done = 0;
+  options.listener.step = [&](const TrainingListener::Step&) { ++done; };
+  options.listener.stop_requested = [&] { return stop_after >= 0 && done >= stop_after; };
+  return run_experiment(config, options);
+}
+
+void expect_same_run(const std::string& a, const std::string& b) {
+  EXPECT_EQ(test::read_file(a + "/model.safetensors"), test::read_file(b + "/model.safetensors"));
+  EXPECT_EQ(test::read_file(a + "/result.json"), test::read_file(b + "/result.json"));
+  EXPECT_EQ(test::metrics_without_seconds(a), test::metrics_without_seconds(b));
+  EXPECT_FALSE(test::read_file(a + "/result.json").empty());
+}
+
+TEST(Training, SameSeedSameBits) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a");
+  run(e.load(), e.directory / "b");
+  expect_same_run(e.directory / "a", e.directory / "b");
+  run(e.load({"seed=7"}), e.directory / "c");
+  EXPECT_NE(test::read_file(e.directory / "a/model.safetensors"), test::read_file(e.directory / "c/model.safetensors"));
+}
+
+TEST(Training, SameBitsForAnyNumberOfThreads) {
+  const SmallExperiment e;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    run(e.load({"epochs=2", "deterministic=true"}), e.directory / std::to_string(threads));
+  }
+  expect_same_run(e.directory / "1", e.directory / "2");
+  expect_same_run(e.directory / "1", e.directory / "3");
+}
+
+class Resume : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(Resume, IsBitIdenticalWhereverItWasStopped) {
+  const SmallExperiment e;
+  run(e.load(GetParam()), e.directory / "whole");
+  for (int64_t stop :
+       {0, 1, 4, 7, 8, 11}) {  // 7 steps an epoch: in the middle, at the end, after the first of an epoch
+    const std::string part = e.directory / ("part" + std::to_string(stop));
+    const TrainingResult first = run(e.load(GetParam()), part, false, stop + 1);
+    EXPECT_TRUE(first.interrupted);
+    EXPECT_FALSE(run(e.load(GetParam()), part, true).interrupted);
+    expect_same_run(e.directory / "whole", part);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Settings, Resume,
+                         testing::Values(std::vector<std::string>{}, std::vector<std::string>{"eval_steps=3"},
+                                         std::vector<std::string>{"optimizer=lazy_adam", "shuffle=False"},
+                                         std::vector<std::string>{"optimizer=adagrad", "eval_steps=5"},
+                                         std::vector<std::string>{"optimizer=sgd", "learning_rate=0.1"},
+                                         std::vector<std::string>{"objective=composed", "net_regularizer=1.e-4"}),
+                         [](const auto& test) { return std::to_string(test.index); });
+
+TEST(Training, ResumeOfAFinishedRunChangesNothing) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a");
+  const std::string model = test::read_file(e.directory / "a/model.safetensors");
+  run(e.load(), e.directory / "a", true);
+  EXPECT_EQ(test::read_file(e.directory / "a/model.safetensors"), model);
+}
+
+TEST(Training, ResumeRefusesAnotherConfiguration) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a", false, 2);
+  EXPECT_THROW(run(e.load({"learning_rate=0.5"}), e.directory / "a", true), InputError);
+  EXPECT_THROW(run(e.load({"hidden_units=[16, 4]"}), e.directory / "a", true), InputError);
+  EXPECT_THROW(run(e.load(), e.directory / "nothing", true), InputError);
+}
+
+TEST(Training, DoesNotOverwriteARun) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a");
+  const std::string model = test::read_file(e.directory / "a/model.safetensors");
+  EXPECT_THROW(run(e.load({"seed=9"}), e.directory / "a"), InputError);
+  EXPECT_EQ(test::read_file(e.directory / "a/model.safetensors"), model);
+}
+
+TEST(Training, ADamagedCheckpointIsRefusedAndKept) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a", false, 3);
+  const std::string path = e.directory / "a/checkpoint/state.safetensors", whole = test::read_file(path);
+  for (size_t size : {size_t{0}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << whole.substr(0, size);
+    EXPECT_THROW(run(e.load(), e.directory / "a", true), InputError) << size;
+  }
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << whole;
+  EXPECT_FALSE(run(e.load(), e.directory / "a", true).interrupted);
+}
+
+TEST(Training, CutsTheLearningRateAndStopsEarly) {
+  const SmallExperiment e;
+  // Nothing improves with a learning rate of nearly nothing.
+  run(e.load({"learning_rate=1e-12", "epochs=50", "early_stop_patience=3"}), e.directory / "a");
+  std::istringstream lines(test::read_file(e.directory / "a/metrics.jsonl"));
+  std::vector<double> rates;
+  for (std::string line; std::getline(lines, line);) rates.push_back(nlohmann::json::parse(line).at("lr"));
+  ASSERT_GE(rates.size(), 4u);
+  EXPECT_LT(rates.size(), 20u);
+  EXPECT_EQ(rates[0], 1e-12);
+  EXPECT_EQ(rates.back(), 1e-6) << "max(0.1 lr, 1e-6), as published";
+}
+
+TEST(Training, LeavesWhatTheContractSays) {
+  const SmallExperiment e;
+  const TrainingResult result = run(e.load(), e.directory / "a");
+  std::istringstream lines(test::read_file(e.directory / "a/metrics.jsonl"));
+  int64_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto json = nlohmann::json::parse(line);
+    for (const char* key : {"step", "epoch", "seconds", "lr", "train_loss", "valid"})
+      EXPECT_TRUE(json.contains(key)) << key;
+    EXPECT_EQ(json["valid"]["students"].size(), 3u);
+    EXPECT_TRUE(json["valid"]["ensemble"].contains("auc"));
+    EXPECT_TRUE(json["valid"]["ensemble"].contains("logloss"));
+  }
+  EXPECT_EQ(count, 3);
+  const auto json = nlohmann::json::parse(test::read_file(e.directory / "a/result.json"));
+  EXPECT_EQ(json["test"]["ensemble"]["auc"].get<double>(), result.test.ensemble.auc);
+  EXPECT_EQ(json["valid"]["students"].size(), 3u);
+  const SafetensorsFile model(e.directory / "a/model.safetensors");
+  EXPECT_TRUE(model.has("embedding_layer.embedding_layer.embedding_layers.user.weight"));
+  EXPECT_TRUE(model.has("networks.2.mlp.0.weight"));
+}
+
+TEST(Training, ARunOpenedAgainPredictsTheSame) {
+  const SmallExperiment e;
+  const TrainingResult result = run(e.load(), e.directory / "a");
+  const kdef::Run opened(e.directory / "a");
+  data::RawFile rows(opened.encoder(), e.directory / "data/test.csv", true);
+  // Another batch size: evaluation does not depend on it.
+  const Evaluation again = evaluate(opened.model(), [&](data::Batch& b) { return rows.next(b, 77); });
+  EXPECT_EQ(again.ensemble.auc, result.test.ensemble.auc);
+  EXPECT_NEAR(again.ensemble.logloss, result.test.ensemble.logloss, 1e-9);
+  EXPECT_EQ(again.rows, 400);
+}
+
+TEST(Training, StopsAtALossThatIsNotFiniteNamingStepAndTensor) {
+  const SmallExperiment e;
+  try {
+    run(e.load({"learning_rate=1e30", "batch_norm=False"}), e.directory / "a");
+    FAIL() << "no error";
+  } catch (const CheckError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("step "), std::string::npos) << text;
+    EXPECT_NE(text.find("first bad tensor: "), std::string::npos) << text;
+  }
+}
+
+TEST(Training, AStepAllocatesNothingOnceItHasRun) {
+  const SmallExperiment e;
+  RunOptions options;
+  options.directory = e.directory / "a";
+  std::vector<size_t> allocations;
+  options.listener.step = [&](const TrainingListener::Step&) {
+    allocations.push_back(memory_of(kCpu).statistics().system_allocations);
+  };
+  run_experiment(e.load({"epochs=1", "shuffle=False"}), options);
+  ASSERT_GE(allocations.size(), 6u);
+  // The last batch is smaller, and so are some of its tensors.
+  for (size_t i = 2; i + 1 < allocations.size(); ++i) EXPECT_EQ(allocations[i], allocations[1]) << "step " << i + 1;
+}
+
+TEST(Training, RefusesDataItCannotTrainOn) {
+  const SmallExperiment e;
+  const auto refused = [&](std::vector<std::string> overrides, const char* words) {
+    try {
+      run(e.load(std::move(overrides)), e.directory / "refused");
+      FAIL() << words;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(std::filesystem::exists(e.directory / "refused")) << "something was written";
+  };
+  refused({"batch_size=100000"}, "3200");
+  refused({"batch_size=3199"}, "one row");
+  refused({"valid_data=null"}, "valid_data");
+}
+
+TEST(Training, OneClassIsTrainedWithAWarningAndAnUndefinedAuc) {
+  const SmallExperiment e;
+  for (const char* name : {"train.csv", "valid.csv"}) {
+    const std::string path = e.directory / ("data/" + std::string(name));
+    std::istringstream in(test::read_file(path));
+    std::string out, line;
+    std::getline(in, line);
+    out = line + "\n";
+    while (std::getline(in, line)) out += "0" + line.substr(1) + "\n";  // the label comes first
+    ASSERT_EQ(test::read_file(path).substr(0, 6), "label,");
+    std::ofstream(path, std::ios::trunc) << out;
+  }
+  RunOptions options;
+  options.directory = e.directory / "a";
+  std::string notes;
+  options.listener.note = [&](const std::string& text) { notes += text; };
+  const TrainingResult result = run_experiment(e.load({"epochs=1"}), options);
+  EXPECT_NE(notes.find("label 0"), std::string::npos) << notes;
+  EXPECT_TRUE(std::isnan(result.valid.ensemble.auc));
+  EXPECT_NE(test::read_file(e.directory / "a/result.json").find("\"auc\":null"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kdef
