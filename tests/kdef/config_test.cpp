@@ -461,5 +461,12 @@ TEST_F(ConfigTest, EveryKeyIsDocumentedWithItsDefault) {
   EXPECT_THAT(text, HasSubstr("| `num_workers` |"));
 }
 
+TEST(Keys, DocumentIsCurrent) {
+  std::ifstream in(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_NE(text.find(keys_markdown()), std::string::npos)
+      << "docs/configuration.md does not end with what kdef train --keys prints";
+}
+
 }  // namespace
 }  // namespace kdef
