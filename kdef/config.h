@@ -39,7 +39,7 @@ struct ExperimentConfig {
   EnsembleKind ensemble = EnsembleKind::kdef;
   std::vector<StudentConfig> students;
   int64_t embedding_dim = 16;
-  bool shared_embedding = true;  // false: each student has tables of its own
+  bool shared_embedding = true;  // one set of tables for all students; false is for whoever builds models to refuse
 
   // Objective
   std::string task = "binary_classification";
@@ -87,7 +87,8 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
 /// places in data::FieldConfig::where nothing is kept.
 std::string to_yaml(const ExperimentConfig& config);
 
-/// Reads what to_yaml() wrote (config.yaml of a run directory), with overrides as above.
+/// Reads what to_yaml() wrote (config.yaml of a run directory), with overrides as above; those of students' settings
+/// name the student ("students.0.net_dropout=0.2").
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides = {});
 
 /// Every key with type, default and meaning, as Markdown tables.

@@ -100,8 +100,9 @@ double Value::real(double min, double max, bool below) const {
   double value = 0;
   if (!plain() || !parse_number(node_.Scalar(), value) || !std::isfinite(value) || value < min || value > max ||
       (below && value == max)) {
-    expected(std::isinf(max) ? cat("a number of at least ", min)
-                             : cat("a number in [", min, ", ", max, below ? ")" : "]"));
+    expected(std::isinf(min)   ? std::string("a number")
+             : std::isinf(max) ? cat("a number of at least ", min)
+                               : cat("a number in [", min, ", ", max, below ? ")" : "]"));
   }
   return value;
 }

@@ -285,6 +285,8 @@ TEST_F(ConfigTest, DatasetMayBeMissingWhereItIsNotRequired) {
   fs::remove(folder_ / "dataset_config.yaml");
   EXPECT_THAT(refusal("Small"), HasSubstr("neither dataset_config.yaml nor"));
   EXPECT_EQ(load_experiment(folder_.string(), "Small", {}, false).students.size(), 3u);
+  write("dataset_config.yaml", "clicks: [");
+  EXPECT_THROW(load_experiment(folder_.string(), "Small", {}, false), InputError);
 }
 
 TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
@@ -321,6 +323,7 @@ TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
   EXPECT_THAT(refusal_of("metrics: [AUC, F1]"), HasSubstr("AUC, logloss"));
   EXPECT_THAT(refusal_of("metrics: [logloss]"), HasSubstr("AUC is monitored"));
   EXPECT_THAT(refusal_of("monitor: {AUC: 0}"), HasSubstr("not 0"));
+  EXPECT_THAT(refusal_of("monitor: {AUC: x}"), HasSubstr("key 'monitor.AUC': expected a number, found 'x'"));
   EXPECT_THAT(refusal_of("net_regularizer: 1"), HasSubstr("write 1.0 or 0"));
   EXPECT_THAT(refusal_of("net_regularizer: l3(1)"), HasSubstr("l1_l2(A, B)"));
   EXPECT_THAT(refusal_of("batch_size: [1, 2"), HasSubstr("model_config.yaml:"));
@@ -450,6 +453,16 @@ All:
     const std::string key = line.substr(0, line.find(':'));
     if (key == "model" || key == "task" || key == "loss") continue;
     EXPECT_THAT("\n" + written, Not(HasSubstr("\n" + line + "\n")));
+  }
+}
+
+TEST_F(ConfigTest, OverridesOfAResolvedConfiguration) {
+  write("config.yaml", to_yaml(load("Small")));
+  const std::string file = (folder_ / "config.yaml").string();
+  EXPECT_EQ(load_resolved(file, {"epochs=7"}).epochs, 7);
+  EXPECT_THAT(load_resolved(file, {"students.1.dropout=0.5"}).students[1].dropout, ElementsAre(0.5, 0.5));
+  for (const char* inert : {"net_dropout=0.5", "dropout=0.5", "num_student=2", "hidden_units=[3]"}) {
+    EXPECT_THROW(load_resolved(file, {inert}), InputError) << inert;
   }
 }
 
