@@ -132,6 +132,31 @@ std::vector<AuditCase> audit_cases() {
     });
   }
 
+  for (const std::string& name : nn::network_names()) {
+    for (const bool fused : {true, false}) {
+      layer("network " + name, fused ? "fused" : "composed", [name, fused](nn::Builder& b) {
+        nn::NetworkConfig c;
+        c.network = name;
+        c.hidden_units = {6, 4};
+        c.hidden_activations = {"relu", "sigmoid"};
+        c.num_cross_layers = 2;
+        c.dropout = {0.2, 0.1};
+        c.batch_norm = true;
+        c.layer_norm = name == "autoint";  // where both exist: in its attention
+        c.cin_units = {3, 2};
+        c.afn_hidden_units = {4};
+        c.logarithmic_neurons = 3;
+        c.num_heads = 2;
+        c.attention_dim = 4;
+        nn::Pass pass = kTraining;
+        pass.fused = fused;
+        const auto network = nn::make_network(c, {3, 4, 12}, b);
+        Tensor e = ops::random_uniform({6, 3, 4}, -2, 2, 1, 0.0);
+        return check_module(*network, e, [=](auto& m, auto& x) { return m.forward(x, pass); });
+      });
+    }
+  }
+
   // -- objectives: differences are taken with the teacher and the peers held, since both stand under a stop-gradient
   const auto objective = [&](std::string variant, ObjectiveConfig config, int64_t students) {
     for (const bool fused : {true, false}) {

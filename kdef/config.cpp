@@ -98,13 +98,18 @@ void merge_override(Layer& merged, const std::string& text) {
 
 // ---- From keys to the configuration.
 
-// Networks of cross layers alone have no hidden layers.
+bool has_no_hidden_layers(const std::string& network) {
+  static const std::set<std::string> names = {"exponential_cross", "cross_v2", "cin", "fm", "logistic_regression"};
+  return names.count(network) != 0;
+}
+
+// Networks of cross layers alone have their dropout rates for those.
 bool cross_layers_alone(const std::string& network) { return network == "exponential_cross" || network == "cross_v2"; }
 
 // A network's settings with one entry per layer.
 StudentConfig student_of(const Network& n) {
   StudentConfig s = n.settings;
-  if (cross_layers_alone(s.network)) {
+  if (has_no_hidden_layers(s.network)) {
     s.hidden_units.clear();
     s.hidden_activations.clear();
   }
@@ -175,7 +180,7 @@ void resolve_students(Draft& d) {
   c.students.clear();
   for (const Network& n : networks) c.students.push_back(student_of(n));
   for (const StudentConfig& s : c.students) {
-    if (!s.hidden_units.empty() || cross_layers_alone(s.network) || s.network == "logistic_regression") continue;
+    if (!s.hidden_units.empty() || has_no_hidden_layers(s.network)) continue;
     d.given.at(given("students") ? "students" : "hidden_units")
         .fail(cat("network ", s.network, " needs at least one hidden layer"));
   }

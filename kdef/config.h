@@ -25,9 +25,7 @@ namespace kdef {
 
 /// One sub-network. `dropout` has one entry per hidden layer, or per cross layer where there are no hidden layers.
 /// Whether the network exists is for whoever builds it to say.
-struct StudentConfig : nn::NetworkConfig {
-  int64_t num_cross_layers = 3;  // networks of cross layers
-};
+using StudentConfig = nn::NetworkConfig;
 
 struct ExperimentConfig {
   std::string id;

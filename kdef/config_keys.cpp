@@ -224,15 +224,20 @@ std::string write_layers(const std::vector<V>& values, bool one, Write write) {
 #define KDEF_AT(member) \
   [](auto& t) -> auto& { return t.member; }
 
+template <class At>
+Key<Network> widths_key(const char* name, At at, const char* meaning) {
+  return {name, "list of integers >= 1", meaning,
+          [=](Network& n, const Value& v) {
+            at(n).clear();
+            for (const Value& item : v.list()) at(n).push_back(item.integer(1));
+          },
+          [=](const Network& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
+}
+
 const std::vector<Key<Network>>& network_keys() {
   static const std::vector<Key<Network>> keys = {
       text_key<Network>("network", KDEF_AT(settings.network), "the sub-network, by name"),
-      {"hidden_units", "list of integers >= 1", "width of each hidden layer",
-       [](Network& n, const Value& v) {
-         n.settings.hidden_units.clear();
-         for (const Value& item : v.list()) n.settings.hidden_units.push_back(item.integer(1));
-       },
-       [](const Network& n) { return write_list(n.settings.hidden_units, [](int64_t u) { return cat(u); }); }},
+      widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
       {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
        "activation of every hidden layer, or of each",
        [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
@@ -246,6 +251,17 @@ const std::vector<Key<Network>>& network_keys() {
                            "layer normalisation, where batch_norm is false"),
       integer_key<Network>("num_cross_layers", KDEF_AT(settings.num_cross_layers), 1,
                            "layers of a network of cross layers"),
+      boolean_key<Network>("gate_starts_open", KDEF_AT(settings.gate_starts_open),
+                           "finalnet: its field gate starts at weight 0 and bias 1; false: as the published runs did"),
+      widths_key("cin_units", KDEF_AT(settings.cin_units), "cin, xdeepfm: width of each interaction layer"),
+      widths_key("afn_hidden_units", KDEF_AT(settings.afn_hidden_units),
+                 "afn: width of each layer behind the logarithmic neurons"),
+      integer_key<Network>("logarithmic_neurons", KDEF_AT(settings.logarithmic_neurons), 1, "afn: their number"),
+      integer_key<Network>("attention_layers", KDEF_AT(settings.attention_layers), 1, "autoint: layers of attention"),
+      integer_key<Network>("num_heads", KDEF_AT(settings.num_heads), 1, "autoint: heads of each layer"),
+      integer_key<Network>("attention_dim", KDEF_AT(settings.attention_dim), 1, "autoint: width of all heads together"),
+      boolean_key<Network>("use_scale", KDEF_AT(settings.use_scale), "autoint: scores are divided by sqrt(head size)"),
+      boolean_key<Network>("use_residual", KDEF_AT(settings.use_residual), "autoint: a layer's input is added"),
   };
   return keys;
 }

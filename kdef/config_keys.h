@@ -26,11 +26,11 @@ struct Key {
 
 // A network as configured: one activation or dropout may stand for every layer.
 struct Network {
-  StudentConfig settings{{.network = "mlp",
-                          .hidden_units = {64, 64, 64},
-                          .hidden_activations = {"relu"},
-                          .dropout = {0},
-                          .batch_norm = true}};
+  StudentConfig settings{.network = "mlp",
+                         .hidden_units = {64, 64, 64},
+                         .hidden_activations = {"relu"},
+                         .dropout = {0},
+                         .batch_norm = true};
   bool one_activation = true, one_dropout = true;
   Value activations_at, dropout_at;
   int64_t repeat = 1;

@@ -101,6 +101,84 @@ std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused) {
   return std::move(result).rows();
 }
 
+// A network's settings under the names of the recordings. Dropout is 0 in all of them.
+nn::NetworkConfig network_config(const std::string& name, const Json& s) {
+  nn::NetworkConfig c;
+  c.network = name;
+  c.hidden_units = s.value("hidden_units", std::vector<int64_t>());
+  c.num_cross_layers = s.value("cross_layers", c.num_cross_layers);
+  c.hidden_activations.assign(c.hidden_units.size(), "relu");
+  c.dropout.assign(std::max(c.hidden_units.size(), static_cast<size_t>(c.num_cross_layers)), 0.0);
+  if (!c.hidden_units.empty()) c.dropout.resize(c.hidden_units.size());
+  c.batch_norm = s.value("batch_norm", false);
+  c.layer_norm = s.value("layer_norm", false);
+  c.cin_units = s.value("cin_units", c.cin_units);
+  c.afn_hidden_units = s.value("afn_hidden_units", c.afn_hidden_units);
+  c.logarithmic_neurons = s.value("logarithmic_neurons", c.logarithmic_neurons);
+  c.attention_layers = s.value("attention_layers", c.attention_layers);
+  c.num_heads = s.value("num_heads", c.num_heads);
+  c.attention_dim = s.value("attention_dim", c.attention_dim);
+  c.use_scale = s.value("use_scale", c.use_scale);
+  c.use_residual = s.value("use_residual", c.use_residual);
+  return c;
+}
+
+// The recording of the mlp is of a class that numbers its layers apart: layer.i, norm.i, fc.
+std::string recorded_name(const std::string& network, const std::string& name, size_t hidden_layers) {
+  if (network != "mlp") return name;
+  const size_t dot = name.find('.', 4);
+  const size_t number = std::stoul(name.substr(4, dot - 4));  // mlp.NUMBER.weight
+  if (number == 3 * hidden_layers) return "fc" + name.substr(dot);
+  return cat(number % 3 == 0 ? "layer." : "norm.", number / 3, name.substr(dot));
+}
+
+// Networks alone, in training mode: output, the gradients of sum(out * out_weight), and the buffers afterwards.
+std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused) {
+  Comparison result;
+  const auto meta = file.metadata().find("networks");
+  if (meta == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no 'networks'"));
+  try {
+    const Json networks = Json::parse(meta->second);
+    for (const auto& [name, settings] : networks.items()) {
+      Tensor in = file.read(name + ".in");
+      in.set_requires_grad();
+      const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
+      const nn::NetworkConfig config = network_config(name, settings);
+      nn::Builder build(0, in.dtype());
+      const nn::EmbeddingShape shape{in.shape()[1], in.shape()[2], in.shape()[1] * in.shape()[2]};
+      const auto network = nn::make_network(config, shape, build);
+      const auto recorded = [&](const std::string& of, const std::string& parameter) {
+        return file.has(name + of + parameter) ? name + of + parameter
+                                               : name + of + recorded_name(name, parameter, config.hidden_units.size());
+      };
+      // A recording without a head is of the representation: the output layer has no counterpart there.
+      const Tensor want = file.read(name + ".out");
+      const bool headless = want.shape().back() != 1;
+      std::vector<nn::Parameter> parameters;
+      for (nn::Parameter& p : network->parameters()) {
+        if (headless && !file.has(recorded(".param.", p.name))) continue;
+        p.tensor.copy_from(file.read(recorded(".param.", p.name)).alias(p.tensor.shape()));
+        parameters.push_back(p);
+      }
+      const nn::Pass pass{.training = true, .fused = fused};
+      const Tensor out = headless ? network->hidden(in, pass) : network->forward(in, pass);
+      backward(out, file.read(name + ".out_weight"));
+      result.add(name + ": output", name + ".out", out, want, tight);
+      result.add(name + ": gradient of the input", name + ".grad_in", in.grad(), file.read(name + ".grad_in"), tight);
+      for (const nn::Parameter& p : parameters) {
+        result.add(name + ": gradients of the parameters", p.name, p.tensor.grad(),
+                   file.read(recorded(".grad.", p.name)), tight);
+      }
+      for (const nn::Buffer& b : network->buffers()) {
+        result.add(name + ": buffers", b.name, b.tensor, file.read(recorded(".buffer_after.", b.name)), tight);
+      }
+    }
+  } catch (const Json::exception& e) {
+    throw InputError(cat(file.path(), ": metadata is not that of recorded networks: ", e.what()));
+  }
+  return std::move(result).rows();
+}
+
 // A recorded training run: the model and settings from the metadata, then step by step.
 class Run {
  public:
@@ -125,7 +203,7 @@ class Run {
       config.fused = fused;
       config.embedding_dim = metadata("embedding_dim");
       const Json model = metadata("model");
-      for (const Json& s : model.at("students")) config.students.push_back(student(s));
+      for (const Json& s : model.at("students")) config.students.push_back(network_config(s.at("network"), s));
       const Json optimizer = metadata("optimizer");
       settings_.kind = nn::parse_optimizer(optimizer.at("name"));
       settings_.learning_rate = optimizer.at("lr");
@@ -197,16 +275,6 @@ class Run {
   }
 
  private:
-  static nn::NetworkConfig student(const Json& s) {
-    nn::NetworkConfig c;
-    c.network = s.at("network");
-    if (s.contains("hidden_units")) c.hidden_units = s.at("hidden_units").get<std::vector<int64_t>>();
-    c.hidden_activations.assign(c.hidden_units.size(), "relu");
-    c.dropout.assign(c.hidden_units.size(), 0.0);
-    c.batch_norm = s.value("batch_norm", false);
-    return c;
-  }
-
   // A name that starts with `prefix`, to learn the run's type from.
   std::string prefixed(const std::string& prefix) const {
     for (const std::string& name : file_.names()) {
@@ -305,10 +373,12 @@ std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused) {
   const SafetensorsFile file(path);
   for (const std::string& name : file.names()) {
     if (name.rfind("init.", 0) == 0) return Run(file, fused).replay();
+    if (name.size() > 11 && name.compare(name.size() - 11, 11, ".out_weight") == 0) return replay_networks(file, fused);
     if (name.size() > 12 && name.compare(name.size() - 12, 12, ".grad_logits") == 0) return replay_losses(file, fused);
     if (name.size() > 4 && name.compare(name.size() - 4, 4, ".auc") == 0) return replay_metrics(file);
   }
-  throw InputError(cat(path, ": not a recorded run (init.*), loss (*.grad_logits) or metric (*.auc) file"));
+  throw InputError(
+      cat(path, ": not a recorded run (init.*), network (*.out_weight), loss (*.grad_logits) or metric (*.auc) file"));
 }
 
 }  // namespace kdef

@@ -18,6 +18,13 @@ struct NetworkConfig {
   std::vector<double> dropout;                  // one per hidden layer
   bool batch_norm = false;
   bool layer_norm = false;
+  int64_t num_cross_layers = 3;           // exponential_cross, cross_v2, dcnv2
+  bool gate_starts_open = false;          // finalnet: its field gate starts at weight 0, bias 1
+  std::vector<int64_t> cin_units;         // cin, xdeepfm: width of each interaction layer
+  std::vector<int64_t> afn_hidden_units;  // afn: the MLP behind the logarithmic neurons
+  int64_t logarithmic_neurons = 5;        // afn
+  int64_t attention_layers = 2, num_heads = 1, attention_dim = 8;  // autoint
+  bool use_scale = true, use_residual = true;                      // autoint
 };
 
 /// Size of the embeddings a network reads: fields F, their common dimension D (0 if they differ), width = numbers in

@@ -9,6 +9,7 @@
 #include "ops/linear.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
 
@@ -96,6 +97,8 @@ std::vector<OpCase> op_cases() {
     return GradientCase{{rnd({2, 3}, 1), rnd({2, 3}, 2)}, [](const Inputs& x) { return stack(x, 1); }, {}};
   });
   add_case(kSliceInfo, "axis 1", of_one({2, 5, 2}, [](const Tensor& x) { return slice(x, 1, 1, 3); }));
+
+  add_case(kUpperTriangleInfo, "", of_one({2, 4, 4}, [](const Tensor& x) { return upper_triangle(x); }));
 
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {

@@ -14,6 +14,7 @@
 #include "ops/linear.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/rowwise_functors.h"
 #include "ops/softmax.h"
@@ -101,6 +102,11 @@ TEST(Values, Layout) {
   expect_near(values(parts[0]), {0, 3});
   EXPECT_THROW(split(x, 1, {1, 1}), Error);
   EXPECT_THROW(concat({x, t({1, 2}, {1, 2})}, 0), Error);
+}
+
+TEST(Values, UpperTriangleRowByRow) {
+  expect_near(values(upper_triangle(t({0, 1, 2, 3, 4, 5, 6, 7, 8}, {1, 3, 3}))), {1, 2, 5});
+  EXPECT_THROW(upper_triangle(t({1, 2}, {1, 1, 2})), Error);
 }
 
 TEST(Values, SoftmaxIsShiftInvariantAndDoesNotOverflow) {
