@@ -22,7 +22,7 @@ int info(const Arguments& arguments) {
   const ExperimentConfig config = load_config(*parsed, !from_map);
   const data::FeatureMap map = from_map ? data::load_feature_map(parsed->text("feature-map"))
                                         : data::prepare(config.dataset, cache_directory(config)).map;
-  nn::Builder build(config.seed);
+  nn::Builder build = nn::Builder::zeros();
   const Ensemble model(ensemble_config(config), embedding_fields(map), build);
   std::cout << config.id << ": " << name_of(config.ensemble) << " of " << model.student_count() << " over "
             << map.fields.size() << " fields of '" << map.dataset << "', embedding dimension " << config.embedding_dim

@@ -111,7 +111,7 @@ const std::string& checked(const std::string& directory) {
 Run::Run(const std::string& directory, Device device)
     : config_(load_resolved(checked(directory) + "/config.yaml")),
       encoder_(data::Encoder::load(directory + "/" + data::Encoder::kFileName)) {
-  nn::Builder build(config_.seed, DType::f32, device);
+  nn::Builder build = nn::Builder::zeros(DType::f32, device);
   model_ = std::make_unique<Ensemble>(ensemble_config(config_), embedding_fields(encoder_.feature_map()), build);
   load_model(directory + "/model.safetensors", *model_);
 }

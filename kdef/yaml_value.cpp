@@ -137,12 +137,23 @@ std::vector<Value::Entry> Value::map() const {
   if (is_null()) return entries;
   if (!is_map()) expected("a map (lines of 'key: value')");
   std::set<std::string> seen;
+  std::vector<Value> merged;  // of YAML's merge key: maps whose entries count where the key is not set here
   for (const auto& item : node_) {
     const YAML::Node &key = item.first, &value = item.second;
     if (!key.IsScalar()) Value(key, source_, key_, located_).fail("a key must be a word");
     const std::string name = key.Scalar(), path = key_.empty() ? name : key_ + "." + name;
+    if (name == "<<") {
+      const Value maps(value, source_, path, located_);
+      for (const Value& map : maps.is_list() ? maps.list() : std::vector{maps}) merged.push_back(map);
+      continue;
+    }
     entries.push_back({name, Value(key, source_, path, located_), Value(value, source_, path, located_)});
     if (!seen.insert(name).second) entries.back().key.fail("stands here twice; keep one of them");
+  }
+  for (const Value& map : merged) {
+    for (const Entry& entry : map.map()) {
+      if (seen.insert(entry.name).second) entries.push_back(entry);
+    }
   }
   return entries;
 }

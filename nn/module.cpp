@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/parallel.h"
+
 namespace kdef::nn {
 
 std::vector<Parameter> Module::parameters() const {
@@ -44,12 +46,16 @@ Tensor Module::add_buffer(std::string name, Tensor t) {
 }
 
 template <class Fn>
-Tensor Builder::fill(const Shape& shape, Fn&& draw) {
-  Random random(seed_, kStreamInit + streams_++);
+Tensor Builder::fill(const Shape& shape, uint64_t words, Fn&& draw) {
+  const uint64_t stream = kStreamInit + streams_++;
+  if (zeros_) return Tensor::zeros(shape, dtype_, device_);
   Tensor host = Tensor::empty(shape, dtype_);
   for_float(dtype_, "initial values", [&]<class T>() {
     T* x = host.data<T>();
-    for (int64_t i = 0; i < host.numel(); ++i) x[i] = static_cast<T>(draw(random));
+    parallel_for(host.numel(), kPiece, [&](int64_t first, int64_t last) {
+      Random random(seed_, stream, static_cast<uint64_t>(first) * words);
+      for (int64_t i = first; i < last; ++i) x[i] = static_cast<T>(draw(random));
+    });
   });
   return host.to(device_);
 }
@@ -59,11 +65,11 @@ Tensor Builder::xavier_normal(int64_t out, int64_t in) {
 }
 
 Tensor Builder::normal(const Shape& shape, double standard_deviation) {
-  return fill(shape, [=](Random& r) { return standard_deviation * r.normal(); });
+  return fill(shape, 4, [=](Random& r) { return standard_deviation * r.normal(); });
 }
 
 Tensor Builder::uniform(const Shape& shape, double low, double high) {
-  return fill(shape, [=](Random& r) { return low + (high - low) * r.uniform53(); });
+  return fill(shape, 2, [=](Random& r) { return low + (high - low) * r.uniform53(); });
 }
 
 Tensor Builder::constant(const Shape& shape, double value) const { return Tensor::full(shape, value, dtype_, device_); }

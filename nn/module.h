@@ -75,6 +75,12 @@ class Builder {
  public:
   explicit Builder(uint64_t seed = 0, DType dtype = DType::f32, Device device = kCpu)
       : seed_(seed), dtype_(dtype), device_(device) {}
+  /// Makes zeros of everything: for models whose values are loaded, or not looked at.
+  static Builder zeros(DType dtype = DType::f32, Device device = kCpu) {
+    Builder build(0, dtype, device);
+    build.zeros_ = true;
+    return build;
+  }
 
   /// Normal with standard deviation sqrt(2 / (fan_in + fan_out)) for weight [out, in] (Glorot, Bengio 2010).
   Tensor xavier_normal(int64_t out, int64_t in);
@@ -86,14 +92,16 @@ class Builder {
   Device device() const { return device_; }
 
  private:
+  // Element i is draw(random numbers of the parameter's stream from position i * words on).
   template <class Fn>
-  Tensor fill(const Shape& shape, Fn&& draw);
+  Tensor fill(const Shape& shape, uint64_t words, Fn&& draw);
 
   uint64_t seed_;
   DType dtype_;
   Device device_;
   uint64_t streams_ = 0;
   uint64_t dropouts_ = 0;
+  bool zeros_ = false;
 };
 
 }  // namespace kdef::nn

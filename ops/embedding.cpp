@@ -46,15 +46,19 @@ void sort_by_id(std::vector<Entry<T>>& entries, std::vector<Entry<T>>& buffer, i
   }
 }
 
-// Adds scale * dy[row] over the entries of each id, in the order of the entries: dy has rows of d numbers,
-// `stride` apart.
+// Adds scale * dy[row] over the entries of each id, in the order of the entries: dy has rows of d numbers, `stride`
+// apart. The result has room for `most` rows, whatever the number of distinct ids: steps of one shape ask for the same
+// memory.
 template <class T>
-RowGradient sum_entries(std::vector<Entry<T>>& entries, int64_t ids, const T* dy, int64_t stride, int64_t d) {
+RowGradient sum_entries(std::vector<Entry<T>>& entries, int64_t most, int64_t ids, const T* dy, int64_t stride,
+                        int64_t d) {
   std::vector<Entry<T>> buffer;
   sort_by_id(entries, buffer, ids);
   int64_t distinct = 0;
   for (size_t i = 0; i < entries.size(); ++i) distinct += i == 0 || entries[i].id != entries[i - 1].id;
-  RowGradient out{Tensor::empty({distinct}, DType::i64), Tensor::empty({distinct, d}, dtype_of<T>)};
+  most = std::min(most, ids);
+  RowGradient out{Tensor::empty({most}, DType::i64).rows(0, distinct),
+                  Tensor::empty({most, d}, dtype_of<T>).rows(0, distinct)};
   int64_t* id = out.ids.data<int64_t>();
   T* values = out.values.data<T>();
   int64_t u = -1;
@@ -106,7 +110,7 @@ RowGradient sum_by_id(const Tensor& ids, const Tensor& dy, int64_t rows, bool pa
       }
     });
     const int64_t d = dy.shape().back();
-    return sum_entries(entries, rows, dy.data<T>(), d, d);
+    return sum_entries(entries, ids.numel(), rows, dy.data<T>(), d, d);
   });
 }
 
@@ -244,7 +248,7 @@ std::vector<Gradient> embed_backward(const std::vector<Shape>& tables, const std
           }
         }
         parts[static_cast<size_t>(f)] =
-            sum_entries(entries, tables[static_cast<size_t>(field.table)][0], from, f_count * d, d);
+            sum_entries(entries, rows * field.count, tables[static_cast<size_t>(field.table)][0], from, f_count * d, d);
       }
     });
   });

@@ -136,7 +136,7 @@ std::vector<int64_t> integers(std::string text) {
   return all;
 }
 
-TEST(Published, ParameterCountsOfEveryMlpEnsemble) {
+TEST(Published, ParameterCountsOfEveryRun) {
   std::ifstream in(kFixtures + "published_parameters.csv");
   std::string line;
   std::getline(in, line);
@@ -149,22 +149,34 @@ TEST(Published, ParameterCountsOfEveryMlpEnsemble) {
     std::istringstream row(line);
     for (std::string cell; std::getline(row, cell, ',');) cells.push_back(cell);
     ASSERT_EQ(cells.size(), 9u) << line;
-    if (cells[1] != "EKTF" && cells[1] != "MLP_mean") continue;
+    const std::string& model_name = cells[1];
+    nn::NetworkConfig student;
+    student.hidden_units = hidden;
+    student.hidden_activations.assign(hidden.size(), "relu");
+    student.dropout.assign(8, 0.1);
+    student.dropout.resize(hidden.size());
+    student.batch_norm = true;
     EnsembleConfig config;
-    config.kind = cells[1] == "EKTF" ? EnsembleKind::kdef : EnsembleKind::mean;
     config.embedding_dim = std::stoll(cells[7]);
-    const double dropout = std::stod(cells[6]);
-    for (int64_t m = 0; m < std::stoll(cells[3]); ++m) {
-      config.students.push_back({"mlp", hidden, std::vector<std::string>(hidden.size(), "relu"),
-                                 std::vector<double>(hidden.size(), dropout), true, false});
+    config.kind = model_name == "MLP_mean"      ? EnsembleKind::mean
+                  : model_name == "MLPs_sum"    ? EnsembleKind::sum
+                  : model_name == "MLPs_concat" ? EnsembleKind::concat
+                                                : EnsembleKind::kdef;
+    config.students.assign(static_cast<size_t>(std::stoll(cells[3])), student);
+    if (model_name == "EKTF_L") {
+      config.students[0].network = "product";
+      config.students[1].network = "finalnet";
+      config.students[2].network = "exponential_cross";
+      config.students[2].num_cross_layers = std::stoll(cells[5]);
+      config.students[2].dropout.assign(static_cast<size_t>(config.students[2].num_cross_layers), 0.1);
     }
     const data::FeatureMap map = data::load_feature_map(kFixtures + "feature_maps/" + cells[2] + ".json");
-    nn::Builder build;
+    nn::Builder build = nn::Builder::zeros();
     const Ensemble model(config, embedding_fields(map), build);
     EXPECT_EQ(model.parameter_count(), std::stoll(cells[8])) << cells[0];
     ++checked;
   }
-  EXPECT_EQ(checked, 31);
+  EXPECT_EQ(checked, 47);
 }
 
 }  // namespace

@@ -474,6 +474,30 @@ TEST_F(ConfigTest, EveryKeyIsDocumentedWithItsDefault) {
   EXPECT_THAT(text, HasSubstr("| `num_workers` |"));
 }
 
+TEST_F(ConfigTest, MergeKeysFillInWhatIsNotSet) {
+  append("model_config.yaml", R"(
+Anchored: &anchored
+    model: EKTF
+    dataset_id: clicks
+    hidden_units: [8]
+    batch_size: 77
+Other: &other
+    batch_size: 5
+    seed: 3
+Merged:
+    <<: *anchored
+    hidden_units: [4]
+MergedList:
+    model: MLPs_mean
+    <<: [*anchored, *other]
+)");
+  EXPECT_EQ(load("Merged").batch_size, 77);
+  EXPECT_EQ(load("Merged").students[0].hidden_units, std::vector<int64_t>{4});
+  EXPECT_EQ(load("MergedList").ensemble, EnsembleKind::mean);
+  EXPECT_EQ(load("MergedList").batch_size, 77) << "the first of the list counts";
+  EXPECT_EQ(load("MergedList").seed, 3u);
+}
+
 TEST(Keys, DocumentIsCurrent) {
   std::ifstream in(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
   const std::string text((std::istreambuf_iterator<char>(in)), {});
