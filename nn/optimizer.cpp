@@ -68,21 +68,75 @@ void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool onl
   if (!only_rows && at < last) fn(at, last, static_cast<const T*>(nullptr));
 }
 
+// The regularized gradient of one element: g + l2 w + l1 sign(w).
 template <class T>
-T sign(T x) {
-  return static_cast<T>((x > T(0)) - (x < T(0)));
+inline T regularized(T g, T w, T l1, T l2) {
+  return g + l2 * w + l1 * static_cast<T>((w > T(0)) - (w < T(0)));
 }
 
-// Calls fn(i, g_i) with the regularized gradient of every element of a run.
-template <class T, class Fn>
-void for_elements(int64_t first, int64_t last, const T* g, const T* w, T l1, T l2, Fn&& fn) {
-  if (l1 != T(0)) {
-    for (int64_t i = first; i < last; ++i) fn(i, (g ? g[i - first] : T(0)) + l2 * w[i] + l1 * sign(w[i]));
-  } else if (g) {
-    for (int64_t i = first; i < last; ++i) fn(i, g[i - first] + l2 * w[i]);
-  } else {
-    for (int64_t i = first; i < last; ++i) fn(i, l2 * w[i]);
+// The update rules: one element's regularized and clipped gradient g, its value w and its state m, v.
+
+template <class T>
+struct AdamRule {  // m <- m + (1-b1)(g - m), v <- b2 v + (1-b2) g^2, w <- w - lr/(1-b1^t) m / (sqrt(v/(1-b2^t)) + eps)
+  static constexpr bool kM = true, kV = true;
+  T one_b1, b2, one_b2, eps, rate, root;  // rate = lr / (1-b1^t), root = 1 / sqrt(1-b2^t)
+  void operator()(T g, T& w, T& m, T& v) const {
+    m += one_b1 * (g - m);
+    v = b2 * v + one_b2 * g * g;
+    w -= rate * m / (std::sqrt(v) * root + eps);
   }
+};
+
+template <class T>
+struct SgdRule {  // w <- w - lr g
+  static constexpr bool kM = false, kV = false;
+  T rate;
+  void operator()(T g, T& w, T&, T&) const { w -= rate * g; }
+};
+
+template <class T>
+struct AdagradRule {  // v <- v + g^2, w <- w - lr g / (sqrt(v) + 1e-10)
+  static constexpr bool kM = false, kV = true;
+  T rate;
+  void operator()(T g, T& w, T&, T& v) const {
+    v += g * g;
+    w -= rate * g / (std::sqrt(v) + T(1e-10));
+  }
+};
+
+// Applies a rule to n consecutive elements; g may be null (no data gradient). The pointers do not alias, so that the
+// loop runs in vector registers.
+template <bool kHasGradient, class T, class Rule>
+void update_run(const T* __restrict g, T* __restrict w, T* __restrict m, T* __restrict v, int64_t n, T l1, T l2, T clip,
+                Rule rule) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    T wi = w[i], mi = Rule::kM ? m[i] : T(0), vi = Rule::kV ? v[i] : T(0);
+    rule(clip * regularized(kHasGradient ? g[i] : T(0), wi, l1, l2), wi, mi, vi);
+    w[i] = wi;
+    if constexpr (Rule::kM) m[i] = mi;
+    if constexpr (Rule::kV) v[i] = vi;
+  }
+}
+
+// Sums over n consecutive elements, in fp64.
+struct Sums {
+  double gradient = 0, w1 = 0, w2 = 0;  // of squared regularized gradients, of |w|, of w^2
+};
+template <bool kHasGradient, class T>
+void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& sums) {
+  double gradient = 0, w1 = 0, w2 = 0;
+#pragma omp simd reduction(+ : gradient, w1, w2)
+  for (int64_t i = 0; i < n; ++i) {
+    const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], l1, l2));
+    const double wi = static_cast<double>(w[i]);
+    gradient += gi * gi;
+    w1 += std::abs(wi);
+    w2 += wi * wi;
+  }
+  sums.gradient += gradient;
+  sums.w1 += w1;
+  sums.w2 += w2;
 }
 
 }  // namespace
@@ -150,16 +204,16 @@ Optimizer::Report Optimizer::measure() {
       const int64_t pieces = (w.numel() + kPiece - 1) / kPiece;
       std::vector<double> part(static_cast<size_t>(2 * pieces));
       parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
-        double sum = 0, w1 = 0, w2 = 0;
+        Sums sums;
         for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
-          for_elements(a, b, g, pw, l1, l2, [&](int64_t i, T gi) {
-            sum += static_cast<double>(gi) * static_cast<double>(gi);
-            w1 += std::abs(static_cast<double>(pw[i]));
-            w2 += static_cast<double>(pw[i]) * static_cast<double>(pw[i]);
-          });
+          if (g)
+            add_sums<true>(g, pw + a, b - a, l1, l2, sums);
+          else
+            add_sums<false>(g, pw + a, b - a, l1, l2, sums);
         });
-        part[static_cast<size_t>(2 * (first / kPiece))] = sum;
-        part[static_cast<size_t>(2 * (first / kPiece) + 1)] = slot.regularizer.l1 * w1 + 0.5 * slot.regularizer.l2 * w2;
+        const size_t at = static_cast<size_t>(2 * (first / kPiece));
+        part[at] = sums.gradient;
+        part[at + 1] = slot.regularizer.l1 * sums.w1 + 0.5 * slot.regularizer.l2 * sums.w2;
       });
       for (int64_t p = 0; p < pieces; ++p) {
         squares += part[static_cast<size_t>(2 * p)];
@@ -191,39 +245,29 @@ Optimizer::Report Optimizer::step() {
       const auto update = [&](auto rule) {
         parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
           for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
-            for_elements(a, b, g, pw, l1, l2, [&](int64_t i, T gi) { rule(i, c * gi); });
+            T *m = pm ? pm + a : nullptr, *v = pv ? pv + a : nullptr;
+            if (g)
+              update_run<true>(g, pw + a, m, v, b - a, l1, l2, c, rule);
+            else
+              update_run<false>(g, pw + a, m, v, b - a, l1, l2, c, rule);
           });
         });
       };
+      const T rate = static_cast<T>(config_.learning_rate);
       switch (config_.kind) {
         case OptimizerKind::adam:
-        case OptimizerKind::lazy_adam: {
-          // m <- m + (1-b1)(g - m), v <- b2 v + (1-b2) g^2, w <- w - lr / (1-b1^t) m / (sqrt(v / (1-b2^t)) + eps)
-          const T one_b1 = static_cast<T>(1 - config_.beta1), b2 = static_cast<T>(config_.beta2);
-          const T one_b2 = static_cast<T>(1 - config_.beta2), eps = static_cast<T>(config_.eps);
-          const T rate = static_cast<T>(config_.learning_rate / correction1);
-          const T root = static_cast<T>(1 / std::sqrt(correction2));
-          update([=](int64_t i, T g) {
-            const T m = pm[i] + one_b1 * (g - pm[i]), v = b2 * pv[i] + one_b2 * g * g;
-            pm[i] = m;
-            pv[i] = v;
-            pw[i] -= rate * m / (std::sqrt(v) * root + eps);
-          });
+        case OptimizerKind::lazy_adam:
+          update(AdamRule<T>{static_cast<T>(1 - config_.beta1), static_cast<T>(config_.beta2),
+                             static_cast<T>(1 - config_.beta2), static_cast<T>(config_.eps),
+                             static_cast<T>(config_.learning_rate / correction1),
+                             static_cast<T>(1 / std::sqrt(correction2))});
           break;
-        }
-        case OptimizerKind::sgd: {
-          const T rate = static_cast<T>(config_.learning_rate);
-          update([=](int64_t i, T g) { pw[i] -= rate * g; });
+        case OptimizerKind::sgd:
+          update(SgdRule<T>{rate});
           break;
-        }
-        case OptimizerKind::adagrad: {
-          const T rate = static_cast<T>(config_.learning_rate);
-          update([=](int64_t i, T g) {
-            pv[i] += g * g;
-            pw[i] -= rate * g / (std::sqrt(pv[i]) + static_cast<T>(1e-10));
-          });
+        case OptimizerKind::adagrad:
+          update(AdagradRule<T>{rate});
           break;
-        }
       }
     });
     w.changed();
@@ -243,8 +287,11 @@ std::vector<Tensor> Optimizer::clipped_gradients() {
       const GradientView<T> view = cpu::view_of<T>(slot.parameter, storage);
       T* out = g.data<T>();
       for_runs(view, 0, w.numel(), false, [&](int64_t a, int64_t b, const T* data) {
-        for_elements(a, b, data, w.data<T>(), static_cast<T>(slot.regularizer.l1), static_cast<T>(slot.regularizer.l2),
-                     [&](int64_t i, T gi) { out[i] = static_cast<T>(factor) * gi; });
+        for (int64_t i = a; i < b; ++i) {
+          out[i] = static_cast<T>(factor) * regularized(data ? data[i - a] : T(0), w.data<T>()[i],
+                                                        static_cast<T>(slot.regularizer.l1),
+                                                        static_cast<T>(slot.regularizer.l2));
+        }
       });
     });
     grads.push_back(g);
