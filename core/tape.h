@@ -122,7 +122,8 @@ class TapeProfiler {
   ~TapeProfiler();
   TapeProfiler(const TapeProfiler&) = delete;
   TapeProfiler& operator=(const TapeProfiler&) = delete;
-  /// (Ops that a backward function calls count as part of it.) Starts the clock anew, so that what was done since is not counted.
+  /// (Ops that a backward function calls count as part of it.) Starts the clock anew, so that what was done since is
+  /// not counted.
   void restart();
   std::map<std::string, double> forward, backward;  // seconds by op
 

@@ -13,12 +13,8 @@ namespace kdef::data {
 enum class FieldType { categorical, sequence, numeric };
 enum class CellType { str, integer, real };  // `dtype` in the configuration: str, int, float
 enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize_age };
-enum class Pooling {
-  average,
-  sum,
-  none
-};  // `feature_encoder` of a sequence field; none: concatenated ids are refused
-enum class Padding { post, pre };  // where padding goes and which end is cut: post keeps the first ids
+enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
+enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
 enum class Normalizer { none, standard, min_max };
 
 /// One input column, as configured.
@@ -45,9 +41,9 @@ struct DatasetConfig {
   std::string id;                                 // the entry's key
   std::string data_root = "../data/";             // the encoded cache lies in data_root/id
   std::string train_data, valid_data, test_data;  // raw files; valid and test may be empty
-  std::string separator;             // between cells; empty: by file name (.tsv -> tab, else comma)
-  std::vector<std::string> columns;  // names of the columns of a file without header; empty: header line
-  std::vector<FieldConfig> fields;   // in model order
+  std::string separator;                          // between cells; empty: by file name (.tsv -> tab, else comma)
+  std::vector<std::string> columns;               // names of the columns of a file without header; empty: header line
+  std::vector<FieldConfig> fields;                // in model order
   std::string label = "label";
   int64_t min_categr_count = 1;
 };
