@@ -7,6 +7,7 @@ namespace kdef::apps {
 
 int audit(const Arguments& arguments);
 int bench(const Arguments& arguments);
+int collapse(const Arguments& arguments);
 int demo(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 int info(const Arguments& arguments);

@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"train", "train an experiment, or go on with one", train},
     {"evaluate", "AUC and log loss of a trained run", evaluate},
     {"predict", "click probabilities for a file of rows", predict},
+    {"collapse", "how many dimensions a trained model uses", collapse},
     {"info", "an experiment's networks and parameters", info},
     {"audit", "check gradients; replay recorded runs", audit},
     {"bench", "measure the speed of a training step", bench},

@@ -60,6 +60,19 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
   throw Error("ensemble: unknown kind");
 }
 
+std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {
+  const NoGrad no_grad;
+  const Tensor e = embedding_.forward(input.ids, input.values, config_.fused);
+  std::vector<std::vector<Tensor>> all;
+  for (const nn::Network* network : networks_) {
+    nn::LayerTap tap;
+    const Tensor last = network->hidden(e, {.fused = config_.fused, .tap = &tap});
+    if (tap.layers.empty() || !tap.layers.back().same_storage(last)) tap.layers.push_back(last);
+    all.push_back(std::move(tap.layers));
+  }
+  return all;
+}
+
 Tensor Ensemble::loss(const Output& output, const Tensor& labels) const {
   if (config_.kind == EnsembleKind::kdef) {
     return config_.fused ? kdef_objective(output.students, labels, config_.objective)

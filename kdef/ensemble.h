@@ -47,6 +47,10 @@ class Ensemble final : public nn::Module {
   /// The data loss of a batch: everything but the regularizers.
   Tensor loss(const Output& output, const Tensor& labels) const;
 
+  /// Per student its hidden layers in evaluation mode, each [B, width]; the last is the representation that its output
+  /// layer reads.
+  std::vector<std::vector<Tensor>> hidden_layers(const ModelInput& input) const;
+
   size_t student_count() const { return networks_.size(); }
   const EnsembleConfig& config() const { return config_; }
   const nn::EmbeddingTables& embedding() const { return embedding_; }

@@ -83,7 +83,10 @@ class AutoInt final : public Network {
   }
   Tensor hidden(const Tensor& e, const Pass& pass) const override {
     Tensor x = e;
-    for (const Attention* layer : layers_) x = layer->forward(x, pass);
+    for (const Attention* layer : layers_) {
+      x = layer->forward(x, pass);
+      pass.show(flatten(x));
+    }
     return ops::concat({flatten(x), dnn_.hidden(flatten(e), pass)}, 1);
   }
   Tensor output(const Tensor& h) const override {

@@ -47,6 +47,7 @@ class ExponentialCross final : public Network {
       const Tensor gate = ops::add(ops::concat({h, ops::mul(h, mask)}, 1), layer.b);
       x = ops::add(ops::mul(x, gate), x);
       if (layer.dropout) x = layer.dropout->forward(x, pass);
+      pass.show(x);
     }
     return x;
   }
@@ -74,9 +75,12 @@ class CrossLayers final : public Module {
       layers_.push_back(&add_child("cross_layers." + std::to_string(i), std::make_unique<Linear>(width, width, build)));
     }
   }
-  Tensor forward(const Tensor& x0) const {
+  Tensor forward(const Tensor& x0, const Pass& pass) const {
     Tensor x = x0;
-    for (const Linear* layer : layers_) x = ops::add(x, ops::mul(x0, layer->forward(x)));
+    for (const Linear* layer : layers_) {
+      x = ops::add(x, ops::mul(x0, layer->forward(x)));
+      pass.show(x);
+    }
     return x;
   }
 
@@ -91,7 +95,7 @@ class CrossV2 final : public Network {
       : width_(shape.width),
         cross_(add_child("", std::make_unique<CrossLayers>(shape.width, config.num_cross_layers, build))),
         fc_(add_child("fc", std::make_unique<Linear>(shape.width, 1, build))) {}
-  Tensor hidden(const Tensor& e, const Pass&) const override { return cross_.forward(flatten(e)); }
+  Tensor hidden(const Tensor& e, const Pass& pass) const override { return cross_.forward(flatten(e), pass); }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }
   int64_t hidden_width() const override { return width_; }
 
@@ -111,7 +115,7 @@ class DcnV2 final : public Network {
         fc_(add_child("fc", std::make_unique<Linear>(width_, 1, build))) {}
   Tensor hidden(const Tensor& e, const Pass& pass) const override {
     const Tensor x = flatten(e);
-    return ops::concat({dnn_.forward(x, pass), cross_.forward(x)}, 1);
+    return ops::concat({dnn_.forward(x, pass), cross_.forward(x, pass)}, 1);
   }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }
   int64_t hidden_width() const override { return width_; }

@@ -77,11 +77,13 @@ class FinalNet final : public Network {
       x = ops::concat({h2, ops::mul(h1, h2)}, 1);
       if (layer.norm && pass.fused && layer.activation == Activation::relu) {
         x = layer.norm->forward_relu_dropout(x, layer.dropout, pass);
+        pass.show(x);
         continue;
       }
       if (layer.norm) x = layer.norm->forward(x, pass);
       x = activate(x, layer.activation);
       if (layer.dropout) x = layer.dropout->forward(x, pass);
+      pass.show(x);
     }
     return x;
   }

@@ -33,12 +33,14 @@ Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
     h = layer.linear->forward(h);
     if (pass.fused && layer.batch_norm && layer.activation == Activation::relu) {
       h = layer.batch_norm->forward_relu_dropout(h, layer.dropout, pass);
+      pass.show(h);
       continue;
     }
     if (layer.batch_norm) h = layer.batch_norm->forward(h, pass);
     if (layer.layer_norm) h = layer.layer_norm->forward(h);
     h = activate(h, layer.activation);
     if (layer.dropout) h = layer.dropout->forward(h, pass);
+    pass.show(h);
   }
   return h;
 }

@@ -12,12 +12,22 @@
 
 namespace kdef::nn {
 
+/// Collects the hidden layers of a network on their way, for diagnostics.
+struct LayerTap {
+  std::vector<Tensor> layers;
+};
+
 /// What a forward pass needs to know beside its input.
 struct Pass {
   bool training = false;
   uint64_t seed = 0;  // of the run; with `step` it names the dropout masks
   uint64_t step = 0;
-  bool fused = true;  // fused ops where there are any; false: their readable twins, same numbers up to rounding
+  bool fused = true;        // fused ops where there are any; false: their readable twins, same numbers up to rounding
+  LayerTap* tap = nullptr;  // where hidden layers are shown, if anyone looks
+
+  void show(const Tensor& hidden_layer) const {
+    if (tap) tap->layers.push_back(hidden_layer.detach());
+  }
 };
 
 /// A trainable tensor and what the regularizers and optimizers need to know of it.

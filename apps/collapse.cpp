@@ -1,0 +1,61 @@
+#include <cstdio>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "core/file.h"
+#include "kdef/collapse.h"
+#include "kdef/run.h"
+
+namespace kdef::apps {
+namespace {
+
+void print(const std::vector<CollapseReport::Entry>& entries) {
+  for (const CollapseReport::Entry& e : entries) {
+    const Spectrum& s = e.spectrum;
+    std::printf("  %-28s %8lld x %-5lld %10.2f %10.2f %10.2f %10.2f\n", e.name.c_str(), static_cast<long long>(s.rows),
+                static_cast<long long>(s.columns), s.information_abundance, s.effective_rank, s.stable_rank,
+                s.participation_ratio);
+  }
+}
+
+}  // namespace
+
+int collapse(const Arguments& arguments) {
+  po::options_description options;
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("data", po::value<std::string>()->value_name("FILE"),
+                        "raw rows with labels (default: the valid_data of the run's configuration)");
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(10000),
+                        "rows to measure on, from the beginning of the file");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "also write all of it, with the spectra");
+  add_threads_option(options);
+  const auto parsed =
+      parse({"collapse", "--run DIR [--data FILE] [--rows N] [--json FILE]",
+             "How many of its dimensions a trained model uses, per embedding table and per student and\n"
+             "hidden layer, and how far its students are from each other and from the ensemble. Values\n"
+             "do not compare between matrices of different width."},
+            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  const Run run(parsed->text("run"));
+  const std::string file = parsed->has("data") ? parsed->text("data") : run.config().dataset.valid_data;
+  data::RawFile rows(run.encoder(), file, true);
+  const CollapseReport report = collapse_report(
+      run.model(), [&](data::Batch& batch) { return rows.next(batch, 4096); }, parsed->integer("rows", 1));
+  std::printf("%s, %lld rows\n\n", file.c_str(), static_cast<long long>(report.rows));
+  std::printf("  %-28s %8s   %-5s %10s %10s %10s %10s\n", "matrix (rows x columns)", "", "", "abundance", "effective",
+              "stable", "particip.");
+  print(report.embeddings);
+  print(report.layers);
+  std::printf(
+      "\n  AUC of the ensemble %.6f, of its students: mean %.6f, least %.6f, standard deviation %.6f\n"
+      "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
+      "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank, all of the\n"
+      "uncentred matrix; particip.: participation ratio of the centred rows. Tables without the padding row.\n",
+      report.ensemble_auc, report.mean_student_auc, report.min_student_auc, report.student_auc_deviation,
+      report.mean_distance_to_ensemble, report.mean_disagreement);
+  if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n");
+  return kDone;
+}
+
+}  // namespace kdef::apps
