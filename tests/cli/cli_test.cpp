@@ -1,15 +1,5 @@
 // The program as a user meets it: what it prints, and with which status it ends.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <string>
+#include "tests/cli/support.h"
 
 namespace {
 
@@ -18,21 +8,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Outcome {
-  int status = -1;
-  std::string text;  // standard output and standard error
-};
-
-Outcome kdef(const std::string& arguments) {
-  Outcome outcome;
-  FILE* pipe = ::popen((std::string(KDEF_PROGRAM) + " " + arguments + " 2>&1 </dev/null").c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  std::array<char, 4096> buffer;
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) outcome.text.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
+using kdef::test::kdef;
+using kdef::test::Outcome;
 
 class CliTest : public testing::Test {
  protected:

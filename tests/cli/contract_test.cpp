@@ -1,0 +1,233 @@
+// What the program promises: files, formats, order of rows, resume, exit statuses.
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/cli/support.h"
+
+namespace kdef::test {
+namespace {
+
+using Json = nlohmann::json;
+using testing::HasSubstr;
+
+TEST_F(RunTest, TrainLeavesTheFilesOfTheContract) {
+  const Outcome outcome = train("--run " + path("run"));
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  for (const char* file : {"config.yaml", "metrics.jsonl", "model.safetensors", "checkpoint/state.safetensors",
+                           "vocabulary.kdefvoc", "result.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(path("run") + "/" + file)) << file;
+  }
+  const Json result = Json::parse(content(path("run/result.json")));
+  EXPECT_EQ(result["test"]["students"].size(), 3u);
+  for (const std::string& line : lines(content(path("run/metrics.jsonl")))) {
+    EXPECT_TRUE(Json::parse(line)["valid"]["ensemble"].contains("logloss"));
+  }
+  // A second run does not overwrite the first.
+  const std::string model = content(path("run/model.safetensors"));
+  const Outcome again = train("--run " + path("run") + " seed=1");
+  EXPECT_EQ(again.status, 2);
+  EXPECT_THAT(again.text, HasSubstr("--resume"));
+  EXPECT_EQ(content(path("run/model.safetensors")), model);
+
+  // evaluate agrees with result.json; its last line is JSON.
+  const Outcome evaluation = kdef("evaluate --run " + path("run"));
+  ASSERT_EQ(evaluation.status, 0) << evaluation.text;
+  const Json ensemble = Json::parse(lines(evaluation.text).back())["ensemble"];
+  EXPECT_DOUBLE_EQ(ensemble["auc"], result["test"]["ensemble"]["auc"].get<double>());
+  EXPECT_EQ(kdef("evaluate --run " + path("run") + " --data " + path("data/valid.csv")).status, 0);
+
+  // collapse reads the same run.
+  const Outcome collapse = kdef("collapse --run " + path("run") + " --rows 200 --json " + path("collapse.json"));
+  EXPECT_EQ(collapse.status, 0) << collapse.text;
+  EXPECT_EQ(Json::parse(content(path("collapse.json")))["layers"].size(), 6u);
+}
+
+TEST_F(RunTest, PredictKeepsTheOrderAndNeedsNoLabel) {
+  ASSERT_EQ(train("--run " + path("run")).status, 0);
+  const std::vector<std::string> rows = lines(content(path("data/test.csv")));
+  const auto predict = [&](const std::string& data, const std::string& more) {
+    const Outcome outcome = kdef("predict --run " + path("run") + " --data " + data + " --out " + path("p.txt") + more);
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    return lines(content(path("p.txt")));
+  };
+  const std::vector<std::string> forward = predict(path("data/test.csv"), "");
+  ASSERT_EQ(forward.size(), rows.size() - 1);
+
+  // Rows in reverse, and without the label column (the first).
+  std::string reversed, unlabelled;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    reversed += (i == 0 ? rows[0] : rows[rows.size() - i]) + "\n";
+    unlabelled += rows[i].substr(rows[i].find(',') + 1) + "\n";
+  }
+  put(path("reversed.csv"), reversed);
+  put(path("unlabelled.csv"), unlabelled);
+  std::vector<std::string> backward = predict(path("reversed.csv"), "");
+  std::reverse(backward.begin(), backward.end());
+  EXPECT_EQ(backward, forward);
+  EXPECT_EQ(predict(path("unlabelled.csv"), ""), forward);
+
+  const std::vector<std::string> students = predict(path("data/test.csv"), " --students --header");
+  ASSERT_EQ(students.size(), forward.size() + 1);
+  EXPECT_EQ(students[0], "probability,student1,student2,student3");
+  EXPECT_EQ(students[1].substr(0, students[1].find(',')), forward[0]);
+  EXPECT_EQ(lines(kdef("predict --run " + path("run") + " --data " + path("data/test.csv") + " --out -").text),
+            forward);
+  EXPECT_EQ(kdef("evaluate --run " + path("run") + " --data " + path("unlabelled.csv")).status, 2);
+}
+
+TEST_F(RunTest, ThreadsDoNotChangeTheBits) {
+  ASSERT_EQ(train("--threads 1 --run " + path("one")).status, 0);
+  ASSERT_EQ(train("--threads 3 --run " + path("three")).status, 0);
+  EXPECT_EQ(content(path("one/model.safetensors")), content(path("three/model.safetensors")));
+}
+
+// Starts the program, and sends `signal` as soon as `file` exists and a little time has passed.
+int run_and_signal(const std::string& arguments, const std::string& file, int signal, int wait_ms) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", ("exec " KDEF_PROGRAM " " + arguments + " >/dev/null 2>&1").c_str(), nullptr);
+    ::_exit(127);
+  }
+  for (int i = 0; i < 2000 && !std::filesystem::exists(file); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+  ::kill(child, signal);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST_F(RunTest, KilledTrainingResumesToTheSameBytes) {
+  const std::string more = "epochs=12 checkpoint_every=1 --run ";
+  ASSERT_EQ(train(more + path("whole")).status, 0);
+  for (int wait_ms : {0, 40, 150}) {
+    const std::string run = path("killed" + std::to_string(wait_ms));
+    const int status =
+        run_and_signal(train_command(more + run), run + "/checkpoint/state.safetensors", SIGKILL, wait_ms);
+    EXPECT_TRUE(status == -SIGKILL || status == 0) << status;
+    const Outcome resumed = kdef("train --run " + run + " --resume");
+    ASSERT_EQ(resumed.status, 0) << resumed.text;
+    EXPECT_EQ(content(run + "/model.safetensors"), content(path("whole/model.safetensors")));
+    EXPECT_EQ(content(run + "/result.json"), content(path("whole/result.json")));
+  }
+}
+
+TEST_F(RunTest, ControlCSavesACheckpointAndSaysSo) {
+  const std::string more = "epochs=500 checkpoint_every=1 --run " + path("run");
+  EXPECT_EQ(run_and_signal(train_command(more), path("run/checkpoint/state.safetensors"), SIGINT, 30), 130);
+  EXPECT_FALSE(std::filesystem::exists(path("run/result.json")));
+  EXPECT_EQ(
+      run_and_signal("train --resume --run " + path("run"), path("run/checkpoint/state.safetensors"), SIGINT, 300),
+      130);
+}
+
+TEST_F(RunTest, InfoCountsParametersFromAFeatureMapAlone) {
+  const std::string maps = KDEF_SOURCE_DIR "/tests/fixtures/feature_maps/";
+  const Outcome outcome =
+      kdef("info --config " + path("data") + " --expid KDEF --feature-map " + maps +
+           "ML_1M_7_x1.json 'hidden_units=[400, 400, 400]' embedding_dim=16 num_student=3 batch_norm=true");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(lines(outcome.text).back(), "parameters 1262419");  // the published run EKTF_ML_1M_004
+}
+
+TEST_F(RunTest, AuditReplaysAndDraws) {
+  const std::string fixtures = KDEF_SOURCE_DIR "/tests/fixtures/";
+  const Outcome good = kdef("audit --fixture " + fixtures + "kdef_loss_M3.safetensors " + fixtures +
+                            "kdef_mlp_M5_nobn_f64.safetensors --dot " + path("tape.dot"));
+  EXPECT_EQ(good.status, 0) << good.text;
+  EXPECT_EQ(content(path("tape.dot")).substr(0, 12), "digraph tape");
+  // A changed number is a failed check (1), a cut file is bad input (2).
+  std::string bytes = content(fixtures + "kdef_loss_M3.safetensors");
+  bytes.back() = static_cast<char>(bytes.back() ^ 0x10);
+  put(path("changed.safetensors"), bytes);
+  EXPECT_EQ(kdef("audit --fixture " + path("changed.safetensors")).status, 1);
+  put(path("cut.safetensors"), bytes.substr(0, bytes.size() / 2));
+  EXPECT_EQ(kdef("audit --fixture " + path("cut.safetensors")).status, 2);
+}
+
+TEST_F(RunTest, BenchEndsWithItsJson) {
+  const Outcome outcome = kdef("bench step --shape ml-1m --students 1 --batch 64 --seconds 1 --threads 1");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  const Json json = Json::parse(lines(outcome.text).back());
+  for (const char* key : {"rows_per_s", "step_ms", "gemm_ms", "ratio", "peak_mib"})
+    EXPECT_GT(json[key].get<double>(), 0) << key;
+}
+
+TEST_F(RunTest, DemoComparesThree) {
+  const Outcome outcome = kdef("demo --rows 20000 --out " + path("demo"));
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  for (const char* words : {"KDEF, 3 students", "mean ensemble of 3", "a single network", "students' AUC"}) {
+    EXPECT_THAT(outcome.text, HasSubstr(words));
+  }
+}
+
+TEST_F(RunTest, TheAuthorsConfigurationRunsOnTheirCriteoShape) {
+  ASSERT_EQ(kdef("synth --shape criteo --rows 2000 --out " + path("criteo")).status, 0);
+  put(path("criteo/model_config.yaml"), R"(Base:
+    model_root: './checkpoints/'
+    num_workers: 8
+    verbose: 1
+    early_stop_patience: 2
+    pickle_feature_encoder: True
+    save_best_only: True
+    eval_steps: null
+    debug_mode: False
+    group_id: null
+    use_features: null
+    feature_specs: null
+    feature_config: null
+
+EKTF_Criteo:
+    model: EKTF
+    dataset_id: Criteo_x4_10_h5
+    loss: 'binary_crossentropy'
+    metrics: ['logloss', 'AUC']
+    task: binary_classification
+    optimizer: adam
+    learning_rate: 1.e-3
+    embedding_regularizer: 1.e-5
+    net_regularizer: 0
+    batch_size: 10000
+    embedding_dim: 16
+    num_student: 3
+    hidden_units: [400, 400, 400]
+    hidden_activations: relu
+    net_dropout: 0.1
+    batch_norm: True
+    epochs: 100
+    shuffle: True
+    seed: 2024
+    monitor: {'AUC': 1, 'logloss': 0}
+    monitor_mode: 'max'
+)");
+  put(path("criteo/dataset_config.yaml"), "Criteo_x4_10_h5:\n    data_format: h5\n    data_root: " + path("cache") + R"(
+    feature_cols:
+    -   active: true
+        dtype: float
+        fill_na: 0
+        na_value: 0
+        name: [I1, I2, I3, I4, I5, I6, I7, I8, I9, I10, I11, I12, I13]
+        preprocess: convert_to_bucket
+        type: categorical
+    -   active: true
+        dtype: str
+        fill_na: ''
+        na_value: ''
+        name: [C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C16,
+            C17, C18, C19, C20, C21, C22, C23, C24, C25, C26]
+        type: categorical
+    label_col: {dtype: float, name: Label}
+    min_categr_count: 10
+    train_data: )" + path("criteo/train.csv") +
+                                              "\n    valid_data: " + path("criteo/valid.csv") +
+                                              "\n    test_data: " + path("criteo/test.csv") + "\n");
+  const Outcome outcome = kdef("train --config " + path("criteo") + " --expid EKTF_Criteo --run " + path("run") +
+                               " batch_size=512 epochs=1 'hidden_units=[32, 16]'");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("keys without effect here: "));
+  EXPECT_THAT(outcome.text, HasSubstr("num_workers"));
+}
+
+}  // namespace
+}  // namespace kdef::test
