@@ -14,6 +14,9 @@ namespace {
 
 std::atomic<bool> g_stop{false};
 
+// Thrown out of the preparation, which leaves the old cache as it was.
+struct StoppedWhilePreparing {};
+
 // The first Ctrl-C asks the loop to save and stop; a second one ends the program at once, as if killed.
 extern "C" void request_stop(int signal) {
   g_stop = true;
@@ -63,7 +66,10 @@ int train(const Arguments& arguments) {
   run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
 
   ProgressDisplay display(config.epochs);
-  run.preparing = [&](const data::Progress& p) { display.preparing(p); };
+  run.preparing = [&](const data::Progress& p) {
+    if (g_stop) throw StoppedWhilePreparing{};
+    display.preparing(p);
+  };
   run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
     display.line(cat(config.id, ": ", name_of(config.ensemble), " of ", model.student_count(), ", ",
                      model.parameter_count(), " parameters, ", prepared.train_rows, " training rows, run directory ",
@@ -73,7 +79,13 @@ int train(const Arguments& arguments) {
   run.listener.stop_requested = [] { return g_stop.load(); };
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
-  const TrainingResult result = run_experiment(config, run);
+  TrainingResult result;
+  try {
+    result = run_experiment(config, run);
+  } catch (const StoppedWhilePreparing&) {
+    display.line("Interrupted while preparing the data; nothing was written");
+    return kInterrupted;
+  }
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
   if (result.interrupted) {

@@ -122,6 +122,14 @@ TEST_F(RunTest, ControlCSavesACheckpointAndSaysSo) {
       130);
 }
 
+TEST_F(RunTest, ControlCStopsThePreparationToo) {
+  ASSERT_EQ(kdef("synth --rows 60000 --out " + path("data")).status, 0);
+  EXPECT_EQ(run_and_signal(train_command("--threads 1 --run " + path("run")), path("cache/synthetic/.lock"), SIGINT, 0),
+            130);
+  EXPECT_FALSE(std::filesystem::exists(path("run")));
+  EXPECT_FALSE(std::filesystem::exists(path("cache/synthetic/prepared.json")));
+}
+
 TEST_F(RunTest, InfoCountsParametersFromAFeatureMapAlone) {
   const std::string maps = KDEF_SOURCE_DIR "/tests/fixtures/feature_maps/";
   const Outcome outcome =
