@@ -38,7 +38,7 @@ int demo(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->default_value("demo"),
                         "folder for data and runs; what an earlier demo left there is replaced");
-  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(200000),
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(data::SynthConfig{}.rows),
                         "rows of the built-in data");
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024), "of the built-in data");
   add_threads_option(options);

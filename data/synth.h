@@ -15,10 +15,10 @@ struct SynthConfig {
   /// "default" (ten fields: categorical, one sequence, two numeric), "criteo", "ml-1m", or the path of a feature map.
   /// The named ones have the columns and the numbers of distinct values of the published data sets.
   std::string shape = "default";
-  int64_t rows = 200000;  // of train, valid and test together, 8 : 1 : 1
+  int64_t rows = 300000;  // of train, valid and test together, 8 : 1 : 1
   uint64_t seed = 2024;
   std::string out_dir;
-  double signal = 2.0;         // standard deviation of the true logit: the greater, the less noise in the labels
+  double signal = 1.85;        // standard deviation of the true logit: the greater, the less noise in the labels
   double positive_rate = 0.3;  // expected share of clicks
 };
 
