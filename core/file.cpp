@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 
@@ -47,17 +48,31 @@ uint32_t crc32(const void* data, size_t bytes, uint32_t before) {
   return ~c;
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(path + ".XXXXXX") {
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  if (path.empty()) throw InputError("the name of a file to write is empty");
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0) {
+    if (S_ISDIR(there.st_mode)) throw InputError(cat(path, ": is a folder; name a file"));
+    if (!S_ISREG(there.st_mode)) {
+      fd_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+      if (fd_ < 0) throw SystemError(cat(path, ": cannot be written: ", std::strerror(errno)));
+      return;
+    }
+    if (char* target = ::realpath(path.c_str(), nullptr)) {
+      path_ = target;
+      std::free(target);
+    }
+  }
+  temporary_ = path_ + ".XXXXXX";
   fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   if (fd_ < 0) throw SystemError(cat(path, ": cannot be written: ", std::strerror(errno)));
   ::fchmod(fd_, 0644);
 }
 
 AtomicFile::~AtomicFile() {
-  if (fd_ >= 0) {
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-  }
+  if (fd_ < 0) return;
+  ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::fail(const char* what) {
@@ -76,15 +91,18 @@ void AtomicFile::write(const void* data, size_t bytes) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(fd_) != 0) fail("cannot be synced to disk");
-  if (::close(fd_) != 0) {
-    fd_ = -1;
-    ::unlink(temporary_.c_str());
+  if (!temporary_.empty() && ::fsync(fd_) != 0) fail("cannot be synced to disk");
+  if (::close(std::exchange(fd_, -1)) != 0) {
+    const int error = errno;
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+    errno = error;
     fail("cannot be closed");
   }
-  fd_ = -1;
+  if (temporary_.empty()) return;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
     ::unlink(temporary_.c_str());
+    errno = error;
     fail("cannot be renamed into place");
   }
 }

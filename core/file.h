@@ -11,8 +11,9 @@ namespace kdef {
 uint32_t crc32(const void* data, size_t bytes, uint32_t before = 0);
 
 /// A file written under a temporary name in the same folder; commit() syncs it and gives it its name. Without commit()
-/// the temporary file is removed and a file that was there before is untouched. Failures are SystemErrors with the
-/// path.
+/// the temporary file is removed and a file that was there before is untouched. Where the path is a symbolic link, the
+/// file that it leads to is replaced; a device or pipe is written as it is. Failures are SystemErrors with the path; a
+/// folder or an empty path is an InputError.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -24,7 +25,7 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail(const char* what);
-  std::string path_, temporary_;
+  std::string path_, temporary_;  // temporary_ is empty for a device or pipe
   int fd_ = -1;
 };
 
