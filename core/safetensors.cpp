@@ -69,7 +69,14 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
         }
       }
       if (!known) throw refuse(cat("tensor '", name, "' has dtype ", type, ", which is not supported"));
-      for (const auto& size : value.at("shape")) e.shape.push_back(size.get<int64_t>());
+      int64_t elements = 1;
+      for (const auto& item : value.at("shape")) {
+        const int64_t size = item.get<int64_t>();
+        if (e.shape.rank() == Shape::kMaxRank || size < 0 || __builtin_mul_overflow(elements, size, &elements)) {
+          throw refuse(cat("tensor '", name, "' has the shape ", value.at("shape").dump()));
+        }
+        e.shape.push_back(size);
+      }
       e.first = value.at("data_offsets").at(0);
       e.last = value.at("data_offsets").at(1);
       if (e.first > e.last || e.last > bytes_ - data_ ||

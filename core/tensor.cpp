@@ -15,8 +15,15 @@ Storage::~Storage() {
 }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  int64_t bytes = static_cast<int64_t>(size_of(dtype));
+  for (int64_t n : shape) {
+    if (__builtin_mul_overflow(bytes, n, &bytes)) {
+      throw SystemError(cat("out of memory: a tensor ", shape,
+                            " was asked; lower batch_size, embedding_dim, hidden_units or the number of students"));
+    }
+  }
   auto impl = std::make_shared<Impl>();
-  impl->storage = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype), device);
+  impl->storage = std::make_shared<Storage>(static_cast<size_t>(bytes), device);
   impl->shape = shape;
   impl->dtype = dtype;
   return Tensor(std::move(impl));
