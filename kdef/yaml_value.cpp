@@ -134,9 +134,20 @@ std::vector<Value> Value::list() const {
 
 std::vector<Value::Entry> Value::map() const {
   std::vector<Entry> entries;
-  if (is_null()) return entries;
-  if (!is_map()) expected("a map (lines of 'key: value')");
   std::set<std::string> seen;
+  std::vector<YAML::Node> done;
+  collect(seen, done, entries);
+  return entries;
+}
+
+// Appends the entries whose keys are not in `seen`, then those of the maps that this one merges. Each map counts once,
+// so that maps which merge each other come to an end.
+void Value::collect(std::set<std::string>& seen, std::vector<YAML::Node>& done, std::vector<Entry>& entries) const {
+  if (is_null()) return;
+  if (!is_map()) expected("a map (lines of 'key: value')");
+  if (std::any_of(done.begin(), done.end(), [&](const YAML::Node& other) { return other.is(node_); })) return;
+  done.push_back(node_);
+  std::set<std::string> own;
   std::vector<Value> merged;  // of YAML's merge key: maps whose entries count where the key is not set here
   for (const auto& item : node_) {
     const YAML::Node &key = item.first, &value = item.second;
@@ -147,20 +158,21 @@ std::vector<Value::Entry> Value::map() const {
       for (const Value& map : maps.is_list() ? maps.list() : std::vector{maps}) merged.push_back(map);
       continue;
     }
-    entries.push_back({name, Value(key, source_, path, located_), Value(value, source_, path, located_)});
-    if (!seen.insert(name).second) entries.back().key.fail("stands here twice; keep one of them");
+    const Entry entry{name, Value(key, source_, path, located_), Value(value, source_, path, located_)};
+    if (!own.insert(name).second) entry.key.fail("stands here twice; keep one of them");
+    if (seen.insert(name).second) entries.push_back(entry);
   }
-  for (const Value& map : merged) {
-    for (const Entry& entry : map.map()) {
-      if (seen.insert(entry.name).second) entries.push_back(entry);
-    }
-  }
-  return entries;
+  for (const Value& map : merged) map.collect(seen, done, entries);
 }
 
 Value parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located) {
   try {
-    return Value(YAML::Load(text), source, key, located);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    const Value value(documents.empty() ? YAML::Node() : documents[0], source, key, located);
+    if (documents.size() > 1) {
+      Value(documents[1], source, key, located).fail("a second YAML document begins; keep one (remove '---')");
+    }
+    return value;
   } catch (const YAML::Exception& e) {
     const std::string where =
         located && !e.mark.is_null() ? cat(source, ":", e.mark.line + 1, ":", e.mark.column + 1) : source;
@@ -170,10 +182,9 @@ Value parse_yaml(const std::string& text, const std::string& source, const std::
 
 Value load_yaml_file(const std::string& path) {
   if (!std::filesystem::exists(path)) throw InputError(cat(path, ": there is no such file"));
+  if (std::filesystem::is_directory(path)) throw InputError(cat(path, ": is a folder; a YAML file is expected"));
   std::ifstream file(path, std::ios::binary);
-  if (std::filesystem::is_directory(path) || !file) {
-    throw SystemError(cat(path, ": cannot be read: ", file ? "it is a folder" : std::strerror(errno)));
-  }
+  if (!file) throw SystemError(cat(path, ": cannot be read: ", std::strerror(errno)));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (file.bad()) throw SystemError(cat(path, ": cannot be read: ", std::strerror(errno)));
   return parse_yaml(text, path, "");

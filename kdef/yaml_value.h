@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,6 +50,7 @@ class Value {
 
  private:
   bool plain() const { return node_.IsScalar() && node_.Tag() != "!"; }
+  void collect(std::set<std::string>& seen, std::vector<YAML::Node>& done, std::vector<Entry>& entries) const;
 
   YAML::Node node_;
   std::string source_, key_;
