@@ -97,7 +97,10 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
     return static_cast<int64_t>(std::strtoll(text(key).c_str(), nullptr, 10));
   };
   const auto number = [&](const char* key) { return std::strtod(text(key).c_str(), nullptr); };
-  if (text("format") != "kdef checkpoint 1") throw InputError(cat(path, ": is of another version of kdef"));
+  if (text("format") != "kdef checkpoint 1") {
+    throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '", text("format"),
+                         "'; train again, or choose another run directory"));
+  }
   if (text("identity") != identity) {
     throw InputError(cat(path,
                          ": was made with another configuration or other data; resume with the same ones, or "

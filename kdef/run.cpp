@@ -1,6 +1,9 @@
 #include "kdef/run.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -33,6 +36,27 @@ std::string identity(const ExperimentConfig& config, const data::Prepared& prepa
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
+// Held while a training writes into its directory, and given up with the process however it ends. Where the file system
+// knows no locks, it goes on without.
+class RunLock {
+ public:
+  explicit RunLock(const std::string& directory) : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(fd_);
+      throw InputError(
+          cat(directory, ": another training is writing there; wait for its end, or give --run DIR for another place"));
+    }
+  }
+  ~RunLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
   if (rows > 0 && (positives == 0 || positives == rows)) {
     listener.note(cat("warning: every row of ", what, " has the label ", positives ? 1 : 0,
@@ -53,13 +77,22 @@ std::string default_run_directory(const ExperimentConfig& config) {
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
   const std::string& directory = options.directory;
   const std::string checkpoint = directory + "/checkpoint/state.safetensors";
-  if (options.resume && !exists(checkpoint)) {
-    throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
-  }
-  if (!options.resume && !options.overwrite && (exists(checkpoint) || exists(directory + "/result.json"))) {
-    throw InputError(cat(directory,
-                         ": already holds a run; give --resume to go on with it, --overwrite to replace it, "
-                         "or --run DIR for another place"));
+  if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
+  if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
+  const auto check_directory = [&] {
+    if (options.resume && !exists(checkpoint)) {
+      throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
+    }
+    if (!options.resume && !options.overwrite && (exists(checkpoint) || exists(directory + "/result.json"))) {
+      throw InputError(cat(directory,
+                           ": already holds a run; give --resume to go on with it, --overwrite to replace it, "
+                           "or --run DIR for another place"));
+    }
+  };
+  check_directory();
+  if (config.dataset.valid_data.empty()) {
+    throw InputError(
+        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
   }
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const std::string cache = cache_directory(config);
@@ -69,9 +102,6 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   nn::Builder build(config.seed, DType::f32, options.device);
   Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
 
-  if (prepared.valid_rows == 0) {
-    throw InputError(cat("data set '", config.dataset_id, "' has no valid_data, or it is empty; training needs it"));
-  }
   const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
   std::optional<data::EncodedFile> test_rows;
   if (prepared.test_rows > 0) test_rows.emplace(data::test_file(cache));
@@ -84,6 +114,8 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
 
   make_directories(directory);
+  const RunLock lock(directory);
+  check_directory();  // another training may have ended there since
   if (!options.resume) {
     for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
       std::error_code error;

@@ -47,10 +47,11 @@ class MetricsLog {
  public:
   MetricsLog(std::string path, int64_t keep) : path_(std::move(path)) {
     std::ofstream(path_, std::ios::app);
-    if (::truncate(path_.c_str(), keep) != 0) {
+    struct stat there {};
+    if (::stat(path_.c_str(), &there) == 0) bytes_ = std::min<int64_t>(keep, there.st_size);
+    if (::truncate(path_.c_str(), bytes_) != 0) {
       throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno)));
     }
-    bytes_ = keep;
   }
   void append(const std::string& line) {
     std::ofstream out(path_, std::ios::app);
@@ -245,9 +246,13 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
     throw InputError(cat("batch_size ", config.batch_size, " is larger than the ", train.rows(),
                          " rows of train_data; set it to ", train.rows(), " or less"));
   }
-  if (!model.buffers().empty() && train.rows() % config.batch_size == 1) {
-    throw InputError(cat("batch_size ", config.batch_size, " leaves a last batch of one row of the ", train.rows(),
-                         ", and batch normalisation cannot take one row; set it to ", config.batch_size - 1));
+  const auto leaves_one_row = [&](int64_t size) { return size == 1 || train.rows() % size == 1; };
+  if (!model.buffers().empty() && leaves_one_row(config.batch_size)) {
+    int64_t other = config.batch_size;
+    while (other < train.rows() && leaves_one_row(other)) ++other;
+    throw InputError(cat("batch_size ", config.batch_size, " makes a batch of one row of the ", train.rows(),
+                         ", and batch normalisation cannot take one row; ",
+                         leaves_one_row(other) ? "add rows, or set batch_norm to false" : cat("set it to ", other)));
   }
   if (train.id_columns() != model.embedding().id_columns() ||
       train.numeric_columns() != model.embedding().value_columns()) {
