@@ -39,6 +39,10 @@ int bench(const Arguments& arguments) {
   use_threads(*parsed);
   StepBenchmarkConfig config;
   config.batch_size = parsed->integer("batch", 2);
+  constexpr int64_t kMostRows = int64_t{1} << 24;
+  if (config.batch_size > kMostRows) {
+    throw InputError(cat("--batch: expected at most ", kMostRows, ", found ", config.batch_size));
+  }
   config.seconds = static_cast<double>(parsed->integer("seconds", 1));
   config.model.embedding_dim = parsed->integer("dim", 1);
   config.model.fused = !parsed->flag("composed");

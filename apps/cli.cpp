@@ -18,6 +18,12 @@ std::vector<std::string> option_names(const po::options_description& options) {
 
 }  // namespace
 
+std::string Parsed::text(const char* option) const {
+  const std::string& value = options[option].as<std::string>();
+  if (value.empty()) throw InputError(cat("--", option, ": expected a value, found an empty text"));
+  return value;
+}
+
 int64_t Parsed::integer(const char* option, int64_t min) const {
   const int64_t value = options[option].as<int64_t>();
   if (value < min) throw InputError(cat("--", option, ": expected an integer of at least ", min, ", found ", value));

@@ -31,7 +31,8 @@ struct Parsed {
   std::vector<std::string> rest;
 
   bool has(const char* option) const { return options.count(option) != 0; }
-  std::string text(const char* option) const { return options[option].as<std::string>(); }
+  /// InputError where it is empty.
+  std::string text(const char* option) const;
   bool flag(const char* option) const { return options[option].as<bool>(); }
   /// InputError below `min`.
   int64_t integer(const char* option, int64_t min) const;

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 
@@ -40,7 +41,12 @@ int predict(const Arguments& arguments) {
   const bool students = parsed->flag("students");
   const size_t m = run.model().student_count();
   const std::string path = parsed->text("out");
-  data::RawFile rows(run.encoder(), parsed->text("data"), false);
+  const std::string data = parsed->text("data");
+  std::error_code absent;
+  if (std::filesystem::is_regular_file(path, absent) && std::filesystem::equivalent(data, path, absent)) {
+    throw InputError(cat("--out: ", path, " is the file of --data; name another"));
+  }
+  data::RawFile rows(run.encoder(), data, false);
   std::optional<AtomicFile> file;
   if (path != "-") file.emplace(path);
   std::string text;
