@@ -23,7 +23,7 @@ struct Outcome {
 
 inline Outcome shell(const std::string& command) {
   Outcome outcome;
-  FILE* pipe = ::popen((command + " 2>&1 </dev/null").c_str(), "r");
+  FILE* pipe = ::popen(("{ " + command + "\n} 2>&1 </dev/null").c_str(), "r");
   if (pipe == nullptr) return outcome;
   std::array<char, 4096> buffer;
   while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) outcome.text.append(buffer.data(), n);

@@ -1,0 +1,246 @@
+// Whole runs on data shaped as the published ones, and runs that meet each other or lose files on the way.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/support.h"
+
+namespace kdef::test {
+namespace {
+
+using Json = nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<std::string> keys(const Json& object) {
+  std::vector<std::string> names;
+  for (const auto& item : object.items()) names.push_back(item.key());
+  return names;
+}
+
+// {"ensemble": {"auc", "logloss"}, "students": [{"auc", "logloss"}, ...]}
+void expect_evaluation(const Json& evaluation, size_t students) {
+  EXPECT_THAT(keys(evaluation), testing::UnorderedElementsAre("ensemble", "students"));
+  ASSERT_EQ(evaluation["students"].size(), students);
+  std::vector<Json> all(evaluation["students"].begin(), evaluation["students"].end());
+  all.push_back(evaluation["ensemble"]);
+  for (const Json& quality : all) {
+    EXPECT_THAT(keys(quality), testing::UnorderedElementsAre("auc", "logloss"));
+    EXPECT_GT(quality["auc"].get<double>(), 0);
+    EXPECT_LT(quality["auc"].get<double>(), 1);
+    EXPECT_GT(quality["logloss"].get<double>(), 0);
+  }
+}
+
+TEST_F(RunTest, RecordsHaveTheFixedLayout) {
+  ASSERT_EQ(train("num_student=2 --run " + path("run")).status, 0);
+  const std::vector<std::string> records = lines(content(path("run/metrics.jsonl")));
+  ASSERT_EQ(records.size(), 3u);  // one per epoch
+  for (size_t i = 0; i < records.size(); ++i) {
+    const Json record = Json::parse(records[i]);
+    EXPECT_THAT(keys(record), testing::UnorderedElementsAre("step", "epoch", "seconds", "lr", "train_loss", "valid"));
+    EXPECT_EQ(record["epoch"], i + 1);
+    EXPECT_EQ(record["step"], 5 * (i + 1));  // 2400 rows in batches of 512
+    EXPECT_GE(record["seconds"].get<double>(), 0);
+    EXPECT_GT(record["train_loss"].get<double>(), 0);
+    expect_evaluation(record["valid"], 2);
+  }
+  const Json result = Json::parse(content(path("run/result.json")));
+  EXPECT_THAT(keys(result), testing::UnorderedElementsAre("valid", "test"));
+  expect_evaluation(result["valid"], 2);
+  expect_evaluation(result["test"], 2);
+}
+
+TEST_F(RunTest, TheResolvedConfigurationStandsAlone) {
+  ASSERT_EQ(train("--run " + path("run")).status, 0);
+  const std::string config = content(path("run/config.yaml")), result = content(path("run/result.json"));
+  // Without the configuration that it was made from, a finished run resumes to the same results.
+  std::filesystem::remove(path("data/model_config.yaml"));
+  std::filesystem::remove(path("data/dataset_config.yaml"));
+  const Outcome resumed = kdef("train --resume --run " + path("run"));
+  EXPECT_EQ(resumed.status, 0) << resumed.text;
+  EXPECT_EQ(content(path("run/config.yaml")), config);
+  EXPECT_EQ(content(path("run/result.json")), result);
+  // Other settings are not those of the checkpoint.
+  const Outcome other = kdef("train --resume --run " + path("run") + " learning_rate=0.1");
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.text, HasSubstr("another configuration"));
+  // Nor is the training data needed to predict.
+  std::filesystem::rename(path("data/test.csv"), path("rows.csv"));
+  std::filesystem::remove_all(path("data"));
+  std::filesystem::remove_all(path("cache"));
+  const Outcome predicted = kdef("predict --run " + path("run") + " --data " + path("rows.csv") + " --out -");
+  EXPECT_EQ(predicted.status, 0);
+  EXPECT_EQ(lines(predicted.text).size(), 300u);
+}
+
+TEST_F(RunTest, ASecondTrainingIntoOneDirectoryIsRefusedWhileTheFirstRuns) {
+  const std::string run = path("run"), more = " epochs=1000000 checkpoint_every=1 --run " + run;
+  const std::string script = std::string(KDEF_PROGRAM) + " " + train_command(more) + " >/dev/null 2>&1 & first=$!\n" +
+                             "while [ ! -e " + run + "/checkpoint/state.safetensors ]; do sleep 0.02; done\n" +
+                             KDEF_PROGRAM + " train --resume --run " + run + "; echo status $?\n" + KDEF_PROGRAM + " " +
+                             train_command("--overwrite " + more) + "; echo status $?\n" +
+                             "kill -9 $first; wait $first 2>/dev/null; true";
+  put(path("script.sh"), script);
+  const Outcome outcome = shell("sh " + path("script.sh"));
+  EXPECT_THAT(outcome.text, HasSubstr("another training is writing there"));
+  std::vector<std::string> statuses;
+  for (const std::string& line : lines(outcome.text)) {
+    if (line.rfind("status ", 0) == 0) statuses.push_back(line);
+  }
+  EXPECT_THAT(statuses, testing::ElementsAre("status 2", "status 2"));
+  // The killed one holds nothing any more.
+  EXPECT_EQ(train("--overwrite --run " + run).status, 0);
+}
+
+TEST_F(RunTest, FilesThatVanishDuringARun) {
+  // The whole directory: the next checkpoint says so, and the program ends.
+  const std::string run = path("run");
+  put(path("script.sh"), std::string(KDEF_PROGRAM) + " " + train_command("epochs=1000000 --run " + run) +
+                             " & first=$!\nwhile [ ! -e " + run +
+                             "/checkpoint/state.safetensors ]; do sleep 0.02; done\nrm -rf " + run +
+                             "\nwait $first; echo status $?");
+  const Outcome outcome = shell("sh " + path("script.sh"));
+  EXPECT_EQ(lines(outcome.text).back(), "status 3") << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr(run));
+
+  // The record of metrics: it begins anew on resume, with no hole in it.
+  ASSERT_EQ(train("--overwrite early_stop_patience=1 --run " + run).status, 0);
+  std::filesystem::remove(run + "/metrics.jsonl");
+  EXPECT_EQ(kdef("train --resume --run " + run).status, 0);
+  EXPECT_EQ(content(run + "/metrics.jsonl"), "");
+  // The best model: a finished run cannot give it back.
+  std::filesystem::remove(run + "/model.safetensors");
+  const Outcome lost = kdef("train --resume --run " + run);
+  EXPECT_EQ(lost.status, 2);
+  EXPECT_THAT(lost.text, HasSubstr("model.safetensors"));
+}
+
+TEST_F(RunTest, KilledPreparationLeavesNoCacheThatCounts) {
+  ASSERT_EQ(train("--run " + path("whole")).status, 0);
+  std::filesystem::remove_all(path("cache"));
+  for (const char* seconds : {"0.01", "0.03", "0.06"}) {
+    shell(std::string("timeout -s KILL ") + seconds + " " + KDEF_PROGRAM + " " + train_command("--run " + path("run")));
+  }
+  const Outcome outcome = train("--overwrite --run " + path("run"));
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(content(path("run/model.safetensors")), content(path("whole/model.safetensors")));
+  for (const std::string& name : listing(path("cache"))) {
+    EXPECT_THAT(name, Not(testing::ContainsRegex("\\.(kdefbin|json|kdefvoc)\\.......$")));
+  }
+}
+
+TEST_F(RunTest, OutputGoesWhereItIsSent) {
+  ASSERT_EQ(train("--run " + path("run")).status, 0);
+  const auto predict = [&](const std::string& out) {
+    return kdef("predict --run " + path("run") + " --data " + path("data/test.csv") + " --out " + out);
+  };
+  ASSERT_EQ(predict(path("plain")).status, 0);
+  const std::string expected = content(path("plain"));
+  // Through a link into the file that it leads to.
+  put(path("target"), "old");
+  std::filesystem::create_symlink("target", path("link"));
+  EXPECT_EQ(predict(path("link")).status, 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+  EXPECT_EQ(content(path("target")), expected);
+  // Into a pipe, and from one.
+  const Outcome piped = shell("mkfifo " + path("pipe") + "; cat " + path("pipe") + " > " + path("caught") + " & " +
+                              KDEF_PROGRAM + " predict --run " + path("run") + " --data /dev/stdin --out " +
+                              path("pipe") + " < " + path("data/test.csv") + "; status=$?; wait; exit $status");
+  EXPECT_EQ(piped.status, 0) << piped.text;
+  EXPECT_TRUE(std::filesystem::is_fifo(path("pipe")));
+  EXPECT_EQ(content(path("caught")), expected);
+}
+
+TEST_F(RunTest, InfoHasThePublishedParameterCounts) {
+  const std::string fixtures = KDEF_SOURCE_DIR "/tests/fixtures/";
+  int checked = 0;
+  for (const std::string& row : lines(content(fixtures + "published_parameters.csv"))) {
+    // run,model,feature_map,students,"[units]",cross_layers,dropout,embedding_dim,parameters
+    const size_t open = row.find('"'), close = row.rfind('"');
+    if (row.find("_001_") == std::string::npos || open == std::string::npos || row.find(",EKTF,") == std::string::npos)
+      continue;
+    std::vector<std::string> before, after;
+    std::istringstream head(row.substr(0, open)), tail(row.substr(close + 2));
+    for (std::string cell; std::getline(head, cell, ',');) before.push_back(cell);
+    for (std::string cell; std::getline(tail, cell, ',');) after.push_back(cell);
+    ASSERT_EQ(before.size(), 4u) << row;
+    ASSERT_EQ(after.size(), 4u) << row;
+    const Outcome outcome =
+        kdef("info --config " + path("data") + " --expid KDEF --feature-map " + fixtures + "feature_maps/" + before[2] +
+             ".json batch_norm=true num_student=" + before[3] +
+             " 'hidden_units=" + row.substr(open + 1, close - open - 1) + "' embedding_dim=" + after[2]);
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_EQ(lines(outcome.text).back(), "parameters " + after[3]) << row;
+    ++checked;
+  }
+  EXPECT_GE(checked, 4);
+}
+
+// The first rows of the real Criteo file, with the authors' settings: vocabulary sizes against a count by awk.
+TEST_F(RunTest, CriteoVocabulariesMatchAnIndependentCount) {
+  const std::string source = KDEF_SOURCE_DIR "/../shared/data/criteo/criteo_10k.tsv";
+  if (!std::filesystem::exists(source)) GTEST_SKIP() << source << " is not here";
+  ASSERT_EQ(shell("head -8000 " + source + " > " + path("train.tsv") + "; tail -n +8001 " + source +
+                  " | head -1000 > " + path("valid.tsv") + "; tail -n 1000 " + source + " > " + path("test.tsv"))
+                .status,
+            0);
+  std::string numbers, words;
+  for (int i = 1; i <= 13; ++i) numbers += (i > 1 ? ", I" : "I") + std::to_string(i);
+  for (int i = 1; i <= 26; ++i) words += (i > 1 ? ", C" : "C") + std::to_string(i);
+  put(path("data/dataset_config.yaml"),
+      "criteo:\n  data_format: h5\n  data_root: " + path("cache") + "\n  columns: [Label, " + numbers + ", " + words +
+          "]\n  feature_cols:\n  - {name: [" + numbers +
+          "], active: true, dtype: float, fill_na: 0, na_value: 0, preprocess: convert_to_bucket, type: categorical}\n"
+          "  - {name: [" +
+          words +
+          "], active: true, dtype: str, fill_na: '', na_value: '', type: categorical}\n"
+          "  label_col: {dtype: float, name: Label}\n  min_categr_count: 10\n  train_data: " +
+          path("train.tsv") + "\n  valid_data: " + path("valid.tsv") + "\n  test_data: " + path("test.tsv") + "\n");
+  // Kept: at least 10 rows, and not the value that stands for a missing one; beside them padding and the rest.
+  const std::string program = R"awk(
+    BEGIN { FS = "\t" }
+    {
+      for (c = 2; c <= 40; ++c) {
+        v = $c
+        if (c <= 14) {
+          if (v == "") v = 0
+          if (v > 2) { l = log(v); v = int(l * l) } else v = int(v + 0)
+        }
+        ++seen[c, v]
+      }
+    }
+    END {
+      for (key in seen) {
+        split(key, part, SUBSEP)
+        missing = part[1] <= 14 ? "0" : ""
+        if (seen[key] >= 10 && part[2] != missing) ++kept[part[1]]
+      }
+      for (c = 2; c <= 40; ++c) print (c <= 14 ? "I" (c - 1) : "C" (c - 14)) ": " kept[c] + 2 " ids"
+    })awk";
+  put(path("count.awk"), program);
+  const Outcome counted = shell("LC_ALL=C awk -f " + path("count.awk") + " " + path("train.tsv"));
+  ASSERT_EQ(counted.status, 0) << counted.text;
+  const std::string experiment = "--config " + path("data") + " --expid KDEF dataset_id=criteo";
+  const Outcome prepared = kdef("prepare " + experiment);
+  ASSERT_EQ(prepared.status, 0) << prepared.text;
+  std::vector<std::string> found;
+  for (const std::string& line : lines(prepared.text)) {
+    if (line.ends_with(" ids")) found.push_back(line.substr(2));
+  }
+  EXPECT_EQ(found.size(), 39u);
+  EXPECT_EQ(found, lines(counted.text));
+
+  const Outcome trained =
+      kdef("train " + experiment + " batch_size=2000 epochs=1 embedding_dim=4 'hidden_units=[16, 8]'" + " --run " +
+           path("run"));
+  ASSERT_EQ(trained.status, 0) << trained.text;
+  // Rows to predict have no header either, and may lack the label.
+  ASSERT_EQ(shell("cut -f2- " + path("test.tsv") + " > " + path("rows.tsv")).status, 0);
+  const std::string predict = "predict --run " + path("run") + " --out - --data ";
+  const Outcome labelled = kdef(predict + path("test.tsv")), unlabelled = kdef(predict + path("rows.tsv"));
+  EXPECT_EQ(labelled.status, 0) << labelled.text;
+  EXPECT_EQ(lines(labelled.text).size(), 1000u);
+  EXPECT_EQ(unlabelled.text, labelled.text);
+}
+
+}  // namespace
+}  // namespace kdef::test
