@@ -17,6 +17,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// The checksum covers the data and, after it, the header without the checksum itself.
+uint32_t checksum(const Json& entries, std::map<std::string, std::string> metadata, uint32_t of_data) {
+  metadata.erase("crc32");
+  const std::string text = entries.dump() + Json(metadata).dump();
+  return crc32(text.data(), text.size(), of_data);
+}
+
 constexpr size_t kMaxHeader = size_t{100} << 20;
 
 // Name in the format, for the types this library has.
@@ -88,9 +95,12 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
       entries_[name] = e;
       names_.push_back(name);
     }
+    if (end != bytes_ - data_) throw refuse("its data is longer or shorter than its header says");
     const auto crc = metadata_.find("crc32");
     if (crc != metadata_.end()) {
-      const std::string found = std::to_string(crc32(map_ + data_, bytes_ - data_));
+      Json entries = json;
+      entries.erase("__metadata__");
+      const std::string found = std::to_string(checksum(entries, metadata_, crc32(map_ + data_, bytes_ - data_)));
       if (found != crc->second) throw refuse("its checksum does not hold; the file is truncated or corrupted");
     }
   } catch (const Json::exception& e) {
@@ -136,7 +146,7 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
                      {"data_offsets", {at, at + t.bytes()}}};
     at += t.bytes();
   }
-  metadata["crc32"] = std::to_string(crc);
+  metadata["crc32"] = std::to_string(checksum(entries, metadata, crc));
   Json header = Json::object();
   header["__metadata__"] = metadata;
   header.update(entries);

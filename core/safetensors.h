@@ -48,8 +48,8 @@ class SafetensorsFile {
   size_t data_ = 0;  // offset of the data
 };
 
-/// Writes tensors in the given order. The metadata gains the key "crc32" of the data, which SafetensorsFile checks.
-/// Throws SystemError where the disk refuses; a file that was there before is then still whole.
+/// Writes tensors in the given order. The metadata gains the key "crc32", a checksum of data and header that
+/// SafetensorsFile checks. Throws SystemError where the disk refuses; a file that was there before is then still whole.
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        std::map<std::string, std::string> metadata);
 

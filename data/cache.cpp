@@ -159,6 +159,7 @@ EncodedFile::EncodedFile(const std::string& path) : path_(path) {
           cat(path, ": truncated or damaged (", bytes_, " bytes, the end is not that of an encoded file)", kRemedy));
     }
     rows_ = footer.rows;
+    fingerprint_ = footer.crc;
   } catch (...) {
     unmap();
     throw;

@@ -62,6 +62,8 @@ class EncodedFile {
   const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + id_columns_; }
   float label(int64_t row) const { return numerics(row)[numeric_columns_]; }
 
+  /// Names the content: a checksum of the blocks' checksums.
+  uint32_t fingerprint() const { return fingerprint_; }
   /// Checks the checksum of every block.
   void verify() const;
   /// Also checks that the columns are those of `map` and that every id has a row in its table.
@@ -74,6 +76,7 @@ class EncodedFile {
   std::string path_;
   void* mapping_ = nullptr;
   size_t bytes_ = 0;
+  uint32_t fingerprint_ = 0;
   const std::byte* body_ = nullptr;
   int64_t rows_ = 0, id_columns_ = 0, numeric_columns_ = 0, stride_ = 0;
 };

@@ -129,14 +129,17 @@ class Spool {
     put(batch.numerics.data(), 4 * batch.numerics.size());
     put(batch.labels.data(), 4 * batch.labels.size());
   }
-  void rewind() { ::lseek(fd_, 0, SEEK_SET); }
+  void rewind() {
+    if (::lseek(fd_, 0, SEEK_SET) != 0) throw SystemError(cat(dir_, ": cannot be read back: ", std::strerror(errno)));
+  }
   bool read(Batch& batch, int64_t id_columns, int64_t numeric_columns) {
     int64_t rows;
     if (!get(&rows, sizeof(rows))) return false;
     batch.resize(rows, id_columns, numeric_columns);
-    get(batch.ids.data(), 4 * batch.ids.size());
-    get(batch.numerics.data(), 4 * batch.numerics.size());
-    get(batch.labels.data(), 4 * batch.labels.size());
+    const bool whole = get(batch.ids.data(), 4 * batch.ids.size()) &&
+                       get(batch.numerics.data(), 4 * batch.numerics.size()) &&
+                       get(batch.labels.data(), 4 * batch.labels.size());
+    if (!whole) throw SystemError("the temporary copy of the training rows was cut short; prepare the data again");
     return true;
   }
 
@@ -190,17 +193,6 @@ class DirectoryLock {
  private:
   int fd_;
 };
-
-// Temporary files that a killed preparation left: FILE.XXXXXX. Only under the lock.
-void remove_leftovers(const std::string& dir) {
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(dir, ignored)) {
-    const std::string name = entry.path().filename().string();
-    for (const char* file : {"train.kdefbin", "valid.kdefbin", "test.kdefbin", kMapName, kMarker, Encoder::kFileName}) {
-      if (name.starts_with(std::string(file) + ".") && name.size() == std::strlen(file) + 7) fs::remove(entry, ignored);
-    }
-  }
-}
 
 // The counting pass over one field of the training rows.
 struct FieldCount {
@@ -536,7 +528,9 @@ Prepared prepare(const DatasetConfig& config, const std::string& cache_dir,
   }
   DirectoryLock lock(cache_dir);
   if (is_fresh(config, cache_dir)) return open_prepared(cache_dir);
-  remove_leftovers(cache_dir);
+  for (const char* file : {"train.kdefbin", "valid.kdefbin", "test.kdefbin", kMapName, kMarker, Encoder::kFileName}) {
+    remove_leftovers(in_dir(cache_dir, file));
+  }
   return Preparation(config, cache_dir, progress).run();
 }
 

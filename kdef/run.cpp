@@ -21,18 +21,34 @@ void make_directories(const std::string& path) {
   if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
 }
 
+void remove(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
+}
+
+void rename(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::rename(from, to, error);
+  if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
+}
+
 bool exists(const std::string& path) {
   std::error_code error;
   return std::filesystem::exists(path, error);
 }
 
 // What a checkpoint must match: the settings that shape training, and the data.
-std::string identity(const ExperimentConfig& config, const data::Prepared& prepared) {
+std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& cache,
+                     const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
   ExperimentConfig settings = config;
   settings.ignored.clear();
   settings.checkpoint_every = 0;
-  const std::string text = cat(to_yaml(settings), data::to_json(prepared.map), prepared.train_rows, " ",
-                               prepared.valid_rows, " ", prepared.train_positives, " ", prepared.valid_positives);
+  // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
+  const std::string vocabulary = data::read_text(cache + "/" + data::Encoder::kFileName);
+  const std::string text =
+      cat(to_yaml(settings), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
+          train_rows.fingerprint(), " ", valid_rows.fingerprint());
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
@@ -83,7 +99,8 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     if (options.resume && !exists(checkpoint)) {
       throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
     }
-    if (!options.resume && !options.overwrite && (exists(checkpoint) || exists(directory + "/result.json"))) {
+    if (!options.resume && !options.overwrite &&
+        (exists(checkpoint) || exists(directory + "/result.json") || exists(directory + "/model.safetensors"))) {
       throw InputError(cat(directory,
                            ": already holds a run; give --resume to go on with it, --overwrite to replace it, "
                            "or --run DIR for another place"));
@@ -116,17 +133,25 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   make_directories(directory);
   const RunLock lock(directory);
   check_directory();  // another training may have ended there since
+  for (const std::string& name : {std::string("config.yaml"), std::string(data::Encoder::kFileName),
+                                  std::string("model.safetensors"), std::string("result.json")}) {
+    remove_leftovers(directory + "/" + name);
+  }
+  remove_leftovers(checkpoint);
   if (!options.resume) {
+    // What replaces an older run is on disk before anything of that run is removed.
+    const std::string yaml = directory + "/config.yaml", vocabulary = directory + "/" + data::Encoder::kFileName;
+    write_file(yaml + ".new", to_yaml(config));
+    data::Encoder::load(cache).save(vocabulary + ".new");
     for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
-      std::error_code error;
-      std::filesystem::remove(directory + name, error);
+      remove(directory + name);
     }
-    write_file(directory + "/config.yaml", to_yaml(config));
-    data::Encoder::load(cache).save(directory + "/" + data::Encoder::kFileName);
+    rename(yaml + ".new", yaml);
+    rename(vocabulary + ".new", vocabulary);
   }
   if (options.ready) options.ready(prepared, model);
   return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
-               identity(config, prepared), options.resume, options.listener);
+               identity(config, prepared, cache, train_rows, valid_rows), options.resume, options.listener);
 }
 
 namespace {

@@ -159,6 +159,7 @@ class SumNetwork : public Network {
   /// X_l[h] = sum over (i, j) of W_l[h, i, j] X_0[i] * X_{l-1}[j] + b_l[h]; the sums over d of all X_l, then a Linear.
   /// Names: PREFIXcin_layer.layer_L.weight [H_l, F H_{l-1}, 1], .bias, PREFIXfc.
   void add_cin(const std::string& prefix, const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    if (config.cin_units.empty()) throw InputError("network cin or xdeepfm: cin_units must name at least one layer");
     int64_t before = shape.fields, total = 0;
     std::vector<std::pair<Tensor, Tensor>> layers;
     for (size_t i = 0; i < config.cin_units.size(); ++i) {

@@ -78,7 +78,7 @@ struct Square {  // y = x^2 | dx = 2 x dy
 struct Relu {  // y = max(x, 0) | dx = dy [x > 0]
   template <class T>
   static KDEF_HD T f(T x) {
-    return x > T(0) ? x : T(0);
+    return x < T(0) ? T(0) : x;  // NaN stays NaN
   }
   template <class T>
   static KDEF_HD T dx(T dy, T x, T) {

@@ -115,6 +115,18 @@ void run(const Key& key, const float* a, const float* b, float* c, const float* 
   }
 }
 
+// One thread while it lives.
+class OneThread {
+ public:
+  OneThread() : before_(num_threads()) { set_num_threads(1); }
+  ~OneThread() { set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 // Cuts the output into panels of rows or columns: at least two for two cores, more for larger products, by
 // shape alone.
 struct Cut {
@@ -151,11 +163,8 @@ void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* 
         bias ? bias + j : nullptr);
   };
   if (pieces == 1) {
-    const int threads = num_threads();
-    set_num_threads(1);
-    piece(0);
-    set_num_threads(threads);
-    return;
+    const OneThread one;
+    return piece(0);
   }
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) piece(p);

@@ -11,7 +11,7 @@ struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | dp = (p
   template <class T>
   static KDEF_HD T f(T p, T y) {
     const T lp = std::log(p), lq = std::log1p(-p);
-    return -(y * (lp > T(-100) ? lp : T(-100)) + (T(1) - y) * (lq > T(-100) ? lq : T(-100)));
+    return -(y * (lp < T(-100) ? T(-100) : lp) + (T(1) - y) * (lq < T(-100) ? T(-100) : lq));  // NaN stays NaN
   }
   template <class T>
   static KDEF_HD T dp(T p, T y) {

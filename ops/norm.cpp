@@ -64,7 +64,7 @@ void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, cons
   for (int64_t j = 0; j < n; ++j) {
     const T v = gamma[j] * ((x[j] - mean[j]) * rstd[j]) + beta[j];
     const T kept = bits[j] >= threshold ? v * factor : T(0);
-    y[j] = kept > T(0) ? kept : T(0);
+    y[j] = kept < T(0) ? T(0) : kept;
   }
 }
 
@@ -199,7 +199,7 @@ void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor&
         if (p == 0) {
           for (int64_t j = 0; j < c; ++j) {
             const T v = g[j] * ((row[j] - m[j]) * s[j]) + b[j];
-            to[j] = v > T(0) ? v : T(0);
+            to[j] = v < T(0) ? T(0) : v;
           }
           continue;
         }

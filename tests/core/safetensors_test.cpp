@@ -62,21 +62,19 @@ TEST_F(Safetensors, EveryTruncationIsRefused) {
   }
 }
 
-TEST_F(Safetensors, EveryFlippedByteIsRefusedOrHarmless) {
+TEST_F(Safetensors, EveryFlippedByteIsRefused) {
   write();
   const std::string whole = bytes();
   uint64_t header = 0;
   std::memcpy(&header, whole.data(), 8);
+  const size_t key = whole.find("crc32");
   for (size_t i = 0; i < whole.size(); ++i) {
+    if (i >= key && i < key + 5) continue;  // a file without the key has no checksum, as files of other programs
+    if (i >= 8 && whole[i] == ' ' && i > header) continue;  // padding of the header
     std::string bad = whole;
     bad[i] = static_cast<char>(bad[i] ^ 0x41);
     put(bad);
-    try {
-      const SafetensorsFile file(path_);
-      for (const std::string& name : file.names()) file.read(name);
-      EXPECT_LT(i, 8 + header) << "a changed byte of the data went unnoticed";  // a name or a value of the metadata
-    } catch (const InputError&) {
-    }
+    EXPECT_THROW(SafetensorsFile{path_}, InputError) << "byte " << i;
   }
 }
 
