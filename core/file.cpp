@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "core/error.h"
@@ -29,6 +30,8 @@ const auto kCrcTables = [] {
   }
   return t;
 }();
+
+constexpr const char* kPart = ".part-";  // between the name of a file and six letters: its temporary name
 
 }  // namespace
 
@@ -63,7 +66,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
       std::free(target);
     }
   }
-  temporary_ = path_ + ".XXXXXX";
+  temporary_ = path_ + kPart + "XXXXXX";
   fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   if (fd_ < 0) throw SystemError(cat(path, ": cannot be written: ", std::strerror(errno)));
   ::fchmod(fd_, 0644);
@@ -104,6 +107,17 @@ void AtomicFile::commit() {
     ::unlink(temporary_.c_str());
     errno = error;
     fail("cannot be renamed into place");
+  }
+}
+
+void remove_leftovers(const std::string& path) {
+  const std::filesystem::path file(path);
+  const std::string prefix = file.filename().string() + kPart;
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(file.has_parent_path() ? file.parent_path() : ".", ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.size() == prefix.size() + 6) std::filesystem::remove(entry, ignored);
   }
 }
 

@@ -29,6 +29,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+/// Removes what killed writers of `path` left beside it. Only where nobody is writing it now.
+void remove_leftovers(const std::string& path);
+
 /// Writes `text` as a whole, all or nothing.
 void write_file(const std::string& path, const std::string& text);
 

@@ -13,6 +13,13 @@ namespace {
 
 bool blank(const char* p, const char* end) { return p == end || (end - p == 1 && *p == '\r'); }
 
+// A column's name for a message: a file that is no text must not steer the terminal.
+std::string without_controls(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return name;
+}
+
 char separator_of(const std::string& path, const std::string& separator) {
   if (separator == "\\t") return '\t';
   if (separator.size() == 1 && separator != "\n" && separator != "\r" && separator != "\"") return separator[0];
@@ -46,7 +53,7 @@ RowReader::RowReader(const std::string& path, const std::string& separator, cons
   std::unordered_set<std::string> seen;
   for (const std::string& name : columns_) {
     if (!seen.insert(name).second) {
-      throw InputError(cat(path_, ": two columns are named '", name, "'; rename one of them"));
+      throw InputError(cat(path_, ": two columns are named '", without_controls(name), "'; rename one of them"));
     }
   }
   slots_.assign(columns_.size(), -1);
@@ -59,7 +66,8 @@ void RowReader::read_columns(const std::vector<std::string>& named, const std::s
   while ((stop = parse_row(text.data(), text.data() + text.size(), &cells, text.data())) == nullptr ||
          (stop[-1] != '\n' && !ended_)) {
     if (ended_ || pending_.size() > kMaxRowBytes) {
-      throw InputError(cat(path_, ":", line_, ": a quote that begins in this row is not closed"));
+      if (ended_) throw InputError(cat(path_, ":", line_, ": a quote that begins in this row is not closed"));
+      too_long();
     }
     fill();
     text = pending_;
@@ -92,7 +100,7 @@ void RowReader::select(const std::vector<std::string>& names) {
           list += ", ...";
           break;
         }
-        list += (list.empty() ? "" : ", ") + column;
+        list += (list.empty() ? "" : ", ") + without_controls(column);
       }
       throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
                            "; the columns are ", list, " (wrong separator or a missing header line?)"));
@@ -100,6 +108,11 @@ void RowReader::select(const std::vector<std::string>& names) {
     slots_[static_cast<size_t>(at - columns_.begin())] = static_cast<int32_t>(i);
   }
   selected_ = static_cast<int64_t>(names.size());
+}
+
+void RowReader::too_long() const {
+  throw InputError(cat(path_, ":", line_, ": this row is longer than ", kMaxRowBytes >> 20,
+                       " MiB; is a quote not closed, or is the file binary?"));
 }
 
 // Appends up to kChunkBytes to pending_.
@@ -132,10 +145,7 @@ bool RowReader::read(Chunk& chunk) {
     if (!ended_ && pending_.size() < kChunkBytes) fill();
     whole = ended_ ? pending_.size() : whole_rows(pending_);
     if (whole > 0 || ended_) break;
-    if (pending_.size() > kMaxRowBytes) {
-      throw InputError(cat(path_, ":", line_, ": this row is longer than ", kMaxRowBytes >> 20,
-                           " MiB; is a quote not closed, or is the file binary?"));
-    }
+    if (pending_.size() > kMaxRowBytes) too_long();
     fill();
   }
   if (whole == 0) return false;

@@ -67,6 +67,7 @@ class RowReader {
   char* parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const;
   size_t whole_rows(std::string& text) const;
   void fill();
+  [[noreturn]] void too_long() const;
   void read_columns(const std::vector<std::string>& named, const std::string& optional);
 
   std::string path_;

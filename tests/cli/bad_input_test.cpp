@@ -166,6 +166,10 @@ TEST_F(BadInput, RowsToPredictNameTheirPlaceAndKeepOldPredictions) {
   with(1, good[0].substr(0, good[0].rfind(',')) + ",price", {"rows.csv", "two columns are named 'price'"});
   put(path("rows.csv"), "");
   refused(predict(path("rows.csv"), path("p")), {"rows.csv", "empty"});
+  put(path("rows.csv"), std::string(70 << 20, '\0'));
+  refused(predict(path("rows.csv"), path("p")), {"rows.csv:1", "longer than 64 MiB"});
+  put(path("rows.csv"), "label,\x1b[2J\x07,\x7f\n0,1,2\n");
+  refused(predict(path("rows.csv"), path("p")), {"the columns are label, ?[2J?, ?"});
   put(path("rows.csv"), good[0] + "\n");
   EXPECT_EQ(kdef("evaluate --run " + path("run") + " --data " + path("rows.csv")).status, 2);
   // Compressed rows that end too early, or are not compressed.

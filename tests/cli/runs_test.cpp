@@ -124,8 +124,40 @@ TEST_F(RunTest, KilledPreparationLeavesNoCacheThatCounts) {
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   EXPECT_EQ(content(path("run/model.safetensors")), content(path("whole/model.safetensors")));
   for (const std::string& name : listing(path("cache"))) {
-    EXPECT_THAT(name, Not(testing::ContainsRegex("\\.(kdefbin|json|kdefvoc)\\.......$")));
+    EXPECT_THAT(name, Not(HasSubstr(".part-")));
   }
+}
+
+TEST_F(RunTest, ControlCInTheMiddleOfEpochsChangesNothing) {
+  const std::string more = "epochs=6 eval_steps=7 --run ";
+  ASSERT_EQ(train(more + path("whole")).status, 0);
+  const std::string run = path("run");
+  int stops = 0;
+  Outcome outcome;
+  double seconds = 0.02;
+  for (; seconds < 60; seconds *= 1.15) {
+    const bool resume = std::filesystem::exists(run + "/checkpoint/state.safetensors");
+    outcome = shell("timeout -s INT " + std::to_string(seconds) + " " + KDEF_PROGRAM + " " +
+                    train_command((resume ? "--resume --threads 2 " : "--threads 1 ") + more + run));
+    if (outcome.text.find("Done in") != std::string::npos) break;
+    stops += outcome.text.find("go on with") != std::string::npos;
+  }
+  ASSERT_THAT(outcome.text, HasSubstr("Done in"));
+  EXPECT_GE(stops, 1);
+  for (const char* file : {"/model.safetensors", "/result.json", "/config.yaml"})
+    EXPECT_EQ(content(run + file), content(path("whole") + file)) << file;
+}
+
+TEST_F(RunTest, WhatKilledWritersLeftIsRemoved) {
+  ASSERT_EQ(train("--run " + path("run")).status, 0);
+  const std::vector<std::string> before = listing(path("run"));
+  put(path("run/checkpoint/state.safetensors.part-a1B2c3"), "half");
+  put(path("run/model.safetensors.part-a1B2c3"), "half");
+  put(path("run/model.safetensors.backup"), "a user's own");
+  ASSERT_EQ(train("--overwrite --run " + path("run")).status, 0);
+  std::vector<std::string> after = listing(path("run"));
+  EXPECT_EQ(std::erase(after, path("run/model.safetensors.backup")), 1u);
+  EXPECT_EQ(after, before);
 }
 
 TEST_F(RunTest, OutputGoesWhereItIsSent) {
