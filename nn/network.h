@@ -1,5 +1,5 @@
 // Networks: from the embeddings of a row to one logit. Every network can be trained alone or be a student of an
-// ensemble. A new network is a class with its formula and one row in network.cpp.
+// ensemble. A new network is a class with its formula, its maker in networks.h, and a row in network.cpp.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// The networks that make_network() knows, one maker each. A class stands with its formula in the file named after it.
+// The networks that make_network() knows, one maker each. A class stands with its formula in the file of its family.
 #pragma once
 
 #include <memory>
