@@ -101,9 +101,9 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     }
     if (!options.resume && !options.overwrite &&
         (exists(checkpoint) || exists(directory + "/result.json") || exists(directory + "/model.safetensors"))) {
-      throw InputError(cat(directory,
-                           ": already holds a run; give --resume to go on with it, --overwrite to replace it, "
-                           "or --run DIR for another place"));
+      throw InputError(cat(directory, ": already holds a run; give ",
+                           exists(checkpoint) ? "--resume to go on with it, " : "",
+                           "--overwrite to replace it, or --run DIR for another place"));
     }
   };
   check_directory();

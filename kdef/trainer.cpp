@@ -89,6 +89,7 @@ class Loop {
   // False if it was asked to stop.
   bool run() {
     started_ = now() - state_.seconds;
+    if (state_.step == 0) save();  // from here on a killed training can be resumed
     while (!state_.finished && state_.epoch < config_.epochs) {
       loader_.start_epoch(state_.epoch, state_.batch);
       while (!state_.finished && state_.batch < loader_.steps_per_epoch()) {

@@ -148,6 +148,19 @@ TEST_F(RunTest, ControlCInTheMiddleOfEpochsChangesNothing) {
     EXPECT_EQ(content(run + file), content(path("whole") + file)) << file;
 }
 
+TEST_F(RunTest, ATrainingCanBeResumedFromItsVeryStart) {
+  ASSERT_EQ(train("--run " + path("whole")).status, 0);
+  const std::string run = path("run"), checkpoint = run + "/checkpoint/state.safetensors";
+  put(path("script.sh"), std::string(KDEF_PROGRAM) + " " + train_command("--run " + run) +
+                             " >/dev/null & first=$!\nwhile [ ! -e " + checkpoint +
+                             " ]; do :; done; kill -9 $first; wait $first 2>/dev/null; true");
+  ASSERT_EQ(shell("sh " + path("script.sh")).status, 0);
+  EXPECT_EQ(train("--run " + run).status, 2);  // it holds a run
+  const Outcome resumed = kdef("train --resume --run " + run);
+  EXPECT_EQ(resumed.status, 0) << resumed.text;
+  EXPECT_EQ(content(run + "/model.safetensors"), content(path("whole/model.safetensors")));
+}
+
 TEST_F(RunTest, WhatKilledWritersLeftIsRemoved) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
   const std::vector<std::string> before = listing(path("run"));
