@@ -39,13 +39,12 @@ bool exists(const std::string& path) {
 }
 
 // What a checkpoint must match: the settings that shape training, and the data.
-std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& cache,
+std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
                      const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
   ExperimentConfig settings = config;
   settings.ignored.clear();
   settings.checkpoint_every = 0;
   // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
-  const std::string vocabulary = data::read_text(cache + "/" + data::Encoder::kFileName);
   const std::string text =
       cat(to_yaml(settings), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
           train_rows.fingerprint(), " ", valid_rows.fingerprint());
@@ -122,6 +121,13 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
   std::optional<data::EncodedFile> test_rows;
   if (prepared.test_rows > 0) test_rows.emplace(data::test_file(cache));
+  data::Encoder::load(cache);  // refuses a damaged one
+  const std::string vocabulary = data::read_text(cache + "/" + data::Encoder::kFileName);
+  if (!data::is_fresh(config.dataset, cache)) {
+    throw InputError(cat(cache,
+                         ": another preparation replaced this cache while it was read; give every way to prepare a "
+                         "data set a dataset_id or data_root of its own"));
+  }
   train_rows.verify(prepared.map);
   valid_rows.verify(prepared.map);
   if (test_rows) test_rows->verify(prepared.map);
@@ -140,18 +146,18 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   remove_leftovers(checkpoint);
   if (!options.resume) {
     // What replaces an older run is on disk before anything of that run is removed.
-    const std::string yaml = directory + "/config.yaml", vocabulary = directory + "/" + data::Encoder::kFileName;
+    const std::string yaml = directory + "/config.yaml", words = directory + "/" + data::Encoder::kFileName;
     write_file(yaml + ".new", to_yaml(config));
-    data::Encoder::load(cache).save(vocabulary + ".new");
+    write_file(words + ".new", vocabulary);
     for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
       remove(directory + name);
     }
     rename(yaml + ".new", yaml);
-    rename(vocabulary + ".new", vocabulary);
+    rename(words + ".new", words);
   }
   if (options.ready) options.ready(prepared, model);
   return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
-               identity(config, prepared, cache, train_rows, valid_rows), options.resume, options.listener);
+               identity(config, prepared, vocabulary, train_rows, valid_rows), options.resume, options.listener);
 }
 
 namespace {

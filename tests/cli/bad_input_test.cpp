@@ -66,6 +66,27 @@ TEST_F(BadInput, CheckpointsThatDoNotFit) {
   refused("train --resume --overwrite --run " + path("run"), {"--resume or --overwrite"});
 }
 
+TEST_F(BadInput, DamagedCaches) {
+  ASSERT_EQ(train("--run " + path("run")).status, 0);
+  for (const char* name : {"train.kdefbin", "valid.kdefbin", "test.kdefbin", "vocabulary.kdefvoc"}) {
+    const std::string file = path("cache/synthetic/") + name, whole = content(file);
+    std::string flipped = whole;
+    flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 4);
+    put(file, flipped);
+    train_refused("", {file, "prepare the data again"});
+    // What shows at first sight is made anew.
+    put(file, whole);
+  }
+  for (const char* name : {"prepared.json", "feature_map.json", "train.kdefbin"}) {
+    const std::string file = path("cache/synthetic/") + name, whole = content(file);
+    for (const std::string& bytes : {std::string(), whole.substr(0, whole.size() / 2), std::string("PK\x03\x04")}) {
+      put(file, bytes);
+      EXPECT_EQ(train("--overwrite --run " + path("again")).status, 0) << name;
+      EXPECT_EQ(content(path("again/model.safetensors")), content(path("run/model.safetensors")));
+    }
+  }
+}
+
 TEST_F(BadInput, SafetensorsWithImpossibleShapes) {
   for (const char* shape :
        {"[-1]", "[4611686018427387904,4]", "[1,1,1,1,1,1,1]", "[1.5]", "3", "[99999999999999999999]"}) {

@@ -114,7 +114,7 @@ TEST_F(RunTest, KilledTrainingResumesToTheSameBytes) {
 }
 
 TEST_F(RunTest, ControlCSavesACheckpointAndSaysSo) {
-  const std::string more = "epochs=500 checkpoint_every=1 --run " + path("run");
+  const std::string more = "epochs=1000000 early_stop_patience=1000000 checkpoint_every=1 --run " + path("run");
   EXPECT_EQ(run_and_signal(train_command(more), path("run/checkpoint/state.safetensors"), SIGINT, 30), 130);
   EXPECT_FALSE(std::filesystem::exists(path("run/result.json")));
   EXPECT_EQ(

@@ -73,7 +73,8 @@ TEST_F(RunTest, TheResolvedConfigurationStandsAlone) {
 }
 
 TEST_F(RunTest, ASecondTrainingIntoOneDirectoryIsRefusedWhileTheFirstRuns) {
-  const std::string run = path("run"), more = " epochs=1000000 checkpoint_every=1 --run " + run;
+  const std::string run = path("run"),
+                    more = " epochs=1000000 early_stop_patience=1000000 checkpoint_every=1 --run " + run;
   const std::string script = std::string(KDEF_PROGRAM) + " " + train_command(more) + " >/dev/null 2>&1 & first=$!\n" +
                              "while [ ! -e " + run + "/checkpoint/state.safetensors ]; do sleep 0.02; done\n" +
                              KDEF_PROGRAM + " train --resume --run " + run + "; echo status $?\n" + KDEF_PROGRAM + " " +
@@ -94,10 +95,10 @@ TEST_F(RunTest, ASecondTrainingIntoOneDirectoryIsRefusedWhileTheFirstRuns) {
 TEST_F(RunTest, FilesThatVanishDuringARun) {
   // The whole directory: the next checkpoint says so, and the program ends.
   const std::string run = path("run");
-  put(path("script.sh"), std::string(KDEF_PROGRAM) + " " + train_command("epochs=1000000 --run " + run) +
-                             " & first=$!\nwhile [ ! -e " + run +
-                             "/checkpoint/state.safetensors ]; do sleep 0.02; done\nrm -rf " + run +
-                             "\nwait $first; echo status $?");
+  put(path("script.sh"),
+      std::string(KDEF_PROGRAM) + " " + train_command("epochs=1000000 early_stop_patience=1000000 --run " + run) +
+          " & first=$!\nwhile [ ! -e " + run + "/checkpoint/state.safetensors ]; do sleep 0.02; done\nmv " + run + " " +
+          path("moved") + "\nwait $first; echo status $?");
   const Outcome outcome = shell("sh " + path("script.sh"));
   EXPECT_EQ(lines(outcome.text).back(), "status 3") << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr(run));
