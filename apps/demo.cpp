@@ -60,7 +60,8 @@ int demo(const Arguments& arguments) {
     ProgressDisplay display(0);
     if (parsed->rest.empty()) {
       data::SynthConfig synth;
-      synth.rows = parsed->integer("rows", 1000);
+      // Enough for a batch; a multiple of ten leaves no batch of one row.
+      synth.rows = parsed->integer("rows", 3000) / 10 * 10;
       synth.seed = static_cast<uint64_t>(parsed->integer("seed", 0));
       synth.out_dir = data_dir;
       const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });

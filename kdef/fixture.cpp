@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <typeinfo>
 
 #include "core/safetensors.h"
 #include "data/metrics.h"
@@ -371,11 +372,17 @@ class Run {
 
 std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused) {
   const SafetensorsFile file(path);
-  for (const std::string& name : file.names()) {
-    if (name.rfind("init.", 0) == 0) return Run(file, fused).replay();
-    if (name.size() > 11 && name.compare(name.size() - 11, 11, ".out_weight") == 0) return replay_networks(file, fused);
-    if (name.size() > 12 && name.compare(name.size() - 12, 12, ".grad_logits") == 0) return replay_losses(file, fused);
-    if (name.size() > 4 && name.compare(name.size() - 4, 4, ".auc") == 0) return replay_metrics(file);
+  try {
+    for (const std::string& name : file.names()) {
+      if (name.starts_with("init.")) return Run(file, fused).replay();
+      if (name.ends_with(".out_weight")) return replay_networks(file, fused);
+      if (name.ends_with(".grad_logits")) return replay_losses(file, fused);
+      if (name.ends_with(".auc")) return replay_metrics(file);
+    }
+  } catch (const Error& e) {
+    // Shapes and ids that contradict each other show in the ops that meet them.
+    if (typeid(e) != typeid(Error)) throw;
+    throw InputError(cat(path, ": its tensors do not fit each other: ", e.what(), "; record the run again"));
   }
   throw InputError(
       cat(path, ": not a recorded run (init.*), network (*.out_weight), loss (*.grad_logits) or metric (*.auc) file"));

@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <cstring>
+#include <nlohmann/json.hpp>
+
 #include "tests/cli/support.h"
 
 namespace kdef::test {
@@ -98,6 +101,23 @@ TEST_F(BadInput, SafetensorsWithImpossibleShapes) {
   }
 }
 
+TEST_F(BadInput, RecordedRunsWhoseTensorsDoNotFitEachOther) {
+  std::string bytes = content(KDEF_SOURCE_DIR "/tests/fixtures/kdef_mlp_M3_f64.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  bool changed = false;
+  const auto tensors = nlohmann::json::parse(bytes.substr(8, header));
+  for (const auto& item : tensors.items()) {
+    if (item.key() == "__metadata__" || item.value()["dtype"].get<std::string>()[0] != 'I') continue;
+    const size_t first = 8 + header + item.value()["data_offsets"][0].get<size_t>();
+    bytes[first] = 0x7F;  // an id beyond every table
+    changed = true;
+  }
+  ASSERT_TRUE(changed);
+  put(path("ids.safetensors"), bytes);
+  refused("audit --fixture " + path("ids.safetensors"), {"ids.safetensors", "do not fit", "127"});
+}
+
 TEST_F(BadInput, NumbersBeyondReason) {
   train_refused("embedding_dim=1000000000000", {"out of memory", "embedding_dim"}, 3);
   train_refused("'hidden_units=[4611686018427387904, 4]'", {"out of memory", "hidden_units"}, 3);
@@ -109,6 +129,7 @@ TEST_F(BadInput, NumbersBeyondReason) {
   train_refused("seed=18446744073709551615", {"seed"});
   refused("bench step --shape ml-1m --seconds 1 --batch 9223372036854775807", {"--batch"});
   refused("bench step --shape ml-1m --seconds 1 --batch 64 --dim 9223372036854775807", {"out of memory"}, 3);
+  refused("demo --rows 1000 --out " + path("s"), {"--rows", "3000"});
   refused("synth --rows 99999999999999999999 --out " + path("s"), {"--rows", "99999999999999999999"});
 }
 

@@ -163,7 +163,7 @@ TEST_F(RunTest, BenchEndsWithItsJson) {
 }
 
 TEST_F(RunTest, DemoComparesThree) {
-  const Outcome outcome = kdef("demo --rows 20000 --out " + path("demo"));
+  const Outcome outcome = kdef("demo --rows 3000 --out " + path("demo"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   for (const char* words : {"KDEF, 3 students", "mean ensemble of 3", "a single network", "students' AUC"}) {
     EXPECT_THAT(outcome.text, HasSubstr(words));

@@ -196,6 +196,12 @@ TEST_F(RunTest, OutputGoesWhereItIsSent) {
   EXPECT_EQ(content(path("caught")), expected);
 }
 
+TEST_F(RunTest, EveryGradientIsAudited) {
+  const Outcome outcome = kdef("audit --ops");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(lines(outcome.text).back(), HasSubstr("all agree"));
+}
+
 TEST_F(RunTest, InfoHasThePublishedParameterCounts) {
   const std::string fixtures = KDEF_SOURCE_DIR "/tests/fixtures/";
   int checked = 0;
