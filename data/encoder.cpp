@@ -22,20 +22,9 @@ constexpr uint32_t kVersion = 1;
 using Json = nlohmann::ordered_json;
 
 Json column_json(const Encoder::Column& column) {
-  const FieldConfig& f = column.cells.field();
-  Json json = {{"name", f.name},
-               {"type", f.type},
-               {"dtype", f.cell},
-               {"preprocess", f.preprocess},
-               {"splitter", f.splitter},
-               {"max_len", f.max_len},
-               {"padding", f.padding},
-               {"pooling", f.pooling},
-               {"share_embedding", f.share_embedding},
-               {"shift", column.shift},
-               {"scale", column.scale}};
-  if (f.fill_na) json["fill_na"] = *f.fill_na;
-  if (f.embedding_dim) json["embedding_dim"] = *f.embedding_dim;
+  Json json = field_json(column.cells.field());
+  json["shift"] = column.shift;
+  json["scale"] = column.scale;
   return json;
 }
 

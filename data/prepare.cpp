@@ -52,19 +52,9 @@ Json fingerprint(const DatasetConfig& config) {
                {"files", Json::array()}};
   for (const FieldConfig& f : config.fields) {
     if (!f.active) continue;
-    Json field = {{"name", f.name},
-                  {"type", f.type},
-                  {"dtype", f.cell},
-                  {"preprocess", f.preprocess},
-                  {"splitter", f.splitter},
-                  {"max_len", f.max_len},
-                  {"padding", f.padding},
-                  {"pooling", f.pooling},
-                  {"normalizer", f.normalizer},
-                  {"share_embedding", f.share_embedding}};
-    if (f.fill_na) field["fill_na"] = *f.fill_na;
+    Json field = field_json(f);
+    field["normalizer"] = f.normalizer;
     if (f.min_categr_count) field["min_categr_count"] = *f.min_categr_count;
-    if (f.embedding_dim) field["embedding_dim"] = *f.embedding_dim;
     json["fields"].push_back(std::move(field));
   }
   for (const std::string* path : {&config.train_data, &config.valid_data, &config.test_data}) {

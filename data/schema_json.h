@@ -21,4 +21,20 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Normalizer, {{Normalizer::none, "none"},
                                           {Normalizer::standard, "StandardScaler"},
                                           {Normalizer::min_max, "MinMaxScaler"}})
 
+/// The settings of a field that decide how its cells become ids: what an encoder keeps, and what makes a cache stale.
+inline nlohmann::ordered_json field_json(const FieldConfig& f) {
+  nlohmann::ordered_json json = {{"name", f.name},
+                                 {"type", f.type},
+                                 {"dtype", f.cell},
+                                 {"preprocess", f.preprocess},
+                                 {"splitter", f.splitter},
+                                 {"max_len", f.max_len},
+                                 {"padding", f.padding},
+                                 {"pooling", f.pooling},
+                                 {"share_embedding", f.share_embedding}};
+  if (f.fill_na) json["fill_na"] = *f.fill_na;
+  if (f.embedding_dim) json["embedding_dim"] = *f.embedding_dim;
+  return json;
+}
+
 }  // namespace kdef::data

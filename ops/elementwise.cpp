@@ -116,8 +116,8 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
-  Tensor y = x.detach();
   if (x.shape() == shape) return x;
+  Tensor y = x;
   const int extra = x.rank() - shape.rank();
   for (int axis = 0; axis < x.rank(); ++axis) {
     const int64_t target = axis < extra ? 1 : shape[axis - extra];
