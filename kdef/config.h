@@ -68,6 +68,7 @@ struct ExperimentConfig {
   // Files
   std::string model_root = "./checkpoints/";
   int64_t checkpoint_every = 0;  // steps between checkpoints; 0: at every evaluation
+  bool tensorboard = false;      // the run directory also gets an event file (kdef/tensorboard.h)
 
   /// Keys that were given and have no effect here, each once, with the reason in brackets where it is not general.
   std::vector<std::string> ignored;

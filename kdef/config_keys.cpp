@@ -601,6 +601,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
         text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder of run directories", "path"),
         integer_key<Draft>("checkpoint_every", KDEF_AT(config.checkpoint_every), 0,
                            "steps between checkpoints; 0: at evaluations only"),
+        boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
+                           "the run directory also gets an event file for TensorBoard"),
         dataset_text_key("data_root", &data::DatasetConfig::data_root,
                          "the encoded cache lies in data_root/dataset_id"),
         dataset_text_key("train_data", &data::DatasetConfig::train_data, "training rows (.csv, .tsv, .gz, .zst)"),

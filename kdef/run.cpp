@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "data/feature_map.h"
+#include "kdef/tensorboard.h"
 
 namespace kdef {
 namespace {
@@ -44,6 +45,7 @@ std::string identity(const ExperimentConfig& config, const data::Prepared& prepa
   ExperimentConfig settings = config;
   settings.ignored.clear();
   settings.checkpoint_every = 0;
+  settings.tensorboard = false;
   // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
   const std::string text =
       cat(to_yaml(settings), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
@@ -152,12 +154,14 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
       remove(directory + name);
     }
+    remove_event_files(directory);
     rename(yaml + ".new", yaml);
     rename(words + ".new", words);
   }
   if (options.ready) options.ready(prepared, model);
   return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
-               identity(config, prepared, vocabulary, train_rows, valid_rows), options.resume, options.listener);
+               identity(config, prepared, vocabulary, train_rows, valid_rows), options.resume,
+               config.tensorboard ? with_tensorboard(directory, options.listener) : options.listener);
 }
 
 namespace {
