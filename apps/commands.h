@@ -13,6 +13,7 @@ int evaluate(const Arguments& arguments);
 int info(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int prepare(const Arguments& arguments);
+int report(const Arguments& arguments);
 int synth(const Arguments& arguments);
 int train(const Arguments& arguments);
 

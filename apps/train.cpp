@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 
 #include "apps/commands.h"
@@ -42,7 +43,8 @@ int train(const Arguments& arguments) {
              "key, resolved), metrics.jsonl (one line per evaluation), model.safetensors (the best\n"
              "model), checkpoint/ (to resume), vocabulary.kdefvoc, result.json. The data is prepared\n"
              "first where its cache is missing or stale. Ctrl-C saves a checkpoint and stops with exit\n"
-             "status 130. Settings: default < Base < experiment < data set < key=value.",
+             "status 130. A finished run is repeated from its own configuration, --config RUN/config.yaml,\n"
+             "without --expid. Settings: default < Base < experiment < data set < key=value.",
              Synopsis::Rest::overrides},
             options, arguments);
   if (!parsed) return kDone;
@@ -56,12 +58,17 @@ int train(const Arguments& arguments) {
   run.overwrite = parsed->flag("overwrite");
   run.device = use_device(*parsed);
   ExperimentConfig config;
+  std::error_code absent;
   if (parsed->has("config") && parsed->has("expid")) {
     config = load_config(*parsed);
+  } else if (parsed->has("config") && std::filesystem::is_regular_file(parsed->text("config"), absent)) {
+    config = load_resolved(parsed->text("config"), parsed->rest);
   } else if (run.resume && parsed->has("run")) {
     config = load_resolved(parsed->text("run") + "/config.yaml", parsed->rest);
   } else {
-    throw InputError("kdef train needs --config DIR and --expid ID (or --resume and --run DIR); see kdef train --help");
+    throw InputError(
+        "kdef train needs --config DIR and --expid ID (or --config RUN/config.yaml, or --resume and --run DIR); "
+        "see kdef train --help");
   }
   run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
 

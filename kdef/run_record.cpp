@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -116,17 +117,19 @@ CollapseRecord collapse(const Json& json) {
   return c;
 }
 
-// Parameters are all tensors but the buffers of batch normalisation.
-int64_t count_parameters(const std::string& path) {
+void read_model(const std::string& path, RunRecord& run) {
   const SafetensorsFile file(path);
   int64_t count = 0;
   for (const std::string& name : file.names()) {
+    // Buffers of batch normalisation are no parameters.
     if (name.ends_with(".running_mean") || name.ends_with(".running_var")) continue;
     int64_t size = 1;
     for (const int64_t extent : file.shape(name)) size *= extent;
     count += size;
   }
-  return count;
+  run.parameters = count;
+  const auto step = file.metadata().find("step");
+  if (step != file.metadata().end()) run.model_step = std::atoll(step->second.c_str());
 }
 
 }  // namespace
@@ -181,7 +184,7 @@ RunRecord read_run(const std::string& directory) {
   const std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
   const std::string measure =
       cat("make it with: kdef collapse --run ", word, " --json ", shell_word(directory + "/collapse.json"));
-  read("model.safetensors", resume, [&](const std::string& path) { run.parameters = count_parameters(path); });
+  read("model.safetensors", resume, [&](const std::string& path) { read_model(path, run); });
   read("metrics.jsonl", resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read("result.json", resume, [&](const std::string& path) {
     parse(read_text(path), path, [&](const Json& json) {

@@ -34,7 +34,7 @@ struct CollapseRecord {
 struct RunRecord {
   std::string directory;
   ExperimentConfig config;
-  std::optional<int64_t> parameters;  // of model.safetensors
+  std::optional<int64_t> parameters, model_step;  // of model.safetensors, and the step after which it was saved
   std::vector<TrainingListener::Evaluated> evaluations;
   std::optional<Evaluation> valid, test;  // of the best model
   std::optional<CollapseRecord> collapse;

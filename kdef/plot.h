@@ -1,0 +1,76 @@
+// Pictures as HTML: a figure is an SVG with labelled axes, a legend, and a table of its values. No scripts and no
+// fixed colours: the classes are those of style_sheet(), which knows light, dark and printed pages.
+//
+// All text is escaped here; callers pass it as it is. NaN is a gap in a line and a dash in a table.
+#pragma once
+
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kdef::plot {
+
+/// Text as HTML, inside elements and quoted attributes.
+std::string escape(std::string_view text);
+/// With a fixed number of decimals and a true minus sign; a dash where it is not finite.
+std::string fixed(double value, int decimals);
+/// With some significant digits: 0.00123, 4.5e-9; a dash where it is not finite.
+std::string significant(double value, int digits);
+
+struct Ticks {
+  std::vector<double> at;
+  int decimals = 0;  // that tell them apart
+};
+/// At most `most` multiples of 1, 2 or 5 times a power of ten inside [low, high]; `whole`: integers only.
+Ticks ticks(double low, double high, int most, bool whole = false);
+/// Powers of ten inside [low, high], thinned to `most`.
+std::vector<double> log_ticks(double low, double high, int most);
+
+struct Axis {
+  std::string label;                                        // with its unit
+  bool whole = false;                                       // integers only
+  bool log = false;                                         // base 10; values that are not above 0 are gaps
+  int decimals = 6;                                         // of values in titles and tables, where not `log`
+  double least = -std::numeric_limits<double>::infinity();  // values below are gaps
+};
+
+struct Point {
+  double x = 0, y = 0;
+  double low = std::numeric_limits<double>::quiet_NaN(), high = low;  // of the error bar or band, if any
+};
+
+struct Series {
+  std::string name;
+  std::vector<Point> points;
+  int style = 0;            // colour, marker and dashes
+  bool emphasized = false;  // drawn on top in the colour of text
+  bool line = true;         // false: markers only
+  bool band = false;        // low and high as an area instead of error bars
+};
+
+struct Chart {
+  std::string title, note;  // note: a sentence or two, what one sees
+  Axis x, y;
+  std::vector<Series> series;
+  std::optional<std::pair<double, std::string>> mark = std::nullopt;  // a vertical line and what it marks
+};
+std::string figure(const Chart& chart);
+
+/// A square matrix of non-negative values, larger ones darker. Numbers stand in the cells of up to 12 rows.
+struct HeatMap {
+  std::string title, note, unit;
+  std::vector<std::string> names;           // of rows and columns
+  std::vector<std::vector<double>> values;  // [names, names]
+};
+std::string figure(const HeatMap& map);
+
+/// A table inside a box that scrolls sideways where the page is narrow. The first column is text, the others align as
+/// numbers. Cells are HTML: escape() what is not.
+std::string table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+
+std::string style_sheet();
+
+}  // namespace kdef::plot
