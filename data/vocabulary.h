@@ -2,13 +2,34 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kdef::data {
 
-/// Byte strings numbered from 0 in the order of insertion. Memory: the distinct strings and about 24 bytes for each.
+/// The first 8 bytes of a text as a number. Of texts of one size up to 8, different ones have different heads.
+inline uint64_t text_head(std::string_view text) {
+  const char* p = text.data();
+  const size_t n = text.size();
+  uint64_t head = 0;
+  if (n >= 8) {
+    std::memcpy(&head, p, 8);
+  } else if (n >= 4) {  // two halves that overlap
+    uint32_t low, high;
+    std::memcpy(&low, p, 4);
+    std::memcpy(&high, p + n - 4, 4);
+    head = low | uint64_t{high} << 32;
+  } else if (n > 0) {
+    const auto byte = [&](size_t i) { return uint64_t{static_cast<unsigned char>(p[i])}; };
+    head = byte(0) | byte(n / 2) << 8 | byte(n - 1) << 16;
+  }
+  return head;
+}
+
+/// Byte strings numbered from 0 in the order of insertion. Memory: the distinct strings and about 40 bytes for each.
 class StringSet {
  public:
   int64_t size() const { return static_cast<int64_t>(ends_.size()); }
@@ -20,13 +41,29 @@ class StringSet {
   int64_t insert(std::string_view text);
   /// The index of `text`, or -1.
   int64_t find(std::string_view text) const;
+  /// As insert() or find() of one text after the other, but the memory of all is on its way before the first is
+  /// compared: several times faster where the set is larger than the processor's caches.
+  void insert(std::span<const std::string_view> texts, int32_t* indices);
+  void find(std::span<const std::string_view> texts, int32_t* indices) const;
 
  private:
+  // What lookups compare. A string of up to 8 bytes is decided by `head` and the size in `tag`; only a longer one is
+  // looked up in bytes_.
+  struct Slot {
+    uint64_t head;    // see text_head
+    uint32_t tag;     // 24 bits of the hash, then the size up to 255
+    uint32_t index1;  // index + 1; 0: the slot is empty
+  };
+  struct Key;
+  template <class Fn>
+  void each_in_blocks(std::span<const std::string_view> texts, Fn&& lookup) const;
+  size_t probe(std::string_view text, const Key& key) const;
+  int64_t insert(std::string_view text, const Key& key);
   void grow();
 
-  std::string bytes_;            // all strings, one after the other
-  std::vector<uint64_t> ends_;   // where each ends
-  std::vector<uint64_t> slots_;  // open addressing, a power of two: high half of the hash, index + 1; 0 is empty
+  std::string bytes_;           // all strings, one after the other
+  std::vector<uint64_t> ends_;  // where each ends
+  std::vector<Slot> slots_;     // open addressing, a power of two
 };
 
 /// The ids of a field: 0 is padding, the words from 1, and size() - 1 everything else (out of vocabulary).
@@ -39,6 +76,8 @@ class Vocabulary {
     const int64_t index = words_.find(word);
     return index < 0 ? out_of_vocabulary() : static_cast<int32_t>(index + 1);
   }
+  /// id() of many words, faster than one by one.
+  void ids(std::span<const std::string_view> words, int32_t* ids) const;
   const StringSet& words() const { return words_; }
 
   /// Adds the words of `counted` seen at least `min_count` times, except `excluded`, by descending count and, among

@@ -37,6 +37,46 @@ TEST(StringSet, AgreesWithAMap) {
   }
 }
 
+// Many at once are as one after the other; short, overlapping and long texts are told apart.
+TEST(StringSet, ManyAtOnceAgreeWithOneByOne) {
+  StringSet many, single;
+  std::vector<std::string> words;
+  Random random(4);
+  for (int i = 0; i < 20000; ++i) {
+    std::string word(random.below(2) ? random.below(13) : 250 + random.below(10), 'x');
+    for (size_t k = 0; k < std::min<size_t>(word.size(), 12); ++k) word[k] = static_cast<char>(random.below(2));
+    words.push_back(word);
+  }
+  const std::vector<std::string_view> texts(words.begin(), words.end());
+  std::vector<int32_t> indices(texts.size()), found(texts.size());
+  many.find(texts, found.data());
+  for (int32_t index : found) ASSERT_EQ(index, -1);
+  for (size_t first = 0; first < texts.size();) {
+    const size_t n = std::min<size_t>(texts.size() - first, 1 + random.below(100));
+    many.insert({texts.data() + first, n}, indices.data() + first);
+    first += n;
+  }
+  for (size_t i = 0; i < texts.size(); ++i) ASSERT_EQ(indices[i], single.insert(texts[i])) << i;
+  EXPECT_EQ(many.size(), single.size());
+  many.find(texts, found.data());
+  EXPECT_EQ(found, indices);
+  const std::vector<std::string_view> others = {"absent", "y", "", std::string_view("\0", 1)};
+  std::vector<int32_t> index(others.size());
+  many.find(others, index.data());
+  for (size_t i = 0; i < others.size(); ++i) EXPECT_EQ(index[i], single.find(others[i])) << i;
+}
+
+TEST(StringSet, EveryShortTextHasAHeadOfItsOwn) {
+  for (size_t size = 0; size <= 8; ++size) {
+    std::map<uint64_t, std::string> heads;
+    for (uint64_t bits = 0; bits < uint64_t{1} << size; ++bits) {
+      std::string text;
+      for (size_t k = 0; k < size; ++k) text += bits >> k & 1 ? '\xff' : '\0';
+      ASSERT_TRUE(heads.emplace(text_head(text), text).second) << size << " " << bits;
+    }
+  }
+}
+
 TEST(Vocabulary, ByCountThenBytes) {
   StringSet words;
   for (const char* word : {"rare", "b", "a", "na", "top"}) words.insert(word);
@@ -48,6 +88,10 @@ TEST(Vocabulary, ByCountThenBytes) {
   EXPECT_EQ(vocabulary.id("b"), 3);
   for (const char* word : {"rare", "na", "unseen", ""}) EXPECT_EQ(vocabulary.id(word), vocabulary.out_of_vocabulary());
   EXPECT_EQ(vocabulary.out_of_vocabulary(), 4);
+  const std::vector<std::string_view> together = {"b", "unseen", "top", "a"};
+  std::vector<int32_t> ids(together.size());
+  vocabulary.ids(together, ids.data());
+  EXPECT_EQ(ids, (std::vector<int32_t>{3, 4, 1, 2}));
 }
 
 class Cells : public ::testing::Test {
