@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
+#include "core/clock.h"
 #include "core/error.h"
 
 namespace kdef::apps {
@@ -15,8 +15,6 @@ namespace {
 
 constexpr double kRedraw = 0.1;  // seconds between bars on a terminal
 constexpr double kPlain = 30.0;  // seconds between progress lines elsewhere
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 template <class... Args>
 std::string format(const char* pattern, Args... args) {
@@ -78,16 +76,16 @@ void ProgressDisplay::line(const std::string& text) {
 
 void ProgressDisplay::preparing(const data::Progress& p) {
   const bool fresh = p.stage != stage_;
-  if (!fresh && now() - last_ < (terminal_ ? kRedraw : kPlain)) return;
+  if (!fresh && seconds_now() - last_ < (terminal_ ? kRedraw : kPlain)) return;
   stage_ = p.stage;
-  last_ = now();
+  last_ = seconds_now();
   draw(terminal_ ? format("%s %s %3.0f %%  %s rows", p.stage.c_str(), bar(p.fraction).c_str(), 100 * p.fraction,
                           grouped(static_cast<double>(p.rows)).c_str())
                  : format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
 }
 
 void ProgressDisplay::step(const TrainingListener::Step& s) {
-  const double t = now();
+  const double t = seconds_now();
   if (s.epoch != epoch_) {
     epoch_ = s.epoch;
     epoch_start_ = t;

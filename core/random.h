@@ -74,8 +74,6 @@ class Random {
     return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586476925286766559 * v);
   }
 
-  uint64_t seed() const { return seed_; }
-  uint64_t stream() const { return stream_; }
   uint64_t position() const { return position_; }
 
  private:

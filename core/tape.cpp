@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/clock.h"
 #include "core/parallel.h"
 
 namespace kdef {
@@ -79,15 +79,11 @@ RecordObserver::RecordObserver(std::function<void(const OpInfo&, const Tensor&)>
 }
 RecordObserver::~RecordObserver() { t_observer = before_; }
 
-namespace {
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-}  // namespace
-
-TapeProfiler::TapeProfiler() : last_(seconds()), before_(t_profiler) { t_profiler = this; }
+TapeProfiler::TapeProfiler() : last_(seconds_now()), before_(t_profiler) { t_profiler = this; }
 TapeProfiler::~TapeProfiler() { t_profiler = before_; }
-void TapeProfiler::restart() { last_ = seconds(); }
+void TapeProfiler::restart() { last_ = seconds_now(); }
 void TapeProfiler::count(std::map<std::string, double>& where, const char* op) {
-  const double now = seconds();
+  const double now = seconds_now();
   where[op] += now - last_;
   last_ = now;
 }

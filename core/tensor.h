@@ -44,6 +44,8 @@ class Tensor {
   Tensor() = default;  // undefined
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
+  /// Of the shape, dtype and device of `t`.
+  static Tensor empty_like(const Tensor& t) { return empty(t.shape(), t.dtype(), t.device()); }
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = kCpu);
   /// Copies host values; their number must be shape.numel().
@@ -109,7 +111,6 @@ class Tensor {
   void clear_grad() const;
   const std::shared_ptr<Node>& node() const { return impl().node; }
   void set_node(std::shared_ptr<Node> node) const { impl().node = std::move(node); }
-  bool same(const Tensor& other) const { return impl_ == other.impl_; }
   const void* identity() const { return impl_.get(); }
 
  private:

@@ -67,7 +67,6 @@ class RawFile {
   bool has_label() const { return has_label_; }
   /// The next rows, at most `max_rows`; false at the end.
   bool next(Batch& batch, int64_t max_rows = 4096);
-  double fraction() const { return reader_.fraction(); }
 
  private:
   bool read_group();

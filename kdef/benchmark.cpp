@@ -1,17 +1,15 @@
 #include "kdef/benchmark.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "core/clock.h"
 #include "core/random.h"
 #include "kdef/model.h"
 #include "ops/gemm.h"
 
 namespace kdef {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
@@ -91,11 +89,11 @@ class ProductsAlone {
     c_ = Tensor::zeros({c});
   }
   double seconds() const {
-    const double start = now();
+    const double start = seconds_now();
     for (const ops::Gemm& g : products_) {
       ops::gemm<float>(kCpu, g, a_.data<float>(), b_.data<float>(), c_.data<float>());
     }
-    return now() - start;
+    return seconds_now() - start;
   }
   double gflop = 0;
 
@@ -121,9 +119,9 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
       const Tensor loss = model.loss(model.forward(input, pass), input.labels);
       backward(loss);
     }
-    const double start = now();
+    const double start = seconds_now();
     optimizer.step();
-    if (optimizer_seconds) *optimizer_seconds += now() - start;
+    if (optimizer_seconds) *optimizer_seconds += seconds_now() - start;
   };
   for (int i = 0; i < config.warmup; ++i) run(nullptr, nullptr);
 
@@ -140,11 +138,11 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   alone.seconds();
   // The two are timed in turn, so that a drift of the machine's speed meets both.
   std::vector<double> steps, gemms;
-  const double until = now() + config.seconds;
-  while (steps.size() < 5 || now() < until) {
-    const double start = now();
+  const double until = seconds_now() + config.seconds;
+  while (steps.size() < 5 || seconds_now() < until) {
+    const double start = seconds_now();
     run(nullptr, nullptr);
-    steps.push_back(now() - start);
+    steps.push_back(seconds_now() - start);
     gemms.push_back(alone.seconds());
   }
   result.repetitions = static_cast<int>(steps.size());

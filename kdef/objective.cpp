@@ -198,7 +198,7 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
   KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(),
              "kdef_objective: logits ", describe(z), " need labels [B, 1], got ", describe(y));
   KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
-  const Tensor p = Tensor::empty(z.shape(), z.dtype(), z.device());
+  const Tensor p = Tensor::empty_like(z);
   const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
   ObjectiveWeights weights;
   const double loss = KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights);

@@ -52,10 +52,10 @@ class FinalNet final : public Network {
       const std::string at = "." + std::to_string(i);
       Layer layer;
       layer.linear = &add_child("layer" + at + ".linear", std::make_unique<Linear>(width, units, build));
-      if (mlp.batch_norm) layer.norm = &add_child("norm" + at, std::make_unique<BatchNorm1d>(units, build));
-      layer.activation = mlp.activations[i];
+      if (mlp.batch_norm) layer.tail.batch_norm = &add_child("norm" + at, std::make_unique<BatchNorm1d>(units, build));
+      layer.tail.activation = mlp.activations[i];
       if (mlp.dropout[i] > 0)
-        layer.dropout = &add_child("dropout" + at, std::make_unique<Dropout>(mlp.dropout[i], build));
+        layer.tail.dropout = &add_child("dropout" + at, std::make_unique<Dropout>(mlp.dropout[i], build));
       layers_.push_back(layer);
       width = units;
     }
@@ -74,16 +74,7 @@ class FinalNet final : public Network {
       const Tensor h = layer.linear->forward(x);
       const int64_t half = h.shape()[1] / 2;
       const Tensor h2 = ops::slice(h, 1, 0, half), h1 = ops::slice(h, 1, half, half);
-      x = ops::concat({h2, ops::mul(h1, h2)}, 1);
-      if (layer.norm && pass.fused && layer.activation == Activation::relu) {
-        x = layer.norm->forward_relu_dropout(x, layer.dropout, pass);
-        pass.show(x);
-        continue;
-      }
-      if (layer.norm) x = layer.norm->forward(x, pass);
-      x = activate(x, layer.activation);
-      if (layer.dropout) x = layer.dropout->forward(x, pass);
-      pass.show(x);
+      x = layer.tail.forward(ops::concat({h2, ops::mul(h1, h2)}, 1), pass);
     }
     return x;
   }
@@ -93,9 +84,7 @@ class FinalNet final : public Network {
  private:
   struct Layer {
     Linear* linear = nullptr;
-    BatchNorm1d* norm = nullptr;
-    Activation activation = Activation::none;
-    Dropout* dropout = nullptr;
+    HiddenTail tail;
   };
   int64_t width_;
   std::vector<Layer> layers_;

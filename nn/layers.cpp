@@ -68,4 +68,18 @@ Tensor activate(const Tensor& x, Activation activation) {
   return x;
 }
 
+Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
+  Tensor h = x;
+  if (pass.fused && batch_norm != nullptr && activation == Activation::relu) {
+    h = batch_norm->forward_relu_dropout(h, dropout, pass);
+  } else {
+    if (batch_norm != nullptr) h = batch_norm->forward(h, pass);
+    if (layer_norm != nullptr) h = layer_norm->forward(h);
+    h = activate(h, activation);
+    if (dropout != nullptr) h = dropout->forward(h, pass);
+  }
+  pass.show(h);
+  return h;
+}
+
 }  // namespace kdef::nn

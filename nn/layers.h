@@ -60,4 +60,15 @@ enum class Activation { none, relu, sigmoid, tanh };
 Activation parse_activation(const std::string& name);
 Tensor activate(const Tensor& x, Activation activation);
 
+/// What follows the linear map of a hidden layer: normalisation, activation, dropout, each where there is one.
+struct HiddenTail {
+  const BatchNorm1d* batch_norm = nullptr;
+  const LayerNorm* layer_norm = nullptr;
+  Activation activation = Activation::none;
+  const Dropout* dropout = nullptr;
+
+  /// Batch norm, ReLU and dropout in one op where pass.fused; the result is shown to pass.tap.
+  Tensor forward(const Tensor& x, const Pass& pass) const;
+};
+
 }  // namespace kdef::nn

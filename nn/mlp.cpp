@@ -15,12 +15,13 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
     Hidden layer;
     layer.linear = &add_child(name(), std::make_unique<Linear>(width, units, build));
     if (config.batch_norm)
-      layer.batch_norm = &add_child(name(), std::make_unique<BatchNorm1d>(units, build));
+      layer.tail.batch_norm = &add_child(name(), std::make_unique<BatchNorm1d>(units, build));
     else if (config.layer_norm)
-      layer.layer_norm = &add_child(name(), std::make_unique<LayerNorm>(units, build));
-    layer.activation = config.activations[i];
-    if (layer.activation != Activation::none) ++number;
-    if (config.dropout[i] > 0) layer.dropout = &add_child(name(), std::make_unique<Dropout>(config.dropout[i], build));
+      layer.tail.layer_norm = &add_child(name(), std::make_unique<LayerNorm>(units, build));
+    layer.tail.activation = config.activations[i];
+    if (layer.tail.activation != Activation::none) ++number;
+    if (config.dropout[i] > 0)
+      layer.tail.dropout = &add_child(name(), std::make_unique<Dropout>(config.dropout[i], build));
     layers_.push_back(layer);
     width = units;
   }
@@ -29,19 +30,7 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
 
 Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
-  for (const Hidden& layer : layers_) {
-    h = layer.linear->forward(h);
-    if (pass.fused && layer.batch_norm && layer.activation == Activation::relu) {
-      h = layer.batch_norm->forward_relu_dropout(h, layer.dropout, pass);
-      pass.show(h);
-      continue;
-    }
-    if (layer.batch_norm) h = layer.batch_norm->forward(h, pass);
-    if (layer.layer_norm) h = layer.layer_norm->forward(h);
-    h = activate(h, layer.activation);
-    if (layer.dropout) h = layer.dropout->forward(h, pass);
-    pass.show(h);
-  }
+  for (const Hidden& layer : layers_) h = layer.tail.forward(layer.linear->forward(h), pass);
   return h;
 }
 

@@ -33,10 +33,7 @@ class Mlp final : public Module {
  private:
   struct Hidden {
     Linear* linear = nullptr;
-    BatchNorm1d* batch_norm = nullptr;
-    LayerNorm* layer_norm = nullptr;
-    Activation activation = Activation::none;
-    Dropout* dropout = nullptr;
+    HiddenTail tail;
   };
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;

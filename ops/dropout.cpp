@@ -67,10 +67,10 @@ void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey&
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
   KDEF_CHECK(p >= 0 && p < 1, "dropout: rate ", p, " is not in [0, 1)");
   if (p == 0) return x;
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), dropout_apply, x, y, p, key);
   return record(kDropoutInfo, y, {x}, {}, [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
-    Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    Tensor dx = Tensor::empty_like(dy);
     KDEF_LAUNCH(dy.device(), dropout_apply, dy, dx, p, key);
     return {dx};
   });

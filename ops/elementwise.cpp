@@ -58,10 +58,10 @@ namespace {
 
 template <class F>
 Tensor make_unary(const F& f, const OpInfo& info, const Tensor& x) {
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), unary, f, x, y);
   return record(info, y, {x}, {x, y}, [f](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    const Tensor dx = Tensor::empty_like(dy);
     KDEF_LAUNCH(dy.device(), unary_backward, f, dy, c.saved[0], c.saved[1], dx);
     return {dx};
   });
@@ -77,7 +77,7 @@ Tensor make_binary(const F& f, const OpInfo& info, const Tensor& a, const Tensor
     std::vector<Gradient> grads(2);
     for (size_t i = 0; i < 2; ++i) {
       if (!c.needs[i]) continue;
-      const Tensor g = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+      const Tensor g = Tensor::empty_like(dy);
       KDEF_LAUNCH(dy.device(), binary_backward, f, i == 1, dy, c.saved[0], c.saved[1], c.saved[2], g);
       grads[i] = sum_to(g, c.saved[i].shape());
     }

@@ -69,7 +69,6 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
   KDEF_CHECK(a.numel() > 0, op, ": the batch is empty");
 }
 Tensor scalar(double value, const Tensor& like) { return Tensor::full({}, value, like.dtype(), like.device()); }
-Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype(), t.device()); }
 }  // namespace
 
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
@@ -77,7 +76,7 @@ Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
   const double loss = KDEF_LAUNCH(p.device(), bce_forward, p, y);
   return record(kBceInfo, scalar(loss, p), {p}, {p, y},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-                  Tensor dp = like(c.saved[0]);
+                  Tensor dp = Tensor::empty_like(c.saved[0]);
                   KDEF_LAUNCH(dy.device(), bce_backward, dy.item(), c.saved[0], c.saved[1], dp);
                   return {dp};
                 });
@@ -88,7 +87,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y) {
   const double loss = KDEF_LAUNCH(z.device(), bce_logits_forward, z, y);
   return record(kBceWithLogitsInfo, scalar(loss, z), {z}, {z, y},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-                  Tensor dz = like(c.saved[0]);
+                  Tensor dz = Tensor::empty_like(c.saved[0]);
                   KDEF_LAUNCH(dy.device(), bce_logits_backward, dy.item(), c.saved[0], c.saved[1], dz);
                   return {dz};
                 });
@@ -101,7 +100,7 @@ Tensor mean_squared_error(const Tensor& a, const Tensor& b) {
     std::vector<Gradient> grads(2);
     for (size_t i = 0; i < 2; ++i) {
       if (!c.needs[i]) continue;
-      Tensor d = like(c.saved[0]);
+      Tensor d = Tensor::empty_like(c.saved[0]);
       KDEF_LAUNCH(dy.device(), mse_backward, dy.item(), c.saved[i], c.saved[1 - i], d);
       grads[i] = d;
     }

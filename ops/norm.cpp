@@ -321,12 +321,11 @@ void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, cons
   KDEF_CHECK(x.rank() == 2, op, ": needs [B, C], got ", describe(x));
 }
 
-Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype(), t.device()); }
 
 // The backward of both batch norms: saved are x, mean, rstd, gamma.
 std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor& dy, bool constant) {
   const Tensor &x = c.saved[0], &mean = c.saved[1], &rstd = c.saved[2], &gamma = c.saved[3];
-  Tensor dgamma = like(gamma), dbeta = like(gamma), dx = like(x);
+  Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma), dx = Tensor::empty_like(x);
   KDEF_LAUNCH(dy.device(), column_norm_sums, dy, x, mean, rstd, dgamma, dbeta);
   KDEF_LAUNCH(dy.device(), column_norm_dx, dy, x, mean, rstd, gamma, dgamma, dbeta, constant, dx);
   return {dx, dgamma, dbeta};
@@ -342,7 +341,7 @@ std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_m
   const int64_t rows = x.shape()[0];
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  const Tensor mean = like(running_mean), var = like(running_mean), rstd = like(running_mean);
+  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean), rstd = Tensor::empty_like(running_mean);
   KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
   KDEF_LAUNCH(x.device(), move_running, running_mean, mean, momentum, 1.0);
   KDEF_LAUNCH(x.device(), move_running, running_var, var, momentum,
@@ -354,7 +353,7 @@ std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_m
 
 // 1 / sqrt(running_var + eps)
 Tensor running_rstd(const Tensor& running_var, double eps) {
-  const Tensor rstd = like(running_var);
+  const Tensor rstd = Tensor::empty_like(running_var);
   KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var, eps, rstd);
   return rstd;
 }
@@ -365,7 +364,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
                   const Tensor& running_var, double momentum, double eps) {
   check_batch_norm("batch_norm", x, gamma, beta);
   const auto [mean, rstd] = batch_moments(x, running_mean, running_var, momentum, eps);
-  Tensor y = like(x);
+  Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, false); });
@@ -375,7 +374,7 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                        const Tensor& running_var, double eps) {
   check_batch_norm("batch_norm_eval", x, gamma, beta);
   const Tensor rstd = running_rstd(running_var, eps);
-  Tensor y = like(x);
+  Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, running_mean, rstd, gamma, beta, y);
   return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, running_mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); });
@@ -392,13 +391,13 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
   else
     rstd = running_rstd(running_var, eps);
   const double rate = training ? p : 0.0;
-  Tensor y = like(x);
+  Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, mean, rstd, gamma, beta, rate, key, y);
   // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
   return record(kBatchNormReluDropoutInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma, y},
                 [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
-                  Tensor dgamma = like(sg), dbeta = like(sg), dx = like(sx);
+                  Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg), dx = Tensor::empty_like(sx);
                   KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
                   KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate,
                               !training, dx);
@@ -409,12 +408,12 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   check_norm("layer_norm", x, gamma, beta);
   const int64_t rows = x.numel() / std::max<int64_t>(1, x.shape().back());
-  Tensor mean = Tensor::empty({rows}, x.dtype(), x.device()), rstd = like(mean), y = like(x);
+  Tensor mean = Tensor::empty({rows}, x.dtype(), x.device()), rstd = Tensor::empty_like(mean), y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), layer_norm_forward, x, gamma, beta, y, mean, rstd, eps);
   return record(kLayerNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3];
-                  Tensor dgamma = like(sg), dbeta = like(sg), dx = like(sx);
+                  Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg), dx = Tensor::empty_like(sx);
                   KDEF_LAUNCH(dy.device(), layer_norm_sums, dy, sx, sm, sr, dgamma, dbeta);
                   KDEF_LAUNCH(dy.device(), layer_norm_backward, dy, sx, sg, sm, sr, dx);
                   return {dx, dgamma, dbeta};

@@ -1,0 +1,13 @@
+// Wall-clock time for progress and measurements. No result depends on it.
+#pragma once
+
+#include <chrono>
+
+namespace kdef {
+
+/// Seconds since an arbitrary moment; never goes back.
+inline double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace kdef
