@@ -31,6 +31,15 @@ const auto kCrcTables = [] {
   return t;
 }();
 
+// A rename is on disk once its folder is. Not every file system can do that; the rename stands either way.
+void sync_folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 constexpr const char* kPart = ".part-";  // between the name of a file and six letters: its temporary name
 
 }  // namespace
@@ -108,6 +117,7 @@ void AtomicFile::commit() {
     errno = error;
     fail("cannot be renamed into place");
   }
+  sync_folder_of(path_);
 }
 
 void remove_leftovers(const std::string& path) {

@@ -41,6 +41,9 @@ std::vector<double> read_dropout(Network& n, const Value& v) {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+// Far above any use; what lies beyond is a slip of the pen, better told as such than as a lack of memory.
+constexpr int64_t kMostStudents = 1000, kWidest = 1 << 20, kDeepest = 1000;
 
 std::vector<std::string> model_names() {
   std::vector<std::string> names;
@@ -57,10 +60,10 @@ Key<T> boolean_key(const char* name, At at, const char* meaning) {
 }
 
 template <class T, class At>
-Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning) {
+Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning, int64_t max = kLargest) {
   using Integer = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
-  return {name, cat("integer >= ", min), meaning,
-          [=](T& t, const Value& v) { at(t) = static_cast<Integer>(v.integer(min)); },
+  return {name, max == kLargest ? cat("integer >= ", min) : cat("integer in [", min, ", ", max, "]"), meaning,
+          [=](T& t, const Value& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
           [=](const T& t) { return cat(at(t)); }};
 }
 
@@ -226,10 +229,10 @@ std::string write_layers(const std::vector<V>& values, bool one, Write write) {
 
 template <class At>
 Key<Network> widths_key(const char* name, At at, const char* meaning) {
-  return {name, "list of integers >= 1", meaning,
+  return {name, cat("list of integers in [1, ", kWidest, "]"), meaning,
           [=](Network& n, const Value& v) {
             at(n).clear();
-            for (const Value& item : v.list()) at(n).push_back(item.integer(1));
+            for (const Value& item : v.list()) at(n).push_back(item.integer(1, kWidest));
           },
           [=](const Network& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
 }
@@ -250,16 +253,19 @@ const std::vector<Key<Network>>& network_keys() {
       boolean_key<Network>("layer_norm", KDEF_AT(settings.layer_norm),
                            "layer normalisation, where batch_norm is false"),
       integer_key<Network>("num_cross_layers", KDEF_AT(settings.num_cross_layers), 1,
-                           "layers of a network of cross layers"),
+                           "layers of a network of cross layers", kDeepest),
       boolean_key<Network>("gate_starts_open", KDEF_AT(settings.gate_starts_open),
                            "finalnet: its field gate starts at weight 0 and bias 1; false: as the published runs did"),
       widths_key("cin_units", KDEF_AT(settings.cin_units), "cin, xdeepfm: width of each interaction layer"),
       widths_key("afn_hidden_units", KDEF_AT(settings.afn_hidden_units),
                  "afn: width of each layer behind the logarithmic neurons"),
-      integer_key<Network>("logarithmic_neurons", KDEF_AT(settings.logarithmic_neurons), 1, "afn: their number"),
-      integer_key<Network>("attention_layers", KDEF_AT(settings.attention_layers), 1, "autoint: layers of attention"),
-      integer_key<Network>("num_heads", KDEF_AT(settings.num_heads), 1, "autoint: heads of each layer"),
-      integer_key<Network>("attention_dim", KDEF_AT(settings.attention_dim), 1, "autoint: width of all heads together"),
+      integer_key<Network>("logarithmic_neurons", KDEF_AT(settings.logarithmic_neurons), 1, "afn: their number",
+                           kWidest),
+      integer_key<Network>("attention_layers", KDEF_AT(settings.attention_layers), 1, "autoint: layers of attention",
+                           kDeepest),
+      integer_key<Network>("num_heads", KDEF_AT(settings.num_heads), 1, "autoint: heads of each layer", kWidest),
+      integer_key<Network>("attention_dim", KDEF_AT(settings.attention_dim), 1, "autoint: width of all heads together",
+                           kWidest),
       boolean_key<Network>("use_scale", KDEF_AT(settings.use_scale), "autoint: scores are divided by sqrt(head size)"),
       boolean_key<Network>("use_residual", KDEF_AT(settings.use_residual), "autoint: a layer's input is added"),
   };
@@ -329,9 +335,9 @@ const std::vector<Key<FieldDraft>>& field_keys() {
        [](const FieldDraft& f) { return yaml_text(write_choice(kPoolings, f.field.pooling)); }},
       choice_or_none_key<FieldDraft>("normalizer", KDEF_AT(field.normalizer), kNormalizers, data::Normalizer::none,
                                      "of a numeric column, fitted to the training rows"),
-      {"embedding_dim", "integer >= 1, null", "overrides the model's",
+      {"embedding_dim", cat("integer in [1, ", kWidest, "], null"), "overrides the model's",
        [](FieldDraft& f, const Value& v) {
-         f.field.embedding_dim = v.is_null() ? std::nullopt : std::optional(v.integer(1));
+         f.field.embedding_dim = v.is_null() ? std::nullopt : std::optional(v.integer(1, kWidest));
        },
        [](const FieldDraft& f) { return write_optional(f.field.embedding_dim); }},
       text_key<FieldDraft>("share_embedding", KDEF_AT(field.share_embedding),
@@ -501,7 +507,8 @@ Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
 const std::vector<Key<Network>>& student_keys() {
   static const std::vector<Key<Network>> keys = [] {
     std::vector<Key<Network>> all = network_keys();
-    all.push_back(integer_key<Network>("num_student", KDEF_AT(repeat), 1, "how many students of this kind"));
+    all.push_back(
+        integer_key<Network>("num_student", KDEF_AT(repeat), 1, "how many students of this kind", kMostStudents));
     all.back().resolved = false;
     return all;
   }();
@@ -528,7 +535,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
          "name says",
          [](Draft&, const Value&) {},  // after the keys that it inherits
          write_students},
-        integer_key<Draft>("num_student", KDEF_AT(num_student), 1, "number of students, or repetitions of `students`"),
+        integer_key<Draft>("num_student", KDEF_AT(num_student), 1, "number of students, or repetitions of `students`",
+                           kMostStudents),
         numbered_dropout_key("net1_dropout", "EKTF_L: dropout of its product network"),
         numbered_dropout_key("net2_dropout", "EKTF_L: dropout of its finalnet"),
         numbered_dropout_key("net3_dropout", "EKTF_L: dropout of its exponential_cross"),
@@ -542,7 +550,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
                      [write = key.write](const Draft& d) { return write(d.network); }, false});
     }
     const std::vector<Key<Draft>> rest = {
-        integer_key<Draft>("embedding_dim", KDEF_AT(config.embedding_dim), 1, "columns of the embedding tables"),
+        integer_key<Draft>("embedding_dim", KDEF_AT(config.embedding_dim), 1, "columns of the embedding tables",
+                           kWidest),
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.shared_embedding),
                            "all students read one set of embedding tables; this version knows no other way"),
         {"task", "binary_classification", "the task",
@@ -579,7 +588,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
         integer_key<Draft>("seed", KDEF_AT(config.seed), 0, "of initial values, order and dropout"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "the same bits whatever the number of threads"),
-        {"metrics", "list of AUC, logloss", "shown after each evaluation",
+        {"metrics", "list of AUC, logloss",
+         "those that `monitor` may name; all are computed and shown after each evaluation",
          [](Draft& d, const Value& v) {
            d.config.metrics.clear();
            for (const Value& item : v.list()) d.config.metrics.push_back(item.one_of(kMetrics));

@@ -1,5 +1,6 @@
 #include "kdef/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -16,10 +17,36 @@ ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_col
   return input;
 }
 
+bool is_finite(const Tensor& t) {
+  return for_float(t.dtype(), "finite", [&]<class T>() {
+    const T* x = t.data<T>();
+    return std::all_of(x, x + t.numel(), [](T v) { return std::isfinite(v); });
+  });
+}
+
+std::string first_bad_tensor(const Ensemble& model) {
+  for (const nn::Parameter& p : model.parameters()) {
+    if (!is_finite(p.tensor)) return cat("parameter ", p.name);
+  }
+  for (const nn::Buffer& b : model.buffers()) {
+    if (!is_finite(b.tensor)) return cat("buffer ", b.name);
+  }
+  return "";
+}
+
 Probabilities predict(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input, {});
-  return {ops::sigmoid(output.ensemble).to_vector<float>(), ops::sigmoid(output.students).to_vector<float>()};
+  Probabilities p{ops::sigmoid(output.ensemble).to_vector<float>(), ops::sigmoid(output.students).to_vector<float>()};
+  const auto is_nan = [](float x) { return std::isnan(x); };
+  if (std::any_of(p.ensemble.begin(), p.ensemble.end(), is_nan) ||
+      std::any_of(p.students.begin(), p.students.end(), is_nan)) {
+    const std::string culprit = first_bad_tensor(model);
+    throw CheckError(cat("a prediction is not a number; ",
+                         culprit.empty() ? "the model's tensors are finite" : cat("first bad tensor: ", culprit),
+                         "; lower learning_rate, or check the numeric fields of the data"));
+  }
+  return p;
 }
 
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {

@@ -30,7 +30,12 @@ struct Probabilities {
 /// A batch of the loader as tensors on its buffers, which must outlive them.
 ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_columns);
 
-/// In evaluation mode, off the tape.
+/// Whether every element is a finite number.
+bool is_finite(const Tensor& t);
+/// Name of the model's first parameter or buffer that is not finite; empty where all are.
+std::string first_bad_tensor(const Ensemble& model);
+
+/// In evaluation mode, off the tape. Throws CheckError where a prediction is not a number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
 /// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row.

@@ -144,6 +144,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   for (const std::string& name : {std::string("config.yaml"), std::string(data::Encoder::kFileName),
                                   std::string("model.safetensors"), std::string("result.json")}) {
     remove_leftovers(directory + "/" + name);
+    remove(directory + "/" + name + ".new");
   }
   remove_leftovers(checkpoint);
   if (!options.resume) {

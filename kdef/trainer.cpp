@@ -1,16 +1,17 @@
 #include "kdef/trainer.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/clock.h"
 #include "core/file.h"
 
 namespace kdef {
@@ -18,22 +19,10 @@ namespace {
 
 constexpr double kImprovement = 1e-6;  // the least by which a monitored value improves
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 void make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     throw SystemError(cat(path, ": cannot be made: ", std::strerror(errno)));
   }
-}
-
-bool is_finite(const Tensor& t) {
-  return for_float(t.dtype(), "finite", [&]<class T>() {
-    const T* x = t.data<T>();
-    for (int64_t i = 0; i < t.numel(); ++i) {
-      if (!std::isfinite(x[i])) return false;
-    }
-    return true;
-  });
 }
 
 double metric(const Quality& q, const std::string& name) {
@@ -54,10 +43,15 @@ class MetricsLog {
     }
   }
   void append(const std::string& line) {
-    std::ofstream out(path_, std::ios::app);
-    out << line << "\n" << std::flush;
-    if (!out) throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno), "; free space and resume"));
-    bytes_ += static_cast<int64_t>(line.size()) + 1;
+    const std::string text = line + "\n";
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    const ssize_t n = fd < 0 ? -1 : ::write(fd, text.data(), text.size());
+    const bool written = n == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    if (!written)
+      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(error), "; free space and resume"));
+    bytes_ += n;
   }
   int64_t bytes() const { return bytes_; }
 
@@ -88,7 +82,7 @@ class Loop {
 
   // False if it was asked to stop.
   bool run() {
-    started_ = now() - state_.seconds;
+    started_ = seconds_now() - state_.seconds;
     if (state_.step == 0) save();  // from here on a killed training can be resumed
     while (!state_.finished && state_.epoch < config_.epochs) {
       loader_.start_epoch(state_.epoch, state_.batch);
@@ -130,7 +124,7 @@ class Loop {
   std::string checkpoint_path() const { return directory_ + "/checkpoint/state.safetensors"; }
 
   void save() {
-    state_.seconds = now() - started_;
+    state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
     save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
@@ -158,10 +152,7 @@ class Loop {
 
   // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
   [[noreturn]] void report_forward(const ModelInput& input, const nn::Pass& pass, double loss) {
-    std::string culprit;
-    for (const nn::Parameter& p : model_.parameters()) {
-      if (culprit.empty() && !is_finite(p.tensor)) culprit = cat("parameter ", p.name);
-    }
+    std::string culprit = first_bad_tensor(model_);
     if (culprit.empty() && input.values.defined() && !is_finite(input.values)) culprit = "the batch's numeric values";
     if (culprit.empty()) {
       const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
@@ -193,7 +184,11 @@ class Loop {
     e.epoch = epoch + 1;
     e.learning_rate = optimizer_.learning_rate();
     e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
-    e.valid = evaluate(model_, valid_, config_.batch_size);
+    try {
+      e.valid = evaluate(model_, valid_, config_.batch_size);
+    } catch (const CheckError& error) {
+      throw CheckError(cat("validation after step ", state_.step, ": ", error.what()));
+    }
     state_.loss_sum = 0;
     state_.loss_count = 0;
     double value = 0;
@@ -218,7 +213,7 @@ class Loop {
       save_model(model_path(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
     }
     e.stopped = state_.finished;
-    e.seconds = now() - started_;
+    e.seconds = seconds_now() - started_;
     log_->append(metrics_line(e));
     listener_.evaluated(e);
   }

@@ -90,9 +90,12 @@ bool Value::is_integer() const {
   return plain() && parse_number(node_.Scalar(), value);
 }
 
-int64_t Value::integer(int64_t min) const {
+int64_t Value::integer(int64_t min, int64_t max) const {
   int64_t value = 0;
-  if (!plain() || !parse_number(node_.Scalar(), value) || value < min) expected(cat("an integer of at least ", min));
+  if (!plain() || !parse_number(node_.Scalar(), value) || value < min || value > max) {
+    expected(max == std::numeric_limits<int64_t>::max() ? cat("an integer of at least ", min)
+                                                        : cat("an integer in [", min, ", ", max, "]"));
+  }
   return value;
 }
 

@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -35,7 +36,8 @@ class Value {
   bool is_map() const { return node_.IsMap(); }
 
   bool boolean() const;
-  int64_t integer(int64_t min) const;
+  /// In [min, max].
+  int64_t integer(int64_t min, int64_t max = std::numeric_limits<int64_t>::max()) const;
   /// Finite, in [min, max], or in [min, max) where `below`.
   double real(double min, double max, bool below = false) const;
   /// Whether it is a plain whole number.

@@ -185,6 +185,7 @@ TEST_F(Refusals, FullDiskWhileTrainingKeepsThePreviousCheckpoint) {
   }
   const Outcome full = train("epochs=5 --overwrite " + more);
   refused(full, {"cannot be written"}, 3);
+  EXPECT_TRUE(content(run + "/checkpoint/state.safetensors") == checkpoint) << "the earlier run was touched";
   std::filesystem::remove(path("disk/filler"));
   const Outcome after = train("--overwrite " + more);
   EXPECT_EQ(after.status, 0) << after.text;

@@ -403,6 +403,7 @@ All:
     save_best_only: false
     model_root: "odd: 'path' \\ #1\t"
     checkpoint_every: 13
+    tensorboard: true
 )");
   append("dataset_config.yaml", R"(
     valid_data: v.tsv
@@ -469,7 +470,7 @@ TEST_F(ConfigTest, OverridesOfAResolvedConfiguration) {
 TEST_F(ConfigTest, EveryKeyIsDocumentedWithItsDefault) {
   const std::string text = keys_markdown();
   EXPECT_THAT(text, HasSubstr("| `batch_size` | integer >= 1 | `4096` |"));
-  EXPECT_THAT(text, HasSubstr("| `hidden_units` | list of integers >= 1 | `[64, 64, 64]` |"));
+  EXPECT_THAT(text, HasSubstr("| `hidden_units` | list of integers in [1, 1048576] | `[64, 64, 64]` |"));
   EXPECT_THAT(text, HasSubstr("| `splitter` | text | `\"^\"` |"));
   EXPECT_THAT(text, HasSubstr("| `num_workers` |"));
 }

@@ -53,6 +53,17 @@ TEST(Training, SameBitsForAnyNumberOfThreads) {
   expect_same_run(e.directory / "1", e.directory / "3");
 }
 
+// The networks above are too small for a product to be cut into pieces.
+TEST(Training, SameBitsForAnyNumberOfThreadsWhereProductsAreCut) {
+  const SmallExperiment e;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    run(e.load({"epochs=1", "hidden_units=[300, 130]", "batch_size=1500"}), e.directory / std::to_string(threads));
+  }
+  expect_same_run(e.directory / "1", e.directory / "2");
+  expect_same_run(e.directory / "1", e.directory / "3");
+}
+
 class Resume : public testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(Resume, IsBitIdenticalWhereverItWasStopped) {
@@ -89,6 +100,33 @@ TEST(Training, ResumeRefusesAnotherConfiguration) {
   EXPECT_THROW(run(e.load({"learning_rate=0.5"}), e.directory / "a", true), InputError);
   EXPECT_THROW(run(e.load({"hidden_units=[16, 4]"}), e.directory / "a", true), InputError);
   EXPECT_THROW(run(e.load(), e.directory / "nothing", true), InputError);
+}
+
+TEST(Training, ResumeRefusesOtherData) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "a", false, 2);
+  const std::string path = e.directory / "data/valid.csv";
+  std::string rows = test::read_file(path);
+  const size_t label = rows.find('\n') + 1;
+  rows[label] = rows[label] == '0' ? '1' : '0';
+  std::ofstream(path, std::ios::trunc) << rows;
+  EXPECT_THROW(run(e.load(), e.directory / "a", true), InputError);
+}
+
+TEST(Training, TheLastModelIsKeptWhereThatIsAskedFor) {
+  const SmallExperiment e;
+  // A learning rate at which every evaluation after the first is worse.
+  const std::vector<std::string> settings = {"learning_rate=0.05", "epochs=6", "reduce_lr_on_plateau=False"};
+  run(e.load(settings), e.directory / "best");
+  std::vector<std::string> last = settings;
+  last.push_back("save_best_only=False");
+  const TrainingResult kept = run(e.load(last), e.directory / "last");
+  std::istringstream lines(test::read_file(e.directory / "last/metrics.jsonl"));
+  std::string line, final;
+  while (std::getline(lines, line)) final = line;
+  EXPECT_EQ(nlohmann::json::parse(final).at("valid").at("ensemble").at("auc").get<double>(), kept.valid.ensemble.auc);
+  EXPECT_NE(test::read_file(e.directory / "best/model.safetensors"),
+            test::read_file(e.directory / "last/model.safetensors"));
 }
 
 TEST(Training, DoesNotOverwriteARun) {
@@ -167,6 +205,21 @@ TEST(Training, StopsAtALossThatIsNotFiniteNamingStepAndTensor) {
     const std::string text = error.what();
     EXPECT_NE(text.find("step "), std::string::npos) << text;
     EXPECT_NE(text.find("first bad tensor: "), std::string::npos) << text;
+  }
+}
+
+// One step, after which the first evaluation meets what the step has done.
+TEST(Training, AModelThatDivergedInItsLastStepIsNamedByTheEvaluation) {
+  const SmallExperiment e;
+  for (const char* experiment : {"KDEF", "mean"}) {
+    try {
+      run(e.load({"learning_rate=1e30", "batch_norm=False", "batch_size=3200"}, experiment), e.directory / experiment);
+      FAIL() << "no error";
+    } catch (const CheckError& error) {
+      const std::string text = error.what();
+      EXPECT_NE(text.find("validation after step 1: "), std::string::npos) << text;
+      EXPECT_NE(text.find("not a number"), std::string::npos) << text;
+    }
   }
 }
 
