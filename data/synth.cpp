@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct SynthField {
   int64_t max_len = 1;
   bool sequence = false;
   bool may_be_empty = false;
+  // As a feature map says.
+  Pooling pooling = Pooling::average;
+  std::optional<int64_t> embedding_dim = {};
+  std::string share_embedding = {};
 };
 
 struct Shape {
@@ -115,7 +120,10 @@ Shape map_shape(const std::string& path) {
       f.values = std::max<int64_t>(1, field.vocab_size - 2);
       f.sequence = field.type == FieldType::sequence;
       f.max_len = field.max_len;
+      if (f.sequence) f.pooling = field.pooling;
+      f.share_embedding = field.share_embedding;
     }
+    f.embedding_dim = field.embedding_dim;
     shape.fields.push_back(std::move(f));
   }
   shape.settings.embedding_regularizer = 1e-5;
@@ -311,7 +319,10 @@ DatasetConfig dataset_config(const Shape& shape, const fs::path& out) {
   for (const SynthField& f : shape.fields) {
     FieldConfig& field = config.fields.emplace_back();
     field.name = f.name;
+    field.embedding_dim = f.embedding_dim;
+    field.share_embedding = f.share_embedding;
     if (f.sequence) {
+      field.pooling = f.pooling;
       field.type = FieldType::sequence;
       field.max_len = f.max_len;
     } else if (f.text == Text::decimal) {

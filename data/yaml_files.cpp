@@ -11,7 +11,13 @@ namespace {
 
 std::string quoted(const std::string& text) {
   std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  for (char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      throw InputError(
+          cat("'", text, "': a name with a line break or control character cannot be written into a configuration"));
+    }
+    out += c == '\'' ? std::string("''") : std::string(1, c);
+  }
   return out + "'";
 }
 
@@ -37,6 +43,8 @@ std::string field_yaml(const FieldConfig& f) {
     out << ", splitter: " << quoted(f.splitter) << ", max_len: " << f.max_len << ", padding: post";
     if (f.pooling == Pooling::sum) out << ", feature_encoder: 'layers.MaskedSumPooling()'";
   }
+  if (f.embedding_dim) out << ", embedding_dim: " << *f.embedding_dim;
+  if (!f.share_embedding.empty()) out << ", share_embedding: " << quoted(f.share_embedding);
   if (f.fill_na) out << ", fill_na: " << (f.cell == CellType::str ? quoted(*f.fill_na) : *f.fill_na);
   if (f.preprocess == Preprocess::convert_to_bucket) out << ", preprocess: convert_to_bucket";
   if (f.normalizer != Normalizer::none) {
