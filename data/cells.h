@@ -41,6 +41,8 @@ class CellReader {
       cell.remove_prefix(at + field_.splitter.size());
     }
   }
+  /// True where word() of a cell that is not empty is the cell itself, and of an empty one missing().
+  bool verbatim() const { return field_.cell == CellType::str && field_.preprocess == Preprocess::none; }
   /// The word that is never in the vocabulary: fill_na in the form of word(), '' without it.
   const std::string& missing() const { return missing_; }
   const FieldConfig& field() const { return field_; }

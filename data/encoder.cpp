@@ -1,6 +1,7 @@
 #include "data/encoder.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "core/file.h"
 #include "data/chunks.h"
 #include "data/feature_map.h"
+#include "data/recent_cells.h"
 #include "data/schema_json.h"
 
 namespace kdef::data {
@@ -200,32 +202,65 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
 }
 
 void Encoder::encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const {
-  out.resize(chunk.rows(), id_columns_, numeric_columns_);
+  const int64_t rows = chunk.rows();
+  out.resize(rows, id_columns_, numeric_columns_);
   if (!with_label) out.labels.clear();
-  CellReader::Scratch scratch;
-  std::vector<int32_t> tokens;
-  int32_t* id = out.ids.data();
-  float* number = out.numerics.data();
+  int32_t* ids = out.ids.data();  // of the column at hand, in the first row
+  float* numbers = out.numerics.data();
   const int64_t slots = static_cast<int64_t>(columns_.size());
-  for (int64_t row = 0; row < chunk.rows(); ++row) {
-    const Place place{path, chunk.line(row)};
-    for (int64_t slot = 0; slot < slots; ++slot) {
-      const Column& column = columns_[static_cast<size_t>(slot)];
-      const FieldConfig& field = column.cells.field();
-      const std::string_view cell = chunk.cell(row, slot);
-      if (field.type == FieldType::numeric) {
-        *number++ = scaled(column.cells.number(cell, place), column.shift, column.scale);
-      } else if (field.type == FieldType::categorical) {
-        *id++ = column.vocabulary->id(column.cells.word(cell, place, scratch));
-      } else {
-        tokens.clear();
-        column.cells.tokens(
-            cell, [&](std::string_view token) { tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token)); });
-        encode_sequence(tokens, field.max_len, field.padding, id);
-        id += field.max_len;
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    const Column& column = columns_[static_cast<size_t>(slot)];
+    const FieldConfig& field = column.cells.field();
+    if (field.type == FieldType::numeric) {
+      for (int64_t row = 0; row < rows; ++row) {
+        const float value = column.cells.number(chunk.cell(row, slot), {path, chunk.line(row)});
+        numbers[row * numeric_columns_] = scaled(value, column.shift, column.scale);
       }
+      ++numbers;
+    } else if (field.type == FieldType::categorical) {
+      encode_words(column, chunk, slot, path, ids);
+      ++ids;
+    } else {
+      std::vector<int32_t> tokens;
+      for (int64_t row = 0; row < rows; ++row) {
+        tokens.clear();
+        column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token) {
+          tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token));
+        });
+        encode_sequence(tokens, field.max_len, field.padding, ids + row * id_columns_);
+      }
+      ids += field.max_len;
     }
-    if (with_label) out.labels[static_cast<size_t>(row)] = parse_label(chunk.cell(row, slots), config_.label, place);
+  }
+  for (int64_t row = 0; with_label && row < rows; ++row) {
+    out.labels[static_cast<size_t>(row)] = parse_label(chunk.cell(row, slots), config_.label, {path, chunk.line(row)});
+  }
+}
+
+void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
+                           int32_t* out) const {
+  if (!column.cells.verbatim()) {
+    RecentCells recent;
+    CellReader::Scratch scratch;
+    for (int64_t row = 0; row < chunk.rows(); ++row) {
+      const std::string_view cell = chunk.cell(row, slot);
+      out[row * id_columns_] = recent.id(cell, [&] {
+        return column.vocabulary->id(column.cells.word(cell, {path, chunk.line(row)}, scratch));
+      });
+    }
+    return;
+  }
+  constexpr int64_t kTogether = 256;
+  std::array<std::string_view, kTogether> words;
+  std::array<int32_t, kTogether> ids;
+  for (int64_t first = 0; first < chunk.rows(); first += kTogether) {
+    const size_t n = static_cast<size_t>(std::min(kTogether, chunk.rows() - first));
+    for (size_t i = 0; i < n; ++i) {
+      words[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
+      if (words[i].empty()) words[i] = column.cells.missing();
+    }
+    column.vocabulary->ids({words.data(), n}, ids.data());
+    for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * id_columns_] = ids[i];
   }
 }
 

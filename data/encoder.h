@@ -49,6 +49,9 @@ class Encoder {
   }
 
  private:
+  void encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
+                    int32_t* out) const;
+
   DatasetConfig config_;
   std::vector<Column> columns_;
   FeatureMap map_;

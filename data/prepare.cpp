@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -24,6 +25,7 @@
 #include "data/chunks.h"
 #include "data/encoder.h"
 #include "data/feature_map.h"
+#include "data/recent_cells.h"
 #include "data/schema_json.h"
 #include "data/vocabulary.h"
 
@@ -100,9 +102,15 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
   return fields;
 }
 
-// Rows under provisional numbers, in a file without a name: gone when this ends, however it ends.
+// Groups of rows under provisional numbers, each a text of columns (see FieldCount::packed), in a file
+// without a name: gone when this ends, however it ends.
 class Spool {
  public:
+  struct Group {
+    int64_t rows = 0;
+    std::string columns;
+  };
+
   explicit Spool(const std::string& dir) : dir_(dir) {
     std::string name = in_dir(dir, ".spool.XXXXXX");
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
@@ -113,23 +121,24 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  void write(const Batch& batch) {
-    put(&batch.rows, sizeof(batch.rows));
-    put(batch.ids.data(), 4 * batch.ids.size());
-    put(batch.numerics.data(), 4 * batch.numerics.size());
-    put(batch.labels.data(), 4 * batch.labels.size());
+  void write(int64_t rows, const std::vector<const std::string*>& columns) {
+    int64_t bytes = 0;
+    for (const std::string* column : columns) bytes += static_cast<int64_t>(column->size());
+    const int64_t header[] = {rows, bytes};
+    put(header, sizeof(header));
+    for (const std::string* column : columns) put(column->data(), column->size());
   }
   void rewind() {
     if (::lseek(fd_, 0, SEEK_SET) != 0) throw SystemError(cat(dir_, ": cannot be read back: ", std::strerror(errno)));
   }
-  bool read(Batch& batch, int64_t id_columns, int64_t numeric_columns) {
-    int64_t rows;
-    if (!get(&rows, sizeof(rows))) return false;
-    batch.resize(rows, id_columns, numeric_columns);
-    const bool whole = get(batch.ids.data(), 4 * batch.ids.size()) &&
-                       get(batch.numerics.data(), 4 * batch.numerics.size()) &&
-                       get(batch.labels.data(), 4 * batch.labels.size());
-    if (!whole) throw SystemError("the temporary copy of the training rows was cut short; prepare the data again");
+  bool read(Group& group) {
+    int64_t header[2];
+    if (!get(header, sizeof(header))) return false;
+    group.rows = header[0];
+    group.columns.resize(static_cast<size_t>(header[1]));
+    if (!get(group.columns.data(), group.columns.size())) {
+      throw SystemError("the temporary copy of the training rows was cut short; prepare the data again");
+    }
     return true;
   }
 
@@ -193,33 +202,72 @@ struct FieldCount {
   StringSet words;
   std::vector<int64_t> counts;
   // Numeric: Welford's running mean and sum of squared deviations.
-  int64_t n = 0;
+  int64_t values = 0;
   double mean = 0, squares = 0;
   double least = std::numeric_limits<double>::infinity(), most = -least;
-  // Of the group at hand, row-major [rows, max_len]: index in `words` + 1, 0 for padding; or numbers.
+  // Of the group at hand, [rows, max_len]: index in `words` + 1, 0 for padding; or numbers.
   std::vector<int32_t> ids;
   std::vector<float> numbers;
   std::vector<int32_t> tokens;
+  RecentCells recent;
+  // The same for the spool: ids in as many bytes as a first byte says, or the floats. `stored` is that of the group
+  // before, which may be written meanwhile.
+  std::string packed, stored;
 
-  int32_t count(std::string_view word) {
+  // The number of a word, not counted yet.
+  int32_t number_of(std::string_view word) {
     const size_t index = static_cast<size_t>(words.insert(word));
     if (index == counts.size()) counts.push_back(0);
-    ++counts[index];
     return static_cast<int32_t>(index + 1);
   }
+  int32_t count(int32_t number) {
+    ++counts[static_cast<size_t>(number - 1)];
+    return number;
+  }
 
-  void read(const Chunk& chunk, int64_t slot, const std::string& path) {
+  void read(const std::vector<Chunk>& chunks, size_t n, int64_t slot, const std::string& path) {
+    ids.clear();
+    numbers.clear();
+    for (size_t c = 0; c < n; ++c) {
+      if (cells.field().type == FieldType::categorical && cells.verbatim()) {
+        read_words(chunks[c], slot);
+      } else {
+        read_cells(chunks[c], slot, path);
+      }
+    }
+    pack();
+  }
+
+  void read_words(const Chunk& chunk, int64_t slot) {
+    std::array<std::string_view, 256> texts;
+    const int64_t piece = static_cast<int64_t>(texts.size());
+    for (int64_t first = 0; first < chunk.rows(); first += piece) {
+      const size_t n = static_cast<size_t>(std::min(piece, chunk.rows() - first));
+      for (size_t i = 0; i < n; ++i) {
+        texts[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
+        if (texts[i].empty()) texts[i] = cells.missing();
+      }
+      ids.resize(ids.size() + n);
+      int32_t* id = ids.data() + ids.size() - n;
+      words.insert({texts.data(), n}, id);
+      counts.resize(static_cast<size_t>(words.size()));
+      for (size_t i = 0; i < n; ++i) ++counts[static_cast<size_t>(id[i]++)];
+    }
+  }
+
+  void read_cells(const Chunk& chunk, int64_t slot, const std::string& path) {
     CellReader::Scratch scratch;
     for (int64_t row = 0; row < chunk.rows(); ++row) {
       const Place place{path, chunk.line(row)};
       const std::string_view cell = chunk.cell(row, slot);
       switch (cells.field().type) {
         case FieldType::categorical:
-          ids.push_back(count(cells.word(cell, place, scratch)));
+          ids.push_back(count(recent.id(cell, [&] { return number_of(cells.word(cell, place, scratch)); })));
           break;
         case FieldType::sequence:
           tokens.clear();
-          cells.tokens(cell, [&](std::string_view token) { tokens.push_back(token.empty() ? 0 : count(token)); });
+          cells.tokens(cell,
+                       [&](std::string_view token) { tokens.push_back(token.empty() ? 0 : count(number_of(token))); });
           ids.resize(ids.size() + static_cast<size_t>(max_len));
           encode_sequence(tokens, max_len, cells.field().padding, ids.data() + ids.size() - max_len);
           break;
@@ -227,7 +275,7 @@ struct FieldCount {
           const float value = cells.number(cell, place);
           numbers.push_back(value);
           const double delta = value - mean;
-          mean += delta / static_cast<double>(++n);
+          mean += delta / static_cast<double>(++values);
           squares += delta * (value - mean);
           least = std::min<double>(least, value);
           most = std::max<double>(most, value);
@@ -237,17 +285,64 @@ struct FieldCount {
     }
   }
 
+  void pack() {
+    if (cells.field().type == FieldType::numeric) {
+      packed.assign(reinterpret_cast<const char*>(numbers.data()), 4 * numbers.size());
+    } else if (words.size() < 1 << 8) {
+      narrow<uint8_t>();
+    } else if (words.size() < 1 << 16) {
+      narrow<uint16_t>();
+    } else {
+      narrow<int32_t>();
+    }
+  }
+  template <class T>
+  void narrow() {
+    packed.resize(1 + ids.size() * sizeof(T));
+    packed[0] = static_cast<char>(sizeof(T));
+    char* out = packed.data() + 1;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const T id = static_cast<T>(ids[i]);
+      std::memcpy(out + i * sizeof(T), &id, sizeof(T));
+    }
+  }
+
   // (x - shift) * scale. A constant column is only shifted.
   std::pair<double, double> scaling() const {
     switch (cells.field().normalizer) {
       case Normalizer::standard:
-        return {mean, squares > 0 ? 1 / std::sqrt(squares / static_cast<double>(n)) : 1};
+        return {mean, squares > 0 ? 1 / std::sqrt(squares / static_cast<double>(values)) : 1};
       case Normalizer::min_max:
         return {least, most > least ? 1 / (most - least) : 1};
       case Normalizer::none:
         break;
     }
     return {0, 1};
+  }
+};
+
+// A packed column of ids, with a look-up for every number.
+struct PackedIds {
+  const char* data;  // behind the byte that says the width
+  int width;
+  int64_t max_len;
+  const int32_t* table;
+
+  // Rows [first, last) into a matrix of `stride` columns.
+  void translate(int64_t first, int64_t last, int32_t* out, int64_t stride) const {
+    if (width == 1) return translate_as<uint8_t>(first, last, out, stride);
+    if (width == 2) return translate_as<uint16_t>(first, last, out, stride);
+    translate_as<int32_t>(first, last, out, stride);
+  }
+  template <class T>
+  void translate_as(int64_t first, int64_t last, int32_t* out, int64_t stride) const {
+    for (int64_t row = first; row < last; ++row) {
+      for (int64_t k = 0; k < max_len; ++k) {
+        T number;
+        std::memcpy(&number, data + static_cast<size_t>(row * max_len + k) * sizeof(T), sizeof(T));
+        out[row * stride + k] = table[number];
+      }
+    }
   }
 };
 
@@ -315,18 +410,45 @@ class Preparation {
   void tell(const std::string& stage, int64_t rows, double fraction) const {
     if (progress_) progress_({stage, rows, fraction});
   }
-  // Reads and parses groups of chunks; calls fn(chunks, how many, rows before them).
-  template <class Fn>
-  int64_t each_group(RowReader& reader, const std::string& stage, Fn&& fn) {
-    std::vector<Chunk> chunks;
+  // What is done with groups of parsed chunks.
+  struct GroupWork {
+    std::function<size_t(size_t chunks)> parts;
+    std::function<void(const std::vector<Chunk>&, size_t chunks, size_t part)> part;  // on any thread
+    std::function<void()> turn = [] {};   // between groups: what the parts made is what store() will find
+    std::function<void()> store = [] {};  // beside the parts of the next group
+  };
+  // Group after group; the next one is read and the last one stored while the threads work on the parts of one.
+  int64_t each_group(RowReader& reader, const std::string& stage, const GroupWork& work) {
+    std::vector<Chunk> chunks, ahead;
     int64_t rows = 0;
-    while (const size_t n = read_chunks(reader, chunks)) {
+    bool unstored = false;
+    for (size_t n = read_chunks(reader, chunks); n > 0;) {
       for_each_index(n, [&](size_t i) { reader.parse(chunks[i]); });
-      fn(chunks, n);
+      size_t next = 0;
+      std::exception_ptr unread;  // told after the faults of the rows before
+      for_each_index(work.parts(n) + 2, [&](size_t i) {
+        if (i == 0) {
+          if (unstored) work.store();
+        } else if (i == 1) {
+          try {
+            next = read_chunks(reader, ahead);
+          } catch (...) {
+            unread = std::current_exception();
+          }
+        } else {
+          work.part(chunks, n, i - 2);
+        }
+      });
+      if (unread) std::rethrow_exception(unread);
+      work.turn();
+      unstored = true;
       for (size_t i = 0; i < n; ++i) rows += chunks[i].rows();
       tell(stage, rows, reader.fraction());
+      std::swap(chunks, ahead);
+      n = next;
     }
     if (rows == 0) throw InputError(cat(reader.path(), ": no rows after the header; the file needs at least one"));
+    work.store();
     return rows;
   }
   std::string stage(const char* verb, const std::string& path) const {
@@ -343,19 +465,19 @@ class Preparation {
       auto reader = open(config_.train_data);
       select(*reader);
       for (size_t f : open_fields) fields_[f].max_len = 1;
-      each_group(*reader, stage("measuring", config_.train_data), [&](const std::vector<Chunk>& chunks, size_t n) {
-        for_each_index(open_fields.size(), [&](size_t i) {
-          const size_t f = open_fields[i];
-          for (size_t c = 0; c < n; ++c) {
-            for (int64_t row = 0; row < chunks[c].rows(); ++row) {
-              int64_t length = 0;
-              counts_[f].cells.tokens(chunks[c].cell(row, static_cast<int64_t>(f)),
-                                      [&](std::string_view) { ++length; });
-              fields_[f].max_len = std::max(fields_[f].max_len, length);
-            }
+      GroupWork work;
+      work.parts = [&](size_t) { return open_fields.size(); };
+      work.part = [&](const std::vector<Chunk>& chunks, size_t n, size_t part) {
+        const size_t f = open_fields[part];
+        for (size_t c = 0; c < n; ++c) {
+          for (int64_t row = 0; row < chunks[c].rows(); ++row) {
+            int64_t length = 0;
+            counts_[f].cells.tokens(chunks[c].cell(row, static_cast<int64_t>(f)), [&](std::string_view) { ++length; });
+            fields_[f].max_len = std::max(fields_[f].max_len, length);
           }
-        });
-      });
+        }
+      };
+      each_group(*reader, stage("measuring", config_.train_data), work);
     }
     for (size_t f = 0; f < fields_.size(); ++f) {
       counts_[f] = FieldCount(fields_[f]);
@@ -368,51 +490,30 @@ class Preparation {
     auto reader = open(config_.train_data);
     select(*reader);
     const std::string& path = reader->path();
-    std::vector<float> labels;
-    Batch batch;
-    each_group(*reader, stage("counting", path), [&](const std::vector<Chunk>& chunks, size_t n) {
-      for_each_index(fields_.size() + 1, [&](size_t f) {
-        if (f == fields_.size()) {
-          labels.clear();
-          for (size_t c = 0; c < n; ++c) {
-            for (int64_t row = 0; row < chunks[c].rows(); ++row) {
-              labels.push_back(parse_label(chunks[c].cell(row, static_cast<int64_t>(f)), config_.label,
-                                           {path, chunks[c].line(row)}));
-              train_positives_ += labels.back() > 0;
-            }
-          }
-        } else {
-          counts_[f].ids.clear();
-          counts_[f].numbers.clear();
-          for (size_t c = 0; c < n; ++c) counts_[f].read(chunks[c], static_cast<int64_t>(f), path);
-        }
-      });
-      gather(labels, batch);
-      spool.write(batch);
-    });
-  }
-
-  // The fields' columns of a group side by side.
-  void gather(const std::vector<float>& labels, Batch& batch) {
-    int64_t ids = 0, numbers = 0;
-    for (const FieldConfig& field : fields_) {
-      (field.type == FieldType::numeric ? numbers : ids) += field.type == FieldType::sequence ? field.max_len : 1;
-    }
-    batch.resize(static_cast<int64_t>(labels.size()), ids, numbers);
-    batch.labels = labels;
-    parallel_for(batch.rows, kBlockRows, [&](int64_t first, int64_t last) {
-      for (int64_t row = first; row < last; ++row) {
-        int32_t* id = batch.ids.data() + row * ids;
-        float* number = batch.numerics.data() + row * numbers;
-        for (const FieldCount& field : counts_) {
-          if (field.cells.field().type == FieldType::numeric) {
-            *number++ = field.numbers[static_cast<size_t>(row)];
-          } else {
-            id = std::copy_n(field.ids.data() + row * field.max_len, field.max_len, id);
-          }
+    std::string labels, stored_labels;  // a byte each
+    std::vector<const std::string*> columns;
+    for (const FieldCount& field : counts_) columns.push_back(&field.stored);
+    columns.push_back(&stored_labels);
+    GroupWork work;
+    work.parts = [&](size_t) { return fields_.size() + 1; };
+    work.part = [&](const std::vector<Chunk>& chunks, size_t n, size_t f) {
+      if (f < fields_.size()) return counts_[f].read(chunks, n, static_cast<int64_t>(f), path);
+      labels.clear();
+      for (size_t c = 0; c < n; ++c) {
+        for (int64_t row = 0; row < chunks[c].rows(); ++row) {
+          const float label =
+              parse_label(chunks[c].cell(row, static_cast<int64_t>(f)), config_.label, {path, chunks[c].line(row)});
+          labels.push_back(static_cast<char>(label));
+          train_positives_ += label > 0;
         }
       }
-    });
+    };
+    work.turn = [&] {
+      for (FieldCount& field : counts_) field.packed.swap(field.stored);
+      labels.swap(stored_labels);
+    };
+    work.store = [&] { spool.write(static_cast<int64_t>(stored_labels.size()), columns); };
+    each_group(*reader, stage("counting", path), work);
   }
 
   Encoder make_encoder() {
@@ -448,27 +549,62 @@ class Preparation {
       for (int64_t i = 0; i < words.size(); ++i) tables[f].push_back(encoder.columns()[f].vocabulary->id(words[i]));
     });
     spool.rewind();
-    Batch batch;
-    const int64_t ids = encoder.id_columns(), numbers = encoder.numeric_columns();
-    while (spool.read(batch, ids, numbers)) {
-      parallel_for(batch.rows, kBlockRows, [&](int64_t first, int64_t last) {
-        int32_t* id = batch.ids.data() + first * ids;
-        float* number = batch.numerics.data() + first * numbers;
-        for (int64_t row = first; row < last; ++row) {
-          for (size_t f = 0; f < tables.size(); ++f) {
-            if (fields_[f].type == FieldType::numeric) {
-              const Encoder::Column& column = encoder.columns()[f];
-              *number = Encoder::scaled(*number, column.shift, column.scale);
-              ++number;
-            } else {
-              for (int64_t k = 0; k < counts_[f].max_len; ++k, ++id) *id = tables[f][static_cast<size_t>(*id)];
-            }
-          }
+    Spool::Group group, ahead;
+    Batch batch, unwritten;
+    constexpr int64_t kPieceRows = 1024;
+    for (bool more = spool.read(group); more;) {
+      batch.resize(group.rows, encoder.id_columns(), encoder.numeric_columns());
+      std::vector<PackedIds> ids;
+      std::vector<const char*> numbers;
+      const char* column = group.columns.data();
+      for (size_t f = 0; f < fields_.size(); ++f) {
+        const int64_t max_len = counts_[f].max_len;
+        if (fields_[f].type == FieldType::numeric) {
+          numbers.push_back(column);
+          column += 4 * group.rows;
+        } else {
+          ids.push_back({column + 1, *column, max_len, tables[f].data()});
+          column += 1 + *column * group.rows * max_len;
+        }
+      }
+      const char* const labels = column;
+      for_each_index(static_cast<size_t>((group.rows + kPieceRows - 1) / kPieceRows) + 2, [&](size_t i) {
+        if (i == 0) {
+          if (unwritten.rows > 0) out.append(unwritten);
+        } else if (i == 1) {
+          more = spool.read(ahead);
+        } else {
+          const int64_t first = static_cast<int64_t>(i - 2) * kPieceRows;
+          fill(encoder, ids, numbers, labels, first, std::min(first + kPieceRows, group.rows), batch);
         }
       });
-      out.append(batch);
+      std::swap(batch, unwritten);
+      std::swap(group, ahead);
       tell("writing train", out.rows(), 1);
     }
+    out.append(unwritten);
+  }
+
+  // Rows [first, last) of a spooled group.
+  static void fill(const Encoder& encoder, const std::vector<PackedIds>& ids, const std::vector<const char*>& numbers,
+                   const char* labels, int64_t first, int64_t last, Batch& batch) {
+    int32_t* id = batch.ids.data();
+    for (const PackedIds& column : ids) {
+      column.translate(first, last, id, encoder.id_columns());
+      id += column.max_len;
+    }
+    size_t k = 0;
+    for (const Encoder::Column& column : encoder.columns()) {
+      if (column.cells.field().type != FieldType::numeric) continue;
+      for (int64_t row = first; row < last; ++row) {
+        float value;
+        std::memcpy(&value, numbers[k] + 4 * row, 4);
+        batch.numerics[static_cast<size_t>(row) * numbers.size() + k] =
+            Encoder::scaled(value, column.shift, column.scale);
+      }
+      ++k;
+    }
+    for (int64_t row = first; row < last; ++row) batch.labels[static_cast<size_t>(row)] = labels[row];
   }
 
   void encode(const std::string& path, const std::string& to, const Encoder& encoder, std::optional<EncodedWriter>& out,
@@ -477,14 +613,23 @@ class Preparation {
     out.emplace(to, encoder.id_columns(), encoder.numeric_columns());
     auto reader = open(path);
     encoder.select(*reader, true);
-    std::vector<Batch> batches(kGroupChunks);
-    rows = each_group(*reader, stage("encoding", path), [&](const std::vector<Chunk>& chunks, size_t n) {
-      for_each_index(n, [&](size_t i) { encoder.encode(chunks[i], path, true, batches[i]); });
-      for (size_t i = 0; i < n; ++i) {
-        out->append(batches[i]);
-        positives += std::count(batches[i].labels.begin(), batches[i].labels.end(), 1.0f);
+    std::vector<Batch> batches(kGroupChunks), unwritten(kGroupChunks);
+    GroupWork work;
+    work.parts = [](size_t n) { return n; };
+    work.part = [&](const std::vector<Chunk>& chunks, size_t, size_t i) {
+      encoder.encode(chunks[i], path, true, batches[i]);
+    };
+    work.turn = [&] {
+      batches.swap(unwritten);
+      for (Batch& batch : batches) batch.resize(0, 0, 0);
+    };
+    work.store = [&] {
+      for (const Batch& batch : unwritten) {
+        out->append(batch);
+        positives += std::count(batch.labels.begin(), batch.labels.end(), 1.0f);
       }
-    });
+    };
+    rows = each_group(*reader, stage("encoding", path), work);
   }
 
   static void commit_or_remove(std::optional<EncodedWriter>& file, const std::string& path) {

@@ -150,9 +150,12 @@ bool RowReader::read(Chunk& chunk) {
   }
   if (whole == 0) return false;
   chunk.first_line_ = line_;
-  chunk.text_.assign(pending_, 0, whole);
-  pending_.erase(0, whole);
-  line_ += std::count(chunk.text_.begin(), chunk.text_.end(), '\n');
+  chunk.text_.assign(pending_, whole);  // the text itself changes hands, only the row cut off is copied
+  chunk.text_.swap(pending_);
+  chunk.text_.resize(whole);
+  chunk.column_ = std::count(chunk.text_.begin(), chunk.text_.end(), '\n');
+  line_ += chunk.column_;
+  ++chunk.column_;  // the last row may lack its line end
   return true;
 }
 
@@ -192,14 +195,18 @@ char* RowReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, 
 }
 
 void RowReader::parse(Chunk& chunk) const {
-  chunk.slots_ = selected_;
-  chunk.cells_.clear();
+  const size_t width = columns_.size(), column = static_cast<size_t>(chunk.column_);
+  chunk.cells_.resize(static_cast<size_t>(selected_) * column);
   chunk.lines_.clear();
   char* const base = chunk.text_.data();
   char* const end = base + chunk.text_.size();
   const bool quotes = std::memchr(base, '"', chunk.text_.size()) != nullptr;
-  const size_t width = columns_.size(), kept = static_cast<size_t>(selected_);
   const char separator = separator_;
+  // Per column of the file: where its cells go, nullptr if nowhere.
+  std::vector<Chunk::Cell*> places(width);
+  for (size_t c = 0; c < width; ++c) {
+    places[c] = slots_[c] < 0 ? nullptr : chunk.cells_.data() + static_cast<size_t>(slots_[c]) * column;
+  }
   std::vector<Chunk::Cell> row;
   int64_t line = chunk.first_line_;
   for (char* p = base; p != end;) {
@@ -210,9 +217,7 @@ void RowReader::parse(Chunk& chunk) const {
       ++line;
       continue;
     }
-    const size_t first = chunk.cells_.size();
-    chunk.cells_.resize(first + kept);
-    Chunk::Cell* cells = chunk.cells_.data() + first;
+    const size_t at = chunk.lines_.size();
     size_t found = 0;
     int64_t lines = 1;
     if (!quotes) {
@@ -220,8 +225,8 @@ void RowReader::parse(Chunk& chunk) const {
       for (char* start = p;;) {
         char* q = start;
         while (q != text_end && *q != separator) ++q;
-        if (found < width && slots_[found] >= 0) {
-          cells[slots_[found]] = {static_cast<uint32_t>(start - base), static_cast<uint32_t>(q - start)};
+        if (found < width && places[found] != nullptr) {
+          places[found][at] = {static_cast<uint32_t>(start - base), static_cast<uint32_t>(q - start)};
         }
         ++found;
         if (q == text_end) break;
@@ -238,7 +243,7 @@ void RowReader::parse(Chunk& chunk) const {
       parse_row(p, end, &row, base);
       found = row.size();
       for (size_t c = 0; c < std::min(found, width); ++c) {
-        if (slots_[c] >= 0) cells[slots_[c]] = row[c];
+        if (places[c] != nullptr) places[c][at] = row[c];
       }
       p = next;
     }

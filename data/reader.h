@@ -21,7 +21,7 @@ class Chunk {
   int64_t rows() const { return static_cast<int64_t>(lines_.size()); }
   /// `slot`: position in the selection.
   std::string_view cell(int64_t row, int64_t slot) const {
-    const Cell& c = cells_[static_cast<size_t>(row * slots_ + slot)];
+    const Cell& c = cells_[static_cast<size_t>(slot * column_ + row)];
     return {text_.data() + c.offset, c.size};
   }
   /// Line of the file, from 1, in which the row begins.
@@ -33,8 +33,9 @@ class Chunk {
     uint32_t offset, size;
   };
   std::string text_;
-  int64_t first_line_ = 1, slots_ = 0;
-  std::vector<Cell> cells_;
+  int64_t first_line_ = 1;
+  int64_t column_ = 0;       // at least the rows: what a column of cells_ has room for
+  std::vector<Cell> cells_;  // column by column, as they are counted and encoded
   std::vector<int64_t> lines_;
 };
 
