@@ -11,6 +11,8 @@
 namespace kdef::apps {
 
 int bench(const Arguments& arguments) {
+  if (!arguments.empty() && arguments[0] == "load") return bench_load({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments[0] == "prepare") return bench_prepare({arguments.begin() + 1, arguments.end()});
   po::options_description options;
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value("criteo"),
                         "criteo, ml-1m, default, or the file of a feature map (JSON)");
@@ -26,12 +28,14 @@ int bench(const Arguments& arguments) {
       parse({"bench", "step [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
              "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
              "Adam, L2 over all rows, clipping), in turn with its matrix products alone. The last line is\n"
-             "one JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib.",
+             "one JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib.\n"
+             "kdef bench prepare and kdef bench load time the preparation and the loading of data; each has a\n"
+             "--help of its own.",
              Synopsis::Rest::paths},
             options, arguments);
   if (!parsed) return kDone;
   if (parsed->rest != std::vector<std::string>{"step"}) {
-    throw InputError("kdef bench: say what to measure: kdef bench step; see kdef bench --help");
+    throw InputError("kdef bench: say what to measure: kdef bench step, prepare or load; see kdef bench --help");
   }
   if (parsed->text("precision") != "f32") {
     throw InputError(cat("--precision: expected f32, found '", parsed->text("precision"), "'"));

@@ -7,6 +7,8 @@ namespace kdef::apps {
 
 int audit(const Arguments& arguments);
 int bench(const Arguments& arguments);
+int bench_load(const Arguments& arguments);     // bench_data.cpp
+int bench_prepare(const Arguments& arguments);  // bench_data.cpp
 int collapse(const Arguments& arguments);
 int demo(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
