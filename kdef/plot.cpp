@@ -83,9 +83,9 @@ class Scale {
     std::vector<std::pair<double, std::string>> all;
     if (axis_.log) {
       for (const double v : log_ticks(std::pow(10, low_), std::pow(10, high_), most)) {
-        const int power = static_cast<int>(std::lround(std::log10(v)));
-        all.emplace_back(
-            v, power == 0 ? "1" : cat("10<tspan class=\"power\" dy=\"-5\">", true_minus(cat(power)), "</tspan>"));
+        const int power = static_cast<int>(std::floor(std::log10(v) + 1e-9));
+        const std::string raised = cat("10<tspan class=\"power\" dy=\"-5\">", true_minus(cat(power)), "</tspan>");
+        all.emplace_back(v, power < -3 || power > 3 ? raised : significant(v, 3));
       }
     } else {
       const Ticks t = ticks(low_, high_, most, axis_.whole);
@@ -147,7 +147,7 @@ std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) 
     const double px = x(p.x) + shift, py = y(p.y);
     line += cat(gap ? "M" : "L", at(px), " ", at(py));
     gap = false;
-    if (s.points.size() <= kMostMarkers) dots += marker(s.style, px, py, s.emphasized ? 3.4 : 3);
+    if (s.markers && s.points.size() <= kMostMarkers) dots += marker(s.style, px, py, s.emphasized ? 3.4 : 3);
     if (!std::isfinite(p.low) || !std::isfinite(p.high)) continue;
     const double low = y.clamped(p.low), high = y.clamped(p.high);
     if (s.band) {
@@ -169,7 +169,7 @@ std::string legend(const std::vector<Series>& series) {
   for (const Series& s : series) {
     html += cat("<li><svg viewBox=\"0 0 30 12\" aria-hidden=\"true\"><g class=\"", classes(s), "\">");
     if (s.line) html += "<path class=\"line\" d=\"M1 6H29\"/>";
-    html += cat(marker(s.style, 15, 6, 3.2), "</g></svg>", escape(s.name), "</li>");
+    html += cat(s.markers ? marker(s.style, 15, 6, 3.2) : "", "</g></svg>", escape(s.name), "</li>");
   }
   return html + "</ul>";
 }
@@ -240,12 +240,24 @@ Ticks ticks(double low, double high, int most, bool whole) {
 }
 
 std::vector<double> log_ticks(double low, double high, int most) {
-  const int first = static_cast<int>(std::ceil(std::log10(low) - 1e-9));
-  const int last = static_cast<int>(std::floor(std::log10(high) + 1e-9));
-  const int step = std::max(1, (last - first) / std::max(1, most) + 1);
-  std::vector<double> all;
-  for (int k = last; k >= first; k -= step) all.insert(all.begin(), std::pow(10, k));
-  return all;
+  if (!(low > 0) || !(high > low) || most < 1) return {};
+  // The decades from which to start, and what to multiply them by.
+  const int first = static_cast<int>(std::floor(std::log10(low) - 1e-9));
+  const int last = static_cast<int>(std::ceil(std::log10(high) + 1e-9));
+  for (int density = 2, step = 1;; density > 0 ? --density : ++step) {
+    const std::vector<double> factors = density == 2   ? std::vector<double>{1, 2, 5}
+                                        : density == 1 ? std::vector<double>{1, 3}
+                                                       : std::vector<double>{1};
+    std::vector<double> all;
+    for (int k = first; k <= last; ++k) {
+      if (k % step != 0) continue;
+      for (const double factor : factors) {
+        const double v = k < 0 ? factor / std::pow(10, -k) : factor * std::pow(10, k);
+        if (v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9)) all.push_back(v);
+      }
+    }
+    if (all.size() <= static_cast<size_t>(most)) return all;
+  }
 }
 
 std::string table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
@@ -401,7 +413,7 @@ a { color: var(--link); text-underline-offset: 0.15em; }
 code, pre { font: 0.86rem/1.55 ui-monospace, monospace; }
 pre { margin: 0.8rem 0; padding: 0.9rem 1rem; background: var(--wash); border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .lead, .unit, figcaption, dt, .legend { color: var(--soft); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1.4rem 2rem; margin: 2rem 0 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr)); gap: 1.4rem 1.5rem; margin: 2rem 0 0; }
 .facts dt { font-size: 0.86rem; }
 .facts dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
 .facts dd small { display: block; font-size: 0.86rem; font-weight: 400; color: var(--soft); }
@@ -444,9 +456,9 @@ details > summary { cursor: pointer; }
 .scroll { overflow-x: auto; margin: 0.6rem 0; }
 table { border-collapse: collapse; font-size: 0.9rem; line-height: 1.4; }
 th, td { padding: 0.35rem 0.9rem 0.35rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
-th { font-weight: 400; } thead th { color: var(--soft); vertical-align: bottom; }
+th { font-weight: 400; } thead th { color: var(--soft); vertical-align: bottom; white-space: normal; max-width: 8rem; }
+td small { display: block; font-size: 0.8rem; color: var(--soft); }
 th:first-child { text-align: left; }
-tr.total > * { font-weight: 600; }
 @media (max-width: 30rem) { body { padding: 1.6rem 1rem 3rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 3rem; } .facts { grid-template-columns: 1fr 1fr; } }
 @media print {
   :root { color-scheme: light; --page: #fff; --ink: #000; --soft: #444; --rule: #ccc; --wash: #f4f4f4; --link: #000;

@@ -26,7 +26,8 @@ struct Ticks {
 };
 /// At most `most` multiples of 1, 2 or 5 times a power of ten inside [low, high]; `whole`: integers only.
 Ticks ticks(double low, double high, int most, bool whole = false);
-/// Powers of ten inside [low, high], thinned to `most`.
+/// At most `most` powers of ten inside [low, high] (0 < low), or where they are few, also their multiples by 2 and 5
+/// or 3.
 std::vector<double> log_ticks(double low, double high, int most);
 
 struct Axis {
@@ -47,8 +48,8 @@ struct Series {
   std::vector<Point> points;
   int style = 0;            // colour, marker and dashes
   bool emphasized = false;  // drawn on top in the colour of text
-  bool line = true;         // false: markers only
-  bool band = false;        // low and high as an area instead of error bars
+  bool line = true, markers = true;
+  bool band = false;  // low and high as an area instead of error bars
 };
 
 struct Chart {

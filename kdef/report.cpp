@@ -152,7 +152,7 @@ std::string code(const std::vector<std::string>& lines) {
 
 std::string plus_minus(const Group::Statistic& s, int decimals) {
   if (!std::isfinite(s.deviation)) return fixed(s.mean, decimals);
-  return cat(fixed(s.mean, decimals), " \u00b1 ", fixed(s.deviation, decimals));
+  return cat(fixed(s.mean, decimals), "<small>\u00b1 ", fixed(s.deviation, decimals), "</small>");
 }
 
 std::string signed_fixed(double value, int decimals) { return cat(value > 0 ? "+" : "", fixed(value, decimals)); }
@@ -171,7 +171,8 @@ std::string facts(const RunRecord& run) {
     html += fact(cat(data, " log loss"), fixed(e.ensemble.logloss, kDigits),
                  run.test ? cat("validation ", fixed(run.valid->ensemble.logloss, kDigits)) : "");
     if (e.students.size() > 1 && heads_trained(run.config)) {
-      html += fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble.auc - student_mean(e), kDigits), "AUC");
+      html +=
+          fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble.auc - student_mean(e), kDigits), "in AUC");
       html += fact(
           "Students\u2019 AUC", fixed(student_mean(e), kDigits),
           cat("least ", fixed(student_min(e), kDigits), ", standard deviation ", fixed(student_deviation(e), kDigits)));
@@ -244,7 +245,8 @@ std::string students(const RunRecord& run) {
   c.note = "Each student alone; the line is the ensemble.";
   c.x = {.label = "student", .whole = true};
   c.y = {.label = "AUC", .decimals = kDigits};
-  plot::Series alone{.name = "student", .line = false}, together{.name = "ensemble", .emphasized = true};
+  plot::Series alone{.name = "student", .line = false},
+      together{.name = "ensemble", .emphasized = true, .markers = false};
   for (size_t k = 0; k < e.students.size(); ++k) {
     const Quality& q = e.students[k];
     const double x = static_cast<double>(k + 1);
@@ -253,7 +255,7 @@ std::string students(const RunRecord& run) {
     rows.push_back({cat("student ", k + 1),
                     k < run.config.students.size() ? escape(network_label(run.config.students[k])) : "",
                     fixed(q.auc, kDigits), fixed(q.logloss, kDigits), signed_fixed(q.auc - e.ensemble.auc, kDigits)});
-    if (distances) rows.back().push_back(plot::significant(run.collapse->distance_to_ensemble[k], 4));
+    if (distances) rows.back().push_back(fixed(run.collapse->distance_to_ensemble[k], 5));
   }
   c.series = {alone, together};
   html += plot::table(header, rows);
@@ -284,8 +286,8 @@ std::string embedding_spectra(const std::vector<MatrixRecord>& tables) {
     return plot::figure(c);
   }
   // Of tables of one width, over those that have an i-th singular value at all.
-  plot::Chart c = spectrum_chart("Spectra of the embedding tables",
-                                 cat("Median and range over ", tables.size(), " tables, without their padding rows."));
+  plot::Chart c = spectrum_chart("Spectra of the embedding tables", cat("Median and middle half of ", tables.size(),
+                                                                        " tables, without their padding rows."));
   std::map<int64_t, std::vector<std::vector<double>>> widths;
   for (const MatrixRecord& m : tables) {
     auto& values = widths[m.measures.columns];
@@ -299,8 +301,10 @@ std::string embedding_spectra(const std::vector<MatrixRecord>& tables) {
     for (size_t i = 0; i < values.size(); ++i) {
       std::vector<double>& v = values[i];
       std::sort(v.begin(), v.end());
-      const double median = (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
-      s.points.push_back({static_cast<double>(i + 1), median, v.front(), v.back()});
+      const auto quantile = [&](double share) {
+        return v[static_cast<size_t>(share * static_cast<double>(v.size() - 1) + 0.5)];
+      };
+      s.points.push_back({static_cast<double>(i + 1), quantile(0.5), quantile(0.25), quantile(0.75)});
     }
     c.series.push_back(std::move(s));
   }
@@ -355,10 +359,10 @@ std::string collapse(const RunRecord& run) {
     if (r.disagreement.size() > 1) {
       plot::HeatMap map;
       map.title = "Disagreement between students";
-      map.note = cat("Mean squared difference of two students\u2019 probabilities; over all pairs ",
+      map.note = cat("How far the predictions of two students lie apart; mean over all pairs ",
                      plot::significant(r.mean_disagreement, 3), ". Mean distance to the ensemble, |p \u2212 q|: ",
                      plot::significant(r.mean_distance_to_ensemble, 3), ".");
-      map.unit = "Mean of (p_i \u2212 p_j)\u00b2";
+      map.unit = "Mean squared difference of probabilities";
       map.values = r.disagreement;
       for (size_t k = 0; k < r.disagreement.size(); ++k) map.names.push_back(cat("student ", k + 1));
       html += plot::figure(map);
@@ -394,7 +398,7 @@ std::string section(const RunRecord& run) {
   return cat("<p class=\"lead\">Data set ", escape(run.config.dataset_id), ", experiment ", escape(run.config.id),
              ", seed ", run.config.seed, ", directory <code>", escape(run.directory), "</code></p>", facts(run),
              notes(run.notes), learning_curves(run), students(run), collapse(run), commands(run),
-             "<h3>Configuration</h3><details><summary>Every key, as it was resolved</summary>",
+             "<details class=\"values\"><summary>Configuration: every key, as it was resolved</summary>",
              code({to_yaml(run.config)}), "</details>");
 }
 
@@ -463,11 +467,11 @@ std::string comparison(const std::vector<Group>& groups) {
           "between layers of the same width.</p>",
           notes(remarks));
 
-  std::set<size_t> sizes;
+  std::map<std::pair<std::string, std::string>, std::set<size_t>> sizes;
   for (const Group& g : groups) {
-    if (g.finished > 0) sizes.insert(g.students);
+    if (g.finished > 0) sizes[{g.ensemble, g.kinds}].insert(g.students);
   }
-  if (sizes.size() < 2) return html;
+  if (std::none_of(sizes.begin(), sizes.end(), [](const auto& s) { return s.second.size() > 1; })) return html;
   plot::Chart c;
   c.x = {.label = "number of students", .whole = true};
   c.y.decimals = kDigits;
@@ -624,6 +628,8 @@ std::string to_html(const Report& report) {
   std::string html =
       cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+          "img-src data:\">\n"  // a browser then fetches nothing and runs nothing, whatever the text of a run says
           "<link rel=\"icon\" href=\"data:,\">\n<title>",
           escape(title), "</title>\n<style>", plot::style_sheet(), "</style>\n</head>\n<body>\n<header><h1>",
           escape(title), "</h1></header>\n<main>\n");

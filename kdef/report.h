@@ -1,4 +1,5 @@
-// Runs as one HTML page: self-contained, without scripts, readable in light and dark, on a phone and on paper.
+// Runs as one HTML page: self-contained, readable in light and dark, on a phone and on paper. It has no scripts, and a
+// content security policy that forbids browsers to run or fetch any.
 #pragma once
 
 #include <string>
