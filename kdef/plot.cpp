@@ -12,9 +12,11 @@ namespace kdef::plot {
 namespace {
 
 // Of the SVG's own units; on paper and screen it scales with its column.
-constexpr double kWidth = 400, kHeight = 270, kLeft = 58, kRight = 12, kTop = 12, kBottom = 44;
+constexpr double kWidth = 400, kHeight = 270, kRight = 12, kTop = 12, kBottom = 44;
+constexpr double kLabel = 26, kDigit = 7;  // what the label of the y axis takes, and a digit of its marks
+constexpr int kMarks = 6;                  // on the y axis, at most
 constexpr int kStyles = 7, kMarkers = 5, kDashes = 4;
-constexpr size_t kMostMarkers = 40;  // points of a line that still get one each
+constexpr size_t kMostMarkers = 40;  // of a line; of more points only every second, third, ... has one
 constexpr size_t kMostNumberedCells = 12;
 
 std::string at(double v) {
@@ -93,6 +95,14 @@ class Scale {
     }
     return all;
   }
+  double longest_mark() const {
+    size_t longest = 0;
+    for (const auto& mark : marks(kMarks)) {
+      const size_t power = mark.second.find('<');  // two digits, raised
+      longest = std::max(longest, power == std::string::npos ? mark.second.size() : power + 2);
+    }
+    return static_cast<double>(longest);
+  }
 
  private:
   double map(double v) const { return axis_.log ? std::log10(v) : v; }
@@ -113,22 +123,24 @@ std::string value_text(const Axis& axis, const Point& p, bool band) {
   return text;
 }
 
-std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
+std::string axes(const Chart& chart, const Scale& x, const Scale& y, double left) {
   std::string svg;
-  for (const auto& [v, text] : y.marks(6)) {
-    svg += cat("<line class=\"grid\" x1=\"", at(kLeft), "\" x2=\"", at(kWidth - kRight), "\" y1=\"", at(y(v)),
-               "\" y2=\"", at(y(v)), "\"/><text x=\"", at(kLeft - 6), "\" y=\"", at(y(v) + 4),
-               "\" text-anchor=\"end\">", text, "</text>");
+  for (const auto& [v, text] : y.marks(kMarks)) {
+    svg += cat("<line class=\"grid\" x1=\"", at(left), "\" x2=\"", at(kWidth - kRight), "\" y1=\"", at(y(v)),
+               "\" y2=\"", at(y(v)), "\"/><text x=\"", at(left - 6), "\" y=\"", at(y(v) + 4), "\" text-anchor=\"end\">",
+               text, "</text>");
   }
   const double bottom = kHeight - kBottom;
-  svg += cat("<line class=\"axis\" x1=\"", at(kLeft), "\" x2=\"", at(kWidth - kRight), "\" y1=\"", at(bottom),
+  svg += cat("<line class=\"axis\" x1=\"", at(left), "\" x2=\"", at(kWidth - kRight), "\" y1=\"", at(bottom),
              "\" y2=\"", at(bottom), "\"/>");
-  for (const auto& [v, text] : x.marks(8)) {
+  auto below = x.marks(8);
+  if (!below.empty() && below.back().second.size() > 4) below = x.marks(5);
+  for (const auto& [v, text] : below) {
     svg += cat("<line class=\"axis\" x1=\"", at(x(v)), "\" x2=\"", at(x(v)), "\" y1=\"", at(bottom), "\" y2=\"",
                at(bottom + 4), "\"/><text x=\"", at(x(v)), "\" y=\"", at(bottom + 17), "\" text-anchor=\"middle\">",
                text, "</text>");
   }
-  svg += cat("<text class=\"label\" x=\"", at((kLeft + kWidth - kRight) / 2), "\" y=\"", at(kHeight - 8),
+  svg += cat("<text class=\"label\" x=\"", at((left + kWidth - kRight) / 2), "\" y=\"", at(kHeight - 8),
              "\" text-anchor=\"middle\">", escape(chart.x.label), "</text>");
   const double middle = (kTop + bottom) / 2;
   svg += cat("<text class=\"label\" transform=\"translate(12 ", at(middle), ") rotate(-90)\" text-anchor=\"middle\">",
@@ -139,7 +151,9 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
 std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) {
   std::string line, dots, bars, above, below;
   bool gap = true;
-  for (const Point& p : s.points) {
+  const size_t stride = s.points.size() / kMostMarkers + 1;
+  for (size_t i = 0; i < s.points.size(); ++i) {
+    const Point& p = s.points[i];
     if (!x.shows(p.x) || !y.shows(p.y)) {
       gap = true;
       continue;
@@ -147,7 +161,7 @@ std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) 
     const double px = x(p.x) + shift, py = y(p.y);
     line += cat(gap ? "M" : "L", at(px), " ", at(py));
     gap = false;
-    if (s.markers && s.points.size() <= kMostMarkers) dots += marker(s.style, px, py, s.emphasized ? 3.4 : 3);
+    if (s.markers && i % stride == 0) dots += marker(s.style, px, py, s.emphasized ? 3.4 : 3);
     if (!std::isfinite(p.low) || !std::isfinite(p.high)) continue;
     const double low = y.clamped(p.low), high = y.clamped(p.high);
     if (s.band) {
@@ -291,11 +305,13 @@ std::string figure(const Chart& chart) {
     }
     barred += bars;
   }
-  const Scale x(chart.x, xs, kLeft, kWidth - kRight), y(chart.y, ys, kHeight - kBottom, kTop);
+  const Scale y(chart.y, ys, kHeight - kBottom, kTop);
+  const double left = kLabel + kDigit * y.longest_mark();
+  const Scale x(chart.x, xs, left, kWidth - kRight);
 
   std::string html = open_figure(chart.title, chart.note);
   html += cat("<svg viewBox=\"0 0 ", kWidth, " ", kHeight, "\" role=\"img\" aria-label=\"", escape(chart.title), "\">");
-  html += axes(chart, x, y);
+  html += axes(chart, x, y, left);
   if (chart.mark && x.shows(chart.mark->first)) {
     html += cat("<line class=\"mark\" x1=\"", at(x(chart.mark->first)), "\" x2=\"", at(x(chart.mark->first)),
                 "\" y1=\"", at(kTop), "\" y2=\"", at(kHeight - kBottom), "\"/>");
@@ -311,16 +327,15 @@ std::string figure(const Chart& chart) {
   // One strip per x, which shows all values there.
   for (auto row = rows.begin(); row != rows.end(); ++row) {
     if (!x.shows(row->first)) continue;
-    const double left = row == rows.begin() ? kLeft : (x(std::prev(row)->first) + x(row->first)) / 2;
-    const double right =
-        std::next(row) == rows.end() ? kWidth - kRight : (x(row->first) + x(std::next(row)->first)) / 2;
+    const double from = row == rows.begin() ? left : (x(std::prev(row)->first) + x(row->first)) / 2;
+    const double to = std::next(row) == rows.end() ? kWidth - kRight : (x(row->first) + x(std::next(row)->first)) / 2;
     std::string text = cat(chart.x.label, " ", value_text(chart.x, row->first));
     if (chart.mark && chart.mark->first == row->first) text += cat(" (", chart.mark->second, ")");
     for (size_t k = 0; k < chart.series.size(); ++k) {
       if (!row->second[k].empty()) text += cat("\n", chart.series[k].name, ": ", row->second[k]);
     }
-    html += cat("<rect class=\"hit\" x=\"", at(left), "\" y=\"", at(kTop), "\" width=\"", at(right - left),
-                "\" height=\"", at(kHeight - kBottom - kTop), "\"><title>", escape(text), "</title></rect>");
+    html += cat("<rect class=\"hit\" x=\"", at(from), "\" y=\"", at(kTop), "\" width=\"", at(to - from), "\" height=\"",
+                at(kHeight - kBottom - kTop), "\"><title>", escape(text), "</title></rect>");
   }
   html += "</svg>";
   if (chart.series.size() > 1) html += legend(chart.series);

@@ -103,6 +103,13 @@ TEST(Plot, ALogarithmicAxisHasEqualDecadesAndNoPlaceForZero) {
   EXPECT_THAT(html, HasSubstr("<td>1e\u221209</td>"));  // the table still says it
 }
 
+TEST(Plot, ManyDigitsMakeRoomForThemselves) {
+  Chart wide = chart();
+  for (Point& p : wide.series[0].points) p.y = 0.6 + p.y * 1e-4;
+  wide.series.pop_back();
+  EXPECT_GT(line_of(figure(wide))[0], line_of(figure(chart()))[0] + 10);
+}
+
 TEST(Plot, GapsAndEmptyChartsAreNoNumbers) {
   Chart c = chart();
   c.series[0].points[1].y = std::nan("");
