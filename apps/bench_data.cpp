@@ -61,8 +61,13 @@ int bench_load(const Arguments& arguments) {
   po::options_description options;
   add_data_options(options, 4000000);
   options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows in a batch");
+  options.add_options()("window", po::value<int64_t>()->value_name("ROWS"),
+                        "rows shuffled together (default: all, or a quarter of the memory where the file takes more "
+                        "than half)");
+  options.add_options()("cold", po::bool_switch(),
+                        "each epoch from disk: what the system keeps of the file is dropped");
   const auto parsed =
-      parse({"bench load", "[--shape criteo|ml-1m|FILE] [--rows N] [--batch B] [--folder DIR]",
+      parse({"bench load", "[--shape criteo|ml-1m|FILE] [--rows N] [--batch B] [--window ROWS] [--cold]",
              "Times epochs of shuffled batches from an encoded file, as training takes them. The last line is one\n"
              "JSON object: rows_per_s, mb_per_s (of encoded rows), peak_mib (of the process, with what it touched\n"
              "of the file), seconds, cpu_seconds."},
@@ -71,6 +76,8 @@ int bench_load(const Arguments& arguments) {
   use_threads(*parsed);
   data::DataBenchmarkConfig config = data_config(*parsed);
   config.batch_size = parsed->integer("batch", 1);
+  if (parsed->has("window")) config.window = parsed->integer("window", 1);
+  config.cold = parsed->flag("cold");
   print_result(data::benchmark_load(config), config, "Loading");
   return kDone;
 }

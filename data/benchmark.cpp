@@ -1,13 +1,16 @@
 #include "data/benchmark.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "core/clock.h"
@@ -99,6 +102,14 @@ std::string as_tsv(const std::string& csv) {
   return tsv;
 }
 
+// Of a file that is on disk and not mapped.
+void drop_from_memory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw SystemError(cat(path, ": cannot be opened: ", std::strerror(errno)));
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(fd);
+}
+
 }  // namespace
 
 DataBenchmark benchmark_prepare(const DataBenchmarkConfig& config) {
@@ -136,14 +147,21 @@ DataBenchmark benchmark_load(const DataBenchmarkConfig& config) {
     writer.append(batch);
   }
   writer.commit();
-  const EncodedFile file(path);
-  Loader loader(file, config.batch_size, true, config.seed);
   uint64_t sum = 0;
+  std::optional<EncodedFile> file(path);
+  std::optional<Loader> loader;
   const DataBenchmark result =
       measure(config, config.rows, static_cast<int64_t>(fs::file_size(path)), [&](int64_t epoch) {
-        loader.start_epoch(epoch);
+        if (config.cold) {
+          loader.reset();
+          file.reset();
+          drop_from_memory(path);
+          file.emplace(path);
+        }
+        if (!loader) loader.emplace(*file, config.batch_size, true, config.seed, config.window);
+        loader->start_epoch(epoch);
         int64_t rows = 0;
-        while (loader.next(batch)) {
+        while (loader->next(batch)) {
           rows += batch.rows;
           sum = std::accumulate(batch.ids.begin(), batch.ids.end(), sum);
         }

@@ -19,8 +19,10 @@ struct DataBenchmarkConfig {
   std::string folder;  // where the data is made, in a folder of its own that is removed afterwards
   std::string shape = "criteo";
   int64_t rows = 1000000;
-  int64_t batch_size = 10000;
-  double seconds = 10;  // measuring goes on for about this long, at least 3 repetitions
+  int64_t batch_size = 10000;  // loading
+  int64_t window = 0;          // loading: rows shuffled together, as Loader takes it
+  bool cold = false;           // loading: each epoch from disk, the system's copy in memory dropped before
+  double seconds = 10;         // measuring goes on for about this long, at least 3 repetitions
   uint64_t seed = 1;
 };
 

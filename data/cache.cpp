@@ -190,6 +190,14 @@ void EncodedFile::unmap() {
   mapping_ = nullptr;
 }
 
+void EncodedFile::will_need(int64_t row, int64_t count) const {
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t begin = (record(row) - static_cast<const std::byte*>(mapping_)) / page * page;
+  const int64_t end = record(std::min(row + count, rows_)) - static_cast<const std::byte*>(mapping_);
+  // Only advice: what fails here is read when it is used.
+  ::madvise(static_cast<std::byte*>(mapping_) + begin, static_cast<size_t>(end - begin), MADV_WILLNEED);
+}
+
 void EncodedFile::verify() const {
   const std::byte* crcs = record(rows_);
   parallel_for(blocks(rows_), 1, [&](int64_t block, int64_t) {

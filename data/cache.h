@@ -62,6 +62,10 @@ class EncodedFile {
   const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + id_columns_; }
   float label(int64_t row) const { return numerics(row)[numeric_columns_]; }
 
+  int64_t row_bytes() const { return stride_; }
+  /// Has rows read from disk in one piece, as far as they are not in memory; does not wait for them.
+  void will_need(int64_t row, int64_t count) const;
+
   /// Names the content: a checksum of the blocks' checksums.
   uint32_t fingerprint() const { return fingerprint_; }
   /// Checks the checksum of every block.

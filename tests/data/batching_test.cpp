@@ -12,11 +12,11 @@ class Batching : public ::testing::Test {
  protected:
   static constexpr int64_t kRows = 1003;
   // Row r has id r.
-  EncodedFile make_file() {
+  EncodedFile make_file(int64_t rows = kRows) {
     EncodedWriter writer(dir_ / "rows.kdefbin", 1, 1);
     Batch batch;
-    batch.resize(kRows, 1, 1);
-    for (size_t r = 0; r < kRows; ++r) {
+    batch.resize(rows, 1, 1);
+    for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
       batch.ids[r] = static_cast<int32_t>(r);
       batch.numerics[r] = static_cast<float>(r);
       batch.labels[r] = static_cast<float>(r % 2);
@@ -106,11 +106,66 @@ TEST_F(Batching, BatchLargerThanTheData) {
   EXPECT_EQ(rest_of_epoch(loader).size(), static_cast<size_t>(kRows));
 }
 
+TEST_F(Batching, NoRows) {
+  const EncodedFile file = make_file(0);
+  Loader loader(file, 10, true, 1);
+  loader.start_epoch(0);
+  EXPECT_TRUE(rest_of_epoch(loader).empty());
+}
+
 TEST_F(Batching, Misuse) {
   EXPECT_THROW(Loader(file_, 0, true, 1), Error);
   Loader loader(file_, 100, true, 1);
   EXPECT_THROW(loader.start_epoch(0, 12), Error);
   EXPECT_THROW(loader.start_epoch(-1), Error);
+}
+
+// A file larger than its window: blocks in an order of their own, rows shuffled within a window.
+TEST_F(Batching, WindowsOfBlocks) {
+  for (int64_t rows : {7 * kBlockRows, 7 * kBlockRows + 100, 6 * kBlockRows - 1}) {
+    const EncodedFile file = make_file(rows);
+    std::set<int32_t> beginnings;
+    for (int64_t epoch = 0; epoch < 8; ++epoch) {
+      Loader loader(file, 1000, true, 4, 2 * kBlockRows), twin(file, 333, true, 4, 3 * kBlockRows - 1);
+      loader.start_epoch(epoch);
+      twin.start_epoch(epoch);
+      const std::vector<int32_t> order = rest_of_epoch(loader);
+      ASSERT_EQ(order, rest_of_epoch(twin));
+      ASSERT_EQ(std::set<int32_t>(order.begin(), order.end()).size(), static_cast<size_t>(rows));
+      ASSERT_EQ(order.size(), static_cast<size_t>(rows));
+      // A window's rows are those of two blocks, well mixed.
+      std::set<int32_t> blocks_seen, early;
+      for (int64_t b = 0; b < kBlockRows; ++b) {
+        const int32_t block = order[static_cast<size_t>(b)] / static_cast<int32_t>(kBlockRows);
+        blocks_seen.insert(block);
+        if (b < 100) early.insert(block);
+      }
+      EXPECT_LE(blocks_seen.size(), 2u);
+      EXPECT_EQ(early, blocks_seen);
+      beginnings.insert(*early.begin());
+      for (int64_t first : {int64_t{1}, int64_t{9}, loader.steps_per_epoch() - 1, loader.steps_per_epoch()}) {
+        Loader resumed(file, 1000, true, 4, 2 * kBlockRows);
+        resumed.start_epoch(epoch, first);
+        const auto begin = order.begin() + std::min(1000 * first, rows);
+        ASSERT_EQ(rest_of_epoch(resumed), std::vector<int32_t>(begin, order.end())) << first;
+        resumed.start_epoch(epoch, first);  // in the same window once more
+        ASSERT_EQ(rest_of_epoch(resumed), std::vector<int32_t>(begin, order.end())) << first;
+      }
+    }
+    EXPECT_GT(beginnings.size(), 2u);
+  }
+}
+
+TEST_F(Batching, TheWindowIsTheFileWhereItFits) {
+  const EncodedFile file = make_file(3 * kBlockRows + 5);
+  EXPECT_EQ(Loader::default_window(file), 4 * kBlockRows);
+  Loader by_default(file, 100, true, 3), whole(file, 100, true, 3, 4 * kBlockRows), smaller(file, 100, true, 3, 1);
+  for (Loader* loader : {&by_default, &whole, &smaller}) loader->start_epoch(0);
+  const std::vector<int32_t> order = rest_of_epoch(by_default);
+  EXPECT_EQ(rest_of_epoch(whole), order);
+  EXPECT_NE(rest_of_epoch(smaller), order);
+  // As it was before there were windows: a permutation by (seed, epoch) is kept for good.
+  EXPECT_EQ(std::vector<int32_t>(order.begin(), order.begin() + 4), (std::vector<int32_t>{9055, 11532, 776, 1664}));
 }
 
 // Fisher and Yates by an unbiased integer: each row is about equally often in each place.

@@ -25,6 +25,9 @@ TEST(DataBenchmark, MeasuresAndTidiesUp) {
   config.seconds = 0;
   expect_measured(benchmark_prepare(config), 300, folder);
   expect_measured(benchmark_load(config), 300, folder);
+  config.window = 1;
+  config.cold = true;
+  expect_measured(benchmark_load(config), 300, folder);
   config.folder = folder / "absent";
   expect_error<SystemError>([&] { benchmark_load(config); }, {"absent"});
 }
