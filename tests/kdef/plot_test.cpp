@@ -86,8 +86,10 @@ std::vector<double> line_of(const std::string& html) {
 TEST(Plot, PointsLieWhereTheScalesPutThem) {
   const std::vector<double> p = line_of(figure(chart()));
   ASSERT_EQ(p.size(), 6u);
-  EXPECT_NEAR(p[2] - p[0], p[4] - p[2], 0.11);  // x: equal steps
-  EXPECT_GT(p[1], p[5]);                        // up is more
+  EXPECT_NEAR(p[2] - p[0], p[4] - p[2], 0.11);       // x: equal steps
+  EXPECT_NEAR(p[1], 226 - 214 * 0.06 / 1.12, 0.11);  // least and most lie 6 % inside the ends
+  EXPECT_NEAR(p[3], 12 + 214 * 0.06 / 1.12, 0.11);
+  EXPECT_GT(p[1], p[5]);  // up is more
   EXPECT_GT(p[5], p[3]);
   EXPECT_NEAR((p[1] - p[5]) / (p[1] - p[3]), 0.5, 0.002);  // 0.625 is half way from 0.5 to 0.75
 }

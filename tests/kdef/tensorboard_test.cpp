@@ -151,6 +151,7 @@ TEST(TensorBoard, AnInterruptedTrainingShowsEveryStepOnce) {
   const std::string metrics = read_file(options.directory + "/metrics.jsonl");
   std::ofstream(options.directory + "/metrics.jsonl", std::ios::app) << metrics;
   std::ofstream(event_files(options.directory)[0], std::ios::app) << "half a record";
+  std::filesystem::rename(event_files(options.directory)[0], options.directory + "/events.out.tfevents.1.kdef");
   stop_at = -1;
   options.resume = true;
   ASSERT_FALSE(run_experiment(config, options).interrupted);
