@@ -190,9 +190,12 @@ std::vector<AuditCase> audit_cases() {
                                [&] { return model.loss(model.forward(input, kTraining), input.labels); });
     });
   }
-  for (const bool fused : {true, false}) {
-    layer("Ensemble", cat("kdef, loss, ", fused ? "fused" : "composed"), [fused](nn::Builder& b) {
-      const Ensemble model(some_ensemble(EnsembleKind::kdef, true, fused), some_fields(), b);
+  const auto of_kdef = [&](bool fused, bool shared) {
+    const std::string variant = cat("kdef, loss, ", fused ? "fused" : "composed", shared ? "" : ", own embeddings");
+    layer("Ensemble", variant, [fused, shared](nn::Builder& b) {
+      EnsembleConfig config = some_ensemble(EnsembleKind::kdef, true, fused);
+      config.shared_embedding = shared;
+      const Ensemble model(config, some_fields(), b);
       const ModelInput input = some_batch();
       const std::vector<Tensor> leaves = scrambled(model);
       const Tensor held = model.forward(input, kTraining).students.detach();
@@ -200,6 +203,9 @@ std::vector<AuditCase> audit_cases() {
           leaves, [&] { return model.loss(model.forward(input, kTraining), input.labels); },
           [&] { return kdef_objective_held(model.forward(input, kTraining).students, held, input.labels); });
     });
+  };
+  for (const bool shared : {true, false}) {
+    for (const bool fused : {true, false}) of_kdef(fused, shared);
   }
   return cases;
 }

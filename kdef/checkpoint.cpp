@@ -80,6 +80,7 @@ void save_checkpoint(const std::string& path, const Ensemble& model, const nn::O
                      {"finished", std::to_string(state.finished)},
                      {"seconds", exact(state.seconds)},
                      {"metrics_bytes", std::to_string(state.metrics_bytes)},
+                     {"collapse_bytes", std::to_string(state.collapse_bytes)},
                      {"optimizer_steps", std::to_string(optimizer.steps())}});
 }
 
@@ -121,6 +122,7 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
   state.finished = integer("finished") != 0;
   state.seconds = number("seconds");
   state.metrics_bytes = integer("metrics_bytes");
+  state.collapse_bytes = integer("collapse_bytes");
   const int64_t steps = integer("optimizer_steps");
   load(file, tensors);
   optimizer.set_steps(steps);

@@ -22,8 +22,9 @@ struct TrainingState {
   bool has_best = false;
   int64_t without_improvement = 0;  // evaluations in a row
   bool finished = false;
-  double seconds = 0;         // of training, over all sessions
-  int64_t metrics_bytes = 0;  // length of metrics.jsonl at this point
+  double seconds = 0;          // of training, over all sessions
+  int64_t metrics_bytes = 0;   // length of metrics.jsonl at this point
+  int64_t collapse_bytes = 0;  // of collapse.jsonl
 };
 
 /// Parameters and buffers under their names; `metadata` is written beside them.

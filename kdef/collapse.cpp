@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "data/metrics.h"
 #include "kdef/evaluation.h"
 
@@ -23,6 +24,38 @@ std::vector<double> eigenvalues(const Eigen::MatrixXd& symmetric) {
   return all;
 }
 
+using Block = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// Calls fn with one block of rows after the other, in fp64: of a large table there is never a whole copy.
+template <class Fn>
+void for_blocks(const Tensor& matrix, Fn fn) {
+  constexpr int64_t kRows = 4096;
+  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
+  for (int64_t first = 0; first < rows; first += kRows) {
+    const Tensor block = matrix.rows(first, std::min(kRows, rows - first)).to(kCpu).to(DType::f64);
+    fn(Eigen::Map<const Block>(block.data<double>(), block.shape()[0], columns));
+  }
+}
+
+// sum over rows a of (a - centre)(a - centre)^T
+Eigen::MatrixXd gram_of(const Tensor& matrix, const Eigen::VectorXd& centre) {
+  const int64_t columns = matrix.shape()[1];
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(columns, columns);
+  for_blocks(matrix, [&](const Block& rows) {
+    const Block moved = rows.rowwise() - centre.transpose();
+    gram.noalias() += moved.transpose() * moved;
+  });
+  return gram;
+}
+
+// Measures entry i of matrix(i), entries side by side.
+template <class Matrix>
+void measure(std::vector<CollapseReport::Entry>& entries, Matrix matrix) {
+  parallel_for(static_cast<int64_t>(entries.size()), 1, [&](int64_t i, int64_t) {
+    entries[static_cast<size_t>(i)].spectrum = spectrum(matrix(static_cast<size_t>(i)));
+  });
+}
+
 }  // namespace
 
 std::vector<double> Spectrum::log_spectrum() const {
@@ -35,16 +68,13 @@ std::vector<double> Spectrum::log_spectrum() const {
 
 Spectrum spectrum(const Tensor& matrix) {
   KDEF_CHECK(matrix.rank() == 2 && matrix.shape()[1] > 0, "spectrum: needs a matrix [N, D], got ", describe(matrix));
-  const Tensor a = matrix.to(kCpu).to(DType::f64);
   Spectrum result;
-  result.rows = a.shape()[0];
-  result.columns = a.shape()[1];
-  using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const Eigen::Map<const RowMajor> rows(a.data<double>(), result.rows, result.columns);
-  const Eigen::MatrixXd gram = rows.transpose() * rows;
+  result.rows = matrix.shape()[0];
+  result.columns = matrix.shape()[1];
+  const Eigen::VectorXd zero = Eigen::VectorXd::Zero(result.columns);
 
   double total = 0, squares = 0;
-  for (double value : eigenvalues(gram)) {
+  for (double value : eigenvalues(gram_of(matrix, zero))) {
     result.singular_values.push_back(std::sqrt(value));
     total += result.singular_values.back();
     squares += value;
@@ -60,11 +90,12 @@ Spectrum spectrum(const Tensor& matrix) {
   }
   result.effective_rank = std::exp(entropy);
 
-  // Centred: Gram - N mean mean^T; the factor 1 / (N - 1) of the covariance cancels in the ratio.
-  const Eigen::VectorXd mean = rows.colwise().mean();
-  const Eigen::MatrixXd centred = rows.rowwise() - mean.transpose();
+  // The factor 1 / (N - 1) of the covariance cancels in the ratio.
+  Eigen::VectorXd mean = zero;
+  for_blocks(matrix, [&](const Block& rows) { mean += rows.colwise().sum().transpose(); });
+  mean /= static_cast<double>(result.rows);
   double sum = 0, sum_squares = 0;
-  for (double value : eigenvalues(centred.transpose() * centred)) {
+  for (double value : eigenvalues(gram_of(matrix, mean))) {
     sum += value;
     sum_squares += value * value;
   }
@@ -76,12 +107,18 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
                                int64_t most_rows) {
   CollapseReport report;
   const size_t m = model.student_count();
-  const std::string prefix = "embedding_layer.embedding_layer.embedding_layers.", suffix = ".weight";
-  for (const nn::Parameter& p : model.parameters()) {
-    if (!p.embedding || p.tensor.shape()[1] < 2) continue;  // numeric fields have one vector, not a table
-    const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
-    report.embeddings.push_back({"embedding " + field, spectrum(p.tensor.rows(1, p.tensor.shape()[0] - 1))});
+  const bool shared = model.config().shared_embedding;
+  const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
+  std::vector<Tensor> tables;
+  for (size_t k = 0; k < (shared ? 1 : m); ++k) {
+    for (const nn::Parameter& p : model.embedding(k).parameters()) {
+      if (p.tensor.shape()[1] < 2) continue;  // numeric fields have one vector, not a table
+      const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
+      report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
+      tables.push_back(p.tensor.rows(1, p.tensor.shape()[0] - 1));
+    }
   }
+  measure(report.embeddings, [&](size_t i) { return tables[i]; });
 
   std::vector<std::vector<std::vector<float>>> layers(m);  // per student and layer: values row by row
   std::vector<std::vector<int64_t>> widths(m);
@@ -113,12 +150,14 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   }
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
 
+  std::vector<Tensor> matrices;
   for (size_t k = 0; k < m; ++k) {
     for (size_t l = 0; l < layers[k].size(); ++l) {
-      const Tensor matrix = Tensor::borrow(layers[k][l].data(), {report.rows, widths[k][l]});
-      report.layers.push_back({cat("student ", k + 1, " hidden ", l + 1), spectrum(matrix)});
+      matrices.push_back(Tensor::borrow(layers[k][l].data(), {report.rows, widths[k][l]}));
+      report.layers.push_back({cat("student ", k + 1, " hidden ", l + 1), {}});
     }
   }
+  measure(report.layers, [&](size_t i) { return matrices[i]; });
   const double n = static_cast<double>(report.rows), count = static_cast<double>(m);
   report.ensemble_auc = data::auc(ensemble, labels);
   double sum = 0, squares = 0;
@@ -146,6 +185,14 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
     }
   }
   return report;
+}
+
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows) {
+  constexpr int64_t kBatch = 4096;
+  data::Loader loader(file, kBatch, false, 0);
+  loader.start_epoch(0);
+  return collapse_report(
+      model, [&](data::Batch& batch) { return loader.next(batch); }, most_rows);
 }
 
 std::string to_json(const CollapseReport& report) {

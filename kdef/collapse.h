@@ -39,7 +39,7 @@ Spectrum spectrum(const Tensor& matrix);
 /// What a model uses of its dimensions, and how far its students are from each other and from the ensemble.
 struct CollapseReport {
   struct Entry {
-    std::string name;  // "embedding user", "student 1 hidden 2"
+    std::string name;  // "embedding user" ("student 1 embedding user" of its own), "student 1 hidden 2"
     Spectrum spectrum;
   };
   std::vector<Entry> embeddings;  // per table, without the padding row
@@ -52,8 +52,14 @@ struct CollapseReport {
   double mean_distance_to_ensemble = 0, mean_disagreement = 0;  // the latter over i != j; 0 for one student
 };
 
-/// Measures a model on at most `most_rows` encoded rows, given batch by batch as to evaluate().
+/// Rows of validation data that a training measures on.
+inline constexpr int64_t kCollapseRows = 10000;
+
+/// Measures a model on at most `most_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any
+/// number of threads. Memory: 4 bytes for each row and hidden unit.
 CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t most_rows);
+/// On the first rows of an encoded file.
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows);
 
 std::string to_json(const CollapseReport& report);
 

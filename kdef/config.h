@@ -37,7 +37,7 @@ struct ExperimentConfig {
   EnsembleKind ensemble = EnsembleKind::kdef;
   std::vector<StudentConfig> students;
   int64_t embedding_dim = 16;
-  bool shared_embedding = true;  // one set of tables for all students; false is for whoever builds models to refuse
+  bool shared_embedding = true;  // one set of tables for all students; false: one per student
 
   // Objective
   std::string task = "binary_classification";
@@ -68,6 +68,7 @@ struct ExperimentConfig {
   // Files
   std::string model_root = "./checkpoints/";
   int64_t checkpoint_every = 0;  // steps between checkpoints; 0: at every evaluation
+  int64_t collapse_every = 0;    // evaluations from one record of collapse.jsonl to the next; 0: none
   bool tensorboard = false;      // the run directory also gets an event file (kdef/tensorboard.h)
 
   /// Keys that were given and have no effect here, each once, with the reason in brackets where it is not general.

@@ -553,7 +553,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         integer_key<Draft>("embedding_dim", KDEF_AT(config.embedding_dim), 1, "columns of the embedding tables",
                            kWidest),
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.shared_embedding),
-                           "all students read one set of embedding tables; this version knows no other way"),
+                           "all students read one set of embedding tables; false: each has its own"),
         {"task", "binary_classification", "the task",
          [](Draft& d, const Value& v) { d.config.task = v.one_of({"binary_classification"}); },
          [](const Draft& d) { return yaml_text(d.config.task); }},
@@ -611,6 +611,9 @@ const std::vector<Key<Draft>>& experiment_keys() {
         text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder of run directories", "path"),
         integer_key<Draft>("checkpoint_every", KDEF_AT(config.checkpoint_every), 0,
                            "steps between checkpoints; 0: at evaluations only"),
+        integer_key<Draft>("collapse_every", KDEF_AT(config.collapse_every), 0,
+                           "collapse is measured at every so many evaluations, into collapse.jsonl; 0: only of the "
+                           "best model, at the end"),
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
                            "the run directory also gets an event file for TensorBoard"),
         dataset_text_key("data_root", &data::DatasetConfig::data_root,

@@ -22,11 +22,13 @@ const char* name_of(EnsembleKind kind) {
 }
 
 Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build)
-    : config_(config),
-      embedding_(
-          add_child("embedding_layer", std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build))) {
+    : config_(config) {
   KDEF_CHECK(!config.students.empty(), "ensemble: needs at least one network");
-  const nn::EmbeddingShape shape{embedding_.field_count(), embedding_.dim(), embedding_.width()};
+  for (size_t k = 0; k < (config.shared_embedding ? 1 : config.students.size()); ++k) {
+    embeddings_.push_back(&add_child(config.shared_embedding ? "embedding_layer" : cat("embedding_layers.", k),
+                                     std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build)));
+  }
+  const nn::EmbeddingShape shape{embedding().field_count(), embedding().dim(), embedding().width()};
   int64_t width = 0;
   for (const nn::NetworkConfig& student : config.students) {
     networks_.push_back(
@@ -38,14 +40,23 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
   }
 }
 
+std::vector<Tensor> Ensemble::embed(const ModelInput& input) const {
+  std::vector<Tensor> all;
+  for (const nn::EmbeddingTables* tables : embeddings_) {
+    all.push_back(tables->forward(input.ids, input.values, config_.fused));
+  }
+  if (config_.shared_embedding) all.assign(networks_.size(), Tensor(all[0]));
+  return all;
+}
+
 Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& settings) const {
   nn::Pass pass = settings;
   pass.fused = config_.fused;
-  const Tensor e = embedding_.forward(input.ids, input.values, config_.fused);
+  const std::vector<Tensor> e = embed(input);
   std::vector<Tensor> logits, hidden;
-  for (const nn::Network* network : networks_) {
-    hidden.push_back(network->hidden(e, pass));
-    logits.push_back(network->output(hidden.back()));
+  for (size_t k = 0; k < networks_.size(); ++k) {
+    hidden.push_back(networks_[k]->hidden(e[k], pass));
+    logits.push_back(networks_[k]->output(hidden.back()));
   }
   const Tensor z = ops::concat(logits, 1);
   switch (config_.kind) {
@@ -62,11 +73,11 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
 
 std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {
   const NoGrad no_grad;
-  const Tensor e = embedding_.forward(input.ids, input.values, config_.fused);
+  const std::vector<Tensor> e = embed(input);
   std::vector<std::vector<Tensor>> all;
-  for (const nn::Network* network : networks_) {
+  for (size_t k = 0; k < networks_.size(); ++k) {
     nn::LayerTap tap;
-    const Tensor last = network->hidden(e, {.fused = config_.fused, .tap = &tap});
+    const Tensor last = networks_[k]->hidden(e[k], {.fused = config_.fused, .tap = &tap});
     if (tap.layers.empty() || !tap.layers.back().same_storage(last)) tap.layers.push_back(last);
     all.push_back(std::move(tap.layers));
   }

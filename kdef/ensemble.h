@@ -1,4 +1,4 @@
-// Ensembles of networks over shared embeddings: the model that is trained.
+// Ensembles of networks over embeddings, shared or one set per network: the model that is trained.
 #pragma once
 
 #include <memory>
@@ -25,6 +25,9 @@ struct EnsembleConfig {
   int64_t embedding_dim = 16;
   ObjectiveConfig objective;  // of a KDEF ensemble
   bool fused = true;          // fused ops; false: their readable twins, same numbers up to rounding
+  /// One set of embedding tables for all students; false: one per student (the multi-embedding of Guo et al., ICML
+  /// 2024, arXiv 2310.04400).
+  bool shared_embedding = true;
 };
 
 /// One batch of encoded rows, as nn::EmbeddingTables reads it; labels [B, 1].
@@ -34,7 +37,8 @@ struct ModelInput {
   Tensor labels;  // undefined in prediction
 };
 
-/// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat.
+/// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat. Tables
+/// of their own stand under embedding_layers.M in place of embedding_layer.
 class Ensemble final : public nn::Module {
  public:
   Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
@@ -53,11 +57,17 @@ class Ensemble final : public nn::Module {
 
   size_t student_count() const { return networks_.size(); }
   const EnsembleConfig& config() const { return config_; }
-  const nn::EmbeddingTables& embedding() const { return embedding_; }
+  /// The tables that a student reads.
+  const nn::EmbeddingTables& embedding(size_t student = 0) const {
+    return *embeddings_[config_.shared_embedding ? 0 : student];
+  }
 
  private:
+  // Per student what it reads; of a shared embedding M times the same tensor.
+  std::vector<Tensor> embed(const ModelInput& input) const;
+
   EnsembleConfig config_;
-  nn::EmbeddingTables& embedding_;
+  std::vector<nn::EmbeddingTables*> embeddings_;
   std::vector<nn::Network*> networks_;
   nn::Linear* concat_ = nullptr;
 };

@@ -34,15 +34,13 @@ std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
 }
 
 EnsembleConfig ensemble_config(const ExperimentConfig& experiment) {
-  if (!experiment.shared_embedding) {
-    throw InputError("shared_embedding: only true is known to this version; remove the key or set it to true");
-  }
   EnsembleConfig config;
   config.kind = experiment.ensemble;
   config.students.assign(experiment.students.begin(), experiment.students.end());
   config.embedding_dim = experiment.embedding_dim;
   config.objective = experiment.objective;
   config.fused = experiment.fused;
+  config.shared_embedding = experiment.shared_embedding;
   return config;
 }
 
@@ -64,6 +62,7 @@ TrainingConfig training_config(const ExperimentConfig& experiment) {
   config.reduce_lr_on_plateau = experiment.reduce_lr_on_plateau;
   config.save_best_only = experiment.save_best_only;
   config.checkpoint_steps = experiment.checkpoint_every;
+  config.collapse_every = experiment.collapse_every;
   return config;
 }
 

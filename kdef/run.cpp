@@ -46,6 +46,7 @@ std::string identity(const ExperimentConfig& config, const data::Prepared& prepa
   settings.ignored.clear();
   settings.checkpoint_every = 0;
   settings.tensorboard = false;
+  settings.collapse_every = 0;
   // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
   const std::string text =
       cat(to_yaml(settings), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
@@ -141,8 +142,9 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   make_directories(directory);
   const RunLock lock(directory);
   check_directory();  // another training may have ended there since
-  for (const std::string& name : {std::string("config.yaml"), std::string(data::Encoder::kFileName),
-                                  std::string("model.safetensors"), std::string("result.json")}) {
+  for (const std::string& name :
+       {std::string("config.yaml"), std::string(data::Encoder::kFileName), std::string("model.safetensors"),
+        std::string("collapse.json"), std::string("result.json")}) {
     remove_leftovers(directory + "/" + name);
     remove(directory + "/" + name + ".new");
   }
@@ -152,7 +154,8 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     const std::string yaml = directory + "/config.yaml", words = directory + "/" + data::Encoder::kFileName;
     write_file(yaml + ".new", to_yaml(config));
     write_file(words + ".new", vocabulary);
-    for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl"}) {
+    for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl",
+                             "/collapse.json", "/collapse.jsonl"}) {
       remove(directory + name);
     }
     remove_event_files(directory);

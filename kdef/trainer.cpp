@@ -31,10 +31,10 @@ double metric(const Quality& q, const std::string& name) {
   throw InputError(cat("monitor: metric '", name, "' is unknown; known: AUC, logloss"));
 }
 
-// metrics.jsonl: whole lines, on disk before the checkpoint that counts them.
-class MetricsLog {
+// metrics.jsonl or collapse.jsonl: whole lines, on disk before the checkpoint that counts them.
+class LineLog {
  public:
-  MetricsLog(std::string path, int64_t keep) : path_(std::move(path)) {
+  LineLog(std::string path, int64_t keep) : path_(std::move(path)) {
     std::ofstream(path_, std::ios::app);
     struct stat there {};
     if (::stat(path_.c_str(), &there) == 0) bytes_ = std::min<int64_t>(keep, there.st_size);
@@ -77,6 +77,7 @@ class Loop {
     make_directory(directory_ + "/checkpoint");
     if (resume) state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
     log_.emplace(directory_ + "/metrics.jsonl", state_.metrics_bytes);
+    if (config.collapse_every > 0) collapse_log_.emplace(directory_ + "/collapse.jsonl", state_.collapse_bytes);
     eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
   }
 
@@ -127,6 +128,7 @@ class Loop {
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
+    if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
     save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
   }
 
@@ -215,6 +217,11 @@ class Loop {
     e.stopped = state_.finished;
     e.seconds = seconds_now() - started_;
     log_->append(metrics_line(e));
+    // Evaluations come at multiples of eval_steps_, but for that of a training which is shorter.
+    const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
+    if (collapse_log_ && evaluation % config_.collapse_every == 0) {
+      collapse_log_->append(collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)));
+    }
     listener_.evaluated(e);
   }
 
@@ -226,7 +233,7 @@ class Loop {
   data::Loader loader_;
   nn::Optimizer optimizer_;
   TrainingState state_;
-  std::optional<MetricsLog> log_;
+  std::optional<LineLog> log_, collapse_log_;
   data::Batch batch_;
   int64_t eval_steps_ = 0;
   double started_ = 0;
@@ -275,7 +282,8 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.test = evaluate(model, *test, config.batch_size);
     json += cat(",\"test\":", to_json(result.test));
   }
-  write_file(directory + "/result.json", json + "}\n");
+  write_file(directory + "/collapse.json", to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+  write_file(directory + "/result.json", json + "}\n");  // the last: a run that has it is finished
   return result;
 }
 
@@ -284,6 +292,10 @@ std::string metrics_line(const TrainingListener::Evaluated& e) {
   const Json json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
                   {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", Json::parse(to_json(e.valid))}};
   return json.dump();
+}
+
+std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report) {
+  return cat("{\"step\":", step, ",\"epoch\":", epoch, ",", to_json(report).substr(1));
 }
 
 }  // namespace kdef

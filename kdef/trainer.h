@@ -8,6 +8,7 @@
 
 #include "data/batching.h"
 #include "kdef/checkpoint.h"
+#include "kdef/collapse.h"
 #include "kdef/evaluation.h"
 
 namespace kdef {
@@ -25,6 +26,7 @@ struct TrainingConfig {
   bool reduce_lr_on_plateau = true;                        // lr <- max(0.1 lr, 1e-6) at each of them
   bool save_best_only = true;    // false: the model of the last evaluation is kept, not the best
   int64_t checkpoint_steps = 0;  // steps between checkpoints beside those at evaluations; 0: none
+  int64_t collapse_every = 0;    // evaluations from one record of collapse.jsonl to the next; 0: none
 };
 
 /// What the loop tells while it runs. The library prints nothing: whoever listens does.
@@ -61,15 +63,17 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
                      const TrainingConfig& config);
 
 /// Trains `model` and leaves in `run_directory`: metrics.jsonl, model.safetensors, checkpoint/state.safetensors and, at
-/// the end, result.json. `test` may be null. With `resume` it goes on from the checkpoint there, bit for bit as if it
-/// had not stopped. `identity` names configuration and data (see save_checkpoint).
-/// Throws InputError where the data cannot be trained on, CheckError where the loss or a gradient is not finite, naming
-/// the step and the first bad tensor; SystemError where the disk refuses, the previous checkpoint left whole.
+/// the end, collapse.json and result.json. `test` may be null. With `resume` it goes on from the checkpoint there, bit
+/// for bit as if it had not stopped. `identity` names configuration and data (see save_checkpoint). Throws InputError
+/// where the data cannot be trained on, CheckError where the loss or a gradient is not finite, naming the step and the
+/// first bad tensor; SystemError where the disk refuses, the previous checkpoint left whole.
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
                      const std::string& identity, bool resume, const TrainingListener& listener);
 
 /// The line of metrics.jsonl.
 std::string metrics_line(const TrainingListener::Evaluated& e);
+/// The line of collapse.jsonl: {"step":..,"epoch":.., and to_json(report)}.
+std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report);
 
 }  // namespace kdef

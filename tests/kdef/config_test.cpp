@@ -403,6 +403,7 @@ All:
     save_best_only: false
     model_root: "odd: 'path' \\ #1\t"
     checkpoint_every: 13
+    collapse_every: 4
     tensorboard: true
 )");
   append("dataset_config.yaml", R"(

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/parallel.h"
 #include "core/safetensors.h"
@@ -32,6 +33,15 @@ void expect_same_run(const std::string& a, const std::string& b) {
   EXPECT_EQ(test::read_file(a + "/result.json"), test::read_file(b + "/result.json"));
   EXPECT_EQ(test::metrics_without_seconds(a), test::metrics_without_seconds(b));
   EXPECT_FALSE(test::read_file(a + "/result.json").empty());
+  EXPECT_EQ(test::read_file(a + "/collapse.json"), test::read_file(b + "/collapse.json"));
+  EXPECT_EQ(test::read_file(a + "/collapse.jsonl"), test::read_file(b + "/collapse.jsonl"));
+}
+
+std::vector<nlohmann::json> json_lines(const std::string& path) {
+  std::istringstream text(test::read_file(path));
+  std::vector<nlohmann::json> all;
+  for (std::string line; std::getline(text, line);) all.push_back(nlohmann::json::parse(line));
+  return all;
 }
 
 TEST(Training, SameSeedSameBits) {
@@ -83,7 +93,9 @@ INSTANTIATE_TEST_SUITE_P(Settings, Resume,
                                          std::vector<std::string>{"optimizer=lazy_adam", "shuffle=False"},
                                          std::vector<std::string>{"optimizer=adagrad", "eval_steps=5"},
                                          std::vector<std::string>{"optimizer=sgd", "learning_rate=0.1"},
-                                         std::vector<std::string>{"objective=composed", "net_regularizer=1.e-4"}),
+                                         std::vector<std::string>{"objective=composed", "net_regularizer=1.e-4"},
+                                         std::vector<std::string>{"eval_steps=3", "collapse_every=2"},
+                                         std::vector<std::string>{"shared_embedding=false", "collapse_every=1"}),
                          [](const auto& test) { return std::to_string(test.index); });
 
 TEST(Training, ResumeOfAFinishedRunChangesNothing) {
@@ -186,14 +198,98 @@ TEST(Training, LeavesWhatTheContractSays) {
 
 TEST(Training, ARunOpenedAgainPredictsTheSame) {
   const SmallExperiment e;
-  const TrainingResult result = run(e.load(), e.directory / "a");
-  const kdef::Run opened(e.directory / "a");
-  data::RawFile rows(opened.encoder(), e.directory / "data/test.csv", true);
-  // Another batch size: evaluation does not depend on it.
-  const Evaluation again = evaluate(opened.model(), [&](data::Batch& b) { return rows.next(b, 77); });
-  EXPECT_EQ(again.ensemble.auc, result.test.ensemble.auc);
-  EXPECT_NEAR(again.ensemble.logloss, result.test.ensemble.logloss, 1e-9);
-  EXPECT_EQ(again.rows, 400);
+  for (const char* shared : {"true", "false"}) {
+    const TrainingResult result = run(e.load({std::string("shared_embedding=") + shared}), e.directory / shared);
+    const kdef::Run opened(e.directory / shared);
+    data::RawFile rows(opened.encoder(), e.directory / "data/test.csv", true);
+    // Another batch size: evaluation does not depend on it.
+    const Evaluation again = evaluate(opened.model(), [&](data::Batch& b) { return rows.next(b, 77); });
+    EXPECT_EQ(again.ensemble.auc, result.test.ensemble.auc);
+    EXPECT_NEAR(again.ensemble.logloss, result.test.ensemble.logloss, 1e-9);
+    EXPECT_EQ(again.rows, 400);
+  }
+}
+
+TEST(Training, CollapseIsMeasuredAtEveryKthEvaluationAndOfTheBestModel) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "plain");
+  run(e.load({"eval_steps=2", "collapse_every=3"}), e.directory / "a");
+  std::vector<int64_t> steps, epochs;
+  for (const auto& record : json_lines(e.directory / "a/collapse.jsonl")) {
+    steps.push_back(record.at("step"));
+    epochs.push_back(record.at("epoch"));
+    EXPECT_EQ(record.at("rows"), 400);
+    EXPECT_EQ(record.at("layers").size(), 6u);
+  }
+  // 7 steps an epoch, 3 epochs, an evaluation every second step.
+  EXPECT_EQ(steps, (std::vector<int64_t>{6, 12, 18}));
+  EXPECT_EQ(epochs, (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_FALSE(std::filesystem::exists(e.directory / "plain/collapse.jsonl"));
+  for (const char* name : {"plain", "a"}) {
+    const std::string directory = e.directory / name;
+    const auto json = nlohmann::json::parse(test::read_file(directory + "/collapse.json"));
+    const auto result = nlohmann::json::parse(test::read_file(directory + "/result.json"));
+    EXPECT_EQ(json.at("ensemble_auc"), result.at("valid").at("ensemble").at("auc")) << name;
+  }
+}
+
+TEST(Training, MeasuringCollapseChangesNothingElse) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "plain");
+  run(e.load({"collapse_every=1"}), e.directory / "measured");
+  std::filesystem::remove(e.directory / "measured/collapse.jsonl");
+  expect_same_run(e.directory / "plain", e.directory / "measured");
+}
+
+TEST(Training, StudentsWithTablesOfTheirOwn) {
+  const SmallExperiment e;
+  run(e.load(), e.directory / "shared");
+  run(e.load({"shared_embedding=false"}), e.directory / "own");
+  const kdef::Run shared(e.directory / "shared"), own(e.directory / "own");
+  const int64_t tables = shared.model().embedding().parameter_count();
+  EXPECT_GT(tables, 0);
+  EXPECT_EQ(own.model().parameter_count(), shared.model().parameter_count() + 2 * tables);
+  const SafetensorsFile model(e.directory / "own/model.safetensors");
+  EXPECT_FALSE(model.has("embedding_layer.embedding_layer.embedding_layers.user.weight"));
+  std::vector<std::vector<float>> users;
+  for (const char* k : {"0", "1", "2"}) {
+    const std::string prefix = std::string("embedding_layers.") + k + ".embedding_layer.embedding_layers.";
+    users.push_back(model.read(prefix + "user.weight").to_vector<float>());
+  }
+  EXPECT_NE(users[0], users[1]);
+  EXPECT_NE(users[1], users[2]);
+  const auto json = nlohmann::json::parse(test::read_file(e.directory / "own/collapse.json"));
+  EXPECT_EQ(json.at("embeddings").at(0).at("name"), "student 1 embedding user");
+  EXPECT_EQ(json.at("embeddings").back().at("name").get<std::string>().rfind("student 3 embedding ", 0), 0u);
+  EXPECT_NE(json.at("embeddings").at(0).at("log_spectrum"),
+            json.at("embeddings").at(json.at("embeddings").size() / 3).at("log_spectrum"));
+}
+
+// A student's output depends on its own tables, and on no other's.
+TEST(Training, AStudentReadsItsOwnTablesAlone) {
+  const SmallExperiment e;
+  const ExperimentConfig config = e.load({"shared_embedding=false"});
+  const data::Prepared prepared = data::prepare(config.dataset, cache_directory(config));
+  nn::Builder build(1);
+  const Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
+  const data::EncodedFile rows(data::valid_file(cache_directory(config)));
+  data::Loader loader(rows, 64, false, 0);
+  loader.start_epoch(0);
+  data::Batch batch;
+  ASSERT_TRUE(loader.next(batch));
+  const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
+  const std::vector<float> before = predict(model, input).students;
+  for (const nn::Parameter& p : model.embedding(1).parameters()) {
+    Tensor t = p.tensor.detach();
+    t.fill(0.5);
+  }
+  const std::vector<float> after = predict(model, input).students;
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (i % 3 == 1)
+      EXPECT_NE(before[i], after[i]);
+    else
+      EXPECT_EQ(before[i], after[i]);
+  }
 }
 
 TEST(Training, StopsAtALossThatIsNotFiniteNamingStepAndTensor) {
