@@ -11,12 +11,11 @@ using testing::Not;
 
 class ReportCommandTest : public RunTest {
  protected:
-  // A sweep of two students and of three, one of them with its collapse measured.
+  // A sweep of two students and of three, one of them without the measures of its collapse.
   void make_sweep() const {
     ASSERT_EQ(train("num_student=2 --run " + path("sweep/runs/two")).status, 0);
     ASSERT_EQ(train("num_student=3 --run " + path("sweep/runs/three")).status, 0);
-    ASSERT_EQ(
-        kdef("collapse --run " + path("sweep/runs/two") + " --json " + path("sweep/runs/two/collapse.json")).status, 0);
+    ASSERT_TRUE(std::filesystem::remove(path("sweep/runs/three/collapse.json")));
   }
 };
 
