@@ -1,12 +1,17 @@
 #include "data/reader.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <unordered_set>
 #include <utility>
 
 #include "core/error.h"
 #include "data/nearest.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace kdef::data {
 namespace {
@@ -32,6 +37,28 @@ char separator_of(const std::string& path, const std::string& separator) {
     if (name.ends_with(compressed)) name.resize(name.size() - std::strlen(compressed));
   }
   return name.ends_with(".tsv") ? '\t' : ',';
+}
+
+// Which of n <= 64 bytes are `separator` or a line end: a bit each, the first byte's lowest.
+uint64_t delimiters(const char* p, size_t n, char separator) {
+  char padded[64];
+  if (n < 64) {  // bytes behind a text are not read
+    std::memcpy(padded, p, n);
+    std::memset(padded + n, 0, 64 - n);
+    p = padded;
+  }
+  uint64_t bits = 0;
+#ifdef __SSE2__
+  const __m128i cell = _mm_set1_epi8(separator), row = _mm_set1_epi8('\n');
+  for (int i = 0; i < 4; ++i) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p) + i);
+    const __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, cell), _mm_cmpeq_epi8(bytes, row));
+    bits |= static_cast<uint64_t>(_mm_movemask_epi8(ends)) << (16 * i);
+  }
+#else
+  for (int i = 0; i < 64; ++i) bits |= static_cast<uint64_t>(p[i] == separator || p[i] == '\n') << i;
+#endif
+  return n < 64 ? bits & ((uint64_t{1} << n) - 1) : bits;
 }
 
 }  // namespace
@@ -198,15 +225,68 @@ void RowReader::parse(Chunk& chunk) const {
   const size_t width = columns_.size(), column = static_cast<size_t>(chunk.column_);
   chunk.cells_.resize(static_cast<size_t>(selected_) * column);
   chunk.lines_.clear();
-  char* const base = chunk.text_.data();
-  char* const end = base + chunk.text_.size();
-  const bool quotes = std::memchr(base, '"', chunk.text_.size()) != nullptr;
-  const char separator = separator_;
   // Per column of the file: where its cells go, nullptr if nowhere.
   std::vector<Chunk::Cell*> places(width);
   for (size_t c = 0; c < width; ++c) {
     places[c] = slots_[c] < 0 ? nullptr : chunk.cells_.data() + static_cast<size_t>(slots_[c]) * column;
   }
+  if (std::memchr(chunk.text_.data(), '"', chunk.text_.size()) == nullptr) {
+    parse_plain(chunk, places);
+  } else {
+    parse_quoted(chunk, places);
+  }
+}
+
+void RowReader::check_width(size_t found, int64_t line) const {
+  const size_t width = columns_.size();
+  if (found == width) return;
+  throw InputError(cat(path_, ":", line, ": the row has ", found, found == 1 ? " cell, " : " cells, ", width,
+                       " are expected; ",
+                       found < width ? "fill in the missing cells" : "quote cells that hold the separator",
+                       ", or correct separator and columns"));
+}
+
+// Without quotes every separator ends a cell and every line end a row.
+void RowReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
+  const char* const base = chunk.text_.data();
+  const size_t size = chunk.text_.size(), width = columns_.size();
+  int64_t line = chunk.first_line_;
+  size_t row = 0, cell = 0, found = 0;  // where row and cell begin, cells of the row so far
+  const auto end_cell = [&](size_t end) {
+    if (found < width && places[found] != nullptr) {
+      places[found][chunk.lines_.size()] = {static_cast<uint32_t>(cell), static_cast<uint32_t>(end - cell)};
+    }
+    ++found;
+    cell = end + 1;
+  };
+  const auto end_row = [&](size_t end) {
+    const size_t text_end = end > row && base[end - 1] == '\r' ? end - 1 : end;
+    if (text_end > row) {
+      end_cell(text_end);
+      check_width(found, line);
+      chunk.lines_.push_back(line);
+    }
+    ++line;
+    row = cell = end + 1;
+    found = 0;
+  };
+  for (size_t at = 0; at < size; at += 64) {
+    const size_t n = std::min<size_t>(64, size - at);
+    for (uint64_t ends = delimiters(base + at, n, separator_); ends != 0; ends &= ends - 1) {
+      const size_t end = at + static_cast<size_t>(std::countr_zero(ends));
+      if (base[end] == '\n') {
+        end_row(end);
+      } else {
+        end_cell(end);
+      }
+    }
+  }
+  if (row < size) end_row(size);
+}
+
+void RowReader::parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
+  char* const base = chunk.text_.data();
+  char* const end = base + chunk.text_.size();
   std::vector<Chunk::Cell> row;
   int64_t line = chunk.first_line_;
   for (char* p = base; p != end;) {
@@ -217,44 +297,19 @@ void RowReader::parse(Chunk& chunk) const {
       ++line;
       continue;
     }
-    const size_t at = chunk.lines_.size();
-    size_t found = 0;
-    int64_t lines = 1;
-    if (!quotes) {
-      char* const text_end = stop[-1] == '\r' ? stop - 1 : stop;
-      for (char* start = p;;) {
-        char* q = start;
-        while (q != text_end && *q != separator) ++q;
-        if (found < width && places[found] != nullptr) {
-          places[found][at] = {static_cast<uint32_t>(start - base), static_cast<uint32_t>(q - start)};
-        }
-        ++found;
-        if (q == text_end) break;
-        start = q + 1;
-      }
-      p = stop == end ? end : stop + 1;
-    } else {
-      row.clear();
-      char* next = nullptr;
-      // Line ends are counted first: resolving quotes moves bytes.
-      next = parse_row(p, end, nullptr, base);
-      if (next == nullptr) throw InputError(cat(path_, ":", line, ": a quote that begins in this row is not closed"));
-      lines = std::count(p, next, '\n');
-      parse_row(p, end, &row, base);
-      found = row.size();
-      for (size_t c = 0; c < std::min(found, width); ++c) {
-        if (places[c] != nullptr) places[c][at] = row[c];
-      }
-      p = next;
-    }
-    if (found != width) {
-      throw InputError(cat(path_, ":", line, ": the row has ", found, found == 1 ? " cell, " : " cells, ", width,
-                           " are expected; ",
-                           found < width ? "fill in the missing cells" : "quote cells that hold the separator",
-                           ", or correct separator and columns"));
+    // Line ends are counted first: resolving quotes moves bytes.
+    char* const next = parse_row(p, end, nullptr, base);
+    if (next == nullptr) throw InputError(cat(path_, ":", line, ": a quote that begins in this row is not closed"));
+    const int64_t lines = std::count(p, next, '\n');
+    row.clear();
+    parse_row(p, end, &row, base);
+    check_width(row.size(), line);
+    for (size_t c = 0; c < row.size(); ++c) {
+      if (places[c] != nullptr) places[c][chunk.lines_.size()] = row[c];
     }
     chunk.lines_.push_back(line);
     line += lines;
+    p = next;
   }
 }
 

@@ -61,11 +61,14 @@ class RowReader {
 
   double fraction() const { return source_->fraction(); }
 
-  static constexpr size_t kChunkBytes = size_t{1} << 19;
+  static constexpr size_t kChunkBytes = size_t{1} << 18;
   static constexpr size_t kMaxRowBytes = size_t{1} << 26;
 
  private:
   char* parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const;
+  void parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const;
+  void parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const;
+  void check_width(size_t found, int64_t line) const;
   size_t whole_rows(std::string& text) const;
   void fill();
   [[noreturn]] void too_long() const;

@@ -58,6 +58,27 @@ std::string many_rows(int n) {
   return text;
 }
 
+// The same rows, plain and with every cell quoted, go through two parsers.
+TEST(Reader, PlainAndQuotedRowsAreTheSame) {
+  const TemporaryFolder dir;
+  Random random(8);
+  std::string plain = "a\tb\tc\n", quoted = plain;
+  for (int row = 0; row < 20000; ++row) {
+    for (int c = 0; c < 3; ++c) {
+      std::string cell(random.below(4) == 0 ? random.below(200) : random.below(9), 'x');
+      if (!cell.empty() && c == 1) cell[0] = '\r';
+      plain += cell + (c < 2 ? "\t" : "");
+      quoted += '"' + cell + '"' + (c < 2 ? "\t" : "");
+    }
+    const std::string end = row == 19999 ? "" : random.below(2) ? "\r\n" : random.below(9) ? "\n" : "\n\r\n\n";
+    plain += end;
+    quoted += end;
+  }
+  const Table expected = read_all(dir.file("quoted.tsv", quoted));
+  EXPECT_EQ(expected.size(), 20000u);
+  EXPECT_TRUE(read_all(dir.file("plain.tsv", plain)) == expected);
+}
+
 TEST(Reader, HeaderAndCells) {
   TemporaryFolder dir;
   EXPECT_EQ(read_all(dir.file("a.csv", "a,b\n1,2\n,x y\n")), (Table{{"2", "1", "2"}, {"3", "", "x y"}}));
