@@ -1,5 +1,6 @@
 #include "apps/cli.h"
 
+#include <filesystem>
 #include <iostream>
 #include <new>
 
@@ -29,6 +30,12 @@ int64_t Parsed::integer(const char* option, int64_t min) const {
   if (value < min) throw InputError(cat("--", option, ": expected an integer of at least ", min, ", found ", value));
   return value;
 }
+
+namespace {
+std::string g_program = "kdef";
+}
+const std::string& program_name() { return g_program; }
+void set_program_name(const char* name) { g_program = name; }
 
 std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
                             const Arguments& arguments) {
@@ -88,6 +95,19 @@ ExperimentConfig load_config(const Parsed& parsed, bool dataset_required) {
   for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
   if (!ignored.empty()) std::cerr << "kdef: keys without effect here: " << ignored << "\n";
   return config;
+}
+
+std::string run_data(const Parsed& parsed, const std::string& configured, const char* key) {
+  if (parsed.has("data")) return parsed.text("data");
+  if (configured.empty()) {
+    throw InputError(cat("the run's configuration has no ", key, "; name a file with --data"));
+  }
+  std::error_code error;
+  if (!std::filesystem::exists(configured, error)) {
+    throw InputError(cat(configured, ": the ", key, " of the run's configuration is not there, seen from this folder; ",
+                         "name a file with --data"));
+  }
+  return configured;
 }
 
 void add_threads_option(po::options_description& options) {

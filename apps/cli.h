@@ -17,6 +17,10 @@ namespace po = boost::program_options;
 
 enum ExitStatus { kDone = 0, kCheckFailed = 1, kBadInput = 2, kSystemFailed = 3, kInterrupted = 130 };
 
+/// How the program was called ("build/bin/kdef"), for hints that can be pasted.
+const std::string& program_name();
+void set_program_name(const char* name);
+
 using Arguments = std::vector<std::string>;  // after the subcommand's name
 
 struct Synopsis {
@@ -47,6 +51,10 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
 void add_config_options(po::options_description& options, bool required = true);
 /// Loads the experiment that they name, with `parsed.rest` as overrides, and says on standard error what is ignored.
 ExperimentConfig load_config(const Parsed& parsed, bool dataset_required = true);
+
+/// The file that --data names, or else `configured`, which the run's configuration calls `key`; InputError where that
+/// is empty or not there.
+std::string run_data(const Parsed& parsed, const std::string& configured, const char* key);
 
 /// --threads; sets their number.
 void add_threads_option(po::options_description& options);

@@ -38,7 +38,7 @@ int collapse(const Arguments& arguments) {
   if (!parsed) return kDone;
   use_threads(*parsed);
   const Run run(parsed->text("run"));
-  const std::string file = parsed->has("data") ? parsed->text("data") : run.config().dataset.valid_data;
+  const std::string file = run_data(*parsed, run.config().dataset.valid_data, "valid_data");
   data::RawFile rows(run.encoder(), file, true);
   const CollapseReport report = collapse_report(
       run.model(), [&](data::Batch& batch) { return rows.next(batch, 4096); }, parsed->integer("rows", 1));
@@ -51,7 +51,8 @@ int collapse(const Arguments& arguments) {
       "\n  AUC of the ensemble %.6f, of its students: mean %.6f, least %.6f, standard deviation %.6f\n"
       "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
       "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank, all of the\n"
-      "uncentred matrix; particip.: participation ratio of the centred rows. Tables without the padding row.\n",
+      "uncentred matrix; particip.: participation ratio of the centred rows. Tables without the padding row.\n"
+      "The lower beside the columns, and beside another run of the same shape, the more a matrix has collapsed.\n",
       report.ensemble_auc, report.mean_student_auc, report.min_student_auc, report.student_auc_deviation,
       report.mean_distance_to_ensemble, report.mean_disagreement);
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n");

@@ -94,9 +94,10 @@ int demo(const Arguments& arguments) {
   print_table(contestants);
   std::printf(
       "\nConfiguration and data: %s. Runs: %s/{KDEF,mean,single}. Next:\n"
-      "  kdef predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
-      "  kdef train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",
-      data_dir.c_str(), out.c_str(), out.c_str(), data_dir.c_str(), data_dir.c_str(), out.c_str());
+      "  %s predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
+      "  %s train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",
+      data_dir.c_str(), out.c_str(), program_name().c_str(), out.c_str(), data_dir.c_str(), program_name().c_str(),
+      data_dir.c_str(), out.c_str());
   return kDone;
 }
 

@@ -22,8 +22,7 @@ int evaluate(const Arguments& arguments) {
   if (!parsed) return kDone;
   use_threads(*parsed);
   const Run run(parsed->text("run"), use_device(*parsed));
-  const std::string file = parsed->has("data") ? parsed->text("data") : run.config().dataset.test_data;
-  if (file.empty()) throw InputError("the run's configuration has no test_data; name a file with --data");
+  const std::string file = run_data(*parsed, run.config().dataset.test_data, "test_data");
   data::RawFile rows(run.encoder(), file, true);
   const Evaluation result =
       kdef::evaluate(run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().batch_size); });

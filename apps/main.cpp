@@ -67,6 +67,7 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace kdef::apps;
+  if (argc > 0) set_program_name(argv[0]);
   try {
     const int status = run({argv + 1, argv + argc});
     std::cout.flush();

@@ -100,10 +100,9 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
   const double rate = elapsed > 0 ? rows_ / elapsed : 0;
   const double done = static_cast<double>(s.batch) / static_cast<double>(s.batches);
   const double left = rate > 0 ? static_cast<double>(s.batches - s.batch) * static_cast<double>(s.rows) / rate : 0;
-  draw(format("epoch %lld/%lld %s %lld/%lld  %s rows/s  loss %.4f  %s left of the epoch",
-              static_cast<long long>(s.epoch), static_cast<long long>(epochs_), bar(done).c_str(),
-              static_cast<long long>(s.batch), static_cast<long long>(s.batches), grouped(rate).c_str(), s.loss,
-              clock_time(left).c_str()));
+  draw(format("epoch %lld/%lld %s %lld/%lld  %s rows/s  loss %.4f  %s left", static_cast<long long>(s.epoch),
+              static_cast<long long>(epochs_), bar(done).c_str(), static_cast<long long>(s.batch),
+              static_cast<long long>(s.batches), grouped(rate).c_str(), s.loss, clock_time(left).c_str()));
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {

@@ -51,7 +51,7 @@ int synth(const Arguments& arguments) {
   std::cout << "Wrote " << config.out_dir << ": " << result.train_rows << " training, " << result.valid_rows
             << " validation, " << result.test_rows << " test rows\n"
             << "No model can be expected above AUC " << result.best_auc << " on the test rows\n"
-            << "Train with: kdef train --config " << config.out_dir << " --expid KDEF\n";
+            << "Train with: " << program_name() << " train --config " << config.out_dir << " --expid KDEF\n";
   return kDone;
 }
 

@@ -1,28 +1,17 @@
-#include <unistd.h>
-
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/progress.h"
 #include "apps/report_lines.h"
+#include "apps/stop_signals.h"
 #include "kdef/run.h"
 
 namespace kdef::apps {
 namespace {
 
-std::atomic<bool> g_stop{false};
-
 // Thrown out of the preparation, which leaves the old cache as it was.
 struct StoppedWhilePreparing {};
-
-// The first Ctrl-C asks the loop to save and stop; a second one ends the program at once, as if killed.
-extern "C" void request_stop(int signal) {
-  g_stop = true;
-  std::signal(signal, SIG_DFL);
-}
 
 }  // namespace
 
@@ -73,19 +62,23 @@ int train(const Arguments& arguments) {
   run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
 
   ProgressDisplay display(config.epochs);
+  const StopSignals stop;
   run.preparing = [&](const data::Progress& p) {
-    if (g_stop) throw StoppedWhilePreparing{};
+    if (stop.requested()) throw StoppedWhilePreparing{};
     display.preparing(p);
   };
   run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
-    display.line(cat(config.id, ": ", name_of(config.ensemble), " of ", model.student_count(), ", ",
+    display.line(cat(config.id, ": ", name_of(config.ensemble), " ensemble of ", model.student_count(), ", ",
                      model.parameter_count(), " parameters, ", prepared.train_rows, " training rows, run directory ",
                      run.directory));
   };
   run.listener = display.listener();
-  run.listener.stop_requested = [] { return g_stop.load(); };
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
+  bool any_step = false;
+  run.listener.step = [&any_step, show = run.listener.step](const TrainingListener::Step& s) {
+    any_step = true;
+    show(s);
+  };
+  run.listener.stop_requested = [&] { return stop.requested(); };
   TrainingResult result;
   try {
     result = run_experiment(config, run);
@@ -93,13 +86,12 @@ int train(const Arguments& arguments) {
     display.line("Interrupted while preparing the data; nothing was written");
     return kInterrupted;
   }
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
   if (result.interrupted) {
-    display.line(
-        cat("Interrupted after step ", result.steps, "; go on with: kdef train --run ", run.directory, " --resume"));
+    display.line(cat("Interrupted after step ", result.steps, "; go on with: ", program_name(), " train --run ",
+                     run.directory, " --resume"));
     return kInterrupted;
   }
+  if (!any_step) display.line("This training had finished before.");
   display.line(cat("Done in ", clock_time(result.seconds), ", ", result.steps, " steps. The best model:"));
   display.line(quality_lines("valid", result.valid));
   if (result.has_test) display.line(quality_lines("test", result.test));

@@ -207,6 +207,12 @@ Key<Draft> regularizer_key(const char* name, At at, const char* meaning) {
           [=](const Draft& d) { return write_regularizer(at(d)); }};
 }
 
+std::string network_list() {
+  std::string text;
+  for (const std::string& name : nn::network_names()) text += cat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
 // ---- Keys of a network: at the top level for all students, or in an entry of `students` for one.
 
 std::vector<std::string> read_activations(Network& n, const Value& v) {
@@ -239,7 +245,9 @@ Key<Network> widths_key(const char* name, At at, const char* meaning) {
 
 const std::vector<Key<Network>>& network_keys() {
   static const std::vector<Key<Network>> keys = {
-      text_key<Network>("network", KDEF_AT(settings.network), "the sub-network, by name"),
+      {"network", network_list(), "the sub-network; what each is: the headers of nn/",
+       [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
+       [](const Network& n) { return yaml_text(n.settings.network); }},
       widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
       {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
        "activation of every hidden layer, or of each",
@@ -652,7 +660,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         {"data_format", "csv, h5, null", "ignored: files are read by their names",
          [](Draft& d, const Value& v) {
            if (!v.is_null()) v.one_of({"csv", "h5"});
-           d.config.ignored.push_back("data_format");
+           if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
          }},
         ignored_key("gpu", "the device is an option of the command line"),
         ignored_key("num_workers", "rows are read by the threads of the process"),

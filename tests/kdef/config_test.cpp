@@ -145,7 +145,7 @@ TEST_F(ConfigTest, ReadsThePublishedSettings) {
   EXPECT_TRUE(c.monitor_max);
   EXPECT_EQ(c.max_gradient_norm, 10);
   EXPECT_THAT(c.ignored, testing::IsSupersetOf({"num_workers", "verbose", "pickle_feature_encoder", "debug_mode",
-                                                "data_format", "feature_cols.encoder", "feature_cols.na_value"}));
+                                                "feature_cols.encoder", "feature_cols.na_value"}));
 }
 
 TEST_F(ConfigTest, ExpandsLists_OfColumnNames) {
