@@ -161,10 +161,15 @@ TEST_F(RunTest, NoComputingThreadTakesASignal) {
   ASSERT_GE(text.size(), 4u) << "the main thread, a worker, the loader, the watcher: " << outcome.text;
   EXPECT_EQ(text.back(), "130");
   constexpr uint64_t kBoth = 1u << (SIGINT - 1) | 1u << (SIGTERM - 1);
+  // All but the watcher, which the kernel shows as open to what it waits for; it is not the main thread.
+  int open = 0;
   for (size_t i = 0; i + 1 < text.size(); ++i) {
     ASSERT_EQ(text[i].substr(0, 8), "SigBlk:\t") << outcome.text;
-    EXPECT_EQ(std::stoull(text[i].substr(8), nullptr, 16) & kBoth, kBoth) << text[i];
+    const bool blocked = (std::stoull(text[i].substr(8), nullptr, 16) & kBoth) == kBoth;
+    EXPECT_TRUE(i > 0 || blocked) << "the main thread takes signals";
+    open += !blocked;
   }
+  EXPECT_LE(open, 1) << outcome.text;
 }
 
 TEST_F(RunTest, ATrainingCanBeResumedFromItsVeryStart) {
