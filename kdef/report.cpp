@@ -118,6 +118,7 @@ std::map<std::string, std::string> settings(ExperimentConfig config) {
   config.model_root.clear();
   config.checkpoint_every = 0;
   config.tensorboard = false;
+  config.collapse_every = 0;
   const std::string yaml = to_yaml(config);
   std::map<std::string, std::string> all;
   std::string key;
