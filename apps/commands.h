@@ -12,6 +12,7 @@ int bench_prepare(const Arguments& arguments);  // bench_data.cpp
 int collapse(const Arguments& arguments);
 int demo(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
+int export_run(const Arguments& arguments);
 int info(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int prepare(const Arguments& arguments);

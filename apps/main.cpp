@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"evaluate", "AUC and log loss of a trained run", evaluate},
     {"predict", "click probabilities for a file of rows", predict},
     {"collapse", "how many dimensions a trained model uses", collapse},
+    {"export", "one student of an ensemble, to serve it", export_run},
     {"report", "runs or a sweep as one HTML page", report},
     {"info", "an experiment's networks and parameters", info},
     {"audit", "check gradients; replay recorded runs", audit},

@@ -120,6 +120,12 @@ void AtomicFile::commit() {
   sync_folder_of(path_);
 }
 
+void make_directories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
+}
+
 void remove_leftovers(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string prefix = file.filename().string() + kPart;

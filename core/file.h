@@ -29,6 +29,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+/// Makes a folder and those above it where they are missing; SystemError with its path where that fails.
+void make_directories(const std::string& path);
+
 /// Removes what killed writers of `path` left beside it. Only where nobody is writing it now.
 void remove_leftovers(const std::string& path);
 

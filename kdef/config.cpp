@@ -349,6 +349,20 @@ std::string to_yaml(const ExperimentConfig& config) {
   return text;
 }
 
+std::vector<std::string> differing_keys(const ExperimentConfig& a, const ExperimentConfig& b) {
+  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
+                                                       "checkpoint_every", "collapse_every", "tensorboard"};
+  Draft first, second;
+  first.config = a;
+  second.config = b;
+  std::vector<std::string> keys;
+  for (const Key<Draft>& key : experiment_keys()) {
+    if (!key.write || !key.resolved || kWithoutEffect.count(key.name) != 0) continue;
+    if (key.write(first) != key.write(second)) keys.push_back(key.name);
+  }
+  return keys;
+}
+
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
   Layer merged;
   merge(merged, load_yaml_file(path));

@@ -91,6 +91,10 @@ std::string to_yaml(const ExperimentConfig& config);
 /// name the student ("students.0.net_dropout=0.2").
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides = {});
 
+/// Top-level keys of config.yaml in which two configurations differ, by name, but for those that shape no result:
+/// experiment_id, model, model_root, checkpoint_every, collapse_every and tensorboard.
+std::vector<std::string> differing_keys(const ExperimentConfig& a, const ExperimentConfig& b);
+
 /// Every key with type, default and meaning, as Markdown tables.
 std::string keys_markdown();
 

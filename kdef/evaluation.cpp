@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "data/metrics.h"
@@ -83,6 +84,19 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
   return evaluate(model, [&](data::Batch& batch) { return loader.next(batch); });
 }
 
+StudentSpread student_spread(const Evaluation& evaluation) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  if (evaluation.students.empty()) return {kNone, kNone, kNone};
+  const double count = static_cast<double>(evaluation.students.size());
+  double sum = 0, least = kNone, squares = 0;
+  for (const Quality& q : evaluation.students) {
+    sum += q.auc;
+    least = std::fmin(least, q.auc);
+  }
+  for (const Quality& q : evaluation.students) squares += (q.auc - sum / count) * (q.auc - sum / count);
+  return {sum / count, least, std::sqrt(squares / count)};
+}
+
 std::string to_json(const Evaluation& evaluation) {
   using Json = nlohmann::ordered_json;
   const auto quality = [](const Quality& q) {
@@ -91,6 +105,10 @@ std::string to_json(const Evaluation& evaluation) {
   Json json{{"ensemble", quality(evaluation.ensemble)}, {"students", Json::array()}};
   for (const Quality& q : evaluation.students) json["students"].push_back(quality(q));
   return json.dump();
+}
+
+std::string result_json(const Evaluation& valid, const Evaluation* test) {
+  return cat("{\"valid\":", to_json(valid), test ? cat(",\"test\":", to_json(*test)) : "", "}\n");
 }
 
 }  // namespace kdef

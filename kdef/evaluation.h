@@ -43,7 +43,15 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
 /// All rows of an encoded file, in their order.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size);
 
+/// AUC over students: mean, least, and standard deviation of the population. NaN without students.
+struct StudentSpread {
+  double mean, least, deviation;
+};
+StudentSpread student_spread(const Evaluation& evaluation);
+
 /// {"ensemble":{"auc":..,"logloss":..},"students":[..]}; an undefined AUC is null.
 std::string to_json(const Evaluation& evaluation);
+/// The text of result.json: {"valid":..} and, where there is test data, "test".
+std::string result_json(const Evaluation& valid, const Evaluation* test);
 
 }  // namespace kdef

@@ -73,63 +73,7 @@ std::string run_label(const RunRecord& run) {
 
 // ---- Numbers of runs.
 
-double student_mean(const Evaluation& e) {
-  double sum = 0;
-  for (const Quality& q : e.students) sum += q.auc;
-  return e.students.empty() ? kNone : sum / static_cast<double>(e.students.size());
-}
-
-double student_min(const Evaluation& e) {
-  double least = kNone;
-  for (const Quality& q : e.students) least = std::fmin(least, q.auc);
-  return least;
-}
-
-double student_deviation(const Evaluation& e) {  // of the population, as in METHOD
-  double sum = 0;
-  for (const Quality& q : e.students) sum += (q.auc - student_mean(e)) * (q.auc - student_mean(e));
-  return e.students.empty() ? kNone : std::sqrt(sum / static_cast<double>(e.students.size()));
-}
-
-double mean_abundance(const RunRecord& run) {
-  if (!run.collapse) return kNone;
-  double sum = 0;
-  const std::vector<MatrixRecord> layers = run.collapse->last_layers();
-  for (const MatrixRecord& layer : layers) sum += layer.measures.information_abundance;
-  return layers.empty() ? kNone : sum / static_cast<double>(layers.size());
-}
-
-// Over the values that are numbers.
-Group::Statistic statistic(const std::vector<double>& values) {
-  double sum = 0, squares = 0, n = 0;
-  for (const double v : values) {
-    if (std::isfinite(v)) sum += v, ++n;
-  }
-  const double mean = sum / n;
-  for (const double v : values) {
-    if (std::isfinite(v)) squares += (v - mean) * (v - mean);
-  }
-  return {n > 0 ? mean : kNone, n > 1 ? std::sqrt(squares / (n - 1)) : kNone};
-}
-
-// The text of every top-level key, but for those in which the runs of a group may differ.
-std::map<std::string, std::string> settings(ExperimentConfig config) {
-  config.seed = 0;
-  config.model_root.clear();
-  config.checkpoint_every = 0;
-  config.tensorboard = false;
-  config.collapse_every = 0;
-  const std::string yaml = to_yaml(config);
-  std::map<std::string, std::string> all;
-  std::string key;
-  for (size_t at = 0, end = 0; at < yaml.size(); at = end + 1) {
-    end = std::min(yaml.find('\n', at), yaml.size());
-    const std::string line = yaml.substr(at, end - at);
-    if (!line.empty() && line[0] != ' ') key = line.substr(0, line.find(':'));
-    all[key] += line + "\n";
-  }
-  return all;
-}
+double mean_abundance(const RunRecord& run) { return run.collapse ? run.collapse->mean_abundance() : kNone; }
 
 // ---- Pieces of HTML.
 
@@ -151,7 +95,7 @@ std::string code(const std::vector<std::string>& lines) {
   return html + "</pre>";
 }
 
-std::string plus_minus(const Group::Statistic& s, int decimals) {
+std::string plus_minus(const Statistic& s, int decimals) {
   if (!std::isfinite(s.deviation)) return fixed(s.mean, decimals);
   return cat(fixed(s.mean, decimals), "<small>\u00b1 ", fixed(s.deviation, decimals), "</small>");
 }
@@ -172,11 +116,11 @@ std::string facts(const RunRecord& run) {
     html += fact(cat(data, " log loss"), fixed(e.ensemble.logloss, kDigits),
                  run.test ? cat("validation ", fixed(run.valid->ensemble.logloss, kDigits)) : "");
     if (e.students.size() > 1 && heads_trained(run.config)) {
-      html +=
-          fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble.auc - student_mean(e), kDigits), "in AUC");
-      html += fact(
-          "Students\u2019 AUC", fixed(student_mean(e), kDigits),
-          cat("least ", fixed(student_min(e), kDigits), ", standard deviation ", fixed(student_deviation(e), kDigits)));
+      html += fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble.auc - student_spread(e).mean, kDigits),
+                   "in AUC");
+      html += fact("Students\u2019 AUC", fixed(student_spread(e).mean, kDigits),
+                   cat("least ", fixed(student_spread(e).least, kDigits), ", standard deviation ",
+                       fixed(student_spread(e).deviation, kDigits)));
     }
   }
   if (run.parameters) html += fact("Parameters", cat(*run.parameters));
@@ -387,12 +331,15 @@ std::string commands(const RunRecord& run) {
   const std::string dir = shell_word(run.directory), again = shell_word(run.directory + "-again");
   const data::DatasetConfig& data = run.config.dataset;
   const std::string file = shell_word(data.test_data.empty() ? data.valid_data : data.test_data);
-  return cat("<h3>To repeat it</h3>",
-             code({cat("kdef train --config ", shell_word(run.directory + "/config.yaml"), " --run ", again),
-                   cat("kdef evaluate --run ", dir, " --data ", file),
-                   cat("kdef predict --run ", dir, " --data ", file, " --students --out predictions.txt"),
-                   cat("kdef collapse --run ", dir, " --json ", shell_word(run.directory + "/collapse.json")),
-                   cat("kdef report ", dir, " --out report.html")}));
+  std::vector<std::string> lines = {
+      cat("kdef train --config ", shell_word(run.directory + "/config.yaml"), " --run ", again),
+      cat("kdef evaluate --run ", dir, " --data ", file),
+      cat("kdef predict --run ", dir, " --data ", file, " --students --out predictions.txt"),
+      cat("kdef collapse --run ", dir, " --json ", shell_word(run.directory + "/collapse.json")),
+      cat("kdef report ", dir, " --out report.html")};
+  // Training an exported model's configuration would make another model.
+  if (!run.exported.empty()) lines.erase(lines.begin());
+  return cat("<h3>To repeat it</h3>", code(lines));
 }
 
 std::string section(const RunRecord& run) {
@@ -407,7 +354,7 @@ std::string section(const RunRecord& run) {
 
 // One line per kind of ensemble and network over the number of students.
 std::string over_students(const std::vector<Group>& groups, const plot::Chart& like, bool of_students,
-                          Group::Statistic Group::*value) {
+                          Statistic Group::*value) {
   std::set<std::tuple<std::string, std::string, size_t>> seen;
   bool experiments = false;  // tell apart what else would share a point
   for (const Group& g : groups) experiments = experiments || !seen.insert({g.ensemble, g.kinds, g.students}).second;
@@ -420,7 +367,7 @@ std::string over_students(const std::vector<Group>& groups, const plot::Chart& l
     if (of_students && !g.heads_trained) continue;
     const std::string name =
         cat(g.ensemble, kinds.size() > 1 ? ", " + g.kinds : "", experiments ? cat(" (", g.experiment, ")") : "");
-    const Group::Statistic& s = g.*value;
+    const Statistic& s = g.*value;
     if (!std::isfinite(s.mean)) continue;
     size_t k = static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
     if (k == names.size()) {
@@ -605,17 +552,16 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
     };
     g.auc = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.auc; });
     g.logloss = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.logloss; });
-    g.gain = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.auc - student_mean(e); });
-    g.student_mean = over([](const Evaluation& e, const RunRecord&) { return student_mean(e); });
-    g.student_min = over([](const Evaluation& e, const RunRecord&) { return student_min(e); });
+    g.gain = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.auc - student_spread(e).mean; });
+    g.student_mean = over([](const Evaluation& e, const RunRecord&) { return student_spread(e).mean; });
+    g.student_min = over([](const Evaluation& e, const RunRecord&) { return student_spread(e).least; });
     g.abundance = over([](const Evaluation&, const RunRecord& run) { return mean_abundance(run); });
-    const auto first = settings(runs[g.runs[0]].config);
+    const ExperimentConfig& first = runs[g.runs[0]].config;
     std::set<std::string> differing;
     for (const size_t i : g.runs) {
-      for (const auto& [name, text] : settings(runs[i].config)) {
-        const auto there = first.find(name);
-        if (there == first.end() || there->second != text) differing.insert(name);
-      }
+      ExperimentConfig other = runs[i].config;
+      other.seed = first.seed;
+      for (const std::string& key : differing_keys(first, other)) differing.insert(key);
     }
     g.differing.assign(differing.begin(), differing.end());
   }

@@ -22,9 +22,6 @@ Report read_report(const std::vector<std::string>& directories);
 /// Runs that differ in their seed alone, and how good they are: mean and standard deviation (of the sample; NaN for one
 /// run) over the finished ones.
 struct Group {
-  struct Statistic {
-    double mean = 0, deviation = 0;
-  };
   std::string dataset, experiment, ensemble, networks;  // as labels: "KDEF", "3 x mlp 400-400-400"
   std::string kinds;                                    // networks without their number
   size_t students = 0;

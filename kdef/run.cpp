@@ -17,12 +17,6 @@
 namespace kdef {
 namespace {
 
-void make_directories(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
-}
-
 void remove(const std::string& path) {
   std::error_code error;
   std::filesystem::remove(path, error);

@@ -130,6 +130,8 @@ void read_model(const std::string& path, RunRecord& run) {
   run.parameters = count;
   const auto step = file.metadata().find("step");
   if (step != file.metadata().end()) run.model_step = std::atoll(step->second.c_str());
+  const auto exported = file.metadata().find("exported");
+  if (exported != file.metadata().end()) run.exported = exported->second;
 }
 
 }  // namespace
@@ -147,6 +149,25 @@ std::vector<MatrixRecord> CollapseRecord::last_layers() const {
     student = owner;
   }
   return last;
+}
+
+double CollapseRecord::mean_abundance() const {
+  std::vector<double> values;
+  for (const MatrixRecord& layer : last_layers()) values.push_back(layer.measures.information_abundance);
+  return statistic(values).mean;
+}
+
+Statistic statistic(const std::vector<double>& values) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  double sum = 0, squares = 0, n = 0;
+  for (const double v : values) {
+    if (std::isfinite(v)) sum += v, ++n;
+  }
+  const double mean = sum / n;
+  for (const double v : values) {
+    if (std::isfinite(v)) squares += (v - mean) * (v - mean);
+  }
+  return {n > 0 ? mean : kNone, n > 1 ? std::sqrt(squares / (n - 1)) : kNone};
 }
 
 std::string shell_word(const std::string& text) {
@@ -181,10 +202,14 @@ RunRecord read_run(const std::string& directory) {
       run.notes.push_back(e.what());
     }
   };
-  const std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
+  std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
   const std::string measure =
       cat("make it with: kdef collapse --run ", word, " --json ", shell_word(directory + "/collapse.json"));
   read("model.safetensors", resume, [&](const std::string& path) { read_model(path, run); });
+  if (!run.exported.empty()) {
+    run.notes.push_back(cat("Exported: ", run.exported, "; its training is recorded there."));
+    resume.clear();
+  }
   read("metrics.jsonl", resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read("result.json", resume, [&](const std::string& path) {
     parse(read_text(path), path, [&](const Json& json) {

@@ -29,12 +29,15 @@ struct CollapseRecord {
 
   /// The last hidden layer of every student, in their order.
   std::vector<MatrixRecord> last_layers() const;
+  /// Information abundance of the last hidden layers, the mean over students; NaN where there are none.
+  double mean_abundance() const;
 };
 
 struct RunRecord {
   std::string directory;
   ExperimentConfig config;
   std::optional<int64_t> parameters, model_step;  // of model.safetensors, and the step after which it was saved
+  std::string exported;                           // "student 2 of 3 of DIR" of kdef export; otherwise empty
   std::vector<TrainingListener::Evaluated> evaluations;
   std::optional<Evaluation> valid, test;  // of the best model
   std::optional<CollapseRecord> collapse;
@@ -53,6 +56,12 @@ RunRecord read_run(const std::string& directory);
 
 /// The whole lines of metrics.jsonl. An AUC that is null is NaN. Throws InputError with the line that is damaged.
 std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path);
+
+/// Mean, and standard deviation of the sample (NaN of one value), over those values that are numbers.
+struct Statistic {
+  double mean = 0, deviation = 0;
+};
+Statistic statistic(const std::vector<double>& values);
 
 /// A path as one word of a shell.
 std::string shell_word(const std::string& text);

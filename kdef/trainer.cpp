@@ -276,14 +276,13 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   if (result.interrupted) return result;
   load_model(loop.model_path(), model);
   result.valid = evaluate(model, valid, config.batch_size);
-  std::string json = cat("{\"valid\":", to_json(result.valid));
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size);
-    json += cat(",\"test\":", to_json(result.test));
   }
   write_file(directory + "/collapse.json", to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
-  write_file(directory + "/result.json", json + "}\n");  // the last: a run that has it is finished
+  // The last: a run that has it is finished.
+  write_file(directory + "/result.json", result_json(result.valid, result.has_test ? &result.test : nullptr));
   return result;
 }
 

@@ -1,0 +1,37 @@
+#include "kdef/export.h"
+
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/report_lines.h"
+#include "core/error.h"
+
+namespace kdef::apps {
+
+int export_run(const Arguments& arguments) {
+  po::options_description options;
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble")->required(),
+                        "the student with the best validation AUC, the N-th, or all of them");
+  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory to write");
+  const auto parsed =
+      parse({"export", "--run DIR --student best|N|ensemble --out DIR",
+             "Writes one student of a trained ensemble, with the embedding that it reads, as the\n"
+             "directory of a run that kdef predict, evaluate and report take: a model to serve at a\n"
+             "fraction of the cost. With 'ensemble', the whole model without the state of its training."},
+            options, arguments);
+  if (!parsed) return kDone;
+  const std::string out = parsed->text("out");
+  const Exported e = kdef::export_run(parsed->text("run"), parsed->text("student"), out);
+  const std::string what = e.student > 0 ? cat("Student ", e.student, " of ", e.students) : "The ensemble";
+  std::cout << what << ": " << e.parameters << " of " << e.run_parameters << " parameters, in " << out << "\n";
+  const auto show = [&](const char* data, const Evaluation& all, const Evaluation& chosen) {
+    std::cout << quality_line(cat(data, ", ensemble"), all.ensemble) << "\n";
+    if (e.student > 0) std::cout << quality_line(cat(data, ", student"), chosen.ensemble) << "\n";
+  };
+  show("valid", e.run_valid, e.valid);
+  if (e.test) show("test", *e.run_test, *e.test);
+  return kDone;
+}
+
+}  // namespace kdef::apps
