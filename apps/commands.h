@@ -17,6 +17,7 @@ int info(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int prepare(const Arguments& arguments);
 int report(const Arguments& arguments);
+int sweep(const Arguments& arguments);
 int synth(const Arguments& arguments);
 int train(const Arguments& arguments);
 

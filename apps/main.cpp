@@ -21,6 +21,7 @@ constexpr Command kCommands[] = {
     {"synth", "make up click data from a seed", synth},
     {"prepare", "encode a data set into its cache", prepare},
     {"train", "train an experiment, or go on with one", train},
+    {"sweep", "an experiment over ensembles, students and seeds", sweep},
     {"evaluate", "AUC and log loss of a trained run", evaluate},
     {"predict", "click probabilities for a file of rows", predict},
     {"collapse", "how many dimensions a trained model uses", collapse},
