@@ -144,8 +144,8 @@ int sweep(const Arguments& arguments) {
     return kInterrupted;
   }
   display.line(cat("\n", to_markdown(table), "\n", table.finished, " of ", table.planned, " runs, in ",
-                   config.directory, "/sweep.csv and sweep.md. Next: kdef report ", config.directory, " --out ",
-                   config.directory, "/report.html"));
+                   config.directory, "/sweep.csv and sweep.md. Next: ", program_name(), " report ", config.directory,
+                   " --out ", config.directory, "/report.html"));
   return table.failures.empty() ? kDone : kCheckFailed;
 }
 
