@@ -1,5 +1,8 @@
 #include "kdef/ensemble.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
@@ -52,10 +55,16 @@ std::vector<Tensor> Ensemble::embed(const ModelInput& input) const {
 Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& settings) const {
   nn::Pass pass = settings;
   pass.fused = config_.fused;
-  const std::vector<Tensor> e = embed(input);
+  // In prediction a row's numbers shall not depend on the rows beside it, not even in the last digit.
+  std::optional<nn::SplitEmbedding> split;
+  if (pass.training && config_.fused && config_.distinct && config_.shared_embedding &&
+      std::all_of(networks_.begin(), networks_.end(), [](const nn::Network* n) { return n->reads_distinct(); })) {
+    split = embeddings_[0]->split(input.ids, input.values, ops::DistinctLimits::for_batch(input.rows()));
+  }
+  const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
-    hidden.push_back(networks_[k]->hidden(e[k], pass));
+    hidden.push_back(split ? networks_[k]->hidden(*split, pass) : networks_[k]->hidden(e[k], pass));
     logits.push_back(networks_[k]->output(hidden.back()));
   }
   const Tensor z = ops::concat(logits, 1);

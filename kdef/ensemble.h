@@ -28,6 +28,7 @@ struct EnsembleConfig {
   /// One set of embedding tables for all students; false: one per student (the multi-embedding of Guo et al., ICML
   /// 2024, arXiv 2310.04400).
   bool shared_embedding = true;
+  bool distinct = true;  // in training, where fused: first layers work on the batch's distinct ids
 };
 
 /// One batch of encoded rows, as nn::EmbeddingTables reads it; labels [B, 1].
@@ -35,6 +36,8 @@ struct ModelInput {
   Tensor ids;     // i32 [B, C]
   Tensor values;  // [B, N] of numeric fields; undefined without
   Tensor labels;  // undefined in prediction
+
+  int64_t rows() const { return (ids.defined() ? ids : values).shape()[0]; }
 };
 
 /// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat. Tables

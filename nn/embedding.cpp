@@ -1,5 +1,6 @@
 #include "nn/embedding.h"
 
+#include <algorithm>
 #include <map>
 
 #include "ops/layout.h"
@@ -60,6 +61,27 @@ Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fu
     }
   }
   return uniform_ ? ops::stack(parts, 1) : ops::concat(parts, 1);
+}
+
+std::optional<SplitEmbedding> EmbeddingTables::split(const Tensor& ids, const Tensor& values,
+                                                     const ops::DistinctLimits& limits) const {
+  if (!uniform_ || !ids.defined()) return std::nullopt;
+  std::vector<int64_t> table_rows;
+  for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
+  SplitEmbedding out;
+  out.distinct = ops::distinct_ids(ids, fields_, table_rows, limits);
+  if (out.distinct.fields.empty()) return std::nullopt;
+  out.fields = field_count();
+  out.rows = ops::embed_distinct(tables_, fields_, out.distinct);
+  std::vector<ops::EmbedField> others;
+  for (size_t f = 0; f < fields_.size(); ++f) {
+    if (!std::binary_search(out.distinct.fields.begin(), out.distinct.fields.end(), f)) others.push_back(fields_[f]);
+  }
+  if (!others.empty()) {
+    const Tensor e = ops::embed_fields(tables_, ids, values, others);
+    out.dense = ops::reshape(e, {e.shape()[0], e.shape()[1] * e.shape()[2]});
+  }
+  return out;
 }
 
 // Columns [column, column + count) of ids, contiguous: [B] for one, [B, count] for more.

@@ -1,11 +1,12 @@
 // Embedding tables over the fields of a data set.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "nn/module.h"
-#include "ops/embedding.h"
+#include "ops/distinct.h"
 
 namespace kdef::nn {
 
@@ -20,6 +21,14 @@ struct EmbeddingField {
   std::string shared;      // name of an earlier field whose table it uses; empty: its own
 };
 
+/// A batch for a first linear layer that works on distinct ids (ops/distinct.h).
+struct SplitEmbedding {
+  ops::DistinctIds distinct;
+  Tensor rows;   // [U, D] of the fields with few distinct ids
+  Tensor dense;  // [B, (F - chosen) D] of the others; undefined without any
+  int64_t fields = 0;
+};
+
 /// Looks up a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in their
 /// order. Result [B, F, D]; [B, sum of dims] where fields have different dimensions.
 /// Tables are normal with standard deviation 1e-4 and a zero row 0; a numeric field is a Linear(1, D) without bias.
@@ -29,6 +38,9 @@ class EmbeddingTables final : public Module {
   EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build);
   /// `fused` looks all fields up at once; otherwise the same from primitive ops, to read and to compare.
   Tensor forward(const Tensor& ids, const Tensor& values, bool fused = true) const;
+
+  /// The same batch split by `limits`; nothing where no field has few enough distinct ids, or dimensions differ.
+  std::optional<SplitEmbedding> split(const Tensor& ids, const Tensor& values, const ops::DistinctLimits& limits) const;
 
   int64_t field_count() const { return static_cast<int64_t>(fields_.size()); }
   /// Numbers per row of the result: the sum of the fields' dimensions.

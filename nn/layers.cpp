@@ -34,6 +34,10 @@ Tensor BatchNorm1d::forward_relu_dropout(const Tensor& x, const Dropout* dropout
                                       dropout ? dropout->key(pass) : ops::DropoutKey{});
 }
 
+Tensor Linear::forward(const SplitEmbedding& x) const {
+  return ops::distinct_linear(x.rows, x.dense, x.distinct, x.fields, weight_, bias_);
+}
+
 LayerNorm::LayerNorm(int64_t columns, Builder& build)
     : weight_(add_parameter("weight", build.constant({columns}, 1))),
       bias_(add_parameter("bias", build.constant({columns}, 0))) {}

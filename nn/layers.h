@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "nn/embedding.h"
 #include "nn/module.h"
 #include "ops/dropout.h"
 
@@ -13,6 +14,8 @@ class Linear final : public Module {
  public:
   Linear(int64_t in, int64_t out, Builder& build, bool bias = true);
   Tensor forward(const Tensor& x) const;
+  /// The same of embeddings by distinct ids.
+  Tensor forward(const SplitEmbedding& x) const;
 
  private:
   Tensor weight_, bias_;

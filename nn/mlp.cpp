@@ -28,9 +28,15 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
   if (config.output > 0) output_ = &add_child(name(), std::make_unique<Linear>(width, config.output, build));
 }
 
-Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
-  Tensor h = x;
-  for (const Hidden& layer : layers_) h = layer.tail.forward(layer.linear->forward(h), pass);
+Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const { return rest(x, 0, pass); }
+
+Tensor Mlp::hidden(const SplitEmbedding& x, const Pass& pass) const {
+  KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
+  return rest(layers_[0].tail.forward(layers_[0].linear->forward(x), pass), 1, pass);
+}
+
+Tensor Mlp::rest(Tensor h, size_t layer, const Pass& pass) const {
+  for (; layer < layers_.size(); ++layer) h = layers_[layer].tail.forward(layers_[layer].linear->forward(h), pass);
   return h;
 }
 

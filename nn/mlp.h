@@ -27,6 +27,8 @@ class Mlp final : public Module {
   Tensor forward(const Tensor& x, const Pass& pass) const;
   /// The last hidden layer's result [B, hidden_units.back()]; x itself without hidden layers.
   Tensor hidden(const Tensor& x, const Pass& pass) const;
+  /// The same of embeddings by distinct ids; needs a hidden layer.
+  Tensor hidden(const SplitEmbedding& x, const Pass& pass) const;
   /// The output layer applied to hidden().
   Tensor output(const Tensor& hidden) const;
 
@@ -35,6 +37,7 @@ class Mlp final : public Module {
     Linear* linear = nullptr;
     HiddenTail tail;
   };
+  Tensor rest(Tensor h, size_t layer, const Pass& pass) const;
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };

@@ -38,14 +38,18 @@ class MlpNetwork final : public Network {
  public:
   MlpNetwork(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
       : width_(nn::hidden_width(config, shape.width)),
+        has_layers_(!config.hidden_units.empty()),
         mlp_(add_child("", std::make_unique<Mlp>(shape.width, mlp_config(config), build))) {}
 
   Tensor hidden(const Tensor& e, const Pass& pass) const override { return mlp_.hidden(flatten(e), pass); }
+  bool reads_distinct() const override { return has_layers_; }
+  Tensor hidden(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.hidden(e, pass); }
   Tensor output(const Tensor& h) const override { return mlp_.output(h); }
   int64_t hidden_width() const override { return width_; }
 
  private:
   int64_t width_;
+  bool has_layers_;
   Mlp& mlp_;
 };
 

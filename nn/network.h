@@ -39,6 +39,11 @@ class Network : public Module {
   Tensor forward(const Tensor& embeddings, const Pass& pass) const { return output(hidden(embeddings, pass)); }
   /// The representation that the output layer reads: [B, hidden_width()].
   virtual Tensor hidden(const Tensor& embeddings, const Pass& pass) const = 0;
+  /// Whether hidden() takes embeddings by distinct ids.
+  virtual bool reads_distinct() const { return false; }
+  virtual Tensor hidden(const SplitEmbedding&, const Pass&) const {
+    throw Error("network: reads whole embeddings, not distinct ids");
+  }
   virtual Tensor output(const Tensor& hidden) const = 0;
   virtual int64_t hidden_width() const = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ops/distinct.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -184,6 +185,33 @@ std::vector<OpCase> op_cases() {
   });
   add_case(kEmbedFieldsInfo, "a table shared by two fields", [] {
     return embed_fields_case({{Kind::average, 0, 0, 3}, {Kind::sum, 1, 2, 2}}, true);
+  });
+
+  // Two of three id fields by their distinct ids, two on one table; 17 and 19 columns are no multiple of a block.
+  const std::vector<EmbedField> id_fields = {{Kind::id, 0, 0, 1}, {Kind::id, 1, 1, 1}, {Kind::id, 0, 2, 1}};
+  const auto some_distinct = [=](int64_t most_ids) {
+    const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 4, 3, 2, 1, 1, 4, 2, 2, 3, 1, 3, 2}, {5, 3});
+    return distinct_ids(ids, id_fields, {5, 4}, {100, most_ids, 100});
+  };
+  add_case(kEmbedDistinctInfo, "two fields on one table", [=] {
+    return GradientCase{{rnd({5, 3}, 1), rnd({4, 3}, 2)},
+                        [=](const Inputs& x) {
+                          return embed_distinct({x[0], x[1]}, id_fields, some_distinct(5));
+                        },
+                        {}};
+  });
+  add_case(kDistinctLinearInfo, "some fields", [=] {
+    const DistinctIds distinct = some_distinct(3);
+    const int64_t others = 3 - static_cast<int64_t>(distinct.fields.size());
+    return GradientCase{{rnd({distinct.ids.shape()[0], 3}, 1), rnd({5, others * 3}, 2), rnd({17, 9}, 3), rnd({17}, 4)},
+                        [=](const Inputs& x) { return distinct_linear(x[0], x[1], distinct, 3, x[2], x[3]); },
+                        {}};
+  });
+  add_case(kDistinctLinearInfo, "all fields", [=] {
+    const DistinctIds distinct = some_distinct(5);
+    return GradientCase{{rnd({distinct.ids.shape()[0], 19}, 1), rnd({19, 57}, 3), rnd({19}, 4)},
+                        [=](const Inputs& x) { return distinct_linear(x[0], {}, distinct, 3, x[1], x[2]); },
+                        {}};
   });
 
   add_case(kBceInfo, "", [] {

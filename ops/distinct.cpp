@@ -1,0 +1,365 @@
+#include "ops/distinct.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "core/parallel.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+
+namespace kdef::ops {
+
+const OpInfo kEmbedDistinctInfo{"embed_distinct", "y_u = table_f[id_u] for the distinct ids of each field",
+                                "dtable_f[id_u] = dy_u (row 0: none)"};
+const OpInfo kDistinctLinearInfo{"distinct_linear", "y_b = sum_f r[index_bf] W_f^T + x_b W_x^T + bias",
+                                 "s_uf = sum of dy_b over index_bf = u, dr_u = s_uf W_f, dW_f = s_f^T r_f; "
+                                 "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy"};
+
+DistinctLimits DistinctLimits::for_batch(int64_t rows) { return {64 * rows, rows / 4, 12288}; }
+
+namespace {
+
+// Ids of one column in order of their first row, at most `most` (false: there are more), and per row its place there.
+bool collect(const int32_t* ids, int64_t rows, int64_t stride, int64_t most, std::vector<int32_t>& place,
+             std::vector<int32_t>& found, std::vector<int32_t>& at) {
+  found.clear();
+  bool fits = true;
+  for (int64_t b = 0; b < rows && fits; ++b) {
+    const int32_t id = ids[b * stride];
+    int32_t& p = place[static_cast<size_t>(id)];
+    if (p < 0) {
+      fits = static_cast<int64_t>(found.size()) < most;
+      if (!fits) break;
+      p = static_cast<int32_t>(found.size());
+      found.push_back(id);
+    }
+    at[static_cast<size_t>(b)] = p;
+  }
+  for (int32_t id : found) place[static_cast<size_t>(id)] = -1;
+  return fits;
+}
+
+}  // namespace
+
+DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& fields,
+                         const std::vector<int64_t>& table_rows, const DistinctLimits& limits) {
+  const int64_t rows = ids.shape()[0], columns = ids.shape()[1];
+  const int32_t* all = ids.data<int32_t>();
+  struct Column {
+    std::vector<int32_t> ids, at;
+    bool fits = false;
+  };
+  std::vector<Column> found(fields.size());
+  parallel_for(static_cast<int64_t>(fields.size()), 1, [&](int64_t first, int64_t last) {
+    std::vector<int32_t> place;
+    for (int64_t f = first; f < last; ++f) {
+      const EmbedField& field = fields[static_cast<size_t>(f)];
+      const int64_t size = table_rows[static_cast<size_t>(field.table)];
+      if (field.kind != EmbedField::Kind::id || size > limits.most_rows) continue;
+      for (int64_t b = 0; b < rows; ++b) {
+        const int32_t id = all[b * columns + field.column];
+        KDEF_CHECK(id >= 0 && id < size, "distinct_ids: id ", id, " in row ", b, " of the batch, field ", f,
+                   ", is outside its table of ", size, " rows");
+      }
+      place.assign(static_cast<size_t>(size), -1);
+      Column& column = found[static_cast<size_t>(f)];
+      column.at.resize(static_cast<size_t>(rows));
+      column.fits = collect(all + field.column, rows, columns, limits.most_ids, place, column.ids, column.at);
+    }
+  });
+
+  std::vector<size_t> order;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (found[f].fits) order.push_back(f);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return found[a].ids.size() < found[b].ids.size(); });
+  DistinctIds out;
+  int64_t total = 0;
+  for (size_t f : order) {
+    const int64_t n = static_cast<int64_t>(found[f].ids.size());
+    if (total + n > limits.most_total) break;
+    total += n;
+    out.fields.push_back(f);
+  }
+  std::sort(out.fields.begin(), out.fields.end());
+  const int64_t chosen = static_cast<int64_t>(out.fields.size());
+  for (size_t f = 0; f < fields.size(); ++f) {
+    const int64_t size = table_rows[static_cast<size_t>(fields[f].table)];
+    if (fields[f].kind == EmbedField::Kind::id && size <= limits.most_rows) out.most += std::min(size, limits.most_ids);
+  }
+  out.most = std::min(out.most, limits.most_total);
+  out.ids = Tensor::empty({out.most}, DType::i64).rows(0, total);
+  out.index = Tensor::empty({rows, chosen}, DType::i32);
+  out.first.assign(1, 0);
+  for (size_t f : out.fields) out.first.push_back(out.first.back() + static_cast<int64_t>(found[f].ids.size()));
+  parallel_for(chosen, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Column& column = found[out.fields[static_cast<size_t>(i)]];
+      std::vector<int32_t> sorted = column.ids, rank(column.ids.size());
+      std::sort(sorted.begin(), sorted.end());
+      const int64_t first = out.first[static_cast<size_t>(i)];
+      for (size_t u = 0; u < sorted.size(); ++u) {
+        out.ids.data<int64_t>()[first + static_cast<int64_t>(u)] = sorted[u];
+        const auto at = std::lower_bound(sorted.begin(), sorted.end(), column.ids[u]);
+        rank[u] = static_cast<int32_t>(first + (at - sorted.begin()));
+      }
+      int32_t* index = out.index.data<int32_t>() + i;
+      for (int64_t b = 0; b < rows; ++b) {
+        index[b * chosen] = rank[static_cast<size_t>(column.at[static_cast<size_t>(b)])];
+      }
+    }
+  });
+  return out;
+}
+
+namespace cpu {
+
+namespace {
+
+// Columns of y are worked on kLane at a time: a table of partial products [U, kLane] of the chosen fields stays in
+// cache.
+constexpr int64_t kLane = 16;
+template <class T>
+struct Lane {
+  typedef T type __attribute__((vector_size(kLane * sizeof(T)), aligned(64)));
+};
+
+// weight[j0 + j, column + k] as w[k][j], zero beyond the last row.
+template <class T>
+void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64_t column, int64_t d,
+                typename Lane<T>::type* w) {
+  for (int64_t k = 0; k < d; ++k) {
+    for (int64_t j = 0; j < kLane; ++j) w[k][j] = j0 + j < rows ? weight[(j0 + j) * stride + column + k] : T(0);
+  }
+}
+
+template <class T>
+void load_row(const T* from, int64_t n, typename Lane<T>::type& v) {
+  if (n >= kLane) {
+    std::memcpy(&v, from, sizeof v);
+  } else {
+    v = typename Lane<T>::type{};
+    for (int64_t j = 0; j < n; ++j) v[j] = from[j];
+  }
+}
+
+template <class T>
+void store_row(const typename Lane<T>::type& v, int64_t n, T* to) {
+  if (n >= kLane) {
+    std::memcpy(to, &v, sizeof v);
+  } else {
+    for (int64_t j = 0; j < n; ++j) to[j] = v[j];
+  }
+}
+
+}  // namespace
+
+void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& y) {
+  for_float(y.dtype(), "distinct_linear", [&]<class T>() {
+    using V = typename Lane<T>::type;
+    const int64_t batch = y.shape()[0], n = y.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
+    const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
+    const T *r = rows.data<T>(), *w = weight.data<T>();
+    const int32_t* index = distinct.index.data<int32_t>();
+    T* out = y.data<T>();
+    parallel_for((n + kLane - 1) / kLane, 1, [&](int64_t first, int64_t last) {
+      const Tensor scratch = Tensor::empty({(distinct.most + d) * kLane}, y.dtype());
+      V *table = reinterpret_cast<V*>(scratch.data<T>()), *lanes = table + total;
+      for (int64_t block = first; block < last; ++block) {
+        const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
+        for (int64_t f = 0; f < chosen; ++f) {
+          load_lanes(w, n, width, j0, static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d, d, lanes);
+          const int64_t end = distinct.first[static_cast<size_t>(f) + 1];
+          for (int64_t u = distinct.first[static_cast<size_t>(f)]; u < end; ++u) {
+            V sum{};
+            for (int64_t k = 0; k < d; ++k) sum += r[u * d + k] * lanes[k];
+            table[u] = sum;
+          }
+        }
+        for (int64_t b = 0; b < batch; ++b) {
+          V sum;
+          load_row(out + b * n + j0, live, sum);
+          const int32_t* at = index + b * chosen;
+          for (int64_t f = 0; f < chosen; ++f) sum += table[at[f]];
+          store_row(sum, live, out + b * n + j0);
+        }
+      }
+    });
+  });
+}
+
+void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
+                       const Tensor& drows, const Tensor& dweight) {
+  for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
+    using V = typename Lane<T>::type;
+    const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
+    const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
+    const int64_t blocks = (n + kLane - 1) / kLane;
+    const T *r = rows.data<T>(), *w = weight.data<T>(), *g = dy.data<T>();
+    const int32_t* index = distinct.index.data<int32_t>();
+    // The sums s of dy by id, block by block of its columns.
+    const Tensor sums = Tensor::empty({blocks, distinct.most, kLane}, dy.dtype());
+    V* s = reinterpret_cast<V*>(sums.data<T>());
+    parallel_for(blocks, 1, [&](int64_t first, int64_t last) {
+      std::vector<V> dw(static_cast<size_t>(d));
+      for (int64_t block = first; block < last; ++block) {
+        const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
+        V* table = s + block * total;
+        std::fill_n(table, total, V{});
+        for (int64_t b = 0; b < batch; ++b) {
+          V v;
+          load_row(g + b * n + j0, live, v);
+          const int32_t* at = index + b * chosen;
+          for (int64_t f = 0; f < chosen; ++f) table[at[f]] += v;
+        }
+        if (!dweight.defined()) continue;
+        for (int64_t f = 0; f < chosen; ++f) {
+          std::fill(dw.begin(), dw.end(), V{});
+          const int64_t end = distinct.first[static_cast<size_t>(f) + 1];
+          for (int64_t u = distinct.first[static_cast<size_t>(f)]; u < end; ++u) {
+            for (int64_t k = 0; k < d; ++k) dw[static_cast<size_t>(k)] += r[u * d + k] * table[u];
+          }
+          T* to = dweight.data<T>() + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d;
+          for (int64_t j = 0; j < live; ++j) {
+            for (int64_t k = 0; k < d; ++k) to[(j0 + j) * width + k] = dw[static_cast<size_t>(k)][j];
+          }
+        }
+      }
+    });
+    if (!drows.defined()) return;
+    // dr_u = s_u W_f: kRows rows of s at a time against W_f, packed.
+    T* out = drows.data<T>();
+    const Tensor packed = Tensor::empty({n * kLane}, dy.dtype());
+    V* wf = reinterpret_cast<V*>(packed.data<T>());
+    for (int64_t f = 0; f < chosen; ++f) {
+      const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
+      for (int64_t k0 = 0; k0 < d; k0 += kLane) {
+        const int64_t live = std::min(kLane, d - k0);
+        const T* columns = w + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d + k0;
+        for (int64_t j = 0; j < n; ++j) load_row(columns + j * width, live, wf[j]);
+        constexpr int64_t kRows = 4;
+        parallel_for((end - from + kRows - 1) / kRows, 16, [&](int64_t first, int64_t last) {
+          for (int64_t u = from + first * kRows; u < std::min(end, from + last * kRows); u += kRows) {
+            const T* rows_of_s[kRows];  // the last group may name one row more than once
+            for (int64_t i = 0; i < kRows; ++i) {
+              rows_of_s[i] = reinterpret_cast<const T*>(s + std::min(u + i, end - 1));
+            }
+            V sums[kRows] = {};
+            for (int64_t block = 0; block < blocks; ++block) {
+              const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
+              for (int64_t j = 0; j < in_block; ++j) {
+                for (int64_t i = 0; i < kRows; ++i) sums[i] += rows_of_s[i][block * total * kLane + j] * wf[j0 + j];
+              }
+            }
+            for (int64_t i = 0; i < std::min(kRows, end - u); ++i) store_row(sums[i], live, out + (u + i) * d + k0);
+          }
+        });
+      }
+    }
+  });
+}
+
+}  // namespace cpu
+
+Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<EmbedField>& fields,
+                      const DistinctIds& distinct) {
+  const int64_t total = distinct.ids.shape()[0], d = tables[0].shape()[1];
+  Tensor y = Tensor::empty({distinct.most, d}, tables[0].dtype(), tables[0].device()).rows(0, total);
+  std::vector<size_t> table_of;
+  for (size_t i = 0; i < distinct.fields.size(); ++i) {
+    table_of.push_back(static_cast<size_t>(fields[distinct.fields[i]].table));
+    const Tensor& table = tables[table_of.back()];
+    KDEF_CHECK(table.rank() == 2 && table.shape()[1] == d, "embed_distinct: tables of different dimensions");
+    const int64_t first = distinct.first[i], count = distinct.first[i + 1] - first;
+    KDEF_LAUNCH(y.device(), gather_rows, table, distinct.ids.rows(first, count), y.rows(first, count));
+  }
+  const size_t inputs = tables.size();
+  return record(kEmbedDistinctInfo, y, tables, {}, [=](const BackwardContext& c, const Tensor& dy) {
+    std::vector<Gradient> grads(inputs);
+    for (size_t i = 0; i < table_of.size(); ++i) {
+      if (!c.needs[table_of[i]]) continue;
+      int64_t first = distinct.first[i];
+      const int64_t end = distinct.first[i + 1];
+      if (first < end && distinct.ids.data<int64_t>()[first] == 0) ++first;
+      if (first == end) continue;
+      grads[table_of[i]].add(RowGradient{distinct.ids.rows(first, end - first), dy.rows(first, end - first)});
+    }
+    return grads;
+  });
+}
+
+namespace {
+
+// Copies the columns of the fields that are not chosen between weight [N, F D] and packed [N, (F - chosen) D].
+void copy_other_columns(const DistinctIds& distinct, int64_t fields, const Tensor& weight, const Tensor& packed,
+                        bool pack) {
+  const int64_t n = weight.shape()[0], width = weight.shape()[1], d = width / fields, narrow = packed.shape()[1];
+  const size_t bytes = static_cast<size_t>(d) * size_of(weight.dtype());
+  int64_t to = 0;
+  size_t next = 0;
+  for (int64_t f = 0; f < fields; ++f) {
+    if (next < distinct.fields.size() && distinct.fields[next] == static_cast<size_t>(f)) {
+      ++next;
+      continue;
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      std::byte* a = weight.raw() + static_cast<size_t>(j * width + f * d) * size_of(weight.dtype());
+      std::byte* b = packed.raw() + static_cast<size_t>(j * narrow + to * d) * size_of(weight.dtype());
+      std::memcpy(pack ? b : a, pack ? a : b, bytes);
+    }
+    ++to;
+  }
+}
+
+}  // namespace
+
+Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
+                       const Tensor& weight, const Tensor& bias) {
+  const int64_t n = weight.shape()[0], d = rows.shape()[1], batch = distinct.index.shape()[0];
+  const int64_t others = fields - static_cast<int64_t>(distinct.fields.size());
+  KDEF_CHECK(weight.shape()[1] == fields * d && rows.dtype() == weight.dtype(), "distinct_linear: rows ",
+             describe(rows), " of ", fields, " fields do not fit weight ", describe(weight));
+  KDEF_CHECK(others == 0 ? !dense.defined() : dense.shape() == (Shape{batch, others * d}), "distinct_linear: ", others,
+             " fields are not chosen, but the numbers for them are ", dense.defined() ? describe(dense) : "missing");
+  KDEF_CHECK(bias.shape() == Shape{n}, "distinct_linear: bias ", describe(bias), " does not fit weight ",
+             weight.shape());
+  const auto packed_weight = [=](const Tensor& from) {
+    const Tensor packed = Tensor::empty({n, others * d}, from.dtype(), from.device());
+    copy_other_columns(distinct, fields, from, packed, true);
+    return packed;
+  };
+  Tensor y;
+  {
+    const NoGrad no_grad;
+    if (others > 0) {
+      y = linear(dense.detach(), packed_weight(weight), bias.detach());
+    } else {
+      y = Tensor::empty({batch, n}, rows.dtype(), rows.device());
+      for (int64_t b = 0; b < batch; ++b) y.rows(b, 1).copy_from(bias.alias({1, n}));
+    }
+  }
+  KDEF_LAUNCH(y.device(), distinct_forward, rows, distinct, weight, y);
+  return record(
+      kDistinctLinearInfo, y, {rows, dense, weight, bias}, {rows, dense, weight},
+      [=](const BackwardContext& c, const Tensor& dy) {
+        const Tensor &sr = c.saved[0], &sx = c.saved[1], &sw = c.saved[2];
+        std::vector<Gradient> grads(4);
+        const Tensor drows = c.needs[0]
+                                 ? Tensor::empty({distinct.most, d}, dy.dtype(), dy.device()).rows(0, sr.shape()[0])
+                                 : Tensor(),
+                     dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor();
+        KDEF_LAUNCH(dy.device(), distinct_backward, sr, distinct, sw, dy, drows, dweight);
+        if (others > 0) {
+          if (c.needs[1]) grads[1] = matmul(dy, packed_weight(sw));
+          if (c.needs[2]) copy_other_columns(distinct, fields, dweight, matmul(dy, sx.detach(), true, false), false);
+        }
+        if (c.needs[0]) grads[0] = drows;
+        if (c.needs[2]) grads[2] = dweight;
+        if (c.needs[3]) grads[3] = sum(dy, 0);
+        return grads;
+      });
+}
+
+}  // namespace kdef::ops

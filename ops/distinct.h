@@ -1,0 +1,58 @@
+// The first linear layer over embedded ids, at the cost of the batch's distinct ids instead of its rows.
+//
+// The ids of a field repeat within a batch: most fields of a click log have far fewer distinct ids than the batch has
+// rows. So with e(id) the embedding, W_f the columns of the weight that read field f,
+//   y_b = sum_f W_f e_f(id_bf) + bias
+// W_f e is computed once per distinct id and added up by row; the gradient of y is summed by id first, and multiplied
+// then. Exact up to the order of sums. Fields with many distinct ids go through the plain product.
+#pragma once
+
+#include <vector>
+
+#include "core/dispatch.h"
+#include "core/tape.h"
+#include "ops/embedding.h"
+
+namespace kdef::ops {
+
+extern const OpInfo kEmbedDistinctInfo, kDistinctLinearInfo;
+
+/// Distinct ids of the chosen fields of a batch, and where its rows find them.
+struct DistinctIds {
+  std::vector<size_t> fields;  // chosen, ascending
+  std::vector<int64_t> first;  // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
+  Tensor ids;                  // i64 [U], ascending within a field
+  Tensor index;                // i32 [B, fields]: the stacked row of the batch's row
+  int64_t most = 0;            // U at most, for batches of this size: what memory is asked for
+};
+
+/// What may be chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most
+/// `most_ids` distinct ids, those with the fewest first, `most_total` together.
+struct DistinctLimits {
+  int64_t most_rows, most_ids, most_total;
+  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md): tables of partial products stay in L2.
+  static DistinctLimits for_batch(int64_t rows);
+};
+
+/// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names.
+DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& fields,
+                         const std::vector<int64_t>& table_rows, const DistinctLimits& limits);
+
+/// The distinct rows, stacked: tables [R_t, D] -> [U, D]. Id 0 is padding: read as it is, without a gradient.
+Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<EmbedField>& fields,
+                      const DistinctIds& distinct);
+
+/// y = sum over the chosen fields f of rows[index[b, f]] W[:, f D .. (f + 1) D]^T + dense W[:, the other columns]^T +
+/// bias: rows [U, D], dense [B, (F - chosen) D] of the other fields in their order (undefined if all are chosen),
+/// weight [N, F D], bias [N] -> [B, N]. `fields` is F.
+Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
+                       const Tensor& weight, const Tensor& bias);
+
+/// y += the part of the chosen fields.
+KDEF_KERNEL(void, distinct_forward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
+            const Tensor& y)
+/// Writes the chosen fields' columns of dweight, and drows; either may be undefined.
+KDEF_KERNEL(void, distinct_backward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
+            const Tensor& dy, const Tensor& drows, const Tensor& dweight)
+
+}  // namespace kdef::ops
