@@ -30,8 +30,8 @@ int train(const Arguments& arguments) {
       parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
              "Trains an experiment, evaluates it, and leaves in the run directory: config.yaml (every\n"
              "key, resolved), metrics.jsonl (one line per evaluation), model.safetensors (the best\n"
-             "model), checkpoint/ (to resume), vocabulary.kdefvoc, result.json. The data is prepared\n"
-             "first where its cache is missing or stale. Ctrl-C saves a checkpoint and stops with exit\n"
+             "model), checkpoint/ (to resume), vocabulary.kdefvoc, collapse.json, result.json. The data is\n"
+             "prepared first where its cache is missing or stale. Ctrl-C saves a checkpoint and stops with exit\n"
              "status 130. A finished run is repeated from its own configuration, --config RUN/config.yaml,\n"
              "without --expid. Settings: default < Base < experiment < data set < key=value.",
              Synopsis::Rest::overrides},
