@@ -19,8 +19,8 @@ int bench(const Arguments& arguments) {
   options.add_options()("students", po::value<int64_t>()->value_name("M")->default_value(3), "students");
   options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows in a batch");
   options.add_options()("dim", po::value<int64_t>()->value_name("D")->default_value(16), "embedding dimension");
-  options.add_options()("precision", po::value<std::string>()->value_name("f32")->default_value("f32"),
-                        "type of the matrix products' operands");
+  options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
+                        "type of the matrix products' operands: f32 or bf16");
   options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10), "how long to measure");
   options.add_options()("composed", po::bool_switch(), "the readable twins instead of the fused ops");
   add_threads_option(options);
@@ -37,11 +37,9 @@ int bench(const Arguments& arguments) {
   if (parsed->rest != std::vector<std::string>{"step"}) {
     throw InputError("kdef bench: say what to measure: kdef bench step, prepare or load; see kdef bench --help");
   }
-  if (parsed->text("precision") != "f32") {
-    throw InputError(cat("--precision: expected f32, found '", parsed->text("precision"), "'"));
-  }
   use_threads(*parsed);
   StepBenchmarkConfig config;
+  config.precision = ops::parse_precision(parsed->text("precision"));
   config.batch_size = parsed->integer("batch", 2);
   constexpr int64_t kMostRows = int64_t{1} << 24;
   if (config.batch_size > kMostRows) {
@@ -69,7 +67,7 @@ int bench(const Arguments& arguments) {
   const nlohmann::ordered_json json{
       {"rows_per_s", r.rows_per_s},     {"step_ms", r.step_ms},     {"gemm_ms", r.gemm_ms},
       {"ratio", r.step_ms / r.gemm_ms}, {"peak_mib", r.peak_mib},   {"students", students},
-      {"batch", config.batch_size},     {"threads", num_threads()}, {"precision", "f32"}};
+      {"batch", config.batch_size},     {"threads", num_threads()}, {"precision", parsed->text("precision")}};
   std::printf("%s\n", json.dump().c_str());
   return kDone;
 }

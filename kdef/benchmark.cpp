@@ -107,6 +107,7 @@ class ProductsAlone {
 }  // namespace
 
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
+  const ops::PrecisionScope precision(config.precision);
   nn::Builder build(config.seed);
   Ensemble model(config.model, embedding_fields(map), build);
   nn::Optimizer optimizer(model.parameters(), config.optimizer);

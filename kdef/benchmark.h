@@ -8,6 +8,7 @@
 #include "data/schema.h"
 #include "kdef/ensemble.h"
 #include "nn/optimizer.h"
+#include "ops/gemm.h"
 
 namespace kdef {
 
@@ -24,6 +25,7 @@ struct StepBenchmark {
 struct StepBenchmarkConfig {
   EnsembleConfig model;
   nn::OptimizerConfig optimizer;
+  ops::GemmPrecision precision = ops::GemmPrecision::f32;
   int64_t batch_size = 10000;
   int warmup = 2;
   double seconds = 10;  // measuring goes on for about this long, at least 5 steps

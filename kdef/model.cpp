@@ -50,6 +50,7 @@ TrainingConfig training_config(const ExperimentConfig& experiment) {
   config.epochs = experiment.epochs;
   config.shuffle = experiment.shuffle;
   config.seed = experiment.seed;
+  config.precision = ops::parse_precision(experiment.precision);
   config.optimizer.kind = experiment.optimizer;
   config.optimizer.learning_rate = experiment.learning_rate;
   config.optimizer.embedding = experiment.embedding_regularizer;

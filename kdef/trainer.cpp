@@ -137,6 +137,7 @@ class Loop {
     const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(state_.step)};
     double loss = 0;
     {
+      const ops::PrecisionScope precision(config_.precision);
       const Tensor data_loss = model_.loss(model_.forward(input, pass), input.labels);
       loss = data_loss.item();
       if (!std::isfinite(loss)) report_forward(input, pass, loss);

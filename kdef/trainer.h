@@ -10,6 +10,7 @@
 #include "kdef/checkpoint.h"
 #include "kdef/collapse.h"
 #include "kdef/evaluation.h"
+#include "ops/gemm.h"
 
 namespace kdef {
 
@@ -19,6 +20,7 @@ struct TrainingConfig {
   bool shuffle = true;
   uint64_t seed = 2024;
   nn::OptimizerConfig optimizer;
+  ops::GemmPrecision precision = ops::GemmPrecision::f32;  // of the products of training steps; evaluation is fp32
   int64_t eval_steps = 0;                                  // steps between evaluations; 0: one epoch
   std::map<std::string, double> monitor = {{"AUC", 1.0}};  // metric -> weight; the sum is monitored
   bool monitor_max = true;                                 // false: lower is better

@@ -203,7 +203,8 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
     const Tensor sums = Tensor::empty({blocks, distinct.most, kLane}, dy.dtype());
     V* s = reinterpret_cast<V*>(sums.data<T>());
     parallel_for(blocks, 1, [&](int64_t first, int64_t last) {
-      std::vector<V> dw(static_cast<size_t>(d));
+      const Tensor scratch = Tensor::empty({d * kLane}, dy.dtype());
+      V* dw = reinterpret_cast<V*>(scratch.data<T>());
       for (int64_t block = first; block < last; ++block) {
         const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
         V* table = s + block * total;
@@ -216,14 +217,14 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
         }
         if (!dweight.defined()) continue;
         for (int64_t f = 0; f < chosen; ++f) {
-          std::fill(dw.begin(), dw.end(), V{});
+          std::fill_n(dw, d, V{});
           const int64_t end = distinct.first[static_cast<size_t>(f) + 1];
           for (int64_t u = distinct.first[static_cast<size_t>(f)]; u < end; ++u) {
-            for (int64_t k = 0; k < d; ++k) dw[static_cast<size_t>(k)] += r[u * d + k] * table[u];
+            for (int64_t k = 0; k < d; ++k) dw[k] += r[u * d + k] * table[u];
           }
           T* to = dweight.data<T>() + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d;
           for (int64_t j = 0; j < live; ++j) {
-            for (int64_t k = 0; k < d; ++k) to[(j0 + j) * width + k] = dw[static_cast<size_t>(k)][j];
+            for (int64_t k = 0; k < d; ++k) to[(j0 + j) * width + k] = dw[k][j];
           }
         }
       }
@@ -246,14 +247,14 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
             for (int64_t i = 0; i < kRows; ++i) {
               rows_of_s[i] = reinterpret_cast<const T*>(s + std::min(u + i, end - 1));
             }
-            V sums[kRows] = {};
+            V row_sums[kRows] = {};
             for (int64_t block = 0; block < blocks; ++block) {
               const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
               for (int64_t j = 0; j < in_block; ++j) {
-                for (int64_t i = 0; i < kRows; ++i) sums[i] += rows_of_s[i][block * total * kLane + j] * wf[j0 + j];
+                for (int64_t i = 0; i < kRows; ++i) row_sums[i] += rows_of_s[i][block * total * kLane + j] * wf[j0 + j];
               }
             }
-            for (int64_t i = 0; i < std::min(kRows, end - u); ++i) store_row(sums[i], live, out + (u + i) * d + k0);
+            for (int64_t i = 0; i < std::min(kRows, end - u); ++i) store_row(row_sums[i], live, out + (u + i) * d + k0);
           }
         });
       }

@@ -13,7 +13,31 @@ namespace kdef::ops {
 namespace {
 std::atomic<GemmBackend> g_backend{GemmBackend::automatic};
 thread_local GemmRecorder* t_recorder = nullptr;
+thread_local GemmPrecision t_precision = GemmPrecision::f32;
+
+// oneDNN computes bf16 on any processor, but only with these instructions faster than fp32.
+bool has_bf16_products() {
+#if defined(KDEF_HAS_ONEDNN) && defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") > 0;
+#else
+  return false;
+#endif
+}
 }  // namespace
+
+GemmPrecision parse_precision(const std::string& name) {
+  if (name == "f32") return GemmPrecision::f32;
+  if (name != "bf16") throw InputError(cat("precision '", name, "' is unknown; known: f32, bf16"));
+  if (!has_bf16_products()) {
+    throw InputError(
+        "precision bf16 needs oneDNN and a processor with AVX512-BF16 or AMX; this build or processor has them not; "
+        "use f32");
+  }
+  return GemmPrecision::bf16;
+}
+
+PrecisionScope::PrecisionScope(GemmPrecision precision) : before_(t_precision) { t_precision = precision; }
+PrecisionScope::~PrecisionScope() { t_precision = before_; }
 
 GemmRecorder::GemmRecorder() : before_(t_recorder) { t_recorder = this; }
 GemmRecorder::~GemmRecorder() { t_recorder = before_; }
@@ -81,7 +105,7 @@ template <class T>
 void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
 #if defined(KDEF_HAS_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
-    if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm(g, a, b, c, bias);
+    if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm(g, a, b, c, bias, t_precision);
   }
 #endif
   reference::gemm(g, a, b, c, bias);

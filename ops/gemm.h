@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/dispatch.h"
@@ -30,6 +31,24 @@ void set_gemm_backend(GemmBackend backend);
 /// "oneDNN 2.6.3" or "reference".
 const char* gemm_backend_name();
 
+/// Precision of fp32 products: f32, or bf16 operands (rounded to nearest even) with fp32 sums and result. Small
+/// products, where the rounding would cost more than it saves, stay fp32.
+enum class GemmPrecision { f32, bf16 };
+/// "f32", "bf16"; throws InputError for another name, and for bf16 where this processor or build cannot do it.
+GemmPrecision parse_precision(const std::string& name);
+
+/// Sets the precision of the products that this thread asks for, while it lives.
+class PrecisionScope {
+ public:
+  explicit PrecisionScope(GemmPrecision precision);
+  ~PrecisionScope();
+  PrecisionScope(const PrecisionScope&) = delete;
+  PrecisionScope& operator=(const PrecisionScope&) = delete;
+
+ private:
+  GemmPrecision before_;
+};
+
 /// Notes every product that this thread runs while it lives: for benchmarks that run the products alone.
 class GemmRecorder {
  public:
@@ -49,7 +68,7 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias);
 }
 #if defined(KDEF_HAS_ONEDNN)
 namespace onednn {
-void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias);
+void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision);
 const char* version();
 }  // namespace onednn
 #endif

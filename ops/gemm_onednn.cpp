@@ -1,10 +1,13 @@
+#include <cstring>
 #include <dnnl.hpp>
 #include <list>
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <vector>
 
 #include "core/parallel.h"
+#include "core/tensor.h"
 #include "ops/gemm.h"
 
 // Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here the output is
@@ -19,14 +22,15 @@ using Dims = dnnl::memory::dims;
 // Everything that a primitive depends on; two products with equal keys share one.
 struct Key {
   int64_t m, n, k, lda, ldb, ldc;
-  bool ta, tb, accumulate, bias;
+  bool ta, tb, accumulate, bias, bf16;
   bool operator==(const Key&) const = default;
 };
 struct KeyHash {
   size_t operator()(const Key& key) const {
     size_t h = 0;
     for (int64_t v : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc,
-                      int64_t{key.ta} | int64_t{key.tb} << 1 | int64_t{key.accumulate} << 2 | int64_t{key.bias} << 3}) {
+                      int64_t{key.ta} | int64_t{key.tb} << 1 | int64_t{key.accumulate} << 2 | int64_t{key.bias} << 3 |
+                          int64_t{key.bf16} << 4}) {
       h = h * 1099511628211u ^ static_cast<size_t>(v);
     }
     return h;
@@ -57,9 +61,9 @@ dnnl::matmul::primitive_desc describe(const dnnl::memory::desc& a, const dnnl::m
 
 Plan make_plan(const Key& key) {
   using dnnl::memory;
-  const auto f32 = memory::data_type::f32;
-  const memory::desc a(Dims{key.m, key.k}, f32, key.ta ? Dims{1, key.lda} : Dims{key.lda, 1});
-  const memory::desc b(Dims{key.k, key.n}, f32, key.tb ? Dims{1, key.ldb} : Dims{key.ldb, 1});
+  const auto f32 = memory::data_type::f32, operand = key.bf16 ? memory::data_type::bf16 : f32;
+  const memory::desc a(Dims{key.m, key.k}, operand, key.ta ? Dims{1, key.lda} : Dims{key.lda, 1});
+  const memory::desc b(Dims{key.k, key.n}, operand, key.tb ? Dims{1, key.ldb} : Dims{key.ldb, 1});
   const memory::desc c(Dims{key.m, key.n}, f32, Dims{key.ldc, 1});
   const memory::desc bias = key.bias ? memory::desc(Dims{1, key.n}, f32, Dims{key.n, 1}) : memory::desc();
   dnnl::primitive_attr attr;
@@ -95,12 +99,13 @@ Plan& plan_for(const Key& key) {
   return order.front().second;
 }
 
-void run(const Key& key, const float* a, const float* b, float* c, const float* bias) {
+// A and B are fp32, or bf16 where the key says so.
+void run(const Key& key, const void* a, const void* b, float* c, const float* bias) {
   try {
     Plan& plan = plan_for(key);
     thread_local dnnl::stream stream(engine());
-    plan.a.set_data_handle(const_cast<float*>(a));
-    plan.b.set_data_handle(const_cast<float*>(b));
+    plan.a.set_data_handle(const_cast<void*>(a));
+    plan.b.set_data_handle(const_cast<void*>(b));
     plan.c.set_data_handle(c);
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, plan.a}, {DNNL_ARG_WEIGHTS, plan.b}, {DNNL_ARG_DST, plan.c}};
@@ -127,40 +132,96 @@ class OneThread {
   int before_;
 };
 
+bool is_large(const Gemm& g) {
+  return 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >= 4e6;
+}
+
 // Cuts the output into panels of rows or columns: at least two for two cores, more for larger products, by
 // shape alone.
 struct Cut {
   int64_t rows, columns;  // of one panel
 };
 Cut cut(const Gemm& g) {
-  const double flop = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
-  if (flop < 4e6) return {g.m, g.n};
+  if (!is_large(g)) return {g.m, g.n};
   const int64_t panels = 16;
   const auto part = [&](int64_t size) { return std::max<int64_t>(64, ((size + panels - 1) / panels + 15) / 16 * 16); };
   return g.m >= g.n ? Cut{part(g.m), g.n} : Cut{g.m, part(g.n)};
 }
 
+// ---- bf16: the upper half of an fp32 number, rounded to nearest even; NaN stays NaN.
+
+using Bf16 = uint16_t;
+
+void round_row(const float* __restrict from, int64_t n, Bf16* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t u;
+    std::memcpy(&u, from + i, 4);
+    const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+    to[i] = static_cast<Bf16>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+  }
+}
+
+// An operand as stored: `rows` rows of `columns` numbers, `stride` apart.
+struct Stored {
+  const float* data;
+  int64_t rows, columns, stride;
+};
+
+// Packed without gaps.
+void round_rows(const Stored& x, Bf16* to) {
+  for (int64_t r = 0; r < x.rows; ++r) round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
+}
+
+// A buffer of this thread, kept from product to product.
+Bf16* own_buffer(int64_t n) {
+  thread_local std::vector<Bf16> buffer;
+  if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(static_cast<size_t>(n));
+  return buffer.data();
+}
+
+// Rounding an operand of m x k costs a share of about 1/n of the product.
+bool worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= 16 && is_large(g); }
+
 }  // namespace
 
-void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
   const Cut size = cut(g);
   const int64_t down = (g.m + size.rows - 1) / size.rows, across = (g.n + size.columns - 1) / size.columns;
   const int64_t pieces = g.batch * down * across;
+  const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
+  // What all panels share, B of panels of rows and A of panels of columns, is rounded once, in front.
+  const bool by_rows = g.m >= g.n;
+  Tensor shared;
+  if (bf16) {
+    const Stored whole = by_rows ? Stored{b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb}
+                                 : Stored{a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda};
+    const int64_t stride = by_rows ? g.stride_b : g.stride_a, one = whole.rows * whole.columns;
+    shared = Tensor::empty({g.batch, one}, DType::bf16);
+    Bf16* to = reinterpret_cast<Bf16*>(shared.raw());
+    parallel_for(g.batch * whole.rows, std::max<int64_t>(1, kPiece / whole.columns), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const float* row = whole.data + i / whole.rows * stride + i % whole.rows * whole.stride;
+        round_row(row, whole.columns, to + i * whole.columns);
+      }
+    });
+  }
   const auto piece = [&](int64_t p) {
     const int64_t batch = p / (down * across), i = p / across % down * size.rows, j = p % across * size.columns;
-    const Key key{std::min(size.rows, g.m - i),
-                  std::min(size.columns, g.n - j),
-                  g.k,
-                  g.lda,
-                  g.ldb,
-                  g.ldc,
-                  g.transpose_a,
-                  g.transpose_b,
-                  g.accumulate,
-                  bias != nullptr};
-    run(key, a + batch * g.stride_a + (g.transpose_a ? i : i * g.lda),
-        b + batch * g.stride_b + (g.transpose_b ? j * g.ldb : j), c + batch * g.stride_c + i * g.ldc + j,
-        bias ? bias + j : nullptr);
+    const int64_t m = std::min(size.rows, g.m - i), n = std::min(size.columns, g.n - j);
+    Key key{m, n, g.k, g.lda, g.ldb, g.ldc, g.transpose_a, g.transpose_b, g.accumulate, bias != nullptr, bf16};
+    const float* pa = a + batch * g.stride_a + (g.transpose_a ? i : i * g.lda);
+    const float* pb = b + batch * g.stride_b + (g.transpose_b ? j * g.ldb : j);
+    float* pc = c + batch * g.stride_c + i * g.ldc + j;
+    const float* bias_here = bias ? bias + j : nullptr;
+    if (!bf16) return run(key, pa, pb, pc, bias_here);
+    const Bf16* common = reinterpret_cast<const Bf16*>(shared.raw()) + batch * shared.shape()[1];
+    const Stored mine = by_rows ? Stored{pa, g.transpose_a ? g.k : m, g.transpose_a ? m : g.k, g.lda}
+                                : Stored{pb, g.transpose_b ? n : g.k, g.transpose_b ? g.k : n, g.ldb};
+    Bf16* own = own_buffer(mine.rows * mine.columns);
+    round_rows(mine, own);
+    key.lda = by_rows ? mine.columns : g.transpose_a ? g.m : g.k;
+    key.ldb = by_rows ? (g.transpose_b ? g.k : g.n) : mine.columns;
+    run(key, by_rows ? own : common, by_rows ? common : own, pc, bias_here);
   };
   if (pieces == 1) {
     const OneThread one;

@@ -393,6 +393,7 @@ All:
     epochs: 3
     shuffle: false
     seed: 7
+    precision: bf16
     deterministic: true
     metrics: [logloss]
     monitor: logloss

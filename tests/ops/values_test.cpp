@@ -1,6 +1,7 @@
 // Values of the ops against plain loops and known numbers; the gradient checks only tie derivatives to values.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -260,6 +261,48 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
                          testing::Values(GemmShape{1, 1, 1}, GemmShape{7, 5, 3}, GemmShape{1, 40, 130},
                                          GemmShape{130, 1, 40}, GemmShape{257, 300, 65}, GemmShape{1000, 64, 100},
                                          GemmShape{64, 900, 128}));
+
+// Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
+// columns, transposed or not.
+TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
+  GemmPrecision bf16{};
+  try {
+    bf16 = parse_precision("bf16");
+  } catch (const InputError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const auto rounded = [](const Tensor& x) {
+    Tensor y = x.clone();
+    for (int64_t i = 0; i < y.numel(); ++i) {
+      uint32_t u;
+      std::memcpy(&u, y.data<float>() + i, 4);
+      // To nearest: the two neighbours are u's upper half and the next one; ties go to the even one.
+      const uint32_t low = u & 0xFFFF0000u, rest = u & 0xFFFFu;
+      const bool up = rest > 0x8000u || (rest == 0x8000u && (low & 0x10000u));
+      u = up ? low + 0x10000u : low;
+      std::memcpy(y.data<float>() + i, &u, 4);
+    }
+    return y;
+  };
+  int differ = 0;
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{700, 90, 64}, {90, 700, 64}, {64, 48, 1000}}) {
+    for (const bool ta : {false, true}) {
+      for (const bool tb : {false, true}) {
+        const Tensor a = random_uniform(ta ? Shape{k, m} : Shape{m, k}, -1, 1, 1).to(DType::f32);
+        const Tensor b = random_uniform(tb ? Shape{n, k} : Shape{k, n}, -1, 1, 2).to(DType::f32);
+        const Tensor expected = matmul(rounded(a).to(DType::f64), rounded(b).to(DType::f64), ta, tb);
+        const Tensor exact = matmul(a.to(DType::f64), b.to(DType::f64), ta, tb);
+        const PrecisionScope scope(bf16);
+        const Tensor c = matmul(a, b, ta, tb);
+        for (int64_t i = 0; i < c.numel(); ++i) {
+          ASSERT_NEAR(c.data<float>()[i], expected.data<double>()[i], 2e-4) << m << " " << n << " " << k << ta << tb;
+          differ += std::abs(c.data<float>()[i] - exact.data<double>()[i]) > 2e-3;
+        }
+      }
+    }
+  }
+  EXPECT_GT(differ, 1000) << "nothing was rounded";
+}
 
 TEST(Gemm, BitsDoNotDependOnThreads) {
   for (const bool weight_gradient : {false, true}) {
