@@ -27,8 +27,9 @@ int bench(const Arguments& arguments) {
   const auto parsed =
       parse({"bench", "step [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
              "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
-             "Adam, L2 over all rows, clipping), in turn with its matrix products alone. The last line is\n"
-             "one JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib.\n"
+             "Adam, L2 over all rows, clipping), in turn with the matrix products that its formulas ask for,\n"
+             "alone, those too that the first layer avoids by working on distinct ids. The last line is one\n"
+             "JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib.\n"
              "kdef bench prepare and kdef bench load time the preparation and the loading of data; each has a\n"
              "--help of its own.",
              Synopsis::Rest::paths},

@@ -107,6 +107,10 @@ int sweep(const Arguments& arguments) {
   config.students = integers<int64_t>(*parsed, "students", 1);
   config.ensembles = ensembles(*parsed);
   config.seed_count = parsed->integer("seeds", 1);
+  constexpr int64_t kMostSeeds = 1000;
+  if (config.seed_count > kMostSeeds) {
+    throw InputError(cat("--seeds: expected at most ", kMostSeeds, ", found ", config.seed_count));
+  }
   if (parsed->has("seed-list")) config.seeds = integers<uint64_t>(*parsed, "seed-list", 0);
   config.directory = parsed->text("out");
   RunOptions each;

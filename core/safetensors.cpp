@@ -17,10 +17,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Text that is not UTF-8, as a path in the metadata may be, is written with replacement characters.
+std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 // The checksum covers the data and, after it, the header without the checksum itself.
 uint32_t checksum(const Json& entries, std::map<std::string, std::string> metadata, uint32_t of_data) {
   metadata.erase("crc32");
-  const std::string text = entries.dump() + Json(metadata).dump();
+  const std::string text = dumped(entries) + dumped(Json(metadata));
   return crc32(text.data(), text.size(), of_data);
 }
 
@@ -150,7 +153,7 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
   Json header = Json::object();
   header["__metadata__"] = metadata;
   header.update(entries);
-  std::string text = header.dump();
+  std::string text = dumped(header);
   text.append((8 - text.size() % 8) % 8, ' ');  // the data starts at a multiple of 8
   const uint64_t size = text.size();
   AtomicFile file(path);

@@ -36,6 +36,11 @@ Loader::Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64
   KDEF_CHECK(batch_size >= 1, "Loader: batch_size is ", batch_size, "; it must be at least 1");
 }
 
+void Loader::set_window(int64_t rows) {
+  KDEF_CHECK(!thread_.joinable(), "Loader: the window cannot change within an epoch");
+  window_blocks_ = std::clamp<int64_t>(rows / kBlockRows, 1, kMostBlocks);
+}
+
 int64_t Loader::default_window(const EncodedFile& file) {
   const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
   if (file.rows() * file.row_bytes() <= memory / 2) return blocks(file.rows()) * kBlockRows;

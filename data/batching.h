@@ -34,6 +34,9 @@ class Loader {
   /// All rows where the file takes at most half of the machine's memory. Otherwise what takes a quarter of it: one
   /// window is in use while the next is read.
   static int64_t default_window(const EncodedFile& file);
+  /// The window in rows, to be kept with a training: set_window() before the first epoch brings the same order back.
+  int64_t window() const { return window_blocks_ * kBlockRows; }
+  void set_window(int64_t rows);
   /// Begins the epoch at batch `first_batch`, as if the batches before it had been read.
   void start_epoch(int64_t epoch, int64_t first_batch = 0);
   /// The next batch, into buffers that are reused; false at the end of the epoch. Rethrows what failed in the thread.
@@ -53,7 +56,7 @@ class Loader {
   const int64_t batch_size_;
   const bool shuffle_;
   const uint64_t seed_;
-  const int64_t window_blocks_;
+  int64_t window_blocks_;
   // The order of the epoch, used by the thread alone.
   std::vector<uint32_t> blocks_;     // of the file, shuffled if there is more than one window
   std::vector<uint32_t> in_window_;  // the rows of the window, shuffled: block of the window * kBlockRows + row in it

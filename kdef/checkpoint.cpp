@@ -78,6 +78,7 @@ void save_checkpoint(const std::string& path, const Ensemble& model, const nn::O
                      {"has_best", std::to_string(state.has_best)},
                      {"without_improvement", std::to_string(state.without_improvement)},
                      {"finished", std::to_string(state.finished)},
+                     {"window", std::to_string(state.window)},
                      {"seconds", exact(state.seconds)},
                      {"metrics_bytes", std::to_string(state.metrics_bytes)},
                      {"collapse_bytes", std::to_string(state.collapse_bytes)},
@@ -120,6 +121,7 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
   state.has_best = integer("has_best") != 0;
   state.without_improvement = integer("without_improvement");
   state.finished = integer("finished") != 0;
+  state.window = integer("window");
   state.seconds = number("seconds");
   state.metrics_bytes = integer("metrics_bytes");
   state.collapse_bytes = integer("collapse_bytes");

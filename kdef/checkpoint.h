@@ -22,6 +22,7 @@ struct TrainingState {
   bool has_best = false;
   int64_t without_improvement = 0;  // evaluations in a row
   bool finished = false;
+  int64_t window = 0;          // rows that are shuffled at a time (data/batching.h)
   double seconds = 0;          // of training, over all sessions
   int64_t metrics_bytes = 0;   // length of metrics.jsonl at this point
   int64_t collapse_bytes = 0;  // of collapse.jsonl

@@ -160,21 +160,18 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   measure(report.layers, [&](size_t i) { return matrices[i]; });
   const double n = static_cast<double>(report.rows), count = static_cast<double>(m);
   report.ensemble_auc = data::auc(ensemble, labels);
-  double sum = 0, squares = 0;
-  report.min_student_auc = std::numeric_limits<double>::infinity();
+  Evaluation students;
   for (size_t k = 0; k < m; ++k) {
-    const double auc = data::auc(scores[k], labels);
-    sum += auc;
-    squares += auc * auc;
-    report.min_student_auc = std::min(report.min_student_auc, auc);
+    students.students.push_back({data::auc(scores[k], labels), 0});
     double distance = 0;
     for (size_t b = 0; b < ensemble.size(); ++b) distance += std::abs(scores[k][b] - ensemble[b]) / n;
     report.distance_to_ensemble.push_back(distance);
     report.mean_distance_to_ensemble += distance / count;
   }
-  report.mean_student_auc = sum / count;
-  report.student_auc_deviation =
-      std::sqrt(std::max(0.0, squares / count - report.mean_student_auc * report.mean_student_auc));
+  const StudentSpread spread = student_spread(students);
+  report.mean_student_auc = spread.mean;
+  report.min_student_auc = spread.least;
+  report.student_auc_deviation = spread.deviation;
   report.disagreement.assign(m, std::vector<double>(m, 0.0));
   for (size_t i = 0; i < m; ++i) {
     for (size_t j = 0; j < m; ++j) {

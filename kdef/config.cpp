@@ -337,30 +337,61 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   return d.config;
 }
 
-std::string to_yaml(const ExperimentConfig& config) {
+namespace {
+
+// Calls fn(key, value as it is written) for every key of config.yaml.
+template <class Fn>
+void for_resolved(const ExperimentConfig& config, Fn fn) {
   Draft d;
   d.config = config;
-  std::string text;
   for (const Key<Draft>& key : experiment_keys()) {
-    if (!key.write || !key.resolved) continue;
-    const std::string value = key.write(d);
-    text += cat(key.name, value[0] == '\n' ? ":" : ": ", value, "\n");
+    if (key.write && key.resolved) fn(key.name, key.write(d));
   }
+}
+
+std::string yaml_line(const std::string& key, const std::string& value) {
+  return cat(key, value[0] == '\n' ? ":" : ": ", value, "\n");
+}
+
+bool shapes_results(const std::string& key) {
+  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
+                                                       "checkpoint_every", "collapse_every", "tensorboard"};
+  return kWithoutEffect.count(key) == 0;
+}
+
+}  // namespace
+
+std::string to_yaml(const ExperimentConfig& config) {
+  std::string text;
+  for_resolved(config, [&](const std::string& key, const std::string& value) { text += yaml_line(key, value); });
   return text;
 }
 
-std::vector<std::string> differing_keys(const ExperimentConfig& a, const ExperimentConfig& b) {
-  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
-                                                       "checkpoint_every", "collapse_every", "tensorboard"};
-  Draft first, second;
-  first.config = a;
-  second.config = b;
-  std::vector<std::string> keys;
-  for (const Key<Draft>& key : experiment_keys()) {
-    if (!key.write || !key.resolved || kWithoutEffect.count(key.name) != 0) continue;
-    if (key.write(first) != key.write(second)) keys.push_back(key.name);
+std::string shaping_yaml(const ExperimentConfig& config) {
+  std::string text;
+  for_resolved(config, [&](const std::string& key, const std::string& value) {
+    if (shapes_results(key)) text += yaml_line(key, value);
+  });
+  return text;
+}
+
+std::vector<KeyDifference> differences(const ExperimentConfig& before, const ExperimentConfig& after) {
+  std::map<std::string, std::string> values;
+  for_resolved(before, [&](const std::string& key, const std::string& value) { values[key] = value; });
+  std::vector<KeyDifference> all;
+  for_resolved(after, [&](const std::string& key, const std::string& value) {
+    if (shapes_results(key) && values[key] != value) all.push_back({key, values[key], value});
+  });
+  return all;
+}
+
+std::string describe(const std::vector<KeyDifference>& differences) {
+  std::string text;
+  for (const KeyDifference& d : differences) {
+    const bool one_line = (d.before + d.after).find('\n') == std::string::npos;
+    text += cat(text.empty() ? "" : ", ", d.key, one_line ? cat(" (", d.before, " before, ", d.after, " now)") : "");
   }
-  return keys;
+  return text;
 }
 
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {

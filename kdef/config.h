@@ -92,9 +92,17 @@ std::string to_yaml(const ExperimentConfig& config);
 /// name the student ("students.0.net_dropout=0.2").
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides = {});
 
-/// Top-level keys of config.yaml in which two configurations differ, by name, but for those that shape no result:
-/// experiment_id, model, model_root, checkpoint_every, collapse_every and tensorboard.
-std::vector<std::string> differing_keys(const ExperimentConfig& a, const ExperimentConfig& b);
+/// The configuration as to_yaml(), without the keys that shape no result: experiment_id, model, model_root,
+/// checkpoint_every, collapse_every and tensorboard.
+std::string shaping_yaml(const ExperimentConfig& config);
+
+struct KeyDifference {
+  std::string key, before, after;
+};
+/// Top-level keys of shaping_yaml() in which two configurations differ.
+std::vector<KeyDifference> differences(const ExperimentConfig& before, const ExperimentConfig& after);
+/// "epochs (2 before, 8 now), feature_cols".
+std::string describe(const std::vector<KeyDifference>& differences);
 
 /// Every key with type, default and meaning, as Markdown tables.
 std::string keys_markdown();

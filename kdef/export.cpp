@@ -92,7 +92,8 @@ Exported export_run(const std::string& run, const std::string& student, const st
   result.run_valid = result.valid = *record.valid;
   result.run_test = result.test = record.test;
   if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
-  for (const char* name : {"/config.yaml", "/checkpoint"}) {
+  for (const char* name : {"/config.yaml", "/checkpoint", "/metrics.jsonl", "/result.json", "/model.safetensors",
+                           "/collapse.json", "/collapse.jsonl"}) {
     if (exists(out + name)) throw InputError(cat(out, ": already holds a run; name another directory"));
   }
 

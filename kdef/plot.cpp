@@ -247,7 +247,8 @@ Ticks ticks(double low, double high, int most, bool whole) {
     const double step = power * std::pow(10, i / 3) * (i % 3 == 0 ? 1 : i % 3 == 1 ? 2 : 5);
     const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
     if (last - first + 1 > most) continue;
-    for (double k = first; k <= last; ++k) result.at.push_back(k * step);
+    if (first + 1 == first) return result;  // the range is under the numbers' precision
+    for (int k = 0; first + k <= last; ++k) result.at.push_back((first + k) * step);
     result.decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
     return result;
   }

@@ -172,7 +172,8 @@ std::string students(const RunRecord& run) {
   if (!run.finished() || run.best().students.size() < 2) return "";
   const Evaluation& e = run.best();
   const std::string data = run.test ? "test" : "validation";
-  const bool distances = run.collapse && run.collapse->distance_to_ensemble.size() == e.students.size();
+  const bool distances =
+      heads_trained(run.config) && run.collapse && run.collapse->distance_to_ensemble.size() == e.students.size();
   std::string html = "<h3>Students alone</h3>";
   html += heads_trained(run.config) ? "<p>Every student is a network of its own and can be served alone, at a fraction "
                                       "of the ensemble\u2019s cost.</p>"
@@ -301,7 +302,7 @@ std::string collapse(const RunRecord& run) {
     }
     if (!r.embeddings.empty()) html += embedding_spectra(r.embeddings);
     html += abundance_history(run);
-    if (r.disagreement.size() > 1) {
+    if (heads_trained(run.config) && r.disagreement.size() > 1) {
       plot::HeatMap map;
       map.title = "Disagreement between students";
       map.note = cat("How far the predictions of two students lie apart; mean over all pairs ",
@@ -507,8 +508,13 @@ Report read_report(const std::vector<std::string>& directories) {
                            r.config.id, r.config.seed, r.directory);
   };
   std::sort(report.runs.begin(), report.runs.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
-  const auto same = [](const auto& a, const auto& b) { return a.directory == b.directory; };
-  report.runs.erase(std::unique(report.runs.begin(), report.runs.end(), same), report.runs.end());
+  // A directory that was named twice, however it was written, counts once.
+  std::set<std::string> seen;
+  std::erase_if(report.runs, [&](const RunRecord& r) {
+    std::error_code error;
+    const std::filesystem::path place = std::filesystem::weakly_canonical(r.directory, error);
+    return !seen.insert(error ? r.directory : place.string()).second;
+  });
   std::sort(report.notes.begin(), report.notes.end());
   return report;
 }
@@ -561,7 +567,7 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
     for (const size_t i : g.runs) {
       ExperimentConfig other = runs[i].config;
       other.seed = first.seed;
-      for (const std::string& key : differing_keys(first, other)) differing.insert(key);
+      for (const KeyDifference& d : differences(first, other)) differing.insert(d.key);
     }
     g.differing.assign(differing.begin(), differing.end());
   }

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <sstream>
 
 #include "core/file.h"
 #include "data/feature_map.h"
@@ -34,50 +33,14 @@ bool exists(const std::string& path) {
   return std::filesystem::exists(path, error);
 }
 
-// The settings that shape a training, without those that only say what is written on its way.
-ExperimentConfig shaping(ExperimentConfig settings) {
-  settings.ignored.clear();
-  settings.checkpoint_every = 0;
-  settings.tensorboard = false;
-  settings.collapse_every = 0;
-  return settings;
-}
-
 // What a checkpoint must match: the settings that shape training, and the data.
 std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
                      const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
   // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
   const std::string text =
-      cat(to_yaml(shaping(config)), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
+      cat(shaping_yaml(config), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
           train_rows.fingerprint(), " ", valid_rows.fingerprint());
   return cat(config.id, " ", crc32(text.data(), text.size()));
-}
-
-// Where two configurations differ: "epochs (2 then, 8 now), ...".
-std::string differences(const ExperimentConfig& then, const ExperimentConfig& now) {
-  const auto by_key = [](const ExperimentConfig& config) {
-    std::vector<std::pair<std::string, std::string>> keys;
-    std::istringstream lines(to_yaml(shaping(config)));
-    for (std::string line; std::getline(lines, line);) {
-      const size_t colon = line.find(':');
-      if (!line.empty() && line[0] != ' ' && colon != std::string::npos) {
-        keys.emplace_back(line.substr(0, colon), line.substr(std::min(line.size(), colon + 2)));
-      } else if (!keys.empty()) {
-        keys.back().second += "\n" + line;
-      }
-    }
-    return keys;
-  };
-  const auto old_keys = by_key(then), new_keys = by_key(now);
-  std::string text;
-  for (size_t i = 0; i < std::min(old_keys.size(), new_keys.size()); ++i) {
-    const auto& [key, before] = old_keys[i];
-    const auto& [same, after] = new_keys[i];
-    if (key != same || before == after) continue;
-    const bool one_line = (before + after).find('\n') == std::string::npos;
-    text += cat(text.empty() ? "" : ", ", key, one_line ? cat(" (", before, " then, ", after, " now)") : "");
-  }
-  return text;
 }
 
 // Held while a training writes into its directory, and given up with the process however it ends. Where the file system
@@ -136,7 +99,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   };
   check_directory();
   if (options.resume) {
-    const std::string changed = differences(load_resolved(directory + "/config.yaml"), config);
+    const std::string changed = describe(differences(load_resolved(directory + "/config.yaml"), config));
     if (!changed.empty()) {
       throw InputError(cat(directory, ": was made with other settings: ", changed,
                            "; resume with the same ones, or choose another run directory to start anew"));
@@ -146,6 +109,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     throw InputError(
         cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
   }
+  const TrainingConfig training = training_config(config);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const std::string cache = cache_directory(config);
   const data::Prepared prepared = data::is_fresh(config.dataset, cache)
@@ -167,7 +131,6 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   train_rows.verify(prepared.map);
   valid_rows.verify(prepared.map);
   if (test_rows) test_rows->verify(prepared.map);
-  const TrainingConfig training = training_config(config);
   check_trainable(model, train_rows, valid_rows, training);
   warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
   warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);

@@ -66,6 +66,7 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
   }
   KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
   const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, config.overrides);
+  training_config(written);  // refuses what this machine cannot do
   std::vector<uint64_t> seeds = distinct(config.seeds);
   for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
     seeds.push_back(written.seed + static_cast<uint64_t>(i));
@@ -218,11 +219,9 @@ void Sweep::look(size_t run) {
     return;
   }
   RunRecord record = read_run(directory);
-  const std::vector<std::string> keys = differing_keys(record.config, plan_[run].config);
-  if (!keys.empty()) {
-    std::string list;
-    for (const std::string& key : keys) list += cat(list.empty() ? "" : ", ", key);
-    throw InputError(cat(directory, ": was made with other settings: ", list,
+  const std::string changed = describe(differences(record.config, plan_[run].config));
+  if (!changed.empty()) {
+    throw InputError(cat(directory, ": was made with other settings: ", changed,
                          "; give the sweep the same ones, remove that run, or give --out another place"));
   }
   states_[run] = record.finished() ? SweepState::finished : SweepState::started;

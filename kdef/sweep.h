@@ -64,7 +64,8 @@ struct SweepTable {
 };
 /// `records` as the plan, without what is not finished.
 SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std::optional<RunRecord>>& records);
-/// One line per row; numbers to the last digit, what is undefined left empty. Deviations are those of the sample.
+/// One line per row; numbers to the last digit, what is undefined left empty. Deviations over seeds are those of the
+/// sample, the students' deviation within a run is that of the population.
 std::string to_csv(const SweepTable& table);
 std::string to_markdown(const SweepTable& table);
 

@@ -75,7 +75,11 @@ class Loop {
     state_.learning_rate = config.optimizer.learning_rate;
     make_directory(directory_);
     make_directory(directory_ + "/checkpoint");
-    if (resume) state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
+    if (resume) {
+      state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
+      loader_.set_window(state_.window);
+    }
+    state_.window = loader_.window();
     log_.emplace(directory_ + "/metrics.jsonl", state_.metrics_bytes);
     if (config.collapse_every > 0) collapse_log_.emplace(directory_ + "/collapse.jsonl", state_.collapse_bytes);
     eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();

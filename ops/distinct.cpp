@@ -52,7 +52,8 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
   };
   std::vector<Column> found(fields.size());
   parallel_for(static_cast<int64_t>(fields.size()), 1, [&](int64_t first, int64_t last) {
-    std::vector<int32_t> place;
+    // Per id its place among those found, or -1; collect() leaves it as it was.
+    thread_local std::vector<int32_t> place;
     for (int64_t f = first; f < last; ++f) {
       const EmbedField& field = fields[static_cast<size_t>(f)];
       const int64_t size = table_rows[static_cast<size_t>(field.table)];
@@ -62,7 +63,7 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
         KDEF_CHECK(id >= 0 && id < size, "distinct_ids: id ", id, " in row ", b, " of the batch, field ", f,
                    ", is outside its table of ", size, " rows");
       }
-      place.assign(static_cast<size_t>(size), -1);
+      if (static_cast<int64_t>(place.size()) < size) place.resize(static_cast<size_t>(size), -1);
       Column& column = found[static_cast<size_t>(f)];
       column.at.resize(static_cast<size_t>(rows));
       column.fits = collect(all + field.column, rows, columns, limits.most_ids, place, column.ids, column.at);

@@ -34,9 +34,9 @@ TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
 
   // Killed once the second run has begun, then stopped by Ctrl-C, however far it has come by then.
   const std::string program = std::string(KDEF_PROGRAM) + " " + sweep_command("part");
-  put(path("script.sh"), program + " >/dev/null 2>&1 & first=$!\nwhile [ ! -e " +
+  put(path("script.sh"), program + " >/dev/null 2>&1 & first=$!\nfor i in $(seq 6000); do [ -e " +
                              path("part/runs/mean-M1-seed2025/checkpoint/state.safetensors") +
-                             " ]; do sleep 0.01; done\nkill -9 $first; wait $first 2>/dev/null; true");
+                             " ] && break; sleep 0.01; done\nkill -9 $first; wait $first 2>/dev/null; true");
   ASSERT_EQ(shell("sh " + path("script.sh")).status, 0);
   const std::string first = content(path("part/runs/mean-M1-seed2024/metrics.jsonl"));
   EXPECT_FALSE(first.empty());

@@ -146,6 +146,23 @@ TEST(Export, TheReportSaysWhatItIs) {
   EXPECT_THAT(page, HasSubstr("kdef predict --run " + out));
 }
 
+TEST(Export, LeavesNoFileOfAnotherRunToStandForItsOwn) {
+  const SmallExperiment e;
+  const std::string run = e.directory / "run", out = e.directory / "out";
+  train_into(e.load({"epochs=1"}), run);
+  for (const char* stale : {"metrics.jsonl", "collapse.json", "result.json"}) {
+    std::filesystem::create_directories(out);
+    write_file(out + "/" + stale, "{}\n");
+    EXPECT_THAT(refusal(run, "1", out), HasSubstr("already holds a run")) << stale;
+    std::filesystem::remove_all(out);
+  }
+  // A path that is not UTF-8 can be named in the model's metadata all the same.
+  const std::string odd = e.directory / "r\xff";
+  std::filesystem::rename(run, odd);
+  EXPECT_EQ(refusal(odd, "1", out), "");
+  EXPECT_EQ(predictions(out, e.directory / "data/test.csv").ensemble.size(), 400u);
+}
+
 TEST(Export, RefusesWhatItCannotDo) {
   const SmallExperiment e;
   const std::string run = e.directory / "run", out = e.directory / "out";

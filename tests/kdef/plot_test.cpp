@@ -30,6 +30,9 @@ TEST(Plot, TicksAreRoundNumbersInsideTheRange) {
   EXPECT_EQ(ticks(0, 1000, 6).decimals, 0);
   EXPECT_THAT(ticks(-1, 1, 3).at, ElementsAre(-1, 0, 1));
   EXPECT_TRUE(ticks(1, 1, 5).at.empty());
+  // Ranges no wider than the last digit of their ends.
+  EXPECT_LE(ticks(0.8, std::nextafter(0.8, 1), 6).at.size(), 6u);
+  EXPECT_LE(ticks(1e17, 1e17 + 64, 6).at.size(), 6u);
 }
 
 TEST(Plot, LogarithmicTicksThinOutWithTheRange) {

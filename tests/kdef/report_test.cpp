@@ -220,7 +220,7 @@ TEST_F(ReportTest, RunsThatDifferInMoreThanTheirSeedAreNamed) {
   const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
   const std::string b = finish("b", config(2, "kdef", 2, {"learning_rate=0.1", "tensorboard=true", "collapse_every=1"}),
                                evaluation(0.9, {0.8, 0.8}));
-  const Report report = read_report({a, b, a + "/"});
+  const Report report = read_report({a, b, a + "/", a + "/../" + std::filesystem::path(a).filename().string()});
   EXPECT_EQ(report.runs.size(), 2u);  // the one that is named twice stands once
   EXPECT_THAT(group_runs(report.runs).at(0).differing, ElementsAre("learning_rate"));
   EXPECT_THAT(to_html(report), HasSubstr("differ in more than their seed: learning_rate"));

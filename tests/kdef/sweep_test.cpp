@@ -238,7 +238,7 @@ TEST(Sweep, StoppedAnywhereItComesToTheSameTableWithoutRepeatingARun) {
   // 4 steps an epoch, 2 epochs a run: one run and a half at a time.
   int times = 0;
   std::vector<std::string> again;
-  while (!run(part, 5, &again)) ++times;
+  while (!run(part, 5, &again)) ASSERT_LT(++times, 50) << "it does not come forward";
   EXPECT_GE(times, 3);
   EXPECT_EQ(again.front(), started.front());
   EXPECT_GT(again.size(), started.size());
@@ -278,7 +278,8 @@ TEST(Sweep, RefusesRunsOfOtherSettings) {
   SweepConfig config = small_sweep(e);
   ASSERT_FALSE(run(config, 10));
   config.overrides.push_back("learning_rate=0.01");
-  EXPECT_THAT(refusal(config), HasSubstr("mean-M1-seed2024: was made with other settings: learning_rate;"));
+  EXPECT_THAT(refusal(config),
+              HasSubstr("mean-M1-seed2024: was made with other settings: learning_rate (0.001 before, 0.01 now);"));
   // What shapes no result may change.
   config.overrides.back() = "checkpoint_every=3";
   EXPECT_EQ(refusal(config), "");

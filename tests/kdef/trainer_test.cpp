@@ -74,6 +74,36 @@ TEST(Training, SameBitsForAnyNumberOfThreadsWhereProductsAreCut) {
   expect_same_run(e.directory / "1", e.directory / "3");
 }
 
+// bf16 where the processor has it: another training than fp32, as reproducible, and one that is evaluated in fp32.
+TEST(Training, Bf16IsReproducibleAndResumesExactly) {
+  const SmallExperiment e;
+  const std::vector<std::string> settings = {"epochs=1", "hidden_units=[300, 130]", "batch_size=1500",
+                                             "precision=bf16"};
+  try {
+    ops::parse_precision("bf16");
+  } catch (const InputError&) {
+    EXPECT_THROW(run(e.load(settings), e.directory / "refused"), InputError);
+    EXPECT_FALSE(std::filesystem::exists(e.directory / "cache")) << "refused after the data was prepared";
+    GTEST_SKIP() << "this processor or build has no bf16 products; refused as it should be";
+  }
+  for (int threads : {1, 3}) {
+    set_num_threads(threads);
+    run(e.load(settings), e.directory / std::to_string(threads));
+  }
+  expect_same_run(e.directory / "1", e.directory / "3");
+  run(e.load(settings), e.directory / "part", false, 1);
+  const TrainingResult result = run(e.load(settings), e.directory / "part", true);
+  expect_same_run(e.directory / "1", e.directory / "part");
+  run(e.load({settings.begin(), settings.end() - 1}), e.directory / "f32");
+  EXPECT_NE(test::read_file(e.directory / "1/model.safetensors"),
+            test::read_file(e.directory / "f32/model.safetensors"));
+  const kdef::Run opened(e.directory / "part");
+  data::RawFile rows(opened.encoder(), e.directory / "data/test.csv", true);
+  const Evaluation again = evaluate(opened.model(), [&](data::Batch& b) { return rows.next(b, 4096); });
+  EXPECT_EQ(again.ensemble.auc, result.test.ensemble.auc)
+      << "training evaluates in fp32, as does whoever opens the run";
+}
+
 class Resume : public testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(Resume, IsBitIdenticalWhereverItWasStopped) {
