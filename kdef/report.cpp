@@ -353,6 +353,25 @@ std::string section(const RunRecord& run) {
 
 // ---- Several runs.
 
+// One student is the same network in every kind of ensemble but concat, and a sweep trains it once, as mean (sweep.h):
+// its group, under the name of every kind that has none of its own.
+std::vector<Group> with_single_students(const std::vector<Group>& groups) {
+  std::vector<Group> all = groups;
+  for (const Group& one : groups) {
+    if (one.students != 1 || one.ensemble != "mean") continue;
+    for (const Group& other : groups) {
+      const bool known = std::any_of(all.begin(), all.end(), [&](const Group& g) {
+        return g.ensemble == other.ensemble && g.kinds == other.kinds && g.students == 1;
+      });
+      if (known || !other.heads_trained || other.kinds != one.kinds || other.experiment != one.experiment) continue;
+      all.push_back(one);
+      all.back().ensemble = other.ensemble;
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Group& a, const Group& b) { return a.students < b.students; });
+  return all;
+}
+
 // One line per kind of ensemble and network over the number of students.
 std::string over_students(const std::vector<Group>& groups, const plot::Chart& like, bool of_students,
                           Statistic Group::*value) {
@@ -425,26 +444,33 @@ std::string comparison(const std::vector<Group>& groups) {
   c.x = {.label = "number of students", .whole = true};
   c.y.decimals = kDigits;
   const std::string bars = " Bars: one standard deviation over seeds.";
-  html += "<h3>Against the number of students</h3><div class=\"figures\">";
+  const std::vector<Group> drawn = with_single_students(groups);
+  html += "<h3>Against the number of students</h3>";
+  if (drawn.size() > groups.size()) {
+    html +=
+        "<p class=\"unit\">One student is the same network in every kind of ensemble but concat: the run trained as "
+        "mean stands for all.</p>";
+  }
+  html += "<div class=\"figures\">";
   c.title = cat("AUC of the ensemble, ", data, " data");
   c.note = "Higher is better." + bars;
   c.y.label = "AUC";
-  html += over_students(groups, c, false, &Group::auc);
+  html += over_students(drawn, c, false, &Group::auc);
   c.title = cat("Log loss of the ensemble, ", data, " data");
   c.note = "Lower is better." + bars;
   c.y.label = "log loss";
-  html += over_students(groups, c, false, &Group::logloss);
+  html += over_students(drawn, c, false, &Group::logloss);
   c.title = cat("Students\u2019 mean AUC, ", data, " data");
   c.note = "Each student alone, then their mean." + bars;
   c.y.label = "AUC";
-  html += over_students(groups, c, true, &Group::student_mean);
+  html += over_students(drawn, c, true, &Group::student_mean);
   c.title = cat("Students\u2019 least AUC, ", data, " data");
   c.note = "The weakest student of each run." + bars;
-  html += over_students(groups, c, true, &Group::student_min);
+  html += over_students(drawn, c, true, &Group::student_min);
   c.title = "Information abundance of the last hidden layer";
   c.note = "Mean over students. It falls where students collapse." + bars;
   c.y = {.label = "information abundance", .decimals = 2};
-  html += over_students(groups, c, false, &Group::abundance);
+  html += over_students(drawn, c, false, &Group::abundance);
   return html + "</div>";
 }
 

@@ -226,6 +226,21 @@ TEST_F(ReportTest, RunsThatDifferInMoreThanTheirSeedAreNamed) {
   EXPECT_THAT(to_html(report), HasSubstr("differ in more than their seed: learning_rate"));
 }
 
+TEST_F(ReportTest, TheOneStudentTrainedAsMeanStandsForEveryKindOfEnsemble) {
+  const std::string one = finish("one", config(1, "mean", 1), evaluation(0.7123, {0.7123}));
+  const std::string two = finish("two", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string html = to_html(read_report({one, two}));
+  const size_t from = html.find("AUC of the ensemble"), to = html.find("Log loss of the ensemble");
+  ASSERT_LT(from, to);
+  const std::string figure = html.substr(from, to - from);
+  int points = 0;
+  for (size_t at = 0; (at = figure.find("0.712300", at)) != std::string::npos; ++at) ++points;
+  EXPECT_GE(points, 2) << "in KDEF's line and in that of mean";
+  EXPECT_THAT(html, HasSubstr("One student is the same network"));
+  EXPECT_THAT(to_html(read_report({one, finish("c", config(2, "concat", 1), evaluation(0.8, {0.5, 0.5}))})),
+              Not(HasSubstr("One student is the same network")));
+}
+
 TEST_F(ReportTest, AblationsAreGroupsOfTheirOwn) {
   const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
   const std::string b = finish("b", config(2, "kdef", 1, {"peer=false"}), evaluation(0.80, {0.78, 0.80}));
