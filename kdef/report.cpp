@@ -435,8 +435,9 @@ std::string comparison(const std::vector<Group>& groups) {
           "between layers of the same width.</p>",
           notes(remarks));
 
+  const std::vector<Group> drawn = with_single_students(groups);
   std::map<std::pair<std::string, std::string>, std::set<size_t>> sizes;
-  for (const Group& g : groups) {
+  for (const Group& g : drawn) {
     if (g.finished > 0) sizes[{g.ensemble, g.kinds}].insert(g.students);
   }
   if (std::none_of(sizes.begin(), sizes.end(), [](const auto& s) { return s.second.size() > 1; })) return html;
@@ -444,7 +445,6 @@ std::string comparison(const std::vector<Group>& groups) {
   c.x = {.label = "number of students", .whole = true};
   c.y.decimals = kDigits;
   const std::string bars = " Bars: one standard deviation over seeds.";
-  const std::vector<Group> drawn = with_single_students(groups);
   html += "<h3>Against the number of students</h3>";
   if (drawn.size() > groups.size()) {
     html +=
