@@ -8,6 +8,9 @@
 
 namespace kdef::apps {
 
+/// Thrown out of a preparation that was asked to stop; it leaves the old cache as it was.
+struct StoppedWhilePreparing {};
+
 /// While it lives, SIGINT and SIGTERM end nothing: a thread of its own takes them, and the command asks requested().
 /// A second signal ends the program at once, as if killed.
 ///

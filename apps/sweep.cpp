@@ -13,9 +13,6 @@
 namespace kdef::apps {
 namespace {
 
-// Thrown out of the preparation, which leaves the old cache as it was.
-struct StoppedWhilePreparing {};
-
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> items;
   for (size_t begin = 0; begin <= list.size();) {

@@ -8,12 +8,6 @@
 #include "kdef/run.h"
 
 namespace kdef::apps {
-namespace {
-
-// Thrown out of the preparation, which leaves the old cache as it was.
-struct StoppedWhilePreparing {};
-
-}  // namespace
 
 int train(const Arguments& arguments) {
   po::options_description options;

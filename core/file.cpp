@@ -126,6 +126,11 @@ void make_directories(const std::string& path) {
   if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
 }
 
+bool exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
 void remove_leftovers(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string prefix = file.filename().string() + kPart;

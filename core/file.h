@@ -32,6 +32,9 @@ class AtomicFile {
 /// Makes a folder and those above it where they are missing; SystemError with its path where that fails.
 void make_directories(const std::string& path);
 
+/// Whether there is something of that name; false too where that cannot be found out.
+bool exists(const std::string& path);
+
 /// Removes what killed writers of `path` left beside it. Only where nobody is writing it now.
 void remove_leftovers(const std::string& path);
 

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <map>
 
 #include "core/file.h"
@@ -12,11 +11,6 @@
 
 namespace kdef {
 namespace {
-
-bool exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
 
 // The student's number from 1; 0 for the ensemble.
 size_t find_student(const RunRecord& run, const std::string& name) {

@@ -28,11 +28,6 @@ void rename(const std::string& from, const std::string& to) {
   if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
 }
 
-bool exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
-
 // What a checkpoint must match: the settings that shape training, and the data.
 std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
                      const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {

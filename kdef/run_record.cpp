@@ -4,31 +4,18 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/safetensors.h"
+#include "data/feature_map.h"
 
 namespace kdef {
 namespace {
 
 using Json = nlohmann::json;
-
-bool exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) throw InputError(cat(path, ": cannot be read"));
-  return text.str();
-}
 
 // Calls read(json) and turns what does not fit into an InputError with its place.
 template <class Read>
@@ -44,7 +31,7 @@ auto parse(const std::string& text, const std::string& where, Read read) {
 template <class Read>
 auto parse_lines(const std::string& path, Read read) {
   std::vector<decltype(read(Json()))> all;
-  const std::string text = read_text(path);
+  const std::string text = data::read_text(path);
   size_t line = 1;
   for (size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1, ++line) {
     all.push_back(parse(text.substr(at, end - at), cat(path, ":", line), read));
@@ -212,14 +199,14 @@ RunRecord read_run(const std::string& directory) {
   }
   read("metrics.jsonl", resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read("result.json", resume, [&](const std::string& path) {
-    parse(read_text(path), path, [&](const Json& json) {
+    parse(data::read_text(path), path, [&](const Json& json) {
       run.valid = evaluation(json.at("valid"));
       if (json.contains("test")) run.test = evaluation(json.at("test"));
       return 0;
     });
   });
   read("collapse.json", measure,
-       [&](const std::string& path) { run.collapse = parse(read_text(path), path, collapse); });
+       [&](const std::string& path) { run.collapse = parse(data::read_text(path), path, collapse); });
   read("collapse.jsonl", "", [&](const std::string& path) { run.collapse_history = parse_lines(path, collapse); });
   return run;
 }

@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 
 #include "core/file.h"
 
 namespace kdef {
 namespace {
-
-bool exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
 
 template <class T>
 std::vector<T> distinct(const std::vector<T>& values) {
