@@ -468,7 +468,7 @@ std::string comparison(const std::vector<Group>& groups) {
   c.note = "The weakest student of each run." + bars;
   html += over_students(drawn, c, true, &Group::student_min);
   c.title = "Information abundance of the last hidden layer";
-  c.note = "Mean over students. It falls where students collapse." + bars;
+  c.note = "Mean over students: how many of its dimensions a layer uses." + bars;
   c.y = {.label = "information abundance", .decimals = 2};
   html += over_students(drawn, c, false, &Group::abundance);
   return html + "</div>";
