@@ -32,11 +32,11 @@ std::string test_file(const std::string& cache_dir);
 
 /// Makes the cache, unless a fresh one is there. The training file is read once for counting, its rows kept on disk
 /// under provisional numbers that the second pass replaces by ids (a max_len of 0 costs a pass more); memory holds the
-/// distinct values of the training file and some 50 MiB of buffers. The result does not depend on the number of threads.
-/// Ids: 0 padding; words by descending count in the training file, then ascending bytes; last out-of-vocabulary. Fields
-/// that share an embedding count separately; the words of the later follow those of the earlier.
-/// Other processes wait for each other. `progress` may throw to cancel. Until all is written the old cache stays.
-/// Throws InputError with file, line and column for bad input, SystemError when disk or permissions fail.
+/// distinct values of the training file and some 50 MiB of buffers. The result does not depend on the number of
+/// threads. Ids: 0 padding; words by descending count in the training file, then ascending bytes; last
+/// out-of-vocabulary. Fields that share an embedding count separately; the words of the later follow those of the
+/// earlier. Other processes wait for each other. `progress` may throw to cancel. Until all is written the old cache
+/// stays. Throws InputError with file, line and column for bad input, SystemError when disk or permissions fail.
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir,
                  const std::function<void(const Progress&)>& progress = {});
 

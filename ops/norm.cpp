@@ -321,7 +321,6 @@ void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, cons
   KDEF_CHECK(x.rank() == 2, op, ": needs [B, C], got ", describe(x));
 }
 
-
 // The backward of both batch norms: saved are x, mean, rstd, gamma.
 std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor& dy, bool constant) {
   const Tensor &x = c.saved[0], &mean = c.saved[1], &rstd = c.saved[2], &gamma = c.saved[3];
@@ -341,7 +340,8 @@ std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_m
   const int64_t rows = x.shape()[0];
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean), rstd = Tensor::empty_like(running_mean);
+  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean),
+               rstd = Tensor::empty_like(running_mean);
   KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
   KDEF_LAUNCH(x.device(), move_running, running_mean, mean, momentum, 1.0);
   KDEF_LAUNCH(x.device(), move_running, running_var, var, momentum,
@@ -408,7 +408,8 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   check_norm("layer_norm", x, gamma, beta);
   const int64_t rows = x.numel() / std::max<int64_t>(1, x.shape().back());
-  Tensor mean = Tensor::empty({rows}, x.dtype(), x.device()), rstd = Tensor::empty_like(mean), y = Tensor::empty_like(x);
+  Tensor mean = Tensor::empty({rows}, x.dtype(), x.device()), rstd = Tensor::empty_like(mean),
+         y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), layer_norm_forward, x, gamma, beta, y, mean, rstd, eps);
   return record(kLayerNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
