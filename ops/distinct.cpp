@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "core/parallel.h"
 #include "ops/linear.h"
@@ -23,14 +22,13 @@ namespace {
 // Ids of one column in order of their first row, at most `most` (false: there are more), and per row its place there.
 bool collect(const int32_t* ids, int64_t rows, int64_t stride, int64_t most, std::vector<int32_t>& place,
              std::vector<int32_t>& found, std::vector<int32_t>& at) {
-  found.clear();
   bool fits = true;
   for (int64_t b = 0; b < rows && fits; ++b) {
     const int32_t id = ids[b * stride];
     int32_t& p = place[static_cast<size_t>(id)];
     if (p < 0) {
       fits = static_cast<int64_t>(found.size()) < most;
-      if (!fits) break;
+      if (!fits) continue;
       p = static_cast<int32_t>(found.size());
       found.push_back(id);
     }
@@ -267,7 +265,10 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
 
 Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<EmbedField>& fields,
                       const DistinctIds& distinct) {
-  const int64_t total = distinct.ids.shape()[0], d = tables[0].shape()[1];
+  KDEF_CHECK(!distinct.fields.empty(), "embed_distinct: no field is chosen");
+  // Not of any table: that of a numeric field is no table of rows.
+  const int64_t d = tables[static_cast<size_t>(fields[distinct.fields[0]].table)].shape()[1];
+  const int64_t total = distinct.ids.shape()[0];
   Tensor y = Tensor::empty({distinct.most, d}, tables[0].dtype(), tables[0].device()).rows(0, total);
   std::vector<size_t> table_of;
   for (size_t i = 0; i < distinct.fields.size(); ++i) {

@@ -16,9 +16,10 @@ constexpr int64_t kRows = 600;
 std::vector<nn::EmbeddingField> some_fields() {
   using Kind = nn::EmbeddingField::Kind;
   // `many` has more distinct ids than a quarter of the rows; `twin` reads the table of `few`.
-  return {{"few", Kind::categorical, 5},           {"price", Kind::numeric},
-          {"tags", Kind::sequence_average, 30, 3}, {"some", Kind::categorical, 60},
-          {"many", Kind::categorical, 5000},       {"twin", Kind::categorical, 5, 1, 0, "few"}};
+  // A numeric field comes first: its weight is no table of rows.
+  return {
+      {"price", Kind::numeric},        {"few", Kind::categorical, 5},     {"tags", Kind::sequence_average, 30, 3},
+      {"some", Kind::categorical, 60}, {"many", Kind::categorical, 5000}, {"twin", Kind::categorical, 5, 1, 0, "few"}};
 }
 
 ModelInput some_batch() {
