@@ -8,25 +8,16 @@
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "data/nearest.h"
 
 namespace kdef::apps {
 namespace {
 
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> items;
-  for (size_t begin = 0; begin <= list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    items.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return items;
-}
-
 template <class Integer>
 std::vector<Integer> integers(const Parsed& parsed, const char* option, Integer min) {
   std::vector<Integer> all;
-  for (const std::string& item : split(parsed.text(option))) {
+  for (const std::string& item : split(parsed.text(option), ',')) {
     Integer value = 0;
     const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), value);
     if (error != std::errc() || end != item.data() + item.size() || value < min) {
@@ -40,7 +31,7 @@ std::vector<Integer> integers(const Parsed& parsed, const char* option, Integer 
 
 std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
   std::vector<EnsembleKind> all;
-  for (const std::string& item : split(parsed.text("ensembles"))) {
+  for (const std::string& item : split(parsed.text("ensembles"), ',')) {
     std::vector<std::string> names;
     const size_t before = all.size();
     for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {

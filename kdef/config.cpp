@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "data/nearest.h"
 #include "kdef/config_keys.h"
 #include "kdef/yaml_value.h"
@@ -41,16 +42,6 @@ std::pair<std::string, std::string> split_override(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-std::vector<std::string> split_path(const std::string& path) {
-  std::vector<std::string> parts;
-  for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find('.', begin), path.size());
-    parts.push_back(path.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
 // Sets the value at parts[depth..] inside `node`, which is changed in place.
 void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth, const Value& value) {
   const std::string& part = parts[depth];
@@ -80,7 +71,7 @@ void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth
 void merge_override(Layer& merged, const std::string& text) {
   const auto [path, written] = split_override(text);
   const Value value = parse_yaml(written, kCommandLine, path, false);
-  std::vector<std::string> parts = split_path(path);
+  std::vector<std::string> parts = split(path, '.');
   if (parts[0] == "dropout") parts[0] = "net_dropout";
   const Key<Draft>* key = find_key(experiment_keys(), parts[0]);
   if (key == nullptr) fail_unknown(Value({}, kCommandLine, parts[0], false), parts[0], key_names(experiment_keys()));
@@ -398,7 +389,7 @@ ExperimentConfig load_resolved(const std::string& path, const std::vector<std::s
   Layer merged;
   merge(merged, load_yaml_file(path));
   for (const std::string& text : overrides) {
-    const std::string name = split_path(split_override(text).first)[0];
+    const std::string name = split(split_override(text).first, '.')[0];
     const Key<Draft>* key = find_key(experiment_keys(), name == "dropout" ? "net_dropout" : name);
     if (key != nullptr && key->write && !key->resolved) {
       throw InputError(cat(kCommandLine, ": key '", name, "': ", path,
