@@ -20,26 +20,64 @@ target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329).
 # -ffp-contract=fast is the compiler's default; it is stated since results depend on it. errno and
 # floating-point traps, which nothing here uses, would keep loops from vector registers.
-target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers -ffp-contract=fast -fno-math-errno -fno-trapping-math>)
+target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers -ffp-contract=fast -fno-math-errno -fno-trapping-math>>)
 if(KDEF_ARCH)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-march=${KDEF_ARCH}>)
+  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-march=${KDEF_ARCH}>>)
 endif()
 if(KDEF_WERROR)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-Werror>)
+  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Werror>>)
 endif()
 if(KDEF_SANITIZE)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-fsanitize=${KDEF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined>)
+  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${KDEF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined>>)
   target_link_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-fsanitize=${KDEF_SANITIZE}>)
 endif()
 # One release flag set: -O3 pays in the elementwise and row kernels.
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
-# kdef_library(NAME SOURCES... ): a static library kdef::NAME from explicit sources.
+# CUDA: with it, every library has its .cu files compiled by nvcc. AUTO: where there is an nvcc.
+set(KDEF_CUDA AUTO CACHE STRING "The CUDA backend: AUTO, ON or OFF")
+set_property(CACHE KDEF_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(KDEF_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "CMAKE_CUDA_ARCHITECTURES of the backend: sm_80, sm_90 and PTX")
+set(KDEF_HAS_CUDA OFF)
+if(NOT KDEF_CUDA STREQUAL "OFF")
+  include(cmake/cuda.cmake)
+endif()
+
+# kdef_library(NAME SOURCES .. [CUDA ..] [CUDA_RUNTIME ..] [EMULATED_RUNTIME ..] PUBLIC .. PRIVATE ..): a static library
+# kdef::NAME from explicit sources. CUDA lists its kernels (.cu), CUDA_RUNTIME what else only a CUDA build has.
+# With tests there is a second library kdef_NAME_emulated, in which the same kernels and EMULATED_RUNTIME are compiled
+# for the host: the CUDA backend without a GPU (core/cuda/emulated.h).
 function(kdef_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
-  add_library(kdef_${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;CUDA;CUDA_RUNTIME;EMULATED_RUNTIME;PUBLIC;PRIVATE" ${ARGN})
+  set(sources ${ARG_SOURCES})
+  if(KDEF_HAS_CUDA)
+    list(APPEND sources ${ARG_CUDA} ${ARG_CUDA_RUNTIME})
+  endif()
+  add_library(kdef_${name} STATIC ${sources})
   add_library(kdef::${name} ALIAS kdef_${name})
   set_target_properties(kdef_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(kdef_${name} PUBLIC kdef_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(KDEF_HAS_CUDA)
+    target_compile_definitions(kdef_${name} PUBLIC KDEF_HAS_CUDA)
+    target_link_libraries(kdef_${name} PRIVATE ${KDEF_CUDA_LIBRARIES})
+  endif()
   set_property(GLOBAL APPEND PROPERTY KDEF_LIBRARIES kdef_${name})
+
+  if(KDEF_TESTS)
+    set(sources ${ARG_SOURCES} ${ARG_EMULATED_RUNTIME})
+    foreach(kernel IN LISTS ARG_CUDA)
+      # A .cu file as a C++ source, under another name, for CMake knows one language per source.
+      set(as_cpp ${CMAKE_CURRENT_BINARY_DIR}/emulated/${kernel}.cpp)
+      file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/${kernel})
+      file(CONFIGURE OUTPUT ${as_cpp} CONTENT "#include \"${path}\"\n")
+      list(APPEND sources ${as_cpp})
+    endforeach()
+    add_library(kdef_${name}_emulated STATIC EXCLUDE_FROM_ALL ${sources})
+    set(public)
+    foreach(library IN LISTS ARG_PUBLIC)
+      list(APPEND public $<IF:$<TARGET_EXISTS:${library}_emulated>,${library}_emulated,${library}>)
+    endforeach()
+    target_compile_definitions(kdef_${name}_emulated PUBLIC KDEF_HAS_CUDA KDEF_CUDA_EMULATED)
+    target_link_libraries(kdef_${name}_emulated PUBLIC kdef_flags ${public} PRIVATE ${ARG_PRIVATE})
+  endif()
 endfunction()

@@ -32,11 +32,15 @@ class Memory {
   /// At least `bytes`, aligned to 64; never null. Throws SystemError when there is no memory.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* block) noexcept = 0;
-  /// Copies between this device and the host, or within this device; complete on return.
+  /// Copies between this device and the host, or within this device, after all work that the device was given before.
+  /// Complete on return where the host takes part.
   virtual void copy(void* to, const void* from, size_t bytes) = 0;
   virtual void zero(void* to, size_t bytes) = 0;
   /// Gives cached blocks back to the system.
   virtual void trim() = 0;
+  /// Takes blocks from, and makes blocks for, another pool from now on; returns the one before. A block goes back to
+  /// its pool. Work that is recorded and repeated has a pool to itself, so that nobody else gets its blocks.
+  virtual int use_pool(int pool) = 0;
 
   struct Statistics {
     size_t in_use = 0;              // bytes handed out now
@@ -49,5 +53,9 @@ class Memory {
 
 /// The memory of `device`; throws Error if this build has no such device.
 Memory& memory_of(Device device);
+
+/// Waits until the device has done all that it was given (nothing for the CPU). Throws SystemError, or InputError for
+/// ids outside their tables, where some of it failed.
+void synchronize(Device device);
 
 }  // namespace kdef

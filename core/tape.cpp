@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/parallel.h"
+#include "core/tape_kernels.h"
 
 namespace kdef {
 namespace {
@@ -16,11 +17,11 @@ thread_local RecordObserver* t_observer = nullptr;
 thread_local TapeProfiler* t_profiler = nullptr;
 std::atomic<uint64_t> g_sequence{0};
 
-// a += b on the device of a. The engine's only arithmetic.
+}  // namespace
+
+namespace cpu {
+
 void accumulate(const Tensor& a, const Tensor& b) {
-  KDEF_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "gradient accumulation: ", describe(a), " and ",
-             describe(b), " differ");
-  KDEF_CHECK(a.device().is_cpu(), "gradient accumulation: no kernel for ", name_of(a.device()), " in this build");
   for_float(a.dtype(), "gradient accumulation", [&]<class T>() {
     T* x = a.data<T>();
     const T* y = b.data<T>();
@@ -28,7 +29,6 @@ void accumulate(const Tensor& a, const Tensor& b) {
       for (int64_t i = first; i < last; ++i) x[i] += y[i];
     });
   });
-  a.changed();
 }
 
 void accumulate_rows(const Tensor& table, const RowGradient& rows) {
@@ -38,10 +38,21 @@ void accumulate_rows(const Tensor& table, const RowGradient& rows) {
     const T* values = rows.values.data<T>();
     T* out = table.data<T>();
     for (int64_t u = 0; u < rows.ids.numel(); ++u) {
+      if (ids[u] == kNoRow) break;
       for (int64_t j = 0; j < d; ++j) out[ids[u] * d + j] += values[u * d + j];
     }
   });
-  table.changed();
+}
+
+}  // namespace cpu
+
+namespace {
+
+void add_to(const Tensor& a, const Tensor& b) {
+  KDEF_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device(),
+             "gradient accumulation: ", describe(a), " and ", describe(b), " differ");
+  KDEF_LAUNCH(a.device(), accumulate, a, b);
+  a.changed();
 }
 
 }  // namespace
@@ -51,10 +62,10 @@ void Gradient::add(const Gradient& other) {
     if (!dense_.defined()) {
       dense_ = other.dense_;
     } else if (dense_.exclusive()) {
-      accumulate(dense_, other.dense_);
+      add_to(dense_, other.dense_);
     } else {
       dense_ = dense_.clone();
-      accumulate(dense_, other.dense_);
+      add_to(dense_, other.dense_);
     }
   }
   rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
@@ -65,7 +76,7 @@ Tensor Gradient::dense(const Shape& shape) const {
   if (rows_.empty()) return dense_;
   Tensor sum =
       dense_.defined() ? dense_.clone() : Tensor::zeros(shape, rows_[0].values.dtype(), rows_[0].values.device());
-  for (const RowGradient& r : rows_) accumulate_rows(sum, r);
+  for (const RowGradient& r : rows_) KDEF_LAUNCH(sum.device(), accumulate_rows, sum, r);
   return sum;
 }
 

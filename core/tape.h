@@ -32,8 +32,11 @@ struct OpInfo {
   const char* backward;  // "dx = dy [x > 0]"
 };
 
-/// Gradient of a few rows of an embedding table [R, D]: distinct ids in ascending order, one row of values
-/// each.
+/// An id that names no row.
+inline constexpr int64_t kNoRow = INT64_MAX;
+
+/// Gradient of a few rows of an embedding table [R, D]: distinct ids in ascending order, one row of values each. On a
+/// device that does not tell the host how many there are, rows of the id kNoRow fill the rest, their values undefined.
 struct RowGradient {
   Tensor ids;     // i64 [U]
   Tensor values;  // [U, D]

@@ -1,6 +1,7 @@
 #include "core/tensor.h"
 
 #include "core/tape.h"
+#include "core/tape_kernels.h"
 
 namespace kdef {
 
@@ -110,14 +111,16 @@ void Tensor::copy_from(const Tensor& source) {
 void Tensor::fill(double value) {
   if (value == 0) {
     memory_of(device()).zero(raw(), bytes());
-  } else {
-    Tensor host = device().is_cpu() ? *this : empty(shape(), dtype());
-    const auto assign = [&]<class T>() { std::fill_n(host.data<T>(), numel(), static_cast<T>(value)); };
+  } else if (device().is_cpu()) {
+    const auto assign = [&]<class T>() { std::fill_n(data<T>(), numel(), static_cast<T>(value)); };
     if (is_floating(dtype()))
       for_float(dtype(), "fill", assign);
     else
       for_index(dtype(), "fill", assign);
-    if (!device().is_cpu()) memory_of(device()).copy(raw(), host.raw(), bytes());
+  } else {
+#if defined(KDEF_HAS_CUDA)
+    cuda::fill(*this, value);
+#endif
   }
   changed();
 }

@@ -1,10 +1,8 @@
 // The CPU's loops for elementwise functors.
 #pragma once
 
-#include <array>
-
 #include "core/parallel.h"
-#include "core/shape.h"
+#include "ops/broadcast.h"
 
 namespace kdef::ops::cpu {
 
@@ -14,17 +12,6 @@ void for_each(int64_t n, Fn fn) {
   parallel_for(n, kPiece, [=](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) fn(i);
   });
-}
-
-/// Element strides of a tensor of shape `x` seen as one of shape `y` (0 along broadcast axes).
-inline std::array<int64_t, Shape::kMaxRank> broadcast_strides(const Shape& x, const Shape& y) {
-  std::array<int64_t, Shape::kMaxRank> strides{};
-  int64_t stride = 1;
-  for (int i = x.rank() - 1, j = y.rank() - 1; i >= 0; --i, --j) {
-    strides[static_cast<size_t>(j)] = x[i] == 1 && y[j] != 1 ? 0 : stride;
-    stride *= x[i];
-  }
-  return strides;
 }
 
 /// Calls fn(index in y, offset in a, offset in b) for every element of y, row by row over the threads.

@@ -1,0 +1,145 @@
+// The CUDA backend played on the host, for tests: kernels run block by block and thread by thread, with the indices
+// that the launch would give them. Threads that meet (Block::sync, sums over a warp) are fibers of one host thread, so
+// that one which does not come to the meeting is found. Included by core/cuda/launch.cuh.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/cuda/runtime.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace kdef::cuda {
+inline constexpr int64_t kEmulatedBlockThreads = 256, kEmulatedWarpThreads = 32;
+
+namespace emulated {
+
+/// Runs `work` now; while a Graph is being recorded, keeps it instead, to be run whenever the graph is launched.
+void enqueue(std::function<void()> work);
+
+/// Where a number of fibers wait for each other.
+class Meeting {
+ public:
+  explicit Meeting(int members) : members_(members) {}
+  /// Returns when all members have called it as often as this one.
+  void wait();
+
+ private:
+  int members_, arrived_ = 0;
+  int64_t generation_ = 0;
+};
+
+/// Runs body(0) .. body(count - 1) as fibers of this thread, in turn. Throws Error if all that are left wait for
+/// fibers that have ended.
+void run_fibers(int count, const std::function<void(int)>& body);
+
+// What a warp or a block has in common.
+struct WarpState {
+  Meeting meeting{kEmulatedWarpThreads};
+  double slots[kEmulatedWarpThreads] = {};
+};
+struct BlockState {
+  Meeting meeting{kEmulatedBlockThreads};
+  std::vector<WarpState> warps = std::vector<WarpState>(kEmulatedBlockThreads / kEmulatedWarpThreads);
+  double sums[kEmulatedBlockThreads / kEmulatedWarpThreads] = {};
+  std::vector<double> shared;
+};
+
+class Warp {
+ public:
+  Warp(WarpState& state, int id) : state_(state), id_(id) {}
+  int id() const { return id_; }
+  int size() const { return kEmulatedWarpThreads; }
+  template <class T>
+  T sum(T v) const {
+    return combine(v, [](T a, T b) { return a + b; });
+  }
+  template <class T>
+  T max(T v) const {
+    return combine(v, [](T a, T b) { return a > b ? a : b; });
+  }
+
+ private:
+  template <class T, class Fn>
+  T combine(T v, Fn fn) const {
+    for (int offset = kEmulatedWarpThreads / 2; offset > 0; offset /= 2) {
+      state_.slots[id_] = static_cast<double>(v);
+      state_.meeting.wait();
+      const T other = static_cast<T>(state_.slots[id_ ^ offset]);
+      state_.meeting.wait();
+      v = fn(v, other);
+    }
+    return v;
+  }
+  WarpState& state_;
+  int id_;
+};
+
+class Block {
+ public:
+  Block(BlockState& state, int64_t index, int64_t count, int thread)
+      : state_(state), index_(index), count_(count), thread_(thread) {}
+  int64_t index() const { return index_; }
+  int64_t count() const { return count_; }
+  int thread() const { return thread_; }
+  int threads() const { return kEmulatedBlockThreads; }
+  void sync() const { state_.meeting.wait(); }
+  template <class T>
+  T* shared() const {
+    return reinterpret_cast<T*>(state_.shared.data());
+  }
+  double sum(double v) const {
+    const size_t warp = static_cast<size_t>(thread_ / kEmulatedWarpThreads);
+    v = Warp(state_.warps[warp], thread_ % kEmulatedWarpThreads).sum(v);
+    sync();
+    if (thread_ % kEmulatedWarpThreads == 0) state_.sums[warp] = v;
+    sync();
+    double total = 0;
+    for (double w : state_.sums) total += w;
+    return total;
+  }
+
+ private:
+  BlockState& state_;
+  int64_t index_, count_;
+  int thread_;
+};
+
+template <class K>
+void run_each(int64_t n, int64_t blocks, const K& kernel) {
+  parallel_for(blocks, 16, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+      for (int64_t thread = 0; thread < kEmulatedBlockThreads; ++thread) {
+        for (int64_t i = block * kEmulatedBlockThreads + thread; i < n; i += blocks * kEmulatedBlockThreads) kernel(i);
+      }
+    }
+  });
+}
+
+template <class K>
+void run_warps(int64_t rows, const K& kernel) {
+  for (int64_t row = 0; row < rows; ++row) {
+    WarpState state;
+    run_fibers(kEmulatedWarpThreads, [&](int lane) { kernel(Warp(state, lane), row); });
+  }
+}
+
+template <class K>
+void run_blocks(int64_t blocks, size_t shared_bytes, const K& kernel) {
+  for (int64_t block = 0; block < blocks; ++block) {
+    BlockState state;
+    // Uninitialised on a GPU: NaN shows who reads it before writing.
+    state.shared.assign(shared_bytes / sizeof(double) + 1, __builtin_nan(""));
+    run_fibers(kEmulatedBlockThreads, [&](int thread) { kernel(Block(state, block, blocks, thread)); });
+  }
+}
+
+inline void report_id(Fault* fault, int64_t id, int64_t position, int64_t rows) {
+#pragma omp critical(kdef_emulated_fault)
+  if (fault->found == 0) *fault = {1, id, position, rows};
+}
+
+}  // namespace emulated
+}  // namespace kdef::cuda

@@ -1,0 +1,193 @@
+#include "core/cuda/runtime.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "core/caching_memory.h"
+#include "core/cuda/check.h"
+
+namespace kdef::cuda {
+namespace {
+
+// "; 1234 of 81559 MiB free on the device", or nothing if the runtime does not say.
+std::string free_memory() {
+  size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return "";
+  return cat("; ", free >> 20, " of ", total >> 20, " MiB free on the device");
+}
+
+struct CudaSystem {
+  static size_t round_up(size_t bytes) {
+    const size_t unit = bytes >= size_t{1} << 20 ? size_t{64} << 10 : 512;
+    return bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
+  }
+  static void* allocate(size_t bytes) noexcept {
+    void* block = nullptr;
+    if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
+    cudaGetLastError();  // it is told by the null pointer
+    return nullptr;
+  }
+  static void release(void* block) noexcept {
+    cudaStreamSynchronize(stream());  // work that still uses the block
+    cudaFree(block);
+  }
+  static std::string shortage() { return free_memory(); }
+  static void copy(void* to, const void* from, size_t bytes) {
+    copy_async(to, from, bytes);
+    cudaPointerAttributes a{}, b{};
+    KDEF_CUDA_CHECK(cudaPointerGetAttributes(&a, to));
+    KDEF_CUDA_CHECK(cudaPointerGetAttributes(&b, from));
+    const bool within = a.type == cudaMemoryTypeDevice && b.type == cudaMemoryTypeDevice;
+    if (!within) synchronize();
+  }
+  static void zero(void* to, size_t bytes) { KDEF_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, stream())); }
+};
+
+int g_device = -1;
+int g_pools = 0;
+
+}  // namespace
+
+void check(cudaError_t status, const char* call, const char* file, int line) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  throw SystemError(cat("CUDA: ", call, " failed: ", cudaGetErrorString(status), " (", cudaGetErrorName(status),
+                        ") at ", file, ":", line, free_memory()));
+}
+
+cudaStream_t stream() {
+  static const cudaStream_t it = [] {
+    cudaStream_t made = nullptr;
+    KDEF_CUDA_CHECK(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking));
+    return made;
+  }();
+  return it;
+}
+
+void check_launch() {
+  KDEF_CUDA_CHECK(cudaGetLastError());
+  static const bool synchronous = [] {
+    const char* set = std::getenv("KDEF_CUDA_SYNCHRONOUS");
+    return set != nullptr && std::strcmp(set, "1") == 0;
+  }();
+  if (synchronous) KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
+}
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+std::string describe_device(int index) {
+  cudaDeviceProp p{};
+  KDEF_CUDA_CHECK(cudaGetDeviceProperties(&p, index));
+  return cat(p.name, ", compute capability ", p.major, ".", p.minor, ", ", p.totalGlobalMem >> 30, " GiB");
+}
+
+Memory& memory(int index) {
+  if (g_device != index) {
+    if (g_device >= 0) throw InputError(cat("cuda:", index, ": this process already uses cuda:", g_device));
+    KDEF_CUDA_CHECK(cudaSetDevice(index));
+    g_device = index;
+  }
+  static Memory& all = *new CachingMemory<CudaSystem>;
+  return all;
+}
+
+Fault* fault() {
+  static Fault* const it = [] {
+    void* made = nullptr;
+    KDEF_CUDA_CHECK(cudaMalloc(&made, sizeof(Fault)));
+    KDEF_CUDA_CHECK(cudaMemset(made, 0, sizeof(Fault)));
+    return static_cast<Fault*>(made);
+  }();
+  return it;
+}
+
+void synchronize() {
+  Fault found{};
+  KDEF_CUDA_CHECK(cudaMemcpyAsync(&found, fault(), sizeof found, cudaMemcpyDeviceToHost, stream()));
+  KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
+  if (found.found == 0) return;
+  KDEF_CUDA_CHECK(cudaMemset(fault(), 0, sizeof(Fault)));
+  throw InputError(
+      cat("id ", found.id, " at position ", found.position, " is outside its table of ", found.rows, " rows"));
+}
+
+void copy_async(void* to, const void* from, size_t bytes) {
+  KDEF_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()));
+}
+
+PinnedMemory::PinnedMemory(size_t bytes) : data_(nullptr) {
+  KDEF_CUDA_CHECK(cudaMallocHost(&data_, bytes == 0 ? 1 : bytes));
+}
+PinnedMemory::~PinnedMemory() { cudaFreeHost(data_); }
+
+struct CopyStream::Impl {
+  cudaStream_t copies = nullptr;
+  cudaEvent_t event = nullptr;
+};
+CopyStream::CopyStream() : impl_(std::make_unique<Impl>()) {
+  KDEF_CUDA_CHECK(cudaStreamCreateWithFlags(&impl_->copies, cudaStreamNonBlocking));
+  KDEF_CUDA_CHECK(cudaEventCreateWithFlags(&impl_->event, cudaEventDisableTiming));
+}
+CopyStream::~CopyStream() {
+  cudaStreamDestroy(impl_->copies);
+  cudaEventDestroy(impl_->event);
+}
+void CopyStream::copy(void* to, const void* from, size_t bytes) {
+  KDEF_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, impl_->copies));
+}
+void CopyStream::after_computation() {
+  KDEF_CUDA_CHECK(cudaEventRecord(impl_->event, stream()));
+  KDEF_CUDA_CHECK(cudaStreamWaitEvent(impl_->copies, impl_->event, 0));
+}
+void CopyStream::before_computation() {
+  KDEF_CUDA_CHECK(cudaEventRecord(impl_->event, impl_->copies));
+  KDEF_CUDA_CHECK(cudaStreamWaitEvent(stream(), impl_->event, 0));
+}
+void CopyStream::wait() { KDEF_CUDA_CHECK(cudaStreamSynchronize(impl_->copies)); }
+
+struct Graph::Impl {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t ready = nullptr;
+  int pool = ++g_pools;
+};
+Graph::Graph() : impl_(std::make_unique<Impl>()) {}
+Graph::~Graph() {
+  if (impl_->ready != nullptr) cudaGraphExecDestroy(impl_->ready);
+  if (impl_->graph != nullptr) cudaGraphDestroy(impl_->graph);
+}
+
+void Graph::record(const std::function<void()>& work) {
+  Memory& all = memory(g_device);
+  const int before = all.use_pool(impl_->pool);
+  bool capturing = false;
+  try {
+    work();
+    // Relaxed: other threads may copy batches meanwhile.
+    KDEF_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
+    capturing = true;
+    work();
+    capturing = false;
+    KDEF_CUDA_CHECK(cudaStreamEndCapture(stream(), &impl_->graph));
+    KDEF_CUDA_CHECK(cudaGraphInstantiate(&impl_->ready, impl_->graph, 0));
+  } catch (...) {
+    if (capturing) {
+      cudaStreamEndCapture(stream(), &impl_->graph);
+      cudaGetLastError();
+    }
+    all.use_pool(before);
+    throw;
+  }
+  all.use_pool(before);
+}
+
+bool Graph::recorded() const { return impl_->ready != nullptr; }
+void Graph::launch() { KDEF_CUDA_CHECK(cudaGraphLaunch(impl_->ready, stream())); }
+
+}  // namespace kdef::cuda

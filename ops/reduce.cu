@@ -1,0 +1,128 @@
+#include "core/cuda/launch.cuh"
+#include "ops/reduce.h"
+
+namespace kdef::ops::cuda {
+namespace {
+
+using kdef::cuda::Block;
+using kdef::cuda::for_blocks;
+using kdef::cuda::for_each;
+
+// Elements of the reduced axis summed as one part; parts are added in their order.
+constexpr int64_t kPart = 64;
+
+// Columns [inner] of x [outer, n, inner]: a thread per part and column, neighbours on neighbouring columns.
+template <class T>
+struct SumParts {
+  const T* x;
+  double* partial;  // [outer, parts, inner]
+  int64_t n, inner, parts;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t j = i % inner, q = i / inner, o = q / parts, begin = q % parts * kPart;
+    const int64_t end = begin + kPart < n ? begin + kPart : n;
+    double total = 0;
+    for (int64_t k = begin; k < end; ++k) total += static_cast<double>(x[(o * n + k) * inner + j]);
+    partial[i] = total;
+  }
+};
+
+template <class T>
+struct AddParts {
+  const double* partial;
+  T* y;
+  int64_t inner, parts;
+  double factor;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const double* from = partial + i / inner * parts * inner + i % inner;
+    double total = 0;
+    for (int64_t part = 0; part < parts; ++part) total += from[part * inner];
+    y[i] = static_cast<T>(total * factor);
+  }
+};
+
+// Rows of n consecutive elements: a block per row.
+template <class T>
+struct SumRow {
+  const T* x;
+  T* y;
+  int64_t n;
+  double factor;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const T* row = x + block.index() * n;
+    double total = 0;
+    for (int64_t i = block.thread(); i < n; i += block.threads()) total += static_cast<double>(row[i]);
+    total = block.sum(total);
+    if (block.thread() == 0) y[block.index()] = static_cast<T>(total * factor);
+  }
+};
+
+template <class T>
+struct Max {
+  const T* x;
+  T* y;
+  int64_t* index;
+  int64_t n, inner;
+  KDEF_DEVICE void operator()(int64_t q) const {
+    const T* column = x + q / inner * n * inner + q % inner;
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; ++i) {
+      if (column[i * inner] > column[best * inner]) best = i;
+    }
+    index[q] = best;
+    y[q] = column[best * inner];
+  }
+};
+
+template <class T>
+struct Spread {
+  const T* dy;
+  T* dx;
+  int64_t n, inner;
+  T factor;
+  KDEF_DEVICE void operator()(int64_t i) const { dx[i] = factor * dy[i / (n * inner) * inner + i % inner]; }
+};
+
+template <class T>
+struct ScatterMax {
+  const T* dy;
+  const int64_t* index;
+  T* dx;
+  int64_t n, inner;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t q = i / (n * inner) * inner + i % inner;
+    dx[i] = i / inner % n == index[q] ? dy[q] : T(0);
+  }
+};
+
+}  // namespace
+
+void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int64_t inner, double factor) {
+  for_float(x.dtype(), "sum", [&]<class T>() {
+    // Short rows take a thread each, as columns do; a long one a block.
+    if (inner == 1 && n > kPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
+    const int64_t parts = n > kPart ? (n + kPart - 1) / kPart : 1;
+    const Tensor partial = Tensor::empty({outer, parts, inner}, DType::f64, x.device());
+    for_each(outer * parts * inner, SumParts<T>{x.data<T>(), partial.data<double>(), n, inner, parts});
+    for_each(outer * inner, AddParts<T>{partial.data<double>(), y.data<T>(), inner, parts, factor});
+  });
+}
+
+void reduce_max(const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n, int64_t inner) {
+  for_float(x.dtype(), "max", [&]<class T>() {
+    for_each(outer * inner, Max<T>{x.data<T>(), y.data<T>(), index.data<int64_t>(), n, inner});
+  });
+}
+
+void spread(const Tensor& dy, const Tensor& dx, int64_t outer, int64_t n, int64_t inner, double factor) {
+  for_float(dy.dtype(), "sum", [&]<class T>() {
+    for_each(outer * n * inner, Spread<T>{dy.data<T>(), dx.data<T>(), n, inner, static_cast<T>(factor)});
+  });
+}
+
+void scatter_max(const Tensor& dy, const Tensor& index, const Tensor& dx, int64_t outer, int64_t n, int64_t inner) {
+  for_float(dy.dtype(), "max", [&]<class T>() {
+    for_each(outer * n * inner, ScatterMax<T>{dy.data<T>(), index.data<int64_t>(), dx.data<T>(), n, inner});
+  });
+}
+
+}  // namespace kdef::ops::cuda
