@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "core/parallel.h"
+#if defined(KDEF_HAS_CUDA)
+#include "ops/gemm_cuda.h"
+#endif
 
 namespace kdef::ops {
 
@@ -27,13 +30,23 @@ bool has_bf16_products() {
 
 GemmPrecision parse_precision(const std::string& name) {
   if (name == "f32") return GemmPrecision::f32;
-  if (name != "bf16") throw InputError(cat("precision '", name, "' is unknown; known: f32, bf16"));
-  if (!has_bf16_products()) {
+  if (name == "tf32") return GemmPrecision::tf32;
+  if (name == "bf16") return GemmPrecision::bf16;
+  throw InputError(cat("precision '", name, "' is unknown; known: f32, tf32, bf16"));
+}
+
+void check_precision(GemmPrecision precision, Device device) {
+#if defined(KDEF_HAS_CUDA)
+  if (!device.is_cpu()) return cuda::check_precision(precision);
+#endif
+  require_cpu(device, "gemm");
+  if (precision == GemmPrecision::tf32)
+    throw InputError("precision tf32 is of CUDA devices; on the CPU use f32 or bf16");
+  if (precision == GemmPrecision::bf16 && !has_bf16_products()) {
     throw InputError(
         "precision bf16 needs oneDNN and a processor with AVX512-BF16 or AMX; this build or processor has them not; "
         "use f32");
   }
-  return GemmPrecision::bf16;
 }
 
 PrecisionScope::PrecisionScope(GemmPrecision precision) : before_(t_precision) { t_precision = precision; }
@@ -44,7 +57,11 @@ GemmRecorder::~GemmRecorder() { t_recorder = before_; }
 
 void set_gemm_backend(GemmBackend backend) { g_backend = backend; }
 
-const char* gemm_backend_name() {
+const char* gemm_backend_name(Device device) {
+#if defined(KDEF_HAS_CUDA)
+  if (!device.is_cpu()) return cuda::gemm_version();
+#endif
+  require_cpu(device, "gemm");
 #if defined(KDEF_HAS_ONEDNN)
   if (g_backend == GemmBackend::automatic) return onednn::version();
 #endif
@@ -114,9 +131,12 @@ void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
 
 template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
-  require_cpu(device, "gemm");
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   if (t_recorder) t_recorder->products.push_back(g);
+#if defined(KDEF_HAS_CUDA)
+  if (!device.is_cpu()) return cuda::gemm(g, a, b, c, bias, t_precision);
+#endif
+  require_cpu(device, "gemm");
   gemm_cpu(g, a, b, c, bias);
 }
 

@@ -28,14 +28,16 @@ void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* b
 enum class GemmBackend { automatic, reference };
 /// `reference` makes fp32 products run through the reference loop too: for tests and audits.
 void set_gemm_backend(GemmBackend backend);
-/// "oneDNN 2.6.3" or "reference".
-const char* gemm_backend_name();
+/// "oneDNN 2.6.3" or "reference"; of a CUDA device "cublasLt 13.1.0".
+const char* gemm_backend_name(Device device = kCpu);
 
-/// Precision of fp32 products: f32, or bf16 operands (rounded to nearest even) with fp32 sums and result. Small
-/// products, where the rounding would cost more than it saves, stay fp32.
-enum class GemmPrecision { f32, bf16 };
-/// "f32", "bf16"; throws InputError for another name, and for bf16 where this processor or build cannot do it.
+/// Precision of fp32 products: f32, tf32 (CUDA: operands rounded to 10 bits of mantissa), or bf16 operands (rounded to
+/// nearest even), with fp32 sums and result. Small products, where rounding would cost more than it saves, stay fp32.
+enum class GemmPrecision { f32, tf32, bf16 };
+/// "f32", "tf32", "bf16"; throws InputError for another name.
 GemmPrecision parse_precision(const std::string& name);
+/// Throws InputError where the device, or the build, cannot do it, or not faster than f32.
+void check_precision(GemmPrecision precision, Device device);
 
 /// Sets the precision of the products that this thread asks for, while it lives.
 class PrecisionScope {

@@ -1,5 +1,6 @@
 #include "core/cuda/emulated.h"
 
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include <cstdlib>
@@ -12,21 +13,62 @@
 namespace kdef::cuda {
 namespace {
 
-// Memory of the emulated device: filled with NaN, since a GPU's is not zeroed.
-struct EmulatedSystem {
-  static size_t round_up(size_t bytes) { return bytes == 0 ? 512 : (bytes + 511) / 512 * 512; }
-  static void* allocate(size_t bytes) noexcept {
-    void* block = std::aligned_alloc(512, bytes);
-    if (block != nullptr) std::memset(block, 0xFF, bytes);
+// The device's memory: one range of addresses that only running kernels and copies may touch, so that a host that reads
+// a device's pointer crashes here as it would there. New memory is NaN, since a GPU's is not zeroed.
+class Arena {
+ public:
+  Arena()
+      : base_(static_cast<std::byte*>(
+            ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {}
+  void* take(size_t bytes) {
+    if (base_ == MAP_FAILED || used_ + bytes > kSize) return nullptr;
+    std::byte* block = base_ + used_;
+    used_ += (bytes + kPage - 1) / kPage * kPage;
+    open();
+    std::memset(block, 0xFF, bytes);
+    close();
     return block;
   }
-  static void release(void* block) noexcept { std::free(block); }
+  void open() {
+    if (used_ > 0 && depth_++ == 0) ::mprotect(base_, used_, PROT_READ | PROT_WRITE);
+  }
+  void close() {
+    if (used_ > 0 && --depth_ == 0) ::mprotect(base_, used_, PROT_NONE);
+  }
+
+ private:
+  static constexpr size_t kSize = size_t{16} << 30, kPage = 4096;
+  std::byte* base_;
+  size_t used_ = 0;
+  int depth_ = 0;
+};
+Arena& arena() {
+  static Arena& it = *new Arena;
+  return it;
+}
+
+struct EmulatedSystem {
+  static size_t round_up(size_t bytes) { return bytes == 0 ? 512 : (bytes + 511) / 512 * 512; }
+  static void* allocate(size_t bytes) noexcept { return arena().take(bytes); }
+  static void release(void*) noexcept {}  // a range of addresses is not used twice
   static std::string shortage() { return " of the emulated device"; }
   static void copy(void* to, const void* from, size_t bytes) { copy_async(to, from, bytes); }
   static void zero(void* to, size_t bytes) {
     emulated::enqueue([=] { std::memset(to, 0, bytes); });
   }
 };
+
+// The device at work.
+void run(const std::function<void()>& work) {
+  arena().open();
+  try {
+    work();
+  } catch (...) {
+    arena().close();
+    throw;
+  }
+  arena().close();
+}
 
 using Recording = std::vector<std::function<void()>>;
 Recording* g_recording = nullptr;
@@ -40,7 +82,7 @@ void enqueue(std::function<void()> work) {
   if (g_recording != nullptr)
     g_recording->push_back(std::move(work));
   else
-    work();
+    run(work);
 }
 
 namespace {
@@ -160,7 +202,9 @@ PinnedMemory::~PinnedMemory() { std::free(data_); }
 struct CopyStream::Impl {};
 CopyStream::CopyStream() = default;
 CopyStream::~CopyStream() = default;
-void CopyStream::copy(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void CopyStream::copy(void* to, const void* from, size_t bytes) {
+  run([=] { std::memcpy(to, from, bytes); });
+}
 void CopyStream::after_computation() {}
 void CopyStream::before_computation() {}
 void CopyStream::wait() {}
@@ -191,7 +235,7 @@ void Graph::record(const std::function<void()>& work) {
 bool Graph::recorded() const { return !impl_->work.empty(); }
 
 void Graph::launch() {
-  for (const auto& step : impl_->work) step();
+  for (const auto& step : impl_->work) run(step);
 }
 
 }  // namespace kdef::cuda

@@ -1,0 +1,47 @@
+#include <cstring>
+
+#include "core/cuda/launch.cuh"
+#include "ops/gemm_cuda.h"
+
+namespace kdef::ops::cuda {
+namespace {
+
+struct RoundToBf16 {
+  const float* from;
+  BFloat16* to;
+  int64_t stride, rows, columns, leading, leading_to;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t j = i % columns, row = i / columns, matrix = row / rows, r = row % rows;
+    uint32_t u;
+    memcpy(&u, from + matrix * stride + r * leading + j, sizeof u);
+    const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+    to[row * leading_to + j].bits = static_cast<uint16_t>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+  }
+};
+
+template <class T>
+struct SetRows {
+  T* c;
+  const T* bias;
+  int64_t m, n, ldc, stride;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t j = i % n, row = i / n;
+    c[row / m * stride + row % m * ldc + j] = bias != nullptr ? bias[j] : T(0);
+  }
+};
+
+}  // namespace
+
+void round_to_bf16(const float* from, int64_t count, int64_t stride, int64_t rows, int64_t columns, int64_t leading,
+                   BFloat16* to, int64_t leading_to) {
+  kdef::cuda::for_each(count * rows * columns, RoundToBf16{from, to, stride, rows, columns, leading, leading_to});
+}
+
+template <class T>
+void set_rows(const Gemm& g, T* c, const T* bias) {
+  kdef::cuda::for_each(g.batch * g.m * g.n, SetRows<T>{c, bias, g.m, g.n, g.ldc, g.stride_c});
+}
+template void set_rows<float>(const Gemm&, float*, const float*);
+template void set_rows<double>(const Gemm&, double*, const double*);
+
+}  // namespace kdef::ops::cuda

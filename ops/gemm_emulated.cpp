@@ -1,0 +1,52 @@
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "core/cuda/emulated.h"
+#include "ops/gemm_cuda.h"
+
+// cublasLt's place where the device is emulated: the reference loop.
+
+namespace kdef::ops::cuda {
+namespace {
+
+// The operand as stored, with what bf16 would lose taken away.
+std::vector<float> rounded(const float* x, int64_t rows, int64_t columns, int64_t leading, int64_t batch,
+                           int64_t stride) {
+  std::vector<float> all(x, x + (batch - 1) * stride + (rows - 1) * leading + columns);
+  std::vector<BFloat16> bits(static_cast<size_t>(rows * columns));
+  for (int64_t i = 0; i < (stride == 0 ? 1 : batch); ++i) {
+    round_to_bf16(x + i * stride, 1, 0, rows, columns, leading, bits.data(), columns);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const uint32_t u = static_cast<uint32_t>(bits[static_cast<size_t>(r * columns + j)].bits) << 16;
+        std::memcpy(&all[static_cast<size_t>(i * stride + r * leading + j)], &u, sizeof u);
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+template <class T>
+void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision) {
+  kdef::cuda::emulated::enqueue([=] {
+    if constexpr (std::is_same_v<T, float>) {
+      if (precision == GemmPrecision::bf16) {
+        const auto ra = rounded(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
+        const auto rb = rounded(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
+        return reference::gemm(g, ra.data(), rb.data(), c, bias);
+      }
+    }
+    reference::gemm(g, a, b, c, bias);
+  });
+}
+
+template void gemm<float>(const Gemm&, const float*, const float*, float*, const float*, GemmPrecision);
+template void gemm<double>(const Gemm&, const double*, const double*, double*, const double*, GemmPrecision);
+
+const char* gemm_version() { return "reference, for the emulated device"; }
+void check_precision(GemmPrecision) {}
+
+}  // namespace kdef::ops::cuda
