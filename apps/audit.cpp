@@ -9,10 +9,23 @@
 namespace kdef::apps {
 namespace {
 
-bool audit_gradients() {
+bool audit_device(Device device) {
+  int64_t failed = 0, cases = 0;
+  std::printf("%-34s %-40s %12s\n", "op, in fp32", "case", cat("cpu - ", name_of(device)).c_str());
+  for (const DeviceComparison& c : compare_devices(device)) {
+    std::printf("%-34s %-40s %12.2e  %s\n", c.op.c_str(), c.variant.c_str(), c.deviation, c.passed() ? "ok" : "FAILED");
+    failed += !c.passed();
+    ++cases;
+  }
+  std::printf("%lld cases on both devices, tolerance %.0e: %s\n\n", static_cast<long long>(cases),
+              DeviceComparison::kDeviceTolerance, failed ? cat(failed, " failed").c_str() : "all agree");
+  return failed == 0;
+}
+
+bool audit_gradients(Device device) {
   int64_t failed = 0, derivatives = 0, cases = 0;
   std::printf("%-34s %-40s %12s %8s\n", "op or layer", "case", "deviation", "checked");
-  for (const AuditCase& c : audit_cases()) {
+  for (const AuditCase& c : audit_cases(device)) {
     const ops::GradientReport report = c.check();
     std::printf("%-34s %-40s %12.2e %8lld  %s\n", c.name.c_str(), c.variant.c_str(), report.deviation,
                 static_cast<long long>(report.elements), report.passed() ? "ok" : ("FAILED: " + report.worst).c_str());
@@ -34,12 +47,12 @@ bool audit_gradients() {
   return failed == 0;
 }
 
-bool audit_file(const std::string& path) {
+bool audit_file(const std::string& path, Device device) {
   bool passed = true;
   for (const bool fused : {true, false}) {
     std::printf("%s, %s\n  %-50s %7s %10s %10s %10s\n", path.c_str(), fused ? "fused" : "composed", "group", "tensors",
                 "absolute", "relative", "tolerance");
-    const std::vector<FixtureRow> rows = audit_fixture(path, fused);
+    const std::vector<FixtureRow> rows = audit_fixture(path, fused, device);
     for (const FixtureRow& r : rows) {
       char tolerance[16] = "-";
       if (r.tolerance > 0) std::snprintf(tolerance, sizeof tolerance, "%.0e", r.tolerance);
@@ -66,13 +79,16 @@ int audit(const Arguments& arguments) {
                         "write the tape of a small ensemble's loss as a Graphviz graph");
   options.add_options()("tape", po::bool_switch(), "print that tape line by line");
   options.add_options()("markdown", po::bool_switch(), "print docs/gradients.md");
+  add_device_option(options);
   const auto parsed =
       parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
              "Checks gradients against central differences in fp64, and replays recorded PyTorch runs,\n"
              "printing per group of tensors the largest absolute and relative deviation. Without\n"
-             "options: --ops. Exit status 0 only if everything is within its tolerance."},
+             "options: --ops. With --device cuda it checks there, and compares every op with the CPU. Exit status 0\n"
+             "only if everything is within its tolerance."},
             options, arguments);
   if (!parsed) return kDone;
+  const Device device = use_device(*parsed);
   bool passed = true, anything = false;
   if (parsed->flag("markdown")) {
     std::cout << gradients_markdown() << std::flush;
@@ -87,10 +103,13 @@ int audit(const Arguments& arguments) {
     anything = true;
   }
   if (parsed->has("fixture")) {
-    for (const std::string& path : parsed->options["fixture"].as<Paths>()) passed = audit_file(path) && passed;
+    for (const std::string& path : parsed->options["fixture"].as<Paths>()) passed = audit_file(path, device) && passed;
     anything = true;
   }
-  if (parsed->flag("ops") || !anything) passed = audit_gradients() && passed;
+  if (parsed->flag("ops") || !anything) {
+    if (!device.is_cpu()) passed = audit_device(device) && passed;
+    passed = audit_gradients(device) && passed;
+  }
   return passed ? kDone : kCheckFailed;
 }
 

@@ -1,5 +1,6 @@
 #include "kdef/audit.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <set>
@@ -18,14 +19,14 @@ namespace {
 using ops::GradientCase;
 using ops::GradientReport;
 
-Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
-  return ops::random_uniform(s, low, high, seed);
+Tensor rnd(Device device, const Shape& s, uint64_t seed, double low = -2, double high = 2) {
+  return ops::random_uniform(s, low, high, seed).to(device);
 }
 
-Tensor labels(int64_t rows) {
-  Tensor y = Tensor::empty({rows, 1}, DType::f64);
-  for (int64_t i = 0; i < rows; ++i) y.data<double>()[i] = i % 3 == 1 ? 1 : 0;
-  return y;
+Tensor labels(Device device, int64_t rows) {
+  std::vector<double> y(static_cast<size_t>(rows));
+  for (size_t i = 0; i < y.size(); ++i) y[i] = i % 3 == 1 ? 1 : 0;
+  return Tensor::from(y, {rows, 1}, device);
 }
 
 // Initial values that are zero or one hide errors: parameters of an audited module are drawn anew.
@@ -35,7 +36,7 @@ std::vector<Tensor> scrambled(const M& module) {
   uint64_t seed = 100;
   for (const nn::Parameter& p : module.parameters()) {
     Tensor t = p.tensor;
-    t.copy_from(rnd(t.shape(), seed++, -1, 1));
+    t.copy_from(rnd(kCpu, t.shape(), seed++, -1, 1));
     leaves.push_back(t);
   }
   return leaves;
@@ -58,14 +59,14 @@ const std::vector<nn::EmbeddingField>& some_fields() {
 }
 
 // Seven rows for some_fields(); the categorical column has no padding, whose row gets no gradient though it is read.
-ModelInput some_batch() {
+ModelInput some_batch(Device device) {
   ModelInput input;
   input.ids = Tensor::from<int32_t>({1, 1, 0, 2, 3, 0, 2, 0, 0, 0, 0, 0, 4, 5, 5, 5, 1, 1, 1, 2, 3,
                                      4, 5, 0, 3, 0, 1, 0, 2, 2, 2, 1, 1, 0, 0, 4, 4, 3, 2, 1, 0, 3},
                                     {7, 6});
-  input.values = rnd({7, 1}, 77);
-  input.labels = labels(7);
-  return input;
+  input.values = rnd(kCpu, {7, 1}, 77);
+  input.labels = labels(kCpu, 7);
+  return input.to(device);
 }
 
 EnsembleConfig some_ensemble(EnsembleKind kind, bool batch_norm, bool fused) {
@@ -81,40 +82,42 @@ const nn::Pass kTraining{.training = true, .seed = 3, .step = 2};
 
 }  // namespace
 
-std::vector<AuditCase> audit_cases() {
+std::vector<AuditCase> audit_cases(Device device) {
   std::vector<AuditCase> cases;
   for (const ops::OpCase& c : ops::op_cases()) {
-    cases.push_back({c.info->name, c.variant, c.info, [make = c.make] { return ops::check_gradient(make()); }});
+    cases.push_back(
+        {c.info->name, c.variant, c.info, [=, make = c.make] { return ops::check_gradient(make(device)); }});
   }
 
   // -- layers and networks: every parameter and the input
   const auto layer = [&](std::string name, std::string variant, std::function<GradientReport(nn::Builder&)> check) {
-    cases.push_back({std::move(name), std::move(variant), nullptr, [check = std::move(check)] {
-                       nn::Builder build(1, DType::f64);
+    cases.push_back({std::move(name), std::move(variant), nullptr, [=, check = std::move(check)] {
+                       nn::Builder build(1, DType::f64, device);
                        return check(build);
                      }});
   };
   layer("Linear", "", [](nn::Builder& b) {
-    return check_module(nn::Linear(4, 3, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+    return check_module(nn::Linear(4, 3, b), rnd(b.device(), {5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
   });
   for (const bool training : {true, false}) {
     layer("BatchNorm1d", training ? "training" : "evaluation", [training](nn::Builder& b) {
-      return check_module(nn::BatchNorm1d(4, b), rnd({5, 4}, 1),
+      return check_module(nn::BatchNorm1d(4, b), rnd(b.device(), {5, 4}, 1),
                           [=](auto& m, auto& x) { return m.forward(x, {.training = training}); });
     });
   }
   layer("LayerNorm", "", [](nn::Builder& b) {
-    return check_module(nn::LayerNorm(4, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+    return check_module(nn::LayerNorm(4, b), rnd(b.device(), {5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
   });
   layer("Dropout", "p = 0.4", [](nn::Builder& b) {
-    return check_module(nn::Dropout(0.4, b), rnd({5, 4}, 1), [](auto& m, auto& x) { return m.forward(x, kTraining); });
+    return check_module(nn::Dropout(0.4, b), rnd(b.device(), {5, 4}, 1),
+                        [](auto& m, auto& x) { return m.forward(x, kTraining); });
   });
   for (const char* norm : {"batch norm", "layer norm", "no norm"}) {
     layer("Mlp", cat("tanh, dropout 0.2, ", norm), [norm = std::string(norm)](nn::Builder& b) {
       nn::MlpConfig config{{5, 3}, {nn::Activation::tanh, nn::Activation::sigmoid}, {0.2, 0.0}};
       config.batch_norm = norm == "batch norm";
       config.layer_norm = norm == "layer norm";
-      return check_module(nn::Mlp(4, config, b), rnd({6, 4}, 1),
+      return check_module(nn::Mlp(4, config, b), rnd(b.device(), {6, 4}, 1),
                           [](auto& m, auto& x) { return m.forward(x, kTraining); });
     });
   }
@@ -123,11 +126,12 @@ std::vector<AuditCase> audit_cases() {
       const nn::MlpConfig config{{5, 3}, {nn::Activation::relu, nn::Activation::relu}, {0.2, 0.2}, true};
       nn::Pass pass = kTraining;
       pass.fused = fused;
-      return check_module(nn::Mlp(4, config, b), rnd({6, 4}, 1), [=](auto& m, auto& x) { return m.forward(x, pass); });
+      return check_module(nn::Mlp(4, config, b), rnd(b.device(), {6, 4}, 1),
+                          [=](auto& m, auto& x) { return m.forward(x, pass); });
     });
     layer("EmbeddingTables", fused ? "fused" : "composed", [fused](nn::Builder& b) {
       const nn::EmbeddingTables tables(some_fields(), 3, b);
-      const ModelInput input = some_batch();
+      const ModelInput input = some_batch(b.device());
       return ops::check_leaves(scrambled(tables), [&] { return tables.forward(input.ids, input.values, fused); });
     });
   }
@@ -151,7 +155,7 @@ std::vector<AuditCase> audit_cases() {
         nn::Pass pass = kTraining;
         pass.fused = fused;
         const auto network = nn::make_network(c, {3, 4, 12}, b);
-        Tensor e = ops::random_uniform({6, 3, 4}, -2, 2, 1, 0.0);
+        Tensor e = ops::random_uniform({6, 3, 4}, -2, 2, 1, 0.0).to(b.device());
         return check_module(*network, e, [=](auto& m, auto& x) { return m.forward(x, pass); });
       });
     }
@@ -162,7 +166,7 @@ std::vector<AuditCase> audit_cases() {
     for (const bool fused : {true, false}) {
       cases.push_back({"kdef_objective", cat(fused ? "fused" : "composed", ", M = ", students, variant),
                        fused ? &kObjectiveInfo : nullptr, [=] {
-                         const Tensor z0 = rnd({7, students}, 5), y = labels(7);
+                         const Tensor z0 = rnd(device, {7, students}, 5), y = labels(device, 7);
                          GradientCase c;
                          c.inputs = {z0};
                          c.function = [=](const std::vector<Tensor>& x) {
@@ -185,7 +189,7 @@ std::vector<AuditCase> audit_cases() {
   for (const EnsembleKind kind : {EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {
     layer("Ensemble", cat(name_of(kind), ", loss"), [kind](nn::Builder& b) {
       const Ensemble model(some_ensemble(kind, true, true), some_fields(), b);
-      const ModelInput input = some_batch();
+      const ModelInput input = some_batch(b.device());
       return ops::check_leaves(scrambled(model),
                                [&] { return model.loss(model.forward(input, kTraining), input.labels); });
     });
@@ -196,7 +200,7 @@ std::vector<AuditCase> audit_cases() {
       EnsembleConfig config = some_ensemble(EnsembleKind::kdef, true, fused);
       config.shared_embedding = shared;
       const Ensemble model(config, some_fields(), b);
-      const ModelInput input = some_batch();
+      const ModelInput input = some_batch(b.device());
       const std::vector<Tensor> leaves = scrambled(model);
       const Tensor held = model.forward(input, kTraining).students.detach();
       return ops::check_leaves(
@@ -210,6 +214,47 @@ std::vector<AuditCase> audit_cases() {
   return cases;
 }
 
+namespace {
+
+// The value of a case in fp32, and the gradients of sum(r * value), r a fixed random cotangent, on the host.
+std::vector<Tensor> evaluated(const ops::OpCase& c, Device device) {
+  const GradientCase at = c.make(device);
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < at.inputs.size(); ++i) {
+    inputs.push_back(at.inputs[i].to(kCpu).to(DType::f32).to(device));
+    const bool constant = std::find(at.constants.begin(), at.constants.end(), i) != at.constants.end();
+    if (is_floating(inputs[i].dtype()) && !constant) inputs[i].set_requires_grad();
+  }
+  const Tensor y = at.function(inputs);
+  backward(y, rnd(kCpu, y.shape(), 1000, -1, 1).to(DType::f32).to(device));
+  std::vector<Tensor> all{y.to(kCpu)};
+  for (const Tensor& x : inputs) {
+    const Tensor g = x.grad();
+    if (g.defined()) all.push_back(g.to(kCpu));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<DeviceComparison> compare_devices(Device device) {
+  std::vector<DeviceComparison> all;
+  for (const ops::OpCase& c : ops::op_cases()) {
+    DeviceComparison row{c.info->name, c.variant};
+    const std::vector<Tensor> want = evaluated(c, kCpu), have = evaluated(c, device);
+    for (size_t t = 0; t < want.size(); ++t) {
+      for (int64_t i = 0; i < want[t].numel(); ++i) {
+        const double a = static_cast<double>(have[t].data<float>()[i]),
+                     b = static_cast<double>(want[t].data<float>()[i]);
+        const double deviation = std::abs(a - b) / std::max(1.0, std::abs(b));
+        row.deviation = std::isnan(deviation) ? INFINITY : std::max(row.deviation, deviation);
+      }
+    }
+    all.push_back(row);
+  }
+  return all;
+}
+
 std::vector<std::string> audit_self_test() {
   // Each pairs a right value with a wrong gradient, by differentiating one function and differencing another.
   struct Wrong {
@@ -218,12 +263,12 @@ std::vector<std::string> audit_self_test() {
   };
   const auto one = [](Shape s, auto differentiated, auto right) {
     GradientCase c;
-    c.inputs = {rnd(s, 1)};
+    c.inputs = {rnd(kCpu, s, 1)};
     c.function = [=](const std::vector<Tensor>& x) { return differentiated(x[0]); };
     c.held = [=](const std::vector<Tensor>& x) { return right(x[0]); };
     return c;
   };
-  const Tensor square_matrix = rnd({3, 3}, 2);
+  const Tensor square_matrix = rnd(kCpu, {3, 3}, 2);
   const std::vector<Wrong> wrong = {
       {"a wrong sign", one(
                            {2, 3}, [](const Tensor& x) { return ops::neg(ops::sigmoid(x)); },
@@ -254,9 +299,9 @@ std::vector<std::string> audit_self_test() {
 
 std::vector<std::string> audit_stop_gradients() {
   std::vector<std::string> broken;
-  const Tensor y = labels(7);
+  const Tensor y = labels(kCpu, 7);
   const auto gradient = [&](const ObjectiveConfig& config, bool of_held) {
-    Tensor z = rnd({7, 3}, 5), held = z.clone();
+    Tensor z = rnd(kCpu, {7, 3}, 5), held = z.clone();
     z.set_requires_grad();
     held.set_requires_grad();
     backward(kdef_objective_held(z, held, y, config));
@@ -269,7 +314,7 @@ std::vector<std::string> audit_stop_gradients() {
   };
   if (gradient({}, true) != 0) broken.push_back("the teacher or a peer's target passes a gradient");
   // The examination's edge: the gradient differs from the one with the same weights held constant.
-  Tensor a = rnd({7, 3}, 5), b = a.clone();
+  Tensor a = rnd(kCpu, {7, 3}, 5), b = a.clone();
   a.set_requires_grad();
   b.set_requires_grad();
   backward(kdef_objective(a, y, {true, true, Examination::on}));
@@ -296,7 +341,7 @@ std::string gradients_markdown() {
     return s;
   };
   std::set<const OpInfo*> seen;
-  for (const AuditCase& c : audit_cases()) {
+  for (const AuditCase& c : audit_cases(kCpu)) {
     if (c.op == nullptr || !seen.insert(c.op).second) continue;
     text += cat("| `", c.op->name, "` | ", cell(c.op->forward), " | ", cell(c.op->backward), " |\n");
   }
@@ -310,7 +355,7 @@ std::string gradients_markdown() {
       "stop-gradient held at its value. `kdef audit --ops` runs the checks, with a self-test in which a wrong sign, "
       "a transposed gradient, a missing term and a factor of 1.000001 must be caught.\n\n"
       "| checked | case |\n|---|---|\n");
-  for (const AuditCase& c : audit_cases()) text += cat("| `", c.name, "` | ", cell(c.variant), " |\n");
+  for (const AuditCase& c : audit_cases(kCpu)) text += cat("| `", c.name, "` | ", cell(c.variant), " |\n");
   return text;
 }
 
@@ -318,7 +363,7 @@ namespace {
 Tensor small_loss() {
   nn::Builder build(1, DType::f64);
   const Ensemble model(some_ensemble(EnsembleKind::kdef, true, false), some_fields(), build);
-  const ModelInput input = some_batch();
+  const ModelInput input = some_batch(kCpu);
   return model.loss(model.forward(input, kTraining), input.labels);
 }
 }  // namespace

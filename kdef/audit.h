@@ -16,8 +16,19 @@ struct AuditCase {
   std::function<ops::GradientReport()> check;
 };
 
-/// Every op, layer and objective, in a fixed order.
-std::vector<AuditCase> audit_cases();
+/// Every op, layer and objective, in a fixed order, to be checked on `device`.
+std::vector<AuditCase> audit_cases(Device device = kCpu);
+
+/// One op on the CPU and on `device`, in fp32: values and gradients.
+struct DeviceComparison {
+  std::string op, variant;
+  double deviation = 0;  // largest |a - b| / max(1, |b|), b the CPU's
+  bool passed() const { return deviation <= kDeviceTolerance; }
+  /// Sums of fp32 in another order, and other last bits of exp and log.
+  static constexpr double kDeviceTolerance = 2e-5;
+};
+/// Every op.
+std::vector<DeviceComparison> compare_devices(Device device);
 
 /// Asserts that the audit can fail: checks ops with a wrong sign, a transposed gradient and a missing term, and returns
 /// the names of those that were not caught (none).
@@ -42,8 +53,8 @@ struct FixtureRow {
 };
 
 /// Replays a recorded run, loss or metric file in the format of tests/fixtures/README.md, with the fused or the
-/// composed objective, embeddings and optimizer. Throws InputError for a file of another format.
-std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused);
+/// composed objective, embeddings and optimizer, on `device`. Throws InputError for a file of another format.
+std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Device device = kCpu);
 
 /// The tape of a small ensemble's loss as a Graphviz digraph / line by line.
 std::string audit_tape_dot();

@@ -48,11 +48,14 @@ Eigen::MatrixXd gram_of(const Tensor& matrix, const Eigen::VectorXd& centre) {
   return gram;
 }
 
-// Measures entry i of matrix(i), entries side by side.
-template <class Matrix>
-void measure(std::vector<CollapseReport::Entry>& entries, Matrix matrix) {
-  parallel_for(static_cast<int64_t>(entries.size()), 1, [&](int64_t i, int64_t) {
-    entries[static_cast<size_t>(i)].spectrum = spectrum(matrix(static_cast<size_t>(i)));
+// Measures entry i of matrices[i]: side by side, but for a device, which is talked to by one thread.
+void measure(std::vector<CollapseReport::Entry>& entries, const std::vector<Tensor>& matrices) {
+  const int64_t count = static_cast<int64_t>(entries.size());
+  const int64_t piece = count > 0 && !matrices[0].device().is_cpu() ? count : 1;
+  parallel_for(count, piece, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      entries[static_cast<size_t>(i)].spectrum = spectrum(matrices[static_cast<size_t>(i)]);
+    }
   });
 }
 
@@ -118,7 +121,7 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
       tables.push_back(p.tensor.rows(1, p.tensor.shape()[0] - 1));
     }
   }
-  measure(report.embeddings, [&](size_t i) { return tables[i]; });
+  measure(report.embeddings, tables);
 
   std::vector<std::vector<std::vector<float>>> layers(m);  // per student and layer: values row by row
   std::vector<std::vector<int64_t>> widths(m);
@@ -130,15 +133,15 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
     if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; AUC needs them");
     const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
     const Probabilities p = predict(model, input);
-    const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input);
+    const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input.to(model.device()));
     const int64_t take = std::min(batch.rows, most_rows - report.rows);
     for (size_t k = 0; k < m; ++k) {
       layers[k].resize(hidden[k].size());
       widths[k].resize(hidden[k].size());
       for (size_t l = 0; l < hidden[k].size(); ++l) {
         widths[k][l] = hidden[k][l].shape()[1];
-        const float* values = hidden[k][l].data<float>();
-        layers[k][l].insert(layers[k][l].end(), values, values + take * widths[k][l]);
+        const Tensor values = hidden[k][l].to(kCpu);
+        layers[k][l].insert(layers[k][l].end(), values.data<float>(), values.data<float>() + take * widths[k][l]);
       }
       for (int64_t b = 0; b < take; ++b) {
         scores[k].push_back(static_cast<double>(p.students[static_cast<size_t>(b) * m + k]));
@@ -157,7 +160,7 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
       report.layers.push_back({cat("student ", k + 1, " hidden ", l + 1), {}});
     }
   }
-  measure(report.layers, [&](size_t i) { return matrices[i]; });
+  measure(report.layers, matrices);
   const double n = static_cast<double>(report.rows), count = static_cast<double>(m);
   report.ensemble_auc = data::auc(ensemble, labels);
   Evaluation students;

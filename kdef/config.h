@@ -54,7 +54,7 @@ struct ExperimentConfig {
   int64_t epochs = 100;
   bool shuffle = true;
   uint64_t seed = 2024;
-  std::string precision = "f32";  // or bf16: of the operands of training's matrix products
+  std::string precision = "f32";  // or tf32 (CUDA), bf16: of the operands of training's matrix products
   bool deterministic = false;     // the same bits whatever the number of threads
 
   // Evaluation

@@ -24,6 +24,11 @@ const char* name_of(EnsembleKind kind) {
   return "?";
 }
 
+ModelInput ModelInput::to(Device device) const {
+  const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(device) : t; };
+  return {moved(ids), moved(values), moved(labels)};
+}
+
 Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build)
     : config_(config) {
   KDEF_CHECK(!config.students.empty(), "ensemble: needs at least one network");
@@ -57,7 +62,7 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
   pass.fused = config_.fused;
   // In prediction a row's numbers shall not depend on the rows beside it, not even in the last digit.
   std::optional<nn::SplitEmbedding> split;
-  if (pass.training && config_.fused && config_.distinct && config_.shared_embedding &&
+  if (device().is_cpu() && pass.training && config_.fused && config_.distinct && config_.shared_embedding &&
       std::all_of(networks_.begin(), networks_.end(), [](const nn::Network* n) { return n->reads_distinct(); })) {
     split = embeddings_[0]->split(input.ids, input.values, ops::DistinctLimits::for_batch(input.rows()));
   }

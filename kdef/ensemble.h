@@ -38,6 +38,8 @@ struct ModelInput {
   Tensor labels;  // undefined in prediction
 
   int64_t rows() const { return (ids.defined() ? ids : values).shape()[0]; }
+  /// The same batch there.
+  ModelInput to(Device device) const;
 };
 
 /// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat. Tables
@@ -58,6 +60,8 @@ class Ensemble final : public nn::Module {
   /// layer reads.
   std::vector<std::vector<Tensor>> hidden_layers(const ModelInput& input) const;
 
+  /// Where the parameters are; input comes from there too.
+  Device device() const { return embedding().device(); }
   size_t student_count() const { return networks_.size(); }
   const EnsembleConfig& config() const { return config_; }
   /// The tables that a student reads.

@@ -18,7 +18,8 @@ ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_col
   return input;
 }
 
-bool is_finite(const Tensor& t) {
+bool is_finite(const Tensor& tensor) {
+  const Tensor t = tensor.to(kCpu);
   return for_float(t.dtype(), "finite", [&]<class T>() {
     const T* x = t.data<T>();
     return std::all_of(x, x + t.numel(), [](T v) { return std::isfinite(v); });
@@ -37,7 +38,7 @@ std::string first_bad_tensor(const Ensemble& model) {
 
 Probabilities predict(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
-  const Ensemble::Output output = model.forward(input, {});
+  const Ensemble::Output output = model.forward(input.to(model.device()), {});
   Probabilities p{ops::sigmoid(output.ensemble).to_vector<float>(), ops::sigmoid(output.students).to_vector<float>()};
   const auto is_nan = [](float x) { return std::isnan(x); };
   if (std::any_of(p.ensemble.begin(), p.ensemble.end(), is_nan) ||

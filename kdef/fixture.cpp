@@ -41,7 +41,8 @@ class Comparison {
     const auto [it, fresh] = index_.emplace(group, rows_.size());
     if (fresh) rows_.push_back({group, 0, 0, 0, tolerance, "", note, true});
     FixtureRow& row = rows_[it->second];
-    const std::vector<double> a = got.to(DType::f64).to_vector<double>(), b = want.to(DType::f64).to_vector<double>();
+    const std::vector<double> a = got.to(kCpu).to(DType::f64).to_vector<double>(),
+                              b = want.to(kCpu).to(DType::f64).to_vector<double>();
     if (a.size() != b.size()) {
       throw InputError(cat("fixture: tensor '", name, "' has ", b.size(), " values where ", a.size(), " are expected"));
     }
@@ -84,15 +85,15 @@ std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
   return std::move(result).rows();
 }
 
-std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused) {
+std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, Device device) {
   Comparison result;
   for (const std::string& name : file.names()) {
     const std::string suffix = ".grad_logits";
     if (name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) continue;
     const std::string c = name.substr(0, name.size() - suffix.size());
-    Tensor z = file.read(c + ".logits");
+    Tensor z = file.read(c + ".logits").to(device);
     z.set_requires_grad();
-    const Tensor y = file.read(c + ".labels");
+    const Tensor y = file.read(c + ".labels").to(device);
     const Tensor loss = fused ? kdef_objective(z, y) : kdef_objective_composed(z, y);
     backward(loss);
     const double tolerance = z.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
@@ -134,18 +135,18 @@ std::string recorded_name(const std::string& network, const std::string& name, s
 }
 
 // Networks alone, in training mode: output, the gradients of sum(out * out_weight), and the buffers afterwards.
-std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused) {
+std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused, Device device) {
   Comparison result;
   const auto meta = file.metadata().find("networks");
   if (meta == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no 'networks'"));
   try {
     const Json networks = Json::parse(meta->second);
     for (const auto& [name, settings] : networks.items()) {
-      Tensor in = file.read(name + ".in");
+      Tensor in = file.read(name + ".in").to(device);
       in.set_requires_grad();
       const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
       const nn::NetworkConfig config = network_config(name, settings);
-      nn::Builder build(0, in.dtype());
+      nn::Builder build(0, in.dtype(), device);
       const nn::EmbeddingShape shape{in.shape()[1], in.shape()[2], in.shape()[1] * in.shape()[2]};
       const auto network = nn::make_network(config, shape, build);
       const auto recorded = [&](const std::string& of, const std::string& parameter) {
@@ -163,7 +164,7 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused)
       }
       const nn::Pass pass{.training = true, .fused = fused};
       const Tensor out = headless ? network->hidden(in, pass) : network->forward(in, pass);
-      backward(out, file.read(name + ".out_weight"));
+      backward(out, file.read(name + ".out_weight").to(device));
       result.add(name + ": output", name + ".out", out, want, tight);
       result.add(name + ": gradient of the input", name + ".grad_in", in.grad(), file.read(name + ".grad_in"), tight);
       for (const nn::Parameter& p : parameters) {
@@ -183,7 +184,7 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused)
 // A recorded training run: the model and settings from the metadata, then step by step.
 class Run {
  public:
-  Run(const SafetensorsFile& file, bool fused) : file_(file), fused_(fused) {
+  Run(const SafetensorsFile& file, bool fused, Device device) : file_(file), fused_(fused), device_(device) {
     const auto metadata = [&](const char* key) -> Json {
       const auto it = file.metadata().find(key);
       if (it == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no '", key, "'"));
@@ -215,7 +216,7 @@ class Run {
       settings_.clip_norm = metadata("clip_norm");
       steps_ = metadata("steps");
       dtype_ = file.dtype(prefixed("init."));
-      nn::Builder build(0, dtype_);
+      nn::Builder build(0, dtype_, device);
       model_.emplace(config, fields_, build);
     } catch (const Json::exception& e) {
       throw InputError(cat(file.path(), ": metadata is not that of a recorded run: ", e.what()));
@@ -320,7 +321,7 @@ class Run {
       }
     }
     if (!y.empty()) input.labels = file_.read(y);
-    return input;
+    return input.to(device_);
   }
 
   void compare_gradients(nn::Optimizer& optimizer) {
@@ -360,6 +361,7 @@ class Run {
 
   const SafetensorsFile& file_;
   bool fused_;
+  Device device_;
   std::vector<nn::EmbeddingField> fields_;
   nn::OptimizerConfig settings_;
   int64_t steps_ = 0;
@@ -370,13 +372,13 @@ class Run {
 
 }  // namespace
 
-std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused) {
+std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Device device) {
   const SafetensorsFile file(path);
   try {
     for (const std::string& name : file.names()) {
-      if (name.starts_with("init.")) return Run(file, fused).replay();
-      if (name.ends_with(".out_weight")) return replay_networks(file, fused);
-      if (name.ends_with(".grad_logits")) return replay_losses(file, fused);
+      if (name.starts_with("init.")) return Run(file, fused, device).replay();
+      if (name.ends_with(".out_weight")) return replay_networks(file, fused, device);
+      if (name.ends_with(".grad_logits")) return replay_losses(file, fused, device);
       if (name.ends_with(".auc")) return replay_metrics(file);
     }
   } catch (const Error& e) {

@@ -105,6 +105,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
         cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
   }
   const TrainingConfig training = training_config(config);
+  ops::check_precision(training.precision, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const std::string cache = cache_directory(config);
   const data::Prepared prepared = data::is_fresh(config.dataset, cache)

@@ -13,11 +13,14 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "kdef/batch_feed.h"
+#include "kdef/training_step.h"
 
 namespace kdef {
 namespace {
 
 constexpr double kImprovement = 1e-6;  // the least by which a monitored value improves
+constexpr size_t kStepsAhead = 32;     // given to a device before the host asks what became of them
 
 void make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -71,7 +74,9 @@ class Loop {
         identity_(identity),
         listener_(listener),
         loader_(train, config.batch_size, config.shuffle, config.seed),
-        optimizer_(model.parameters(), config.optimizer) {
+        optimizer_(model.parameters(), config.optimizer),
+        feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns()),
+        compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
     make_directory(directory_);
     make_directory(directory_ + "/checkpoint");
@@ -129,6 +134,7 @@ class Loop {
   std::string checkpoint_path() const { return directory_ + "/checkpoint/state.safetensors"; }
 
   void save() {
+    hear();
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
@@ -136,43 +142,56 @@ class Loop {
     save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
   }
 
+  // On a device that works by itself the host goes ahead, and hears of a step's loss some steps later.
   void step() {
-    const ModelInput input = model_input(batch_, model_.embedding().id_columns(), model_.embedding().value_columns());
-    const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(state_.step)};
-    double loss = 0;
-    {
-      const ops::PrecisionScope precision(config_.precision);
-      const Tensor data_loss = model_.loss(model_.forward(input, pass), input.labels);
-      loss = data_loss.item();
-      if (!std::isfinite(loss)) report_forward(input, pass, loss);
-      backward(data_loss);
-    }
-    const nn::Optimizer::Report report = optimizer_.step();
-    if (!std::isfinite(report.gradient_norm)) report_gradients();
-    loss += report.regularization;
-    state_.loss_sum += loss;
-    ++state_.loss_count;
+    input_ = feed_.put(batch_);
+    compute_.run(input_, static_cast<uint64_t>(state_.step));
     ++state_.step;
     ++state_.batch;
-    listener_.step({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, loss});
+    under_way_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, 0});
+    if (model_.device().is_cpu() || under_way_.size() == kStepsAhead) hear();
+  }
+
+  // What became of the steps under way.
+  void hear() {
+    if (under_way_.empty()) return;
+    const std::vector<nn::StepRecord> records = optimizer_.take_records();
+    KDEF_CHECK(records.size() == under_way_.size(), "trainer: ", under_way_.size(), " steps, ", records.size(),
+               " records");
+    for (size_t i = 0; i < records.size(); ++i) {
+      TrainingListener::Step& step = under_way_[i];
+      const nn::StepRecord& r = records[i];
+      if (!std::isfinite(r.loss)) report_forward(step.step, r.loss, i + 1 == records.size());
+      if (!std::isfinite(r.gradient_norm)) report_gradients(step.step);
+      step.loss = r.loss + r.regularization;
+      state_.loss_sum += step.loss;
+      ++state_.loss_count;
+      listener_.step(step);
+    }
+    under_way_.clear();
   }
 
   // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
-  [[noreturn]] void report_forward(const ModelInput& input, const nn::Pass& pass, double loss) {
+  [[noreturn]] void report_forward(int64_t step, double loss, bool input_is_there) {
     std::string culprit = first_bad_tensor(model_);
-    if (culprit.empty() && input.values.defined() && !is_finite(input.values)) culprit = "the batch's numeric values";
-    if (culprit.empty()) {
-      const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
-        if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
-      });
-      model_.loss(model_.forward(input, pass), input.labels);
+    if (input_is_there) {
+      if (culprit.empty() && input_.values.defined() && !is_finite(input_.values)) {
+        culprit = "the batch's numeric values";
+      }
+      if (culprit.empty()) {
+        const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
+          if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
+        });
+        const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(step - 1)};
+        model_.loss(model_.forward(input_, pass), input_.labels);
+      }
     }
-    throw CheckError(cat("step ", state_.step + 1, ": the loss is ", loss,
+    throw CheckError(cat("step ", step, ": the loss is ", loss,
                          "; first bad tensor: ", culprit.empty() ? "the loss itself" : culprit,
                          "; lower learning_rate, or check the numeric fields of the data"));
   }
 
-  [[noreturn]] void report_gradients() {
+  [[noreturn]] void report_gradients(int64_t step) {
     std::string culprit = "the regularizer of a parameter";
     for (const nn::Parameter& p : model_.parameters()) {
       const Tensor g = p.tensor.grad();
@@ -181,11 +200,12 @@ class Loop {
         break;
       }
     }
-    throw CheckError(cat("step ", state_.step + 1, ": the norm of the gradient is not finite; first bad tensor: ",
-                         culprit, "; the step was not applied; lower learning_rate"));
+    throw CheckError(cat("step ", step, ": the norm of the gradient is not finite; first bad tensor: ", culprit,
+                         "; the step was not applied; lower learning_rate"));
   }
 
   void evaluate_model(int64_t epoch) {
+    hear();
     TrainingListener::Evaluated e{};
     e.step = state_.step;
     e.epoch = epoch + 1;
@@ -237,6 +257,10 @@ class Loop {
   const TrainingListener& listener_;
   data::Loader loader_;
   nn::Optimizer optimizer_;
+  BatchFeed feed_;
+  TrainingStep compute_;
+  ModelInput input_;                               // of the last step
+  std::vector<TrainingListener::Step> under_way_;  // given to the device, not heard of
   TrainingState state_;
   std::optional<LineLog> log_, collapse_log_;
   data::Batch batch_;

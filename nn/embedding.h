@@ -49,6 +49,7 @@ class EmbeddingTables final : public Module {
   int64_t dim() const { return uniform_ ? dim_ : 0; }
   int64_t id_columns() const { return id_columns_; }
   int64_t value_columns() const { return value_columns_; }
+  Device device() const { return tables_[0].device(); }
 
  private:
   Tensor composed(const Tensor& ids, const Tensor& values, size_t field) const;

@@ -80,7 +80,7 @@ TEST(Training, Bf16IsReproducibleAndResumesExactly) {
   const std::vector<std::string> settings = {"epochs=1", "hidden_units=[300, 130]", "batch_size=1500",
                                              "precision=bf16"};
   try {
-    ops::parse_precision("bf16");
+    ops::check_precision(ops::GemmPrecision::bf16, kCpu);
   } catch (const InputError&) {
     EXPECT_THROW(run(e.load(settings), e.directory / "refused"), InputError);
     EXPECT_FALSE(std::filesystem::exists(e.directory / "cache")) << "refused after the data was prepared";

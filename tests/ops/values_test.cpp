@@ -265,9 +265,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
 // Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
 // columns, transposed or not.
 TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
-  GemmPrecision bf16{};
+  const GemmPrecision bf16 = parse_precision("bf16");
   try {
-    bf16 = parse_precision("bf16");
+    check_precision(bf16, kCpu);
   } catch (const InputError& error) {
     GTEST_SKIP() << error.what();
   }
