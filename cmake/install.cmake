@@ -16,5 +16,5 @@ install(EXPORT kdefTargets NAMESPACE kdef:: DESTINATION ${package_folder})
 configure_package_config_file(cmake/kdefConfig.cmake.in ${PROJECT_BINARY_DIR}/kdefConfig.cmake
   INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/kdefConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/kdefConfig.cmake ${PROJECT_BINARY_DIR}/kdefConfigVersion.cmake
+install(FILES ${PROJECT_BINARY_DIR}/kdefConfig.cmake ${PROJECT_BINARY_DIR}/kdefConfigVersion.cmake cmake/compression.cmake
   DESTINATION ${package_folder})

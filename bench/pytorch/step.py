@@ -2,7 +2,8 @@
 """One training step of KDEF in PyTorch, timed: the counterpart of `kdef bench step`.
 
 Two versions. `user`: students in a loop and the objective pair by pair, as a PyTorch user writes it down. `tuned`: the
-students' layers as batched products, the objective from one Gram matrix, and torch.compile where asked. Both follow the
+students' layers as batched products, the objective from one Gram matrix, torch.compile where asked (on a GPU with CUDA
+graphs), and there Adam in one kernel. Both follow the
 published semantics: dense Adam on everything, L2 over every row of every table in the loss, clipping by global norm.
 
 Only for measuring: nothing else in the project needs Python. The last line printed is one JSON object.
@@ -126,12 +127,12 @@ class TunedModel(nn.Module):
         fixed = p.detach()
         n = p.shape[0]
         distance = ((p * p).sum(0)[:, None] + (fixed * fixed).sum(0)[None, :] - 2 * p.t() @ fixed) / n
-        diagonal = torch.eye(m, dtype=torch.bool)
+        diagonal = torch.eye(m, dtype=torch.bool, device=z.device)
         weight = torch.softmax(score.expand(m, m).masked_fill(diagonal, float("-inf")), 1)
         return loss + (weight * distance.masked_fill(diagonal, 0)).sum(1).mean()
 
 
-def zipf_batch(fields, rows, generator):
+def zipf_batch(fields, rows, generator, device):
     columns = []
     for f in fields:
         length = f.get("max_len", 1)
@@ -140,7 +141,7 @@ def zipf_batch(fields, rows, generator):
         ids = torch.clamp((float(top) ** u).long(), max=top)
         columns.append(ids if length > 1 else ids[:, 0])
     y = (torch.rand(rows, 1, generator=generator) < 0.25).float()
-    return columns, y
+    return [c.to(device) for c in columns], y.to(device)
 
 
 def main():
@@ -154,24 +155,30 @@ def main():
     parser.add_argument("--embedding-regularizer", type=float, default=1e-5)
     parser.add_argument("--version", choices=["user", "tuned"], default="user")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    torch.backends.cuda.matmul.allow_tf32 = args.precision == "tf32"
+    device, on_gpu = torch.device(args.device), args.device == "cuda"
     with open(args.feature_map) as f:
         fields = json.load(f)["fields"]
     hidden = [int(u) for u in args.hidden.split(",")]
     model = {"user": UserModel, "tuned": TunedModel}[args.version](fields, args.dim, args.students, hidden, args.dropout)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    batches = [zipf_batch(fields, args.batch, torch.Generator().manual_seed(i)) for i in range(3)]
-    forward = torch.compile(model) if args.compile else model
+    model = model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=on_gpu and args.version == "tuned")
+    batches = [zipf_batch(fields, args.batch, torch.Generator().manual_seed(i), device) for i in range(3)]
+    forward = model
+    if args.compile:
+        forward = torch.compile(model, mode="reduce-overhead" if on_gpu else "default")
 
     def step(i):
         columns, y = batches[i % 3]
         optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.precision == "bf16"):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.precision == "bf16"):
             z = forward(columns)
         loss = model.objective(z.float(), y)
         for table in model.embeddings.tables:
@@ -179,18 +186,28 @@ def main():
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
-        return loss.item()
+        # A user reads the loss now and then; on a GPU that would wait for every step.
+        return loss if on_gpu else loss.item()
 
-    for i in range(2):
+    def wait():
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    for i in range(5 if on_gpu else 2):
         step(i)
+    wait()
     times = []
     for i in range(args.steps):
         start = time.perf_counter()
-        step(i)
-        times.append(time.perf_counter() - start)
+        # On a GPU ten steps are timed as one, so that the host may go ahead as it does in training.
+        for j in range(10 if on_gpu else 1):
+            step(i + j)
+        wait()
+        times.append((time.perf_counter() - start) / (10 if on_gpu else 1))
     median = statistics.median(times)
     print(json.dumps({"version": args.version, "torch": torch.__version__, "students": args.students, "batch": args.batch,
-                      "threads": args.threads, "precision": args.precision, "compiled": args.compile,
+                      "threads": args.threads, "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+                      "precision": args.precision, "compiled": args.compile,
                       "step_ms": 1e3 * median, "rows_per_s": args.batch / median}))
 
 
