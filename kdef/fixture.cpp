@@ -239,7 +239,7 @@ class Run {
       const Tensor loss = model_->loss(model_->forward(input, {.training = true}), input.labels);
       backward(loss);
       if (step == 0) compare_gradients(optimizer);
-      const nn::Optimizer::Report report = fused_ ? optimizer.step() : nn::composed_step(optimizer);
+      const nn::StepRecord report = fused_ ? optimizer.step() : nn::composed_step(optimizer);
       const std::string when = step == 0 ? ", step 0" : ", later steps";
       const double tolerance = step == 0 ? tight : later;
       result_.add("loss" + when, at + "data_loss", loss, file_.read(at + "data_loss"), tolerance);

@@ -3,11 +3,20 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <utility>
 
 #include "core/dispatch.h"
 #include "core/parallel.h"
+#include "nn/optimizer_functors.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
+#if defined(KDEF_HAS_CUDA)
+#include "nn/optimizer_cuda.h"
+#else
+namespace kdef::nn {
+class OptimizerOnDevice {};
+}  // namespace kdef::nn
+#endif
 
 namespace kdef::nn {
 namespace {
@@ -67,42 +76,6 @@ void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool onl
   }
   if (!only_rows && at < last) fn(at, last, static_cast<const T*>(nullptr));
 }
-
-// The regularized gradient of one element: g + l2 w + l1 sign(w).
-template <class T>
-inline T regularized(T g, T w, T l1, T l2) {
-  return g + l2 * w + l1 * static_cast<T>((w > T(0)) - (w < T(0)));
-}
-
-// The update rules: one element's regularized and clipped gradient g, its value w and its state m, v.
-
-template <class T>
-struct AdamRule {  // m <- m + (1-b1)(g - m), v <- b2 v + (1-b2) g^2, w <- w - lr/(1-b1^t) m / (sqrt(v/(1-b2^t)) + eps)
-  static constexpr bool kM = true, kV = true;
-  T one_b1, b2, one_b2, eps, rate, root;  // rate = lr / (1-b1^t), root = 1 / sqrt(1-b2^t)
-  void operator()(T g, T& w, T& m, T& v) const {
-    m += one_b1 * (g - m);
-    v = b2 * v + one_b2 * g * g;
-    w -= rate * m / (std::sqrt(v) * root + eps);
-  }
-};
-
-template <class T>
-struct SgdRule {  // w <- w - lr g
-  static constexpr bool kM = false, kV = false;
-  T rate;
-  void operator()(T g, T& w, T&, T&) const { w -= rate * g; }
-};
-
-template <class T>
-struct AdagradRule {  // v <- v + g^2, w <- w - lr g / (sqrt(v) + 1e-10)
-  static constexpr bool kM = false, kV = true;
-  T rate;
-  void operator()(T g, T& w, T&, T& v) const {
-    v += g * g;
-    w -= rate * g / (std::sqrt(v) + T(1e-10));
-  }
-};
 
 // Applies a rule to n consecutive elements; g may be null (no data gradient). The pointers do not alias, so that the
 // loop runs in vector registers.
@@ -175,14 +148,83 @@ GradientView<T> view_of(const Parameter& p, RowGradient& storage) {
 }  // namespace cpu
 
 Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config) : config_(config) {
+  const bool adam = config.kind == OptimizerKind::adam || config.kind == OptimizerKind::lazy_adam;
   for (Parameter& p : parameters) {
     Slot slot{p, {}, {}, p.embedding ? config.embedding : config.net};
     const auto zeros = [&] { return Tensor::zeros(p.tensor.shape(), p.tensor.dtype(), p.tensor.device()); };
-    const bool adam = config.kind == OptimizerKind::adam || config.kind == OptimizerKind::lazy_adam;
     if (adam) slot.m = zeros();
     if (adam || config.kind == OptimizerKind::adagrad) slot.v = zeros();
     slots_.push_back(std::move(slot));
   }
+  const Device device = slots_.empty() ? kCpu : slots_[0].parameter.tensor.device();
+  if (device.is_cpu()) return;
+#if defined(KDEF_HAS_CUDA)
+  std::vector<OptimizerOnDevice::Parameter> all;
+  for (const Slot& slot : slots_) {
+    const Tensor& w = slot.parameter.tensor;
+    const bool lazy = config.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
+    Tensor map;
+    if (slot.parameter.embedding && w.rank() == 2) map = Tensor::full({w.shape()[0]}, -1, DType::i32, device);
+    all.push_back({w, slot.m, slot.v, slot.regularizer.l1, slot.regularizer.l2, lazy, map});
+  }
+  on_device_ = std::make_unique<OptimizerOnDevice>(config, std::move(all), device);
+#endif
+}
+
+Optimizer::~Optimizer() = default;
+
+void Optimizer::set_learning_rate(double value) {
+  config_.learning_rate = value;
+#if defined(KDEF_HAS_CUDA)
+  if (on_device_) on_device_->set_learning_rate(value);
+#endif
+}
+
+int64_t Optimizer::steps() const {
+#if defined(KDEF_HAS_CUDA)
+  if (on_device_) return on_device_->steps();
+#endif
+  return steps_;
+}
+
+void Optimizer::set_steps(int64_t steps) {
+  steps_ = steps;
+#if defined(KDEF_HAS_CUDA)
+  if (on_device_) on_device_->set_steps(steps);
+#endif
+}
+
+void Optimizer::launch_step(const Tensor& loss) {
+#if defined(KDEF_HAS_CUDA)
+  if (on_device_) {
+    std::vector<Gradient> gradients;
+    for (const Slot& slot : slots_) gradients.push_back(slot.parameter.tensor.gradient());
+    on_device_->launch(gradients, loss);
+    for (const Slot& slot : slots_) {
+      slot.parameter.tensor.changed();
+      slot.parameter.tensor.clear_grad();
+    }
+    return;
+  }
+#endif
+  StepRecord record = measure();
+  record.loss = loss.defined() ? loss.item() : 0;
+  const bool failed = !records_.empty() && !records_.back().applied;
+  record.applied = !failed && std::isfinite(record.gradient_norm) && std::isfinite(record.loss);
+  if (record.applied) update(clip_factor(record.gradient_norm));
+  records_.push_back(record);
+}
+
+std::vector<StepRecord> Optimizer::take_records() {
+#if defined(KDEF_HAS_CUDA)
+  if (on_device_) return on_device_->take_records();
+#endif
+  return std::exchange(records_, {});
+}
+
+StepRecord Optimizer::step() {
+  launch_step();
+  return take_records().back();
 }
 
 double Optimizer::clip_factor(double norm) const {
@@ -190,7 +232,7 @@ double Optimizer::clip_factor(double norm) const {
 }
 
 // First pass: the regularizers' value and the norm of the whole gradient. Lazy Adam regularizes only what it updates.
-Optimizer::Report Optimizer::measure() {
+StepRecord Optimizer::measure() {
   double squares = 0, penalty = 0;
   for (const Slot& slot : slots_) {
     const Tensor& w = slot.parameter.tensor;
@@ -221,16 +263,11 @@ Optimizer::Report Optimizer::measure() {
       }
     });
   }
-  return {penalty, std::sqrt(squares)};
+  return {0, penalty, std::sqrt(squares), false};
 }
 
-Optimizer::Report Optimizer::step() {
-  const Report report = measure();
-  if (!std::isfinite(report.gradient_norm)) return report;
-  const double factor = clip_factor(report.gradient_norm);
+void Optimizer::update(double factor) {
   ++steps_;
-  const double t = static_cast<double>(steps_);
-  const double correction1 = 1 - std::pow(config_.beta1, t), correction2 = 1 - std::pow(config_.beta2, t);
   for (const Slot& slot : slots_) {
     const Tensor& w = slot.parameter.tensor;
     for_float(w.dtype(), "optimizer", [&]<class T>() {
@@ -242,7 +279,7 @@ Optimizer::Report Optimizer::step() {
       T* pw = w.data<T>();
       T* pm = slot.m.defined() ? slot.m.data<T>() : nullptr;
       T* pv = slot.v.defined() ? slot.v.data<T>() : nullptr;
-      const auto update = [&](auto rule) {
+      const auto run = [&](auto rule) {
         parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
           for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
             T *m = pm ? pm + a : nullptr, *v = pv ? pv + a : nullptr;
@@ -257,26 +294,34 @@ Optimizer::Report Optimizer::step() {
       switch (config_.kind) {
         case OptimizerKind::adam:
         case OptimizerKind::lazy_adam:
-          update(AdamRule<T>{static_cast<T>(1 - config_.beta1), static_cast<T>(config_.beta2),
-                             static_cast<T>(1 - config_.beta2), static_cast<T>(config_.eps),
-                             static_cast<T>(config_.learning_rate / correction1),
-                             static_cast<T>(1 / std::sqrt(correction2))});
+          run(AdamRule<T>::at(config_.beta1, config_.beta2, config_.eps, config_.learning_rate,
+                              static_cast<double>(steps_)));
           break;
         case OptimizerKind::sgd:
-          update(SgdRule<T>{rate});
+          run(SgdRule<T>{rate});
           break;
         case OptimizerKind::adagrad:
-          update(AdagradRule<T>{rate});
+          run(AdagradRule<T>{rate});
           break;
       }
     });
     w.changed();
     w.clear_grad();
   }
-  return report;
 }
 
 std::vector<Tensor> Optimizer::clipped_gradients() {
+  if (on_device_) {
+    std::vector<Parameter> on_host;
+    for (const Slot& slot : slots_) {
+      Parameter p = slot.parameter;
+      const Tensor g = p.tensor.grad();
+      p.tensor = p.tensor.detach().to(kCpu);
+      if (g.defined()) p.tensor.gradient().add(g.to(kCpu));
+      on_host.push_back(p);
+    }
+    return Optimizer(on_host, config_).clipped_gradients();
+  }
   const double factor = clip_factor(measure().gradient_norm);
   std::vector<Tensor> grads;
   for (const Slot& slot : slots_) {
@@ -308,18 +353,18 @@ std::vector<Buffer> Optimizer::state() const {
   return all;
 }
 
-Optimizer::Report composed_step(Optimizer& optimizer) {
+StepRecord composed_step(Optimizer& optimizer) {
   using namespace ops;  // NOLINT: the formulas below read as such
   NoGrad no_grad;
   const OptimizerConfig& config = optimizer.config_;
   KDEF_CHECK(config.kind == OptimizerKind::adam, "composed_step: dense Adam only");
-  Optimizer::Report report;
+  StepRecord report;
   std::vector<Tensor> grads;
   double squares = 0;
   for (const Optimizer::Slot& slot : optimizer.slots_) {
     const Tensor w = slot.parameter.tensor.detach();
     Tensor g = slot.parameter.tensor.grad();
-    if (!g.defined()) g = Tensor::zeros(w.shape(), w.dtype());
+    if (!g.defined()) g = Tensor::zeros(w.shape(), w.dtype(), w.device());
     const Tensor magnitude = abs(w);
     // The derivative of |w| is w / |w|, and 0 at 0.
     const Tensor direction = div(w, clamp_min(magnitude, 1e-30));
@@ -331,7 +376,9 @@ Optimizer::Report composed_step(Optimizer& optimizer) {
   }
   report.gradient_norm = std::sqrt(squares);
   const double factor = optimizer.clip_factor(report.gradient_norm);
-  const double t = static_cast<double>(++optimizer.steps_);
+  optimizer.set_steps(optimizer.steps() + 1);
+  const double t = static_cast<double>(optimizer.steps());
+  report.applied = true;
   for (size_t i = 0; i < grads.size(); ++i) {
     Optimizer::Slot& slot = optimizer.slots_[i];
     const Tensor g = scale(grads[i], factor);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,20 +34,35 @@ struct OptimizerConfig {
   double clip_norm = 10;  // factor clip_norm / (norm + 1e-6) where that is under 1; 0: no clipping
 };
 
+/// What became of a step.
+struct StepRecord {
+  double loss = 0;            // of the data, as it was handed to launch_step()
+  double regularization = 0;  // the regularizers' value before the update
+  double gradient_norm = 0;   // before clipping
+  bool applied = false;
+};
+
+class OptimizerOnDevice;  // nn/optimizer_cuda.h
+
 class Optimizer {
  public:
   Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config);
+  ~Optimizer();
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
-  struct Report {
-    double regularization = 0;  // the regularizers' value before the update
-    double gradient_norm = 0;   // before clipping
-  };
-  /// Applies the gradients that backward() left in the parameters, and clears them. If the norm is not finite nothing
-  /// is applied or cleared, and the report says so.
-  Report step();
+  /// Applies the gradients that backward() left in the parameters, and clears them, on the parameters' device and
+  /// without waiting for it. A step whose loss (a scalar; undefined: none) or gradient norm is not finite is not
+  /// applied, nor is any after it until its record has been taken; on the CPU it leaves the gradients, to be looked at.
+  void launch_step(const Tensor& loss = {});
+  /// Waits for the steps, and returns what became of those since the last call, the oldest first. On a device at most
+  /// 64 may be outstanding.
+  std::vector<StepRecord> take_records();
+  /// Both.
+  StepRecord step();
 
   double learning_rate() const { return config_.learning_rate; }
-  void set_learning_rate(double value) { config_.learning_rate = value; }
+  void set_learning_rate(double value);
 
   /// The gradient of each parameter as step() would apply it: regularized and clipped, dense. For audits.
   std::vector<Tensor> clipped_gradients();
@@ -54,25 +70,29 @@ class Optimizer {
   /// The optimizer's tensors by name ("m.NAME", "v.NAME"), to save and to load; with the step count they are all there
   /// is to resume.
   std::vector<Buffer> state() const;
-  int64_t steps() const { return steps_; }
-  void set_steps(int64_t steps) { steps_ = steps; }
+  int64_t steps() const;
+  void set_steps(int64_t steps);
 
  private:
-  friend Optimizer::Report composed_step(Optimizer& optimizer);
+  friend StepRecord composed_step(Optimizer& optimizer);
   struct Slot {
     Parameter parameter;
     Tensor m, v;
     Regularizer regularizer;
   };
-  Report measure();
+  // Of the CPU: regularization and norm; the update.
+  StepRecord measure();
+  void update(double factor);
   double clip_factor(double norm) const;
 
   std::vector<Slot> slots_;
   OptimizerConfig config_;
   int64_t steps_ = 0;
+  std::vector<StepRecord> records_;               // not taken yet
+  std::unique_ptr<OptimizerOnDevice> on_device_;  // null for the CPU
 };
 
 /// The same step written with ops on dense gradients: the definition that step() is tested against. Dense Adam only.
-Optimizer::Report composed_step(Optimizer& optimizer);
+StepRecord composed_step(Optimizer& optimizer);
 
 }  // namespace kdef::nn

@@ -209,6 +209,8 @@ void CopyStream::after_computation() {}
 void CopyStream::before_computation() {}
 void CopyStream::wait() {}
 
+bool recording() { return g_recording != nullptr; }
+
 struct Graph::Impl {
   Recording work;
   int pool = ++g_pools;

@@ -152,6 +152,12 @@ void CopyStream::before_computation() {
 }
 void CopyStream::wait() { KDEF_CUDA_CHECK(cudaStreamSynchronize(impl_->copies)); }
 
+bool recording() {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  KDEF_CUDA_CHECK(cudaStreamIsCapturing(stream(), &status));
+  return status == cudaStreamCaptureStatusActive;
+}
+
 struct Graph::Impl {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t ready = nullptr;

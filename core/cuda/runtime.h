@@ -71,6 +71,9 @@ class CopyStream {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Whether a Graph is being recorded.
+bool recording();
+
 /// Work that is recorded once and then repeated at the cost of one launch. What it computes may depend only on device
 /// memory: host values are as they were when it was recorded. Its memory comes from a pool of its own.
 class Graph {

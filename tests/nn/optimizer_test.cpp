@@ -66,7 +66,7 @@ TEST_P(AdamTwins, FusedAgreesWithComposed) {
   for (int step = 0; step < 6; ++step) {
     fused.backward_once(step);
     composed.backward_once(step);
-    const Optimizer::Report a = fused.optimizer.step(), b = composed_step(composed.optimizer);
+    const StepRecord a = fused.optimizer.step(), b = composed_step(composed.optimizer);
     EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-12 * b.gradient_norm);
     EXPECT_NEAR(a.regularization, b.regularization, 1e-12);
     expect_equal_parameters(fused, composed, 1e-13);

@@ -1,0 +1,305 @@
+#include <cstring>
+
+#include "core/cuda/launch.cuh"
+#include "nn/optimizer_cuda.h"
+#include "nn/optimizer_functors.h"
+
+namespace kdef::nn {
+namespace {
+
+using cuda::Block;
+using cuda::for_blocks;
+
+// What is in control_.
+enum : int64_t { kRate, kSteps, kFailed, kAttempts, kFactor, kApply, kControls };
+
+constexpr int64_t kChunk = 4096;  // elements that a block takes
+
+// A parameter and its gradient, dense or by rows (neither: zero).
+template <class T>
+struct Slot {
+  T *w, *m, *v;
+  const T *dense, *rows;
+  const int64_t* ids;
+  int32_t* map;
+  int64_t n;          // elements that are worked on: all, or of lazy ones those of the gradient's rows
+  int64_t row_count;  // of `rows`, those too whose id is kNoRow
+  int64_t width;
+  T l1, l2;
+  int32_t lazy;
+};
+
+// Chunks of the slots' elements, and of their row gradients' rows.
+struct Chunk {
+  int64_t slot, first;
+};
+
+// Calls fn(element of w, its data gradient) for the elements of a chunk that this thread takes.
+template <class T, class Fn>
+KDEF_DEVICE void for_elements(const Block& block, const Slot<T>& s, int64_t first, Fn fn) {
+  const int64_t last = first + kChunk < s.n ? first + kChunk : s.n;
+  for (int64_t i = first + block.thread(); i < last; i += block.threads()) {
+    if (s.lazy) {
+      const int64_t id = s.ids[i / s.width];
+      if (id != kNoRow) fn(id * s.width + i % s.width, s.rows[i]);
+    } else if (s.dense != nullptr) {
+      fn(i, s.dense[i]);
+    } else if (s.rows != nullptr) {
+      const int32_t row = s.map[i / s.width];
+      fn(i, row >= 0 ? s.rows[row * s.width + i % s.width] : T(0));
+    } else {
+      fn(i, T(0));
+    }
+  }
+}
+
+// map[ids[u]] = u, or -1 again.
+template <class T>
+struct MarkRows {
+  const Slot<T>* slots;
+  const Chunk* chunks;
+  bool clear;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const Chunk chunk = chunks[block.index()];
+    const Slot<T>& s = slots[chunk.slot];
+    const int64_t last = chunk.first + kChunk < s.row_count ? chunk.first + kChunk : s.row_count;
+    for (int64_t u = chunk.first + block.thread(); u < last; u += block.threads()) {
+      if (s.ids[u] != kNoRow) s.map[s.ids[u]] = clear ? -1 : static_cast<int32_t>(u);
+    }
+  }
+};
+
+// Per chunk: the sum of squared regularized gradients, and the regularizers' value.
+template <class T>
+struct Measure {
+  const Slot<T>* slots;
+  const Chunk* chunks;
+  double* partial;  // [chunks, 2]
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const Chunk chunk = chunks[block.index()];
+    const Slot<T>& s = slots[chunk.slot];
+    double squares = 0, penalty = 0;
+    for_elements(block, s, chunk.first, [&](int64_t i, T g) {
+      const T w = s.w[i];
+      const double r = static_cast<double>(regularized(g, w, s.l1, s.l2)), wide = static_cast<double>(w);
+      squares += r * r;
+      penalty += static_cast<double>(s.l1) * (wide < 0 ? -wide : wide) + 0.5 * static_cast<double>(s.l2) * wide * wide;
+    });
+    squares = block.sum(squares);
+    penalty = block.sum(penalty);
+    if (block.thread() == 0) {
+      partial[2 * block.index()] = squares;
+      partial[2 * block.index() + 1] = penalty;
+    }
+  }
+};
+
+KDEF_DEVICE bool finite(double x) { return x - x == 0; }
+
+// Adds the parts, decides whether the step is applied, and writes its record.
+template <class T>
+struct Decide {
+  const double* partial;
+  int64_t chunks;
+  const T* loss;  // may be null
+  double clip_norm;
+  double *control, *records;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    double squares = 0, penalty = 0;
+    for (int64_t c = block.thread(); c < chunks; c += block.threads()) {
+      squares += partial[2 * c];
+      penalty += partial[2 * c + 1];
+    }
+    squares = block.sum(squares);
+    penalty = block.sum(penalty);
+    if (block.thread() != 0) return;
+    const double norm = sqrt(squares), data_loss = loss != nullptr ? static_cast<double>(*loss) : 0.0;
+    const bool apply = control[kFailed] == 0 && finite(norm) && finite(data_loss);
+    if (!apply) control[kFailed] = 1;
+    const double limited = clip_norm / (norm + 1e-6);
+    control[kFactor] = clip_norm > 0 && limited < 1 ? limited : 1.0;
+    control[kApply] = apply;
+    if (apply) control[kSteps] += 1;
+    double* record = records + static_cast<int64_t>(control[kAttempts]) % OptimizerOnDevice::kRecords * 4;
+    record[0] = data_loss;
+    record[1] = penalty;
+    record[2] = norm;
+    record[3] = apply;
+    control[kAttempts] += 1;
+  }
+};
+
+// A step's rule from what is in control_.
+struct RuleSettings {
+  OptimizerKind kind;
+  double beta1, beta2, eps;
+};
+
+template <class T>
+struct Update {
+  const Slot<T>* slots;
+  const Chunk* chunks;
+  const double* control;
+  RuleSettings settings;
+
+  KDEF_DEVICE void operator()(const Block& block) const {
+    if (control[kApply] == 0) return;
+    const double rate = control[kRate];
+    switch (settings.kind) {
+      case OptimizerKind::adam:
+      case OptimizerKind::lazy_adam:
+        return run(block, AdamRule<T>::at(settings.beta1, settings.beta2, settings.eps, rate, control[kSteps]));
+      case OptimizerKind::sgd:
+        return run(block, SgdRule<T>{static_cast<T>(rate)});
+      case OptimizerKind::adagrad:
+        return run(block, AdagradRule<T>{static_cast<T>(rate)});
+    }
+  }
+
+ private:
+  template <class Rule>
+  KDEF_DEVICE void run(const Block& block, const Rule& rule) const {
+    const Chunk chunk = chunks[block.index()];
+    const Slot<T>& s = slots[chunk.slot];
+    const T factor = static_cast<T>(control[kFactor]);
+    for_elements(block, s, chunk.first, [&](int64_t i, T g) {
+      T w = s.w[i], m = Rule::kM ? s.m[i] : T(0), v = Rule::kV ? s.v[i] : T(0);
+      rule(factor * regularized(g, w, s.l1, s.l2), w, m, v);
+      s.w[i] = w;
+      if (Rule::kM) s.m[i] = m;
+      if (Rule::kV) s.v[i] = v;
+    });
+  }
+};
+
+void add_chunks(std::vector<Chunk>& chunks, int64_t slot, int64_t n) {
+  for (int64_t first = 0; first < n; first += kChunk) chunks.push_back({slot, first});
+}
+
+// Appends the bytes of `items`, from a multiple of 16 on, and returns where.
+template <class Item>
+size_t append(std::vector<std::byte>& content, const std::vector<Item>& items) {
+  const size_t at = (content.size() + 15) / 16 * 16;
+  content.resize(at + items.size() * sizeof(Item));
+  if (!items.empty()) std::memcpy(content.data() + at, items.data(), items.size() * sizeof(Item));
+  return at;
+}
+
+}  // namespace
+
+OptimizerOnDevice::OptimizerOnDevice(const OptimizerConfig& config, std::vector<Parameter> parameters, Device device)
+    : config_(config),
+      parameters_(std::move(parameters)),
+      device_(device),
+      control_(Tensor::zeros({kControls}, DType::f64, device)),
+      records_(Tensor::zeros({kRecords, 4}, DType::f64, device)) {
+  set_learning_rate(config.learning_rate);
+}
+
+void OptimizerOnDevice::set_learning_rate(double value) { control_.rows(kRate, 1).fill(value); }
+int64_t OptimizerOnDevice::steps() const { return static_cast<int64_t>(control_.rows(kSteps, 1).item()); }
+void OptimizerOnDevice::set_steps(int64_t steps) { control_.rows(kSteps, 1).fill(static_cast<double>(steps)); }
+
+const OptimizerOnDevice::Arguments& OptimizerOnDevice::arguments(std::vector<std::byte> content) {
+  constexpr size_t kKept = 16;
+  for (auto it = known_.begin(); it != known_.end(); ++it) {
+    if (it->content != content) continue;
+    known_.splice(known_.begin(), known_, it);
+    it->recorded = it->recorded || cuda::recording();
+    return known_.front();
+  }
+  if (known_.size() >= kKept) {
+    for (auto it = std::prev(known_.end()); it != known_.begin(); --it) {
+      if (it->recorded) continue;
+      if (!cuda::recording()) cuda::synchronize();  // its copy may be under way
+      if (!cuda::recording()) known_.erase(it);
+      break;
+    }
+  }
+  Arguments made;
+  made.pinned = std::make_unique<cuda::PinnedMemory>(content.size());
+  made.device = Tensor::empty({static_cast<int64_t>(content.size())}, DType::u8, device_);
+  made.recorded = cuda::recording();
+  std::memcpy(made.pinned->data(), content.data(), content.size());
+  cuda::copy_async(made.device.raw(), made.pinned->data(), content.size());
+  made.content = std::move(content);
+  known_.push_front(std::move(made));
+  return known_.front();
+}
+
+void OptimizerOnDevice::launch(const std::vector<Gradient>& gradients, const Tensor& loss) {
+  if (parameters_.empty()) return;
+  for_float(parameters_[0].w.dtype(), "optimizer", [&]<class T>() {
+    std::vector<Slot<T>> slots;
+    std::vector<Chunk> chunks, row_chunks;
+    std::vector<Tensor> alive;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      const Parameter& p = parameters_[i];
+      Slot<T> s{};
+      s.w = p.w.template data<T>();
+      s.m = p.m.defined() ? p.m.template data<T>() : nullptr;
+      s.v = p.v.defined() ? p.v.template data<T>() : nullptr;
+      s.n = p.w.numel();
+      s.width = p.w.shape().back();
+      s.l1 = static_cast<T>(p.l1);
+      s.l2 = static_cast<T>(p.l2);
+      const Gradient& g = gradients[i];
+      if (g.is_rows_only() && g.row_parts().size() == 1 && p.map.defined()) {
+        const RowGradient& rows = g.row_parts()[0];
+        s.rows = rows.values.template data<T>();
+        s.ids = rows.ids.template data<int64_t>();
+        s.row_count = rows.ids.numel();
+        s.map = p.map.template data<int32_t>();
+        s.lazy = p.lazy;
+        if (p.lazy) s.n = s.row_count * s.width;
+        if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count);
+      } else if (g.defined()) {
+        KDEF_CHECK(!p.lazy || !g.is_rows_only(),
+                   "lazy_adam: a table's gradient has several parts on this device; use adam");
+        alive.push_back(g.dense(p.w.shape()));
+        s.dense = alive.back().template data<T>();
+      } else if (p.lazy) {
+        s.n = 0;
+      }
+      add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n);
+      slots.push_back(s);
+    }
+    std::vector<std::byte> content;
+    append(content, slots);
+    const size_t at_chunks = append(content, chunks), at_rows = append(content, row_chunks);
+    const std::byte* base = arguments(std::move(content)).device.raw();
+    const auto* device_slots = reinterpret_cast<const Slot<T>*>(base);
+    const auto* device_chunks = reinterpret_cast<const Chunk*>(base + at_chunks);
+    const auto* device_rows = reinterpret_cast<const Chunk*>(base + at_rows);
+    const int64_t count = static_cast<int64_t>(chunks.size()), rows = static_cast<int64_t>(row_chunks.size());
+    const Tensor partial = Tensor::empty({count, 2}, DType::f64, device_);
+    double* control = control_.data<double>();
+
+    for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, false});
+    for_blocks(count, 0, Measure<T>{device_slots, device_chunks, partial.data<double>()});
+    for_blocks(1, 0,
+               Decide<T>{partial.data<double>(), count, loss.defined() ? loss.data<T>() : nullptr, config_.clip_norm,
+                         control, records_.data<double>()});
+    for_blocks(count, 0,
+               Update<T>{device_slots, device_chunks, control,
+                         RuleSettings{config_.kind, config_.beta1, config_.beta2, config_.eps}});
+    for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, true});
+  });
+}
+
+std::vector<StepRecord> OptimizerOnDevice::take_records() {
+  synchronize(device_);
+  const int64_t attempts = static_cast<int64_t>(control_.rows(kAttempts, 1).item());
+  KDEF_CHECK(attempts - taken_ <= kRecords, "optimizer: ", attempts - taken_,
+             " steps since their records were taken, only ", kRecords, " are kept");
+  const std::vector<double> all = records_.to_vector<double>();
+  std::vector<StepRecord> taken;
+  for (; taken_ < attempts; ++taken_) {
+    const double* r = all.data() + taken_ % kRecords * 4;
+    taken.push_back({r[0], r[1], r[2], r[3] != 0});
+  }
+  if (!taken.empty() && !taken.back().applied) control_.rows(kFailed, 1).fill(0);
+  return taken;
+}
+
+}  // namespace kdef::nn
