@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/embedding_functors.h"
 
 namespace kdef::ops {
 
@@ -75,13 +76,6 @@ RowGradient sum_entries(std::vector<Entry<T>>& entries, int64_t most, int64_t id
   return out;
 }
 
-template <class I>
-int64_t count_ids(const I* ids, int64_t n) {
-  int64_t count = 0;
-  for (int64_t l = 0; l < n; ++l) count += ids[l] != 0;
-  return count;
-}
-
 }  // namespace
 
 void gather_rows(const Tensor& table, const Tensor& ids, const Tensor& y) {
@@ -131,7 +125,7 @@ void pool_forward(const Tensor& x, const Tensor& ids, bool average, const Tensor
           }
           const int64_t n = count_ids(id + b * length, length);
           if (average && n > 1) {
-            for (int64_t j = 0; j < d; ++j) to[j] *= T(1) / static_cast<T>(n);
+            for (int64_t j = 0; j < d; ++j) to[j] *= average_factor<T>(n);
           }
         }
       });
@@ -149,7 +143,7 @@ void pool_backward(const Tensor& dy, const Tensor& ids, bool average, const Tens
       parallel_for(dx.shape()[0], 256, [=](int64_t first, int64_t last) {
         for (int64_t b = first; b < last; ++b) {
           const int64_t n = count_ids(id + b * length, length);
-          const T c = average && n > 1 ? T(1) / static_cast<T>(n) : T(1);
+          const T c = average ? average_factor<T>(n) : T(1);
           for (int64_t l = 0; l < length; ++l) {
             const T scale = id[b * length + l] == 0 ? T(0) : c;
             for (int64_t j = 0; j < d; ++j) out[(b * length + l) * d + j] = scale * g[b * d + j];
@@ -200,7 +194,7 @@ void embed_forward(const std::vector<Tensor>& tables, const Tensor& ids, const T
           }
           const int64_t n = count_ids(id, field.count);
           if (field.kind == EmbedField::Kind::average && n > 1) {
-            for (int64_t j = 0; j < d; ++j) to[j] *= T(1) / static_cast<T>(n);
+            for (int64_t j = 0; j < d; ++j) to[j] *= average_factor<T>(n);
           }
         }
       }
@@ -242,7 +236,7 @@ std::vector<Gradient> embed_backward(const std::vector<Shape>& tables, const std
         for (int64_t b = 0; b < rows; ++b) {
           const int32_t* id = all + b * columns;
           const int64_t n = field.kind == EmbedField::Kind::average ? count_ids(id, field.count) : 1;
-          const T scale = T(1) / static_cast<T>(std::max<int64_t>(1, n));
+          const T scale = average_factor<T>(n);
           for (int64_t l = 0; l < field.count; ++l) {
             if (id[l] != 0) entries.push_back({static_cast<uint32_t>(id[l]), static_cast<uint32_t>(b), scale});
           }

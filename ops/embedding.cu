@@ -1,0 +1,523 @@
+#include <algorithm>
+#include <bit>
+
+#include "core/cuda/launch.cuh"
+#include "ops/embedding.h"
+#include "ops/embedding_functors.h"
+#include "ops/sort.h"
+
+namespace kdef::ops::cuda {
+namespace {
+
+using kdef::cuda::fault;
+using kdef::cuda::Fault;
+using kdef::cuda::for_each;
+using kdef::cuda::report_id;
+
+// Fields or tables described by the arguments of one launch; more of them take several launches. So nothing has to be
+// copied to the device before.
+constexpr int64_t kDescribed = 64;
+// Rows summed as one part, as everywhere.
+constexpr int64_t kPart = 64;
+
+// The id itself; outside its table it is reported, and stands for 0.
+template <class I>
+KDEF_DEVICE int64_t checked(I id, int64_t position, int64_t rows, Fault* found) {
+  if (id >= 0 && id < rows) return id;
+  report_id(found, id, position, rows);
+  return 0;
+}
+
+template <class T, class I>
+struct Gather {
+  const T* table;
+  const I* ids;
+  T* y;
+  int64_t rows, d;
+  Fault* found;
+  KDEF_DEVICE void operator()(int64_t i) const { y[i] = table[checked(ids[i / d], i / d, rows, found) * d + i % d]; }
+};
+
+// A thread per row and dimension.
+template <class T, class I>
+struct Pool {
+  const T* x;
+  const I* ids;
+  T* y;
+  int64_t length, d;
+  bool average;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t b = i / d, j = i % d;
+    const I* id = ids + b * length;
+    T total = 0;
+    for (int64_t l = 0; l < length; ++l) {
+      if (id[l] != 0) total += x[(b * length + l) * d + j];
+    }
+    y[i] = average ? total * average_factor<T>(count_ids(id, length)) : total;
+  }
+};
+
+template <class T, class I>
+struct PoolBackward {
+  const T* dy;
+  const I* ids;
+  T* dx;
+  int64_t length, d;
+  bool average;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t b = i / d, j = i % d;
+    const I* id = ids + b * length;
+    const T g = average ? average_factor<T>(count_ids(id, length)) * dy[i] : dy[i];
+    for (int64_t l = 0; l < length; ++l) dx[(b * length + l) * d + j] = id[l] == 0 ? T(0) : g;
+  }
+};
+
+// A thread per element of y in the fields described.
+template <class T>
+struct EmbedForward {
+  const int32_t* ids;
+  const T* values;
+  T* y;
+  int64_t columns, numerics, width, d;  // width: numbers in a row of y
+  Fault* found;
+  int64_t count;
+  struct Field {
+    const T* table;
+    int64_t rows, at;  // at: of its first number in a row of y
+    int32_t column, ids;
+    EmbedField::Kind kind;
+  } field[kDescribed];
+
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t j = i % d, b = i / d / count;
+    const Field& f = field[i / d % count];
+    T& to = y[b * width + f.at + j];
+    if (f.kind == EmbedField::Kind::numeric) {
+      to = values[b * numerics + f.column] * f.table[j];
+      return;
+    }
+    const int64_t position = b * columns + f.column;
+    const int32_t* id = ids + position;
+    if (f.kind == EmbedField::Kind::id) {
+      to = f.table[checked(id[0], position, f.rows, found) * d + j];
+      return;
+    }
+    T total = 0;
+    for (int64_t l = 0; l < f.ids; ++l) {
+      if (id[l] != 0) total += f.table[checked(id[l], position + l, f.rows, found) * d + j];
+    }
+    to = f.kind == EmbedField::Kind::average ? total * average_factor<T>(count_ids(id, f.ids)) : total;
+  }
+};
+
+// Gradients by rows. Every id of the batch is an entry: a key that names table and row, and the row of dy that it
+// contributes. Entries of one table stand together, whatever they are sorted by below that.
+
+// The entries of a table, before and after sorting.
+struct Segment {
+  int64_t begin, end;
+  int64_t out, capacity;  // its rows in the result
+  uint32_t first_key;     // of id 0
+};
+
+// Lists the ids of the fields described, and what their rows of dy are multiplied by. A thread per field and row.
+template <class T>
+struct ListFields {
+  const int32_t* ids;
+  uint32_t* keys;
+  int32_t* sources;
+  T* factors;  // per row of dy; null where all are 1
+  int64_t columns, batch, fields;
+  struct Field {
+    int64_t rows, begin;  // begin: its first entry
+    uint32_t first_key;
+    int32_t number, column, ids;
+    bool average;
+  } field[kDescribed];
+
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t b = i % batch;
+    const Field& f = field[i / batch];
+    const int32_t* id = ids + b * columns + f.column;
+    const int64_t source = b * fields + f.number, first = f.begin + b * f.ids;
+    if (factors != nullptr) factors[source] = f.average ? average_factor<T>(count_ids(id, f.ids)) : T(1);
+    for (int64_t l = 0; l < f.ids; ++l) {
+      // Ids outside their table were reported by the forward.
+      const bool inside = id[l] >= 0 && id[l] < f.rows;
+      keys[first + l] = f.first_key + static_cast<uint32_t>(inside ? id[l] : 0);
+      sources[first + l] = static_cast<int32_t>(source);
+    }
+  }
+};
+
+template <class I>
+struct ListIds {
+  const I* ids;
+  uint32_t* keys;
+  int32_t* sources;
+  int64_t rows;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const bool inside = ids[i] >= 0 && ids[i] < rows;
+    keys[i] = static_cast<uint32_t>(inside ? ids[i] : 0);
+    sources[i] = static_cast<int32_t>(i);
+  }
+};
+
+// The sorted entries of the tables described, which stand together.
+struct SortedEntries {
+  const uint32_t* keys;
+  bool padding;  // id 0 gets no gradient
+  int64_t count;
+  Segment segment[kDescribed];
+
+  // The table of an entry: the last one that does not begin behind it.
+  KDEF_DEVICE int64_t table_of(int64_t entry) const {
+    int64_t low = 0, high = count;
+    while (high - low > 1) {
+      const int64_t middle = (low + high) / 2;
+      if (segment[middle].begin <= entry)
+        low = middle;
+      else
+        high = middle;
+    }
+    return low;
+  }
+  KDEF_DEVICE bool skipped(int64_t entry, int64_t table) const {
+    return padding && keys[entry] == segment[table].first_key;
+  }
+  // Is it the first of an id that gets a gradient?
+  KDEF_DEVICE bool is_head(int64_t entry, int64_t table) const {
+    return !skipped(entry, table) && (entry == 0 || keys[entry] != keys[entry - 1]);
+  }
+};
+
+struct FindHeads {
+  SortedEntries entries;
+  int32_t* heads;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t entry = entries.segment[0].begin + i;
+    heads[entry] = entries.is_head(entry, entries.table_of(entry));
+  }
+};
+
+// The row of the result that an entry adds to, or -1; and the result's ids. `ranks` counts the heads until each entry.
+struct FindRows {
+  SortedEntries entries;
+  const int32_t* ranks;
+  int32_t* rows;
+  int64_t* ids;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t entry = entries.segment[0].begin + i, table = entries.table_of(entry);
+    const Segment& s = entries.segment[table];
+    const int64_t before = s.begin > 0 ? ranks[s.begin - 1] : 0, distinct = ranks[s.end - 1] - before;
+    const int64_t row = s.out + ranks[entry] - before - 1;
+    rows[entry] = entries.skipped(entry, table) ? -1 : static_cast<int32_t>(row);
+    if (entries.is_head(entry, table)) ids[row] = static_cast<int64_t>(entries.keys[entry] - s.first_key);
+    const int64_t place = entry - s.begin;
+    if (place >= distinct && place < s.capacity) ids[s.out + place] = kNoRow;
+  }
+};
+
+// A thread per tile of kPart sorted entries and dimension. The sum of the entries that go on with a row of the tile
+// before is left in `carries`; other sums go to their row.
+template <class T>
+struct SumTiles {
+  const int32_t *rows, *sources;
+  const T *dy, *factors;
+  T *values, *carries;
+  int64_t n, d;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t tile = i / d, j = i % d, begin = tile * kPart, end = begin + kPart < n ? begin + kPart : n;
+    T* to = begin > 0 && rows[begin] == rows[begin - 1] ? &carries[i] : nullptr;
+    int32_t row = rows[begin];
+    T total = 0;
+    for (int64_t e = begin;; ++e) {
+      if (e == end || rows[e] != row) {
+        if (row >= 0) *(to != nullptr ? to : &values[row * d + j]) = total;
+        if (e == end) return;
+        to = nullptr;
+        row = rows[e];
+        total = 0;
+      }
+      if (row < 0) continue;
+      const int64_t source = sources[e];
+      const T g = dy[source * d + j];
+      total += factors != nullptr ? factors[source] * g : g;
+    }
+  }
+};
+
+// Adds the carries of the rows that begin in a tile and go on behind it, in order.
+template <class T>
+struct AddCarries {
+  const int32_t* rows;
+  const T* carries;
+  T* values;
+  int64_t n, d;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t tile = i / d, j = i % d, begin = tile * kPart, last = begin + kPart - 1;
+    if (last >= n - 1) return;
+    const int32_t row = rows[last];
+    const bool begins_before = begin > 0 && rows[begin] == row && rows[begin - 1] == row;
+    if (row < 0 || rows[last + 1] != row || begins_before) return;
+    T& value = values[row * d + j];
+    double total = static_cast<double>(value);
+    for (int64_t t = tile + 1; t * kPart < n && rows[t * kPart] == row; ++t) {
+      total += static_cast<double>(carries[t * d + j]);
+    }
+    value = static_cast<T>(total);
+  }
+};
+
+uint32_t* keys_of(const Tensor& t) { return reinterpret_cast<uint32_t*>(t.data<int32_t>()); }
+
+// The gradients of all tables from their entries: `keys` below `most_keys` and `sources`, rows of d numbers of dy.
+template <class T>
+std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vector<Segment>& segments,
+                                     int64_t most_keys, bool padding, const T* dy, const T* factors, int64_t d) {
+  const int64_t n = keys.numel();
+  const Device device = keys.device();
+  sort_pairs(keys, sources, std::max(1, static_cast<int>(std::bit_width(static_cast<uint64_t>(most_keys - 1)))));
+
+  const int64_t total = segments.back().out + segments.back().capacity;
+  const Tensor ids = Tensor::empty({total}, DType::i64, device);
+  const Tensor heads = Tensor::empty({n}, DType::i32, device), ranks = Tensor::empty_like(heads);
+  const auto described = [&](auto&& launch) {
+    for (size_t first = 0; first < segments.size(); first += kDescribed) {
+      const size_t count = std::min<size_t>(kDescribed, segments.size() - first);
+      SortedEntries entries{keys_of(keys), padding, static_cast<int64_t>(count), {}};
+      std::copy_n(segments.begin() + static_cast<int64_t>(first), count, entries.segment);
+      launch(segments[first + count - 1].end - segments[first].begin, entries);
+    }
+  };
+  described([&](int64_t size, const SortedEntries& entries) {
+    for_each(size, FindHeads{entries, heads.data<int32_t>()});
+  });
+  prefix_sum(heads, ranks);
+  const Tensor& rows = heads;  // the heads are counted
+  described([&](int64_t size, const SortedEntries& entries) {
+    for_each(size, FindRows{entries, ranks.data<int32_t>(), rows.data<int32_t>(), ids.data<int64_t>()});
+  });
+
+  const Tensor values = Tensor::empty({total, d}, dtype_of<T>, device);
+  const int64_t tiles = (n + kPart - 1) / kPart;
+  const Tensor carries = Tensor::empty({tiles, d}, dtype_of<T>, device);
+  for_each(tiles * d, SumTiles<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
+                                  carries.data<T>(), n, d});
+  for_each(tiles * d, AddCarries<T>{rows.data<int32_t>(), carries.data<T>(), values.data<T>(), n, d});
+
+  std::vector<RowGradient> gradients;
+  for (const Segment& s : segments) gradients.push_back({ids.rows(s.out, s.capacity), values.rows(s.out, s.capacity)});
+  return gradients;
+}
+
+void check_limits(int64_t entries, int64_t rows, int64_t sources) {
+  KDEF_CHECK(entries < int64_t{1} << 31 && sources < int64_t{1} << 31 && rows <= int64_t{1} << 32,
+             "embedding: a batch of ", entries, " ids into ", rows,
+             " rows of tables; on CUDA less than 2^31 ids and rows of the result, and at most 2^32 rows of tables");
+}
+
+// Numeric fields: dw_j = sum_b value_b dy_bj. A thread per part of kPart rows of the batch, field and dimension.
+template <class T>
+struct NumericParts {
+  const T *values, *dy;
+  double* partial;  // [fields described, parts, d]
+  int64_t batch, numerics, width, d, parts;
+  struct Field {
+    int64_t at;  // of its first number in a row of dy
+    int32_t column;
+  } field[kDescribed];
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t j = i % d, begin = i / d % parts * kPart, end = begin + kPart < batch ? begin + kPart : batch;
+    const Field& f = field[i / d / parts];
+    double total = 0;
+    for (int64_t b = begin; b < end; ++b) {
+      total += static_cast<double>(values[b * numerics + f.column]) * static_cast<double>(dy[b * width + f.at + j]);
+    }
+    partial[i] = total;
+  }
+};
+
+template <class T>
+struct AddNumericParts {
+  const double* partial;
+  T* dw;
+  int64_t d, parts;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const double* from = partial + i / d * parts * d + i % d;
+    double total = 0;
+    for (int64_t part = 0; part < parts; ++part) total += from[part * d];
+    dw[i] = static_cast<T>(total);
+  }
+};
+
+// Adds the gradients of the numeric fields among `wanted` to their tables'.
+template <class T>
+void add_numeric(const std::vector<size_t>& wanted, const Tensor& values, const std::vector<EmbedField>& fields,
+                 const Tensor& dy, std::vector<Gradient>& gradients) {
+  const int64_t batch = dy.shape()[0], d = dy.shape()[2], parts = std::max<int64_t>(1, (batch + kPart - 1) / kPart);
+  for (size_t first = 0; first < wanted.size(); first += kDescribed) {
+    const int64_t count = std::min<int64_t>(kDescribed, static_cast<int64_t>(wanted.size() - first));
+    const Tensor partial = Tensor::empty({count, parts, d}, DType::f64, dy.device());
+    const Tensor dw = Tensor::empty({count * d, 1}, dy.dtype(), dy.device());
+    NumericParts<T> kernel{values.data<T>(),
+                           dy.data<T>(),
+                           partial.data<double>(),
+                           batch,
+                           values.shape()[1],
+                           dy.shape()[1] * d,
+                           d,
+                           parts,
+                           {}};
+    for (int64_t i = 0; i < count; ++i) {
+      const size_t f = wanted[first + static_cast<size_t>(i)];
+      kernel.field[i] = {static_cast<int64_t>(f) * d, static_cast<int32_t>(fields[f].column)};
+    }
+    for_each(count * parts * d, kernel);
+    for_each(count * d, AddNumericParts<T>{partial.data<double>(), dw.data<T>(), d, parts});
+    for (int64_t i = 0; i < count; ++i) {
+      const EmbedField& field = fields[wanted[first + static_cast<size_t>(i)]];
+      gradients[static_cast<size_t>(field.table)].add(dw.rows(i * d, d));
+    }
+  }
+}
+
+// Adds the gradients of the fields of ids among `wanted` to their tables'; `wanted` is in order of tables.
+template <class T>
+void add_rows(const std::vector<size_t>& wanted, const std::vector<Shape>& tables, const Tensor& ids,
+              const std::vector<EmbedField>& fields, const Tensor& dy, std::vector<Gradient>& gradients) {
+  if (wanted.empty() || dy.numel() == 0) return;
+  const int64_t batch = dy.shape()[0], f_count = dy.shape()[1], d = dy.shape()[2];
+  std::vector<Segment> segments;
+  std::vector<size_t> table_of;  // per segment
+  std::vector<typename ListFields<T>::Field> described;
+  int64_t entries = 0, keys_used = 0, out = 0;
+  bool average = false;
+  for (const size_t number : wanted) {
+    const EmbedField& field = fields[number];
+    const size_t table = static_cast<size_t>(field.table);
+    const int64_t rows = tables[table][0];
+    if (table_of.empty() || table_of.back() != table) {
+      if (!segments.empty()) out += segments.back().capacity;
+      segments.push_back({entries, entries, out, 0, static_cast<uint32_t>(keys_used)});
+      table_of.push_back(table);
+      keys_used += rows;
+    }
+    Segment& s = segments.back();
+    described.push_back({rows, entries, s.first_key, static_cast<int32_t>(number), static_cast<int32_t>(field.column),
+                         static_cast<int32_t>(field.count), field.kind == EmbedField::Kind::average});
+    entries += batch * field.count;
+    s.end = entries;
+    s.capacity = std::min(entries - s.begin, rows);
+    average = average || field.kind == EmbedField::Kind::average;
+  }
+  check_limits(entries, keys_used, batch * f_count);
+
+  const Tensor keys = Tensor::empty({entries}, DType::i32, dy.device()), sources = Tensor::empty_like(keys);
+  const Tensor factors = average ? Tensor::empty({batch * f_count}, dy.dtype(), dy.device()) : Tensor();
+  T* const factor = average ? factors.data<T>() : nullptr;
+  for (size_t first = 0; first < described.size(); first += kDescribed) {
+    const size_t count = std::min<size_t>(kDescribed, described.size() - first);
+    ListFields<T> kernel{
+        ids.data<int32_t>(), keys_of(keys), sources.data<int32_t>(), factor, ids.shape()[1], batch, f_count, {}};
+    std::copy_n(described.begin() + static_cast<int64_t>(first), count, kernel.field);
+    for_each(static_cast<int64_t>(count) * batch, kernel);
+  }
+  std::vector<RowGradient> found = sum_entries<T>(keys, sources, segments, keys_used, true, dy.data<T>(), factor, d);
+  for (size_t s = 0; s < found.size(); ++s) gradients[table_of[s]].add(std::move(found[s]));
+}
+
+}  // namespace
+
+void gather_rows(const Tensor& table, const Tensor& ids, const Tensor& y) {
+  for_float(table.dtype(), "embedding", [&]<class T>() {
+    for_index(ids.dtype(), "embedding", [&]<class I>() {
+      for_each(y.numel(),
+               Gather<T, I>{table.data<T>(), ids.data<I>(), y.data<T>(), table.shape()[0], table.shape()[1], fault()});
+    });
+  });
+}
+
+RowGradient sum_by_id(const Tensor& ids, const Tensor& dy, int64_t rows, bool padding) {
+  const int64_t n = ids.numel(), d = dy.shape().back();
+  return for_float(dy.dtype(), "embedding", [&]<class T>() -> RowGradient {
+    if (n == 0) {
+      return {Tensor::empty({0}, DType::i64, dy.device()), Tensor::empty({0, d}, dy.dtype(), dy.device())};
+    }
+    check_limits(n, rows, n);
+    const Tensor keys = Tensor::empty({n}, DType::i32, dy.device()), sources = Tensor::empty_like(keys);
+    for_index(ids.dtype(), "embedding", [&]<class I>() {
+      for_each(n, ListIds<I>{ids.data<I>(), keys_of(keys), sources.data<int32_t>(), rows});
+    });
+    const std::vector<Segment> all{{0, n, 0, std::min(n, rows), 0}};
+    return sum_entries<T>(keys, sources, all, rows, padding, dy.data<T>(), nullptr, d)[0];
+  });
+}
+
+void pool_forward(const Tensor& x, const Tensor& ids, bool average, const Tensor& y) {
+  for_float(x.dtype(), "pool_sequence", [&]<class T>() {
+    for_index(ids.dtype(), "pool_sequence", [&]<class I>() {
+      for_each(y.numel(), Pool<T, I>{x.data<T>(), ids.data<I>(), y.data<T>(), x.shape()[1], x.shape()[2], average});
+    });
+  });
+}
+
+void pool_backward(const Tensor& dy, const Tensor& ids, bool average, const Tensor& dx) {
+  for_float(dy.dtype(), "pool_sequence", [&]<class T>() {
+    for_index(ids.dtype(), "pool_sequence", [&]<class I>() {
+      for_each(dy.numel(),
+               PoolBackward<T, I>{dy.data<T>(), ids.data<I>(), dx.data<T>(), dx.shape()[1], dx.shape()[2], average});
+    });
+  });
+}
+
+void embed_forward(const std::vector<Tensor>& tables, const Tensor& ids, const Tensor& values,
+                   const std::vector<EmbedField>& fields, const Tensor& y) {
+  const int64_t d = y.shape()[2];
+  for_float(y.dtype(), "embed_fields", [&]<class T>() {
+    for (size_t first = 0; first < fields.size(); first += kDescribed) {
+      const int64_t count = std::min<int64_t>(kDescribed, static_cast<int64_t>(fields.size() - first));
+      EmbedForward<T> kernel{ids.defined() ? ids.data<int32_t>() : nullptr,
+                             values.defined() ? values.data<T>() : nullptr,
+                             y.data<T>(),
+                             ids.defined() ? ids.shape()[1] : 0,
+                             values.defined() ? values.shape()[1] : 0,
+                             y.shape()[1] * d,
+                             d,
+                             fault(),
+                             count,
+                             {}};
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t f = static_cast<int64_t>(first) + i;
+        const EmbedField& field = fields[static_cast<size_t>(f)];
+        const Tensor& table = tables[static_cast<size_t>(field.table)];
+        kernel.field[i] = {table.data<T>(),
+                           table.shape()[0],
+                           f * d,
+                           static_cast<int32_t>(field.column),
+                           static_cast<int32_t>(field.count),
+                           field.kind};
+      }
+      for_each(y.shape()[0] * count * d, kernel);
+    }
+  });
+}
+
+std::vector<Gradient> embed_backward(const std::vector<Shape>& tables, const std::vector<bool>& needs,
+                                     const Tensor& ids, const Tensor& values, const std::vector<EmbedField>& fields,
+                                     const Tensor& dy) {
+  std::vector<size_t> numeric, by_id;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (!needs[static_cast<size_t>(fields[f].table)]) continue;
+    (fields[f].kind == EmbedField::Kind::numeric ? numeric : by_id).push_back(f);
+  }
+  std::stable_sort(by_id.begin(), by_id.end(), [&](size_t a, size_t b) { return fields[a].table < fields[b].table; });
+  std::vector<Gradient> gradients(tables.size());
+  for_float(dy.dtype(), "embed_fields", [&]<class T>() {
+    add_numeric<T>(numeric, values, fields, dy, gradients);
+    add_rows<T>(by_id, tables, ids, fields, dy, gradients);
+  });
+  return gradients;
+}
+
+}  // namespace kdef::ops::cuda
