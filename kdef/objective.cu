@@ -107,11 +107,11 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
   const Tensor sums = Tensor::empty({cells}, DType::f64, z.device()), peer = Tensor::empty({m}, DType::f64, z.device());
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     for_each(rows, Probabilities<T>{z.data<T>(), p.data<T>(), q.data<T>(), m});
-    for_each(parts * cells,
-             PartSums<T>{p.data<T>(), q.data<T>(), y.data<T>(), partial.data<double>(), rows, m, cells});
+    for_each(parts * cells, PartSums<T>{p.data<T>(), q.data<T>(), y.data<T>(), partial.data<double>(), rows, m, cells});
     for_warps(cells, AddParts{partial.data<double>(), sums.data<double>(), parts, m, cells});
-    for_blocks(1, 0, Finish<T>{sums.data<double>(), peer.data<double>(), config, ObjectiveWeights::of(weights),
-                               loss.data<T>(), static_cast<double>(rows), m});
+    for_blocks(1, 0,
+               Finish<T>{sums.data<double>(), peer.data<double>(), config, ObjectiveWeights::of(weights),
+                         loss.data<T>(), static_cast<double>(rows), m});
   });
 }
 
@@ -121,8 +121,7 @@ void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, cons
   for_float(p.dtype(), "kdef_objective", [&]<class T>() {
     const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(rows), static_cast<double>(m),
                          config.peer && m > 1};
-    for_each(rows * m,
-             Backward<T>{of, dl.data<T>(), p.data<T>(), q.data<T>(), y.data<T>(), dz.data<T>(), m});
+    for_each(rows * m, Backward<T>{of, dl.data<T>(), p.data<T>(), q.data<T>(), y.data<T>(), dz.data<T>(), m});
   });
 }
 

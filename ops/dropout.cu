@@ -29,8 +29,8 @@ struct Apply {
 void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey& key) {
   for_float(x.dtype(), "dropout", [&]<class T>() {
     const int64_t n = x.numel();
-    for_each((n + 3) / 4, Apply<T>{x.data<T>(), y.data<T>(), n, static_cast<T>(1.0 / (1.0 - p)), dropout_threshold(p),
-                                   key});
+    for_each((n + 3) / 4,
+             Apply<T>{x.data<T>(), y.data<T>(), n, static_cast<T>(1.0 / (1.0 - p)), dropout_threshold(p), key});
   });
 }
 

@@ -284,8 +284,8 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
 
 void move_running(const Tensor& running, const Tensor& observed, double momentum, double factor) {
   for_float(running.dtype(), "batch_norm", [&]<class T>() {
-    for_each(running.numel(), MoveRunning<T>{running.data<T>(), observed.data<T>(), static_cast<T>(momentum),
-                                             static_cast<T>(factor)});
+    for_each(running.numel(),
+             MoveRunning<T>{running.data<T>(), observed.data<T>(), static_cast<T>(momentum), static_cast<T>(factor)});
   });
 }
 
@@ -347,10 +347,9 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows);
-    for_each(rows * c,
-             NormReluDropoutDx<T>{dy.data<T>(), y.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(),
-                                  gamma.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dx.data<T>(), c, share,
-                                  1.0 / (1.0 - p)});
+    for_each(rows * c, NormReluDropoutDx<T>{dy.data<T>(), y.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(),
+                                            gamma.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dx.data<T>(), c, share,
+                                            1.0 / (1.0 - p)});
   });
 }
 
