@@ -19,6 +19,7 @@ ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_col
 }
 
 bool is_finite(const Tensor& tensor) {
+  if (!is_floating(tensor.dtype())) return true;
   const Tensor t = tensor.to(kCpu);
   return for_float(t.dtype(), "finite", [&]<class T>() {
     const T* x = t.data<T>();

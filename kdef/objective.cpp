@@ -4,11 +4,10 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "kdef/objective_kernels.h"
+#include "kdef/objective_functors.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
-#include "ops/loss_functors.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
 
@@ -70,12 +69,12 @@ Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const Objective
 
 namespace cpu {
 
-double objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& p,
-                         const Tensor& q, ObjectiveWeights& weights) {
+void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& p,
+                       const Tensor& q, const Tensor& weights, const Tensor& loss) {
   const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 1 + m + m * m;
   constexpr int64_t kRows = 512;
   const int64_t parts = (rows + kRows - 1) / kRows;
-  std::vector<double> sums(static_cast<size_t>(parts * cells));
+  std::vector<double> sums(static_cast<size_t>(parts * cells)), peer(static_cast<size_t>(m));
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     const T *pz = z.data<T>(), *py = y.data<T>();
     T *pp = p.data<T>(), *pq = q.data<T>();
@@ -100,93 +99,30 @@ double objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig
         }
       }
     });
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t i = 0; i < cells; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(part * cells + i)];
+    }
+    const ObjectiveFinish finish{{sums[0], sums.data() + 1, sums.data() + 1 + m, static_cast<double>(rows), m},
+                                 config,
+                                 ObjectiveWeights::of(weights),
+                                 peer.data()};
+    *loss.data<T>() = static_cast<T>(finish.run(OneThread{}));
   });
-  for (int64_t part = 1; part < parts; ++part) {
-    for (int64_t i = 0; i < cells; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(part * cells + i)];
-  }
-  const double n = static_cast<double>(rows), k_count = static_cast<double>(m);
-  const double* gram = sums.data() + 1 + m;
-  const auto g = [&](int64_t i, int64_t j) { return (i >= j ? gram[i * m + j] : gram[j * m + i]) / n; };
-  const auto distance = [&](int64_t i, int64_t j) { return g(i, i) + g(j, j) - 2 * g(i, j); };
-
-  std::vector<double> s(static_cast<size_t>(m));
-  double top = -1e300, low = 1e300;
-  for (int64_t k = 0; k < m; ++k) {
-    s[static_cast<size_t>(k)] = sums[static_cast<size_t>(1 + k)] / n;
-    top = std::max(top, s[static_cast<size_t>(k)]);
-    low = std::min(low, s[static_cast<size_t>(k)]);
-  }
-  const bool equal = config.examination == Examination::equal;
-  weights.teach.assign(static_cast<size_t>(m), 0);
-  weights.e.assign(static_cast<size_t>(m), 1);
-  weights.score.assign(static_cast<size_t>(m), 0);
-  if (!equal) {
-    for (size_t k = 0; k < s.size(); ++k) weights.e[k] = std::exp(s[k] - top);
-  }
-  weights.e_total = 0;
-  for (double e : weights.e) weights.e_total += e;
-
-  double loss = sums[0] / (n * k_count);
-  if (config.teach) {
-    double total = 0, taught = 0;
-    for (size_t k = 0; k < s.size(); ++k) total += weights.teach[k] = equal ? 1.0 : std::exp(low - s[k]);
-    for (size_t k = 0; k < s.size(); ++k) {
-      weights.teach[k] /= total;
-      taught += weights.teach[k] * g(static_cast<int64_t>(k), static_cast<int64_t>(k));
-    }
-    for (size_t k = 0; k < s.size(); ++k) {
-      weights.score[k] -= weights.teach[k] * (g(static_cast<int64_t>(k), static_cast<int64_t>(k)) - taught);
-    }
-    loss += taught;
-  }
-  if (config.peer && m > 1) {
-    for (int64_t i = 0; i < m; ++i) {
-      const double others = weights.e_total - weights.e[static_cast<size_t>(i)];
-      double d = 0;
-      for (int64_t j = 0; j < m; ++j) {
-        if (j != i) d += weights.e[static_cast<size_t>(j)] / others * distance(i, j);
-      }
-      for (int64_t k = 0; k < m; ++k) {
-        if (k == i) continue;
-        weights.score[static_cast<size_t>(k)] +=
-            weights.e[static_cast<size_t>(k)] / others * (distance(i, k) - d) / k_count;
-      }
-      loss += d / k_count;
-    }
-  }
-  if (config.examination != Examination::on) weights.score.assign(static_cast<size_t>(m), 0);
-  return loss;
 }
 
-void objective_backward(double dl, const Tensor& p, const Tensor& q, const Tensor& y, const ObjectiveConfig& config,
-                        const ObjectiveWeights& weights, const Tensor& dz) {
+void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, const Tensor& y,
+                        const ObjectiveConfig& config, const Tensor& weights, const Tensor& dz) {
   const int64_t rows = p.shape()[0], m = p.shape()[1];
   for_float(p.dtype(), "kdef_objective", [&]<class T>() {
     const T *pp = p.data<T>(), *pq = q.data<T>(), *py = y.data<T>();
     T* out = dz.data<T>();
-    const double n = static_cast<double>(rows), k_count = static_cast<double>(m);
-    const bool peer = config.peer && m > 1;
+    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(rows), static_cast<double>(m),
+                         config.peer && m > 1};
+    const double scale = static_cast<double>(*dl.data<T>());
     parallel_for(rows, 512, [&](int64_t first, int64_t last) {
       for (int64_t b = first; b < last; ++b) {
-        const double teacher = static_cast<double>(pq[b]);
-        double weighted = 0;  // sum_j e_j c_j
-        for (int64_t j = 0; j < m; ++j) {
-          weighted += weights.e[static_cast<size_t>(j)] * (static_cast<double>(pp[b * m + j]) - teacher);
-        }
-        for (int64_t k = 0; k < m; ++k) {
-          const size_t at = static_cast<size_t>(k);
-          const double pk = static_cast<double>(pp[b * m + k]), c = pk - teacher;
-          double dp = 2 * weights.teach[at] * c / n;
-          if (peer) {
-            // sum_{j!=k} v_kj (p_k - p_j) = c_k - (sum_j e_j c_j - e_k c_k) / (E - e_k)
-            const double others = weights.e_total - weights.e[at];
-            dp += 2 * (c - (weighted - weights.e[at] * c) / others) / (n * k_count);
-          }
-          const double gap = static_cast<double>(py[b]) - pk;
-          dp += weights.score[at] * static_cast<double>((gap > 0) - (gap < 0)) / n;
-          dp += static_cast<double>(ops::Bce::dp(pp[b * m + k], py[b])) / (n * k_count);
-          out[b * m + k] = static_cast<T>(dl * dp * pk * (1 - pk));
-        }
+        const double teacher = static_cast<double>(pq[b]), weighted = of.weighted(pp + b * m, teacher, m);
+        for (int64_t k = 0; k < m; ++k) out[b * m + k] = of.dz(scale, pp[b * m + k], teacher, py[b], weighted, k);
       }
     });
   });
@@ -200,13 +136,14 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
   KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
   const Tensor p = Tensor::empty_like(z);
   const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
-  ObjectiveWeights weights;
-  const double loss = KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights);
-  return record(kObjectiveInfo, Tensor::full({}, loss, z.dtype(), z.device()), {z}, {p, q, y},
-                [config, weights](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+  const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
+  const Tensor loss = Tensor::empty({}, z.dtype(), z.device());
+  KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights, loss);
+  return record(kObjectiveInfo, loss, {z}, {p, q, y, weights},
+                [config](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor dz = Tensor::empty(c.saved[0].shape(), dy.dtype(), dy.device());
-                  KDEF_LAUNCH(dy.device(), objective_backward, dy.item(), c.saved[0], c.saved[1], c.saved[2], config,
-                              weights, dz);
+                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], config,
+                              c.saved[3], dz);
                   return {dz};
                 });
 }

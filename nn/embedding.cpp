@@ -84,24 +84,12 @@ std::optional<SplitEmbedding> EmbeddingTables::split(const Tensor& ids, const Te
   return out;
 }
 
-// Columns [column, column + count) of ids, contiguous: [B] for one, [B, count] for more.
-static Tensor id_block(const Tensor& ids, int64_t column, int64_t count) {
-  const int64_t rows = ids.shape()[0], columns = ids.shape()[1];
-  Tensor block = Tensor::empty({rows, count}, DType::i32);
-  for (int64_t b = 0; b < rows; ++b) {
-    for (int64_t l = 0; l < count; ++l) {
-      block.data<int32_t>()[b * count + l] = ids.data<int32_t>()[b * columns + column + l];
-    }
-  }
-  return block;
-}
-
 Tensor EmbeddingTables::composed(const Tensor& ids, const Tensor& values, size_t f) const {
   using Kind = ops::EmbedField::Kind;
   const ops::EmbedField& field = fields_[f];
   const Tensor& table = tables_[static_cast<size_t>(field.table)];
   if (field.kind == Kind::numeric) return ops::linear(ops::slice(values, 1, field.column, 1), table, {});
-  const Tensor block = id_block(ids, field.column, field.count);
+  const Tensor block = ops::slice(ids, 1, field.column, field.count);
   const Tensor e = ops::embedding(table, block, true);
   if (field.kind == Kind::id) return ops::reshape(e, {e.shape()[0], e.shape()[2]});
   return ops::pool_sequence(e, block, field.kind == Kind::average ? ops::PoolMode::average : ops::PoolMode::sum);

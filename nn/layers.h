@@ -28,7 +28,9 @@ class Dropout final : public Module {
   Tensor forward(const Tensor& x, const Pass& pass) const;
 
   double rate() const { return p_; }
-  ops::DropoutKey key(const Pass& pass) const { return ops::dropout_key(pass.seed, layer_, pass.step); }
+  ops::DropoutKey key(const Pass& pass) const {
+    return ops::dropout_key(pass.seed, layer_, pass.step, pass.device_step);
+  }
 
  private:
   double p_;

@@ -22,6 +22,7 @@ struct Pass {
   bool training = false;
   uint64_t seed = 0;  // of the run; with `step` it names the dropout masks
   uint64_t step = 0;
+  const uint64_t* device_step = nullptr;  // added to `step`, in the device's memory: for steps that are recorded
   bool fused = true;        // fused ops where there are any; false: their readable twins, same numbers up to rounding
   LayerTap* tap = nullptr;  // where hidden layers are shown, if anyone looks
 

@@ -23,20 +23,23 @@ Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
   return random_uniform(s, low, high, seed);
 }
 
-Tensor labels(const Shape& s) {
-  Tensor y = Tensor::empty(s, DType::f64);
+// A constant f64 tensor of a case, of the type and on the device of its input.
+Tensor constant(const Tensor& values, const Tensor& input) { return values.to(input.dtype()).to(input.device()); }
+
+Tensor labels(const Tensor& input) {
+  Tensor y = Tensor::empty(input.shape(), DType::f64);
   for (int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] = i % 3 == 0 ? 1 : 0;
-  return y;
+  return constant(y, input);
 }
 
 // Ids with repetitions, padding (0) and, in the second row, nothing but padding.
-Tensor some_ids() { return Tensor::from<int32_t>({3, 1, 0, 0, 0, 0, 4, 3, 3, 2, 0, 1}, {4, 3}); }
+Tensor some_ids(Device device) { return Tensor::from<int32_t>({3, 1, 0, 0, 0, 0, 4, 3, 3, 2, 0, 1}, {4, 3}, device); }
 
 GradientCase embed_fields_case(std::vector<EmbedField> fields, bool shared) {
   const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 0, 2, 0, 0, 0, 4, 2, 2, 1, 1, 4, 4, 4}, {4, 4});
   return {{rnd({5, 3}, 1), rnd({5, 3}, 2), rnd({3, 1}, 3), rnd({4, 2}, 4)},
           [=](const Inputs& x) {
-            return embed_fields({x[0], shared ? x[0] : x[1], x[2]}, ids, x[3].detach(), fields);
+            return embed_fields({x[0], shared ? x[0] : x[1], x[2]}, ids.to(x[0].device()), x[3].detach(), fields);
           },
           shared ? std::vector<size_t>{1, 3} : std::vector<size_t>{3}};
 }
@@ -45,39 +48,41 @@ GradientCase embed_fields_case(std::vector<EmbedField> fields, bool shared) {
 
 std::vector<OpCase> op_cases() {
   std::vector<OpCase> cases;
-#define KDEF_CASE(function, Functor, value, derivative, low, high, kink)                 \
-  cases.push_back({&k##Functor##Info, "", [] {                                           \
-                     return GradientCase{{random_uniform({3, 5}, low, high, 1, kink)},   \
-                                         [](const Inputs& x) { return function(x[0]); }, \
-                                         {}};                                            \
-                   }});
+  const auto add_case = [&](const OpInfo& info, std::string variant, std::function<GradientCase()> make) {
+    cases.push_back({&info, std::move(variant), [make = std::move(make)](Device device) {
+                       GradientCase c = make();
+                       for (Tensor& input : c.inputs) input = input.to(device);
+                       return c;
+                     }});
+  };
+#define KDEF_CASE(function, Functor, value, derivative, low, high, kink)                                   \
+  add_case(k##Functor##Info, "", [] {                                                                      \
+    return GradientCase{                                                                                   \
+        {random_uniform({3, 5}, low, high, 1, kink)}, [](const Inputs& x) { return function(x[0]); }, {}}; \
+  });
   KDEF_UNARY_OPS(KDEF_CASE)
 #undef KDEF_CASE
-#define KDEF_CASE(function, Functor, value, derivative, low, high, kink, c)                 \
-  cases.push_back({&k##Functor##Info, "", [] {                                              \
-                     return GradientCase{{random_uniform({3, 5}, low, high, 1, kink)},      \
-                                         [](const Inputs& x) { return function(x[0], c); }, \
-                                         {}};                                               \
-                   }});
+#define KDEF_CASE(function, Functor, value, derivative, low, high, kink, c)                                   \
+  add_case(k##Functor##Info, "", [] {                                                                         \
+    return GradientCase{                                                                                      \
+        {random_uniform({3, 5}, low, high, 1, kink)}, [](const Inputs& x) { return function(x[0], c); }, {}}; \
+  });
   KDEF_SCALAR_OPS(KDEF_CASE)
 #undef KDEF_CASE
-#define KDEF_CASE(function, Functor, value, derivative, low, high)                                  \
-  cases.push_back({&k##Functor##Info, "", [] {                                                      \
-                     return GradientCase{{rnd({3, 5}, 1, low, high), rnd({3, 5}, 2, low, high)},    \
-                                         [](const Inputs& x) { return function(x[0], x[1]); },      \
-                                         {}};                                                       \
-                   }});                                                                             \
-  cases.push_back({&k##Functor##Info, "broadcast [2,1,3] with [4,1]", [] {                          \
-                     return GradientCase{{rnd({2, 1, 3}, 1, low, high), rnd({4, 1}, 2, low, high)}, \
-                                         [](const Inputs& x) { return function(x[0], x[1]); },      \
-                                         {}};                                                       \
-                   }});
+#define KDEF_CASE(function, Functor, value, derivative, low, high)                 \
+  add_case(k##Functor##Info, "", [] {                                              \
+    return GradientCase{{rnd({3, 5}, 1, low, high), rnd({3, 5}, 2, low, high)},    \
+                        [](const Inputs& x) { return function(x[0], x[1]); },      \
+                        {}};                                                       \
+  });                                                                              \
+  add_case(k##Functor##Info, "broadcast [2,1,3] with [4,1]", [] {                  \
+    return GradientCase{{rnd({2, 1, 3}, 1, low, high), rnd({4, 1}, 2, low, high)}, \
+                        [](const Inputs& x) { return function(x[0], x[1]); },      \
+                        {}};                                                       \
+  });
   KDEF_BINARY_OPS(KDEF_CASE)
 #undef KDEF_CASE
 
-  const auto add_case = [&](const OpInfo& info, std::string variant, std::function<GradientCase()> make) {
-    cases.push_back({&info, std::move(variant), std::move(make)});
-  };
   const auto of_one = [](Shape s, std::function<Tensor(const Tensor&)> f) {
     return [=] { return GradientCase{{rnd(s, 1)}, [=](const Inputs& x) { return f(x[0]); }, {}}; };
   };
@@ -130,24 +135,26 @@ std::vector<OpCase> op_cases() {
   add_case(kBatchNormInfo, "", [=] {
     return GradientCase{norm_inputs(),
                         [](const Inputs& x) {
-                          return batch_norm(x[0], x[1], x[2], Tensor::zeros({3}, DType::f64),
-                                            Tensor::full({3}, 1, DType::f64));
+                          return batch_norm(x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
+                                            Tensor::full({3}, 1, x[0].dtype(), x[0].device()));
                         },
                         {}};
   });
   add_case(kBatchNormEvalInfo, "", [=] {
-    return GradientCase{
-        norm_inputs(),
-        [](const Inputs& x) { return batch_norm_eval(x[0], x[1], x[2], rnd({3}, 4), rnd({3}, 5, 0.5, 2)); },
-        {}};
+    return GradientCase{norm_inputs(),
+                        [](const Inputs& x) {
+                          return batch_norm_eval(x[0], x[1], x[2], constant(rnd({3}, 4), x[0]),
+                                                 constant(rnd({3}, 5, 0.5, 2), x[0]));
+                        },
+                        {}};
   });
   for (const bool training : {true, false}) {
     add_case(kBatchNormReluDropoutInfo, training ? "training, p = 0.3" : "evaluation", [=] {
       return GradientCase{norm_inputs(),
                           [=](const Inputs& x) {
-                            return batch_norm_relu_dropout(x[0], x[1], x[2], Tensor::zeros({3}, DType::f64),
-                                                           Tensor::full({3}, 1, DType::f64), training, 0.3,
-                                                           dropout_key(5, 2, 9));
+                            return batch_norm_relu_dropout(
+                                x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
+                                Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3, dropout_key(5, 2, 9));
                           },
                           {}};
     });
@@ -159,18 +166,19 @@ std::vector<OpCase> op_cases() {
            of_one({7, 5}, [](const Tensor& x) { return dropout(x, 0.3, dropout_key(5, 2, 9)); }));
 
   add_case(kEmbeddingInfo, "every id", [] {
-    return GradientCase{{rnd({5, 3}, 1)}, [](const Inputs& x) { return embedding(x[0], some_ids(), false); }, {}};
+    return GradientCase{
+        {rnd({5, 3}, 1)}, [](const Inputs& x) { return embedding(x[0], some_ids(x[0].device()), false); }, {}};
   });
   add_case(kEmbeddingInfo, "padding row 0 held fixed", [] {
     return GradientCase{{rnd({4, 3}, 1), rnd({1, 3}, 2)},
                         [](const Inputs& x) {
-                          return embedding(concat({x[1], x[0]}, 0), some_ids(), true);
+                          return embedding(concat({x[1], x[0]}, 0), some_ids(x[0].device()), true);
                         },
                         {1}};
   });
   for (const bool average : {true, false}) {
     add_case(kPoolInfo, average ? "average" : "sum", of_one({4, 3, 2}, [=](const Tensor& x) {
-               return pool_sequence(x, some_ids(), average ? PoolMode::average : PoolMode::sum);
+               return pool_sequence(x, some_ids(x.device()), average ? PoolMode::average : PoolMode::sum);
              }));
   }
   using Kind = EmbedField::Kind;
@@ -189,43 +197,39 @@ std::vector<OpCase> op_cases() {
 
   // Two of three id fields by their distinct ids, two on one table; 17 and 19 columns are no multiple of a block.
   const std::vector<EmbedField> id_fields = {{Kind::id, 0, 0, 1}, {Kind::id, 1, 1, 1}, {Kind::id, 0, 2, 1}};
-  const auto some_distinct = [=](int64_t most_ids) {
-    const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 4, 3, 2, 1, 1, 4, 2, 2, 3, 1, 3, 2}, {5, 3});
+  const auto some_distinct = [=](int64_t most_ids, Device device) {
+    const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 4, 3, 2, 1, 1, 4, 2, 2, 3, 1, 3, 2}, {5, 3}, device);
     return distinct_ids(ids, id_fields, {5, 4}, {100, most_ids, 100});
   };
   add_case(kEmbedDistinctInfo, "two fields on one table", [=] {
     return GradientCase{{rnd({5, 3}, 1), rnd({4, 3}, 2)},
                         [=](const Inputs& x) {
-                          return embed_distinct({x[0], x[1]}, id_fields, some_distinct(5));
+                          return embed_distinct({x[0], x[1]}, id_fields, some_distinct(5, x[0].device()));
                         },
                         {}};
   });
   add_case(kDistinctLinearInfo, "some fields", [=] {
-    const DistinctIds distinct = some_distinct(3);
+    const DistinctIds distinct = some_distinct(3, kCpu);
     const int64_t others = 3 - static_cast<int64_t>(distinct.fields.size());
-    return GradientCase{{rnd({distinct.ids.shape()[0], 3}, 1), rnd({5, others * 3}, 2), rnd({17, 9}, 3), rnd({17}, 4)},
-                        [=](const Inputs& x) { return distinct_linear(x[0], x[1], distinct, 3, x[2], x[3]); },
-                        {}};
+    return GradientCase{
+        {rnd({distinct.ids.shape()[0], 3}, 1), rnd({5, others * 3}, 2), rnd({17, 9}, 3), rnd({17}, 4)},
+        [=](const Inputs& x) { return distinct_linear(x[0], x[1], some_distinct(3, x[0].device()), 3, x[2], x[3]); },
+        {}};
   });
   add_case(kDistinctLinearInfo, "all fields", [=] {
-    const DistinctIds distinct = some_distinct(5);
-    return GradientCase{{rnd({distinct.ids.shape()[0], 19}, 1), rnd({19, 57}, 3), rnd({19}, 4)},
-                        [=](const Inputs& x) { return distinct_linear(x[0], {}, distinct, 3, x[1], x[2]); },
-                        {}};
+    return GradientCase{
+        {rnd({some_distinct(5, kCpu).ids.shape()[0], 19}, 1), rnd({19, 57}, 3), rnd({19}, 4)},
+        [=](const Inputs& x) { return distinct_linear(x[0], {}, some_distinct(5, x[0].device()), 3, x[1], x[2]); },
+        {}};
   });
 
   add_case(kBceInfo, "", [] {
-    return GradientCase{{rnd({4, 2}, 1, 0.1, 0.9)},
-                        [](const Inputs& x) {
-                          return binary_cross_entropy(x[0], labels({4, 2}));
-                        },
-                        {}};
+    return GradientCase{
+        {rnd({4, 2}, 1, 0.1, 0.9)}, [](const Inputs& x) { return binary_cross_entropy(x[0], labels(x[0])); }, {}};
   });
   add_case(kBceWithLogitsInfo, "", [] {
     return GradientCase{{random_uniform({4, 2}, -3, 3, 1, 0.0)},
-                        [](const Inputs& x) {
-                          return binary_cross_entropy_with_logits(x[0], labels({4, 2}));
-                        },
+                        [](const Inputs& x) { return binary_cross_entropy_with_logits(x[0], labels(x[0])); },
                         {}};
   });
   add_case(kMseInfo, "", [] {

@@ -13,7 +13,8 @@ namespace kdef::ops {
 struct OpCase {
   const OpInfo* info;
   std::string variant;  // what is special about this case; empty for the plain one
-  std::function<GradientCase()> make;
+  /// The inputs on `device`; the function puts its constants where its inputs are, in their type: fp32 inputs do too.
+  std::function<GradientCase(Device)> make;
 };
 
 /// All cases, in a fixed order; every op of ops/ has at least one.

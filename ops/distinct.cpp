@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
 
@@ -43,7 +44,8 @@ bool collect(const int32_t* ids, int64_t rows, int64_t stride, int64_t most, std
 DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& fields,
                          const std::vector<int64_t>& table_rows, const DistinctLimits& limits) {
   const int64_t rows = ids.shape()[0], columns = ids.shape()[1];
-  const int32_t* all = ids.data<int32_t>();
+  const Tensor on_host = ids.to(kCpu);
+  const int32_t* all = on_host.data<int32_t>();
   struct Column {
     std::vector<int32_t> ids, at;
     bool fits = false;
@@ -110,6 +112,12 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
       }
     }
   });
+  for (int64_t i = 0; i < chosen; ++i) {
+    const int64_t first = out.first[static_cast<size_t>(i)];
+    out.padding.push_back(first < out.first[static_cast<size_t>(i) + 1] && out.ids.data<int64_t>()[first] == 0);
+  }
+  out.ids = out.ids.to(ids.device());
+  out.index = out.index.to(ids.device());
   return out;
 }
 
@@ -283,9 +291,7 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
     std::vector<Gradient> grads(inputs);
     for (size_t i = 0; i < table_of.size(); ++i) {
       if (!c.needs[table_of[i]]) continue;
-      int64_t first = distinct.first[i];
-      const int64_t end = distinct.first[i + 1];
-      if (first < end && distinct.ids.data<int64_t>()[first] == 0) ++first;
+      const int64_t first = distinct.first[i] + distinct.padding[i], end = distinct.first[i + 1];
       if (first == end) continue;
       grads[table_of[i]].add(RowGradient{distinct.ids.rows(first, end - first), dy.rows(first, end - first)});
     }
@@ -298,8 +304,7 @@ namespace {
 // Copies the columns of the fields that are not chosen between weight [N, F D] and packed [N, (F - chosen) D].
 void copy_other_columns(const DistinctIds& distinct, int64_t fields, const Tensor& weight, const Tensor& packed,
                         bool pack) {
-  const int64_t n = weight.shape()[0], width = weight.shape()[1], d = width / fields, narrow = packed.shape()[1];
-  const size_t bytes = static_cast<size_t>(d) * size_of(weight.dtype());
+  const int64_t n = weight.shape()[0], d = weight.shape()[1] / fields, others = packed.shape()[1] / d;
   int64_t to = 0;
   size_t next = 0;
   for (int64_t f = 0; f < fields; ++f) {
@@ -307,11 +312,10 @@ void copy_other_columns(const DistinctIds& distinct, int64_t fields, const Tenso
       ++next;
       continue;
     }
-    for (int64_t j = 0; j < n; ++j) {
-      std::byte* a = weight.raw() + static_cast<size_t>(j * width + f * d) * size_of(weight.dtype());
-      std::byte* b = packed.raw() + static_cast<size_t>(j * narrow + to * d) * size_of(weight.dtype());
-      std::memcpy(pack ? b : a, pack ? a : b, bytes);
-    }
+    if (pack)
+      KDEF_LAUNCH(weight.device(), copy_slab, weight, packed, n, d, fields, f, others, to, 1);
+    else
+      KDEF_LAUNCH(weight.device(), copy_slab, packed, weight, n, d, others, to, fields, f, 1);
     ++to;
   }
 }
@@ -340,7 +344,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
       y = linear(dense.detach(), packed_weight(weight), bias.detach());
     } else {
       y = Tensor::empty({batch, n}, rows.dtype(), rows.device());
-      for (int64_t b = 0; b < batch; ++b) y.rows(b, 1).copy_from(bias.alias({1, n}));
+      KDEF_LAUNCH(y.device(), spread, bias, y, 1, batch, n, 1.0);
     }
   }
   KDEF_LAUNCH(y.device(), distinct_forward, rows, distinct, weight, y);

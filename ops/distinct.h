@@ -17,11 +17,12 @@ namespace kdef::ops {
 
 extern const OpInfo kEmbedDistinctInfo, kDistinctLinearInfo;
 
-/// Distinct ids of the chosen fields of a batch, and where its rows find them.
+/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors on the device of the batch.
 struct DistinctIds {
   std::vector<size_t> fields;  // chosen, ascending
   std::vector<int64_t> first;  // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
   Tensor ids;                  // i64 [U], ascending within a field
+  std::vector<bool> padding;   // [fields]: the field's first id is 0
   Tensor index;                // i32 [B, fields]: the stacked row of the batch's row
   int64_t most = 0;            // U at most, for batches of this size: what memory is asked for
 };
@@ -34,7 +35,8 @@ struct DistinctLimits {
   static DistinctLimits for_batch(int64_t rows);
 };
 
-/// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names.
+/// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names. The choice is the
+/// host's: ids of another device are copied to it, and waited for, so that no recorded step can have this op.
 DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& fields,
                          const std::vector<int64_t>& table_rows, const DistinctLimits& limits);
 

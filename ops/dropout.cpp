@@ -18,11 +18,12 @@ const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count
   const uint64_t begin = static_cast<uint64_t>(first) / 4, end = (static_cast<uint64_t>(first + count) + 3) / 4;
   const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * 4);
   if (buffer.size() < room) buffer.resize(room);
+  const uint64_t stream = key.stream_now();
   const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};
   for (uint64_t block = begin; block < end; block += kLanes) {
     const Lanes counter = iota + block;
     Lanes c0 = counter & kLow, c1 = counter >> 32;
-    Lanes c2 = Lanes{} + (key.stream & kLow), c3 = Lanes{} + (key.stream >> 32);
+    Lanes c2 = Lanes{} + (stream & kLow), c3 = Lanes{} + (stream >> 32);
     uint32_t k0 = static_cast<uint32_t>(key.seed), k1 = static_cast<uint32_t>(key.seed >> 32);
     for (int round = 0; round < Philox::kRounds; ++round) {
       const Lanes p0 = c0 * Philox::kMultiplier0, p1 = c2 * Philox::kMultiplier1;

@@ -16,10 +16,13 @@ extern const OpInfo kDropoutInfo;
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t stream = 0;
+  const uint64_t* step = nullptr;  // in device memory, added to the stream: for steps that are recorded
+
+  KDEF_HD uint64_t stream_now() const { return step == nullptr ? stream : stream + *step; }
 };
-/// The key of dropout layer `layer` (under 2^20) at training step `step` (under 2^36).
-inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step) {
-  return {seed, kStreamDropout + (layer << 36) + step};
+/// The key of dropout layer `layer` (under 2^20) at training step `step` plus *device_step (under 2^36).
+inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step, const uint64_t* device_step = nullptr) {
+  return {seed, kStreamDropout + (layer << 36) + step, device_step};
 }
 
 /// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,

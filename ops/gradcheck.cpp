@@ -23,27 +23,30 @@ GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::functi
   for (const Tensor& x : leaves) x.clear_grad();
   const Tensor y = f();
   const Tensor cotangent = random_uniform(y.shape(), -1, 1, seed + 1000);
-  backward(y, cotangent);
+  backward(y, cotangent.to(y.device()));
 
   const auto objective = [&]() {
     NoGrad no_grad;
-    const Tensor value = held ? held() : f();
+    const Tensor value = (held ? held() : f()).to(kCpu);
     double total = 0;
     for (int64_t i = 0; i < value.numel(); ++i) total += value.data<double>()[i] * cotangent.data<double>()[i];
     return total;
   };
   GradientReport report;
   for (size_t i = 0; i < leaves.size(); ++i) {
-    const Tensor grad = leaves[i].grad();
-    double* x = leaves[i].data<double>();
-    for (int64_t e = 0; e < leaves[i].numel(); ++e) {
-      const double before = x[e], h = 1e-6 * std::max(1.0, std::abs(before));
-      x[e] = before + h;
-      const double above = objective();
-      x[e] = before - h;
-      const double below = objective();
-      x[e] = before;
-      const double numeric = (above - below) / (2 * h), analytic = grad.defined() ? grad.data<double>()[e] : 0.0;
+    const Tensor& x = leaves[i];
+    const Tensor grad = x.grad();
+    const std::vector<double> point = x.to_vector<double>(),
+                              of_tape = grad.defined() ? grad.to_vector<double>() : std::vector<double>(point.size());
+    const auto objective_at = [&](size_t e, double value) {
+      memory_of(x.device()).copy(x.data<double>() + e, &value, sizeof value);
+      return objective();
+    };
+    for (size_t e = 0; e < point.size(); ++e) {
+      const double h = 1e-6 * std::max(1.0, std::abs(point[e]));
+      const double above = objective_at(e, point[e] + h), below = objective_at(e, point[e] - h);
+      memory_of(x.device()).copy(x.data<double>() + e, &point[e], sizeof point[e]);
+      const double numeric = (above - below) / (2 * h), analytic = of_tape[e];
       const double scale = std::max({1.0, std::abs(numeric), std::abs(analytic)});
       double deviation = std::abs(analytic - numeric) / scale;
       if (std::isnan(deviation)) deviation = INFINITY;

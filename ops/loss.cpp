@@ -16,48 +16,42 @@ namespace cpu {
 
 namespace {
 
-template <class Fn>
-double mean_of(const Tensor& a, const Tensor& b, Fn fn) {
-  return for_float(a.dtype(), "loss", [&]<class T>() {
+template <class Loss>
+void mean_of(const Tensor& a, const Tensor& b, const Tensor& loss) {
+  for_float(a.dtype(), "loss", [&]<class T>() {
     const T *pa = a.data<T>(), *pb = b.data<T>();
     const double total = parallel_sum<double>(a.numel(), 4096, [=](int64_t first, int64_t last) {
       double sum = 0;
-      for (int64_t i = first; i < last; ++i) sum += static_cast<double>(fn(pa[i], pb[i]));
+      for (int64_t i = first; i < last; ++i) sum += static_cast<double>(Loss::f(pa[i], pb[i]));
       return sum;
     });
-    return total / static_cast<double>(a.numel());
+    *loss.data<T>() = static_cast<T>(total / static_cast<double>(a.numel()));
   });
 }
 
-template <class Fn>
-void gradient_of(double dy, const Tensor& a, const Tensor& b, const Tensor& d, Fn fn) {
+template <class Loss>
+void gradient_of(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
   for_float(a.dtype(), "loss", [&]<class T>() {
     const T *pa = a.data<T>(), *pb = b.data<T>();
-    T* out = d.data<T>();
-    const T c = static_cast<T>(dy / static_cast<double>(a.numel()));
-    for_each(a.numel(), [=](int64_t i) { out[i] = c * fn(pa[i], pb[i]); });
+    T* out = da.data<T>();
+    const T c = static_cast<T>(static_cast<double>(*dy.data<T>()) / static_cast<double>(a.numel()));
+    for_each(a.numel(), [=](int64_t i) { out[i] = c * Loss::da(pa[i], pb[i]); });
   });
 }
 
 }  // namespace
 
-double bce_forward(const Tensor& p, const Tensor& y) {
-  return mean_of(p, y, [](auto a, auto b) { return Bce::f(a, b); });
+void bce_forward(const Tensor& p, const Tensor& y, const Tensor& loss) { mean_of<Bce>(p, y, loss); }
+void bce_backward(const Tensor& dy, const Tensor& p, const Tensor& y, const Tensor& dp) {
+  gradient_of<Bce>(dy, p, y, dp);
 }
-void bce_backward(double dy, const Tensor& p, const Tensor& y, const Tensor& dp) {
-  gradient_of(dy, p, y, dp, [](auto a, auto b) { return Bce::dp(a, b); });
+void bce_logits_forward(const Tensor& z, const Tensor& y, const Tensor& loss) { mean_of<BceLogits>(z, y, loss); }
+void bce_logits_backward(const Tensor& dy, const Tensor& z, const Tensor& y, const Tensor& dz) {
+  gradient_of<BceLogits>(dy, z, y, dz);
 }
-double bce_logits_forward(const Tensor& z, const Tensor& y) {
-  return mean_of(z, y, [](auto a, auto b) { return BceLogits::f(a, b); });
-}
-void bce_logits_backward(double dy, const Tensor& z, const Tensor& y, const Tensor& dz) {
-  gradient_of(dy, z, y, dz, [](auto a, auto b) { return BceLogits::dz(a, b); });
-}
-double mse_forward(const Tensor& a, const Tensor& b) {
-  return mean_of(a, b, [](auto u, auto v) { return (u - v) * (u - v); });
-}
-void mse_backward(double dy, const Tensor& a, const Tensor& b, const Tensor& da) {
-  gradient_of(dy, a, b, da, [](auto u, auto v) { return 2 * (u - v); });
+void mse_forward(const Tensor& a, const Tensor& b, const Tensor& loss) { mean_of<Mse>(a, b, loss); }
+void mse_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
+  gradient_of<Mse>(dy, a, b, da);
 }
 
 }  // namespace cpu
@@ -68,40 +62,42 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
              " and ", describe(b), " differ");
   KDEF_CHECK(a.numel() > 0, op, ": the batch is empty");
 }
-Tensor scalar(double value, const Tensor& like) { return Tensor::full({}, value, like.dtype(), like.device()); }
+Tensor scalar_like(const Tensor& x) { return Tensor::empty({}, x.dtype(), x.device()); }
 }  // namespace
 
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
   check_pair("binary_cross_entropy", p, y);
-  const double loss = KDEF_LAUNCH(p.device(), bce_forward, p, y);
-  return record(kBceInfo, scalar(loss, p), {p}, {p, y},
-                [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-                  Tensor dp = Tensor::empty_like(c.saved[0]);
-                  KDEF_LAUNCH(dy.device(), bce_backward, dy.item(), c.saved[0], c.saved[1], dp);
-                  return {dp};
-                });
+  const Tensor loss = scalar_like(p);
+  KDEF_LAUNCH(p.device(), bce_forward, p, y, loss);
+  return record(kBceInfo, loss, {p}, {p, y}, [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+    Tensor dp = Tensor::empty_like(c.saved[0]);
+    KDEF_LAUNCH(dy.device(), bce_backward, dy, c.saved[0], c.saved[1], dp);
+    return {dp};
+  });
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y) {
   check_pair("binary_cross_entropy_with_logits", z, y);
-  const double loss = KDEF_LAUNCH(z.device(), bce_logits_forward, z, y);
-  return record(kBceWithLogitsInfo, scalar(loss, z), {z}, {z, y},
+  const Tensor loss = scalar_like(z);
+  KDEF_LAUNCH(z.device(), bce_logits_forward, z, y, loss);
+  return record(kBceWithLogitsInfo, loss, {z}, {z, y},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   Tensor dz = Tensor::empty_like(c.saved[0]);
-                  KDEF_LAUNCH(dy.device(), bce_logits_backward, dy.item(), c.saved[0], c.saved[1], dz);
+                  KDEF_LAUNCH(dy.device(), bce_logits_backward, dy, c.saved[0], c.saved[1], dz);
                   return {dz};
                 });
 }
 
 Tensor mean_squared_error(const Tensor& a, const Tensor& b) {
   check_pair("mean_squared_error", a, b);
-  const double loss = KDEF_LAUNCH(a.device(), mse_forward, a, b);
-  return record(kMseInfo, scalar(loss, a), {a, b}, {a, b}, [](const BackwardContext& c, const Tensor& dy) {
+  const Tensor loss = scalar_like(a);
+  KDEF_LAUNCH(a.device(), mse_forward, a, b, loss);
+  return record(kMseInfo, loss, {a, b}, {a, b}, [](const BackwardContext& c, const Tensor& dy) {
     std::vector<Gradient> grads(2);
     for (size_t i = 0; i < 2; ++i) {
       if (!c.needs[i]) continue;
       Tensor d = Tensor::empty_like(c.saved[0]);
-      KDEF_LAUNCH(dy.device(), mse_backward, dy.item(), c.saved[i], c.saved[1 - i], d);
+      KDEF_LAUNCH(dy.device(), mse_backward, dy, c.saved[i], c.saved[1 - i], d);
       grads[i] = d;
     }
     return grads;

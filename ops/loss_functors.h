@@ -1,4 +1,4 @@
-// Scalar maths of the losses, for every device.
+// Scalar maths of the losses, for every device: the loss of one element, and its derivative by the first argument.
 #pragma once
 
 #include <cmath>
@@ -7,26 +7,36 @@
 
 namespace kdef::ops {
 
-struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | dp = (p - y) / max(p (1 - p), 1e-12)
+struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | da = (p - y) / max(p (1 - p), 1e-12)
   template <class T>
   static KDEF_HD T f(T p, T y) {
     const T lp = std::log(p), lq = std::log1p(-p);
     return -(y * (lp < T(-100) ? T(-100) : lp) + (T(1) - y) * (lq < T(-100) ? T(-100) : lq));  // NaN stays NaN
   }
   template <class T>
-  static KDEF_HD T dp(T p, T y) {
+  static KDEF_HD T da(T p, T y) {
     const T v = p * (T(1) - p);
     return (p - y) / (v > T(1e-12) ? v : T(1e-12));
   }
 };
-struct BceLogits {  // l = max(z, 0) - z y + ln(1 + e^-|z|) | dz = sigmoid(z) - y
+struct BceLogits {  // l = max(z, 0) - z y + ln(1 + e^-|z|) | da = sigmoid(z) - y
   template <class T>
   static KDEF_HD T f(T z, T y) {
     return (z > T(0) ? z : T(0)) - z * y + std::log1p(std::exp(z > T(0) ? -z : z));
   }
   template <class T>
-  static KDEF_HD T dz(T z, T y) {
+  static KDEF_HD T da(T z, T y) {
     return Sigmoid::f(z) - y;
+  }
+};
+struct Mse {  // l = (a - b)^2 | da = 2 (a - b)
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return (a - b) * (a - b);
+  }
+  template <class T>
+  static KDEF_HD T da(T a, T b) {
+    return 2 * (a - b);
   }
 };
 

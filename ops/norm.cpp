@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/launch_cpu.h"
+#include "ops/norm_functors.h"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::ops {
@@ -62,7 +63,7 @@ void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, cons
                            const T* __restrict gamma, const T* __restrict beta, const uint32_t* __restrict bits,
                            uint32_t threshold, T factor, T* __restrict y, int64_t n) {
   for (int64_t j = 0; j < n; ++j) {
-    const T v = gamma[j] * ((x[j] - mean[j]) * rstd[j]) + beta[j];
+    const T v = ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]);
     const T kept = bits[j] >= threshold ? v * factor : T(0);
     y[j] = kept < T(0) ? T(0) : kept;
   }
@@ -120,7 +121,7 @@ void move_running(const Tensor& running, const Tensor& observed, double momentum
     T* r = running.data<T>();
     const T* o = observed.data<T>();
     for (int64_t j = 0; j < running.numel(); ++j) {
-      r[j] += static_cast<T>(momentum) * (o[j] * static_cast<T>(factor) - r[j]);
+      r[j] = ColumnNorm::moved(r[j], o[j], static_cast<T>(momentum), static_cast<T>(factor));
     }
   });
 }
@@ -140,7 +141,7 @@ void column_normalise(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
     const T *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>(), *g = gamma.data<T>(), *b = beta.data<T>();
     T* out = y.data<T>();
     for_rows(x.shape()[0], c, [=](int64_t r) {
-      for (int64_t j = 0; j < c; ++j) out[r * c + j] = g[j] * ((in[r * c + j] - m[j]) * s[j]) + b[j];
+      for (int64_t j = 0; j < c; ++j) out[r * c + j] = ColumnNorm::f(in[r * c + j], m[j], s[j], g[j], b[j]);
     });
   });
 }
@@ -154,7 +155,7 @@ void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, con
     column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       for (int64_t r = first; r < last; ++r) {
         for (int64_t j = 0; j < c; ++j) {
-          sums[j] += g[r * c + j] * ((in[r * c + j] - m[j]) * s[j]);
+          sums[j] += g[r * c + j] * ColumnNorm::h(in[r * c + j], m[j], s[j]);
           sums[c + j] += g[r * c + j];
         }
       }
@@ -176,8 +177,8 @@ void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const
     const T share = constant ? T(0) : T(1) / static_cast<T>(rows);
     for_rows(rows, c, [=](int64_t r) {
       for (int64_t j = 0; j < c; ++j) {
-        const T h = (in[r * c + j] - m[j]) * s[j];
-        out[r * c + j] = w[j] * s[j] * (g[r * c + j] - share * (db[j] + h * dg[j]));
+        const int64_t i = r * c + j;
+        out[i] = ColumnNorm::dx(g[i], in[i], m[j], s[j], w[j], dg[j], db[j], share);
       }
     });
   });
@@ -198,7 +199,7 @@ void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor&
         T* to = out + r * c;
         if (p == 0) {
           for (int64_t j = 0; j < c; ++j) {
-            const T v = g[j] * ((row[j] - m[j]) * s[j]) + b[j];
+            const T v = ColumnNorm::f(row[j], m[j], s[j], g[j], b[j]);
             to[j] = v < T(0) ? T(0) : v;
           }
           continue;
@@ -218,7 +219,7 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
     column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       for (int64_t r = first; r < last; ++r) {
         for (int64_t j = 0; j < c; ++j) {
-          const T passed = g[r * c + j], d = out[r * c + j] > T(0) ? passed : T(0);
+          const T d = HiddenLayerDx<T>::d(g[r * c + j], out[r * c + j]);
           sums[j] += d * (in[r * c + j] - m[j]);
           sums[c + j] += d;
         }
@@ -239,22 +240,20 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
     T* out = dx.data<T>();
-    // dx = a dy [y > 0] + b x + e per column, from dx = gamma rstd (dy' - dbeta / B - h dgamma / B)
     std::vector<T> a(static_cast<size_t>(c)), b(a), e(a);
     const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
     for (int64_t j = 0; j < c; ++j) {
-      const double w = static_cast<double>(gamma.data<T>()[j]) * static_cast<double>(s[j]);
-      const double slope = -w * share * static_cast<double>(dgamma.data<T>()[j]) * static_cast<double>(s[j]);
+      const HiddenLayerDx<T> of(s[j], gamma.data<T>()[j], dgamma.data<T>()[j], dbeta.data<T>()[j], share, factor);
       const size_t k = static_cast<size_t>(j);
-      a[k] = static_cast<T>(w * factor);
-      b[k] = static_cast<T>(slope);
-      e[k] = static_cast<T>(-w * share * static_cast<double>(dbeta.data<T>()[j]));
+      a[k] = of.a;
+      b[k] = of.b;
+      e[k] = of.e;
     }
     const T *pa = a.data(), *pb = b.data(), *pe = e.data();
     for_rows(rows, c, [=](int64_t r) {
       for (int64_t j = 0; j < c; ++j) {
-        const T passed = g[r * c + j], d = o[r * c + j] > T(0) ? passed : T(0);
-        out[r * c + j] = pa[j] * d + (pb[j] * (in[r * c + j] - m[j]) + pe[j]);
+        const int64_t i = r * c + j;
+        out[i] = HiddenLayerDx<T>::dx(pa[j], pb[j], pe[j], HiddenLayerDx<T>::d(g[i], o[i]), in[i], m[j]);
       }
     });
   });

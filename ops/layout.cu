@@ -1,0 +1,60 @@
+#include "core/cuda/launch.cuh"
+#include "ops/layout.h"
+
+namespace kdef::ops::cuda {
+namespace {
+
+using kdef::cuda::for_each;
+
+// T stands for any element of its size. Rows of `n` elements, `nx` apart in x and `ny` apart in y.
+template <class T>
+struct CopySlab {
+  const T* x;
+  T* y;
+  int64_t n, nx, ny;
+  KDEF_DEVICE void operator()(int64_t i) const { y[i / n * ny + i % n] = x[i / n * nx + i % n]; }
+};
+
+template <class T>
+struct TransposeCopy {
+  const T* x;
+  T* y;
+  int64_t m, q, n, r;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const int64_t row = i / r, im = row % m, iq = row / m % q, in = row / m / q % n, ip = row / m / q / n;
+    y[i] = x[(((ip * m + im) * q + iq) * n + in) * r + i % r];
+  }
+};
+
+template <class Fn>
+void for_size(DType t, Fn&& fn) {
+  switch (size_of(t)) {
+    case 1:
+      return fn.template operator()<uint8_t>();
+    case 2:
+      return fn.template operator()<uint16_t>();
+    case 4:
+      return fn.template operator()<uint32_t>();
+    default:
+      return fn.template operator()<uint64_t>();
+  }
+}
+
+}  // namespace
+
+void copy_slab(const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, int64_t nx, int64_t first_x, int64_t ny,
+               int64_t first_y, int64_t count) {
+  for_size(x.dtype(), [&]<class T>() {
+    const T* from = reinterpret_cast<const T*>(x.raw()) + first_x * inner;
+    T* to = reinterpret_cast<T*>(y.raw()) + first_y * inner;
+    for_each(outer * count * inner, CopySlab<T>{from, to, count * inner, nx * inner, ny * inner});
+  });
+}
+
+void transpose_copy(const Tensor& x, const Tensor& y, int64_t p, int64_t m, int64_t q, int64_t n, int64_t r) {
+  for_float(x.dtype(), "transpose", [&]<class T>() {
+    for_each(p * m * q * n * r, TransposeCopy<T>{x.data<T>(), y.data<T>(), m, q, n, r});
+  });
+}
+
+}  // namespace kdef::ops::cuda
