@@ -55,10 +55,7 @@ struct ObjectiveFinish {
 
     double e_total = 0, total = 0, taught = 0;
     for (int64_t k = 0; k < m; ++k) e_total += out.e[k];
-    if (config.teach) {
-      for (int64_t k = 0; k < m; ++k) total += out.teach[k];
-      for (int64_t k = 0; k < m; ++k) taught += out.teach[k] / total * sums.g(k, k);
-    }
+    for (int64_t k = 0; config.teach && k < m; ++k) total += out.teach[k];
     for (int64_t i = team.thread(); peers && i < m; i += team.threads()) {
       double d = 0;
       for (int64_t j = 0; j < m; ++j) {
@@ -67,13 +64,17 @@ struct ObjectiveFinish {
       peer[i] = d;
     }
     team.sync();
+    for (int64_t k = team.thread(); config.teach && k < m; k += team.threads()) {
+      out.teach[k] /= total;
+      out.score[k] = out.teach[k] * sums.g(k, k);
+    }
+    team.sync();
+    for (int64_t k = 0; config.teach && k < m; ++k) taught += out.score[k];
+    team.sync();
 
     for (int64_t k = team.thread(); k < m; k += team.threads()) {
       double score = 0;
-      if (config.teach) {
-        out.teach[k] /= total;
-        score -= out.teach[k] * (sums.g(k, k) - taught);
-      }
+      if (config.teach) score -= out.teach[k] * (sums.g(k, k) - taught);
       for (int64_t i = 0; peers && i < m; ++i) {
         if (i != k) score += out.e[k] / (e_total - out.e[i]) * (sums.distance(i, k) - peer[i]) / k_count;
       }

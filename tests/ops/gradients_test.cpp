@@ -10,7 +10,7 @@ namespace {
 class Gradients : public testing::TestWithParam<OpCase> {};
 
 TEST_P(Gradients, AgreeWithDifferences) {
-  const GradientReport report = check_gradient(GetParam().make());
+  const GradientReport report = check_gradient(GetParam().make(kCpu));
   EXPECT_GT(report.elements, 0);
   EXPECT_LE(report.deviation, kGradientTolerance) << report.worst;
 }
