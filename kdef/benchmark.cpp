@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "core/clock.h"
+#include "core/parallel.h"
 #include "core/random.h"
+#include "kdef/evaluation.h"
 #include "kdef/model.h"
 #include "ops/gemm.h"
 
@@ -53,6 +55,12 @@ ModelInput random_batch(const data::FeatureMap& map, int64_t rows, uint64_t seed
   return input;
 }
 
+// Row `b`, on the same memory.
+ModelInput one_row(const ModelInput& input, int64_t b) {
+  const auto row = [&](const Tensor& t) { return t.defined() ? t.rows(b, 1) : t; };
+  return {row(input.ids), row(input.values), row(input.labels)};
+}
+
 // Ops by the kind of work they are; what is not listed is "other".
 const char* kind_of(const std::string& op) {
   static const std::map<std::string, const char*> kinds = {{"linear", "GEMM"},
@@ -61,6 +69,7 @@ const char* kind_of(const std::string& op) {
                                                            {"embed_distinct", "embedding"},
                                                            {"distinct_linear", "first layer by distinct ids"},
                                                            {"embedding", "embedding"},
+                                                           {"batch_norm_eval", "normalisation and activation"},
                                                            {"pool_sequence", "embedding"},
                                                            {"batch_norm", "normalisation and activation"},
                                                            {"batch_norm_relu_dropout", "normalisation and activation"},
@@ -108,13 +117,23 @@ class ProductsAlone {
 
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
   const ops::PrecisionScope precision(config.precision);
+  std::vector<ModelInput> batches;
+  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_batch(map, config.batch_size, config.seed + i));
+  std::vector<ops::Gemm> products;
+  {
+    // All products of the step, those too that the first layer avoids. Before the model is made, so that there is
+    // memory for one set of tables alone.
+    EnsembleConfig plain_config = config.model;
+    plain_config.distinct = false;
+    nn::Builder zeros = nn::Builder::zeros();
+    const Ensemble plain(plain_config, embedding_fields(map), zeros);
+    const ops::GemmRecorder recorder;
+    backward(plain.loss(plain.forward(batches[0], {true, config.seed, 0}), batches[0].labels));
+    products = recorder.products;
+  }
   nn::Builder build(config.seed);
   Ensemble model(config.model, embedding_fields(map), build);
   nn::Optimizer optimizer(model.parameters(), config.optimizer);
-  EnsembleConfig plain_config = config.model;
-  plain_config.distinct = false;
-  std::vector<ModelInput> batches;
-  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_batch(map, config.batch_size, config.seed + i));
   uint64_t step = 0;
   const auto run = [&](TapeProfiler* profiler, double* optimizer_seconds) {
     const ModelInput& input = batches[step % batches.size()];
@@ -130,15 +149,6 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   };
   for (int i = 0; i < config.warmup; ++i) run(nullptr, nullptr);
 
-  std::vector<ops::Gemm> products;
-  {
-    // All products of the step, those too that the first layer avoids.
-    nn::Builder zeros = nn::Builder::zeros();
-    const Ensemble plain(plain_config, embedding_fields(map), zeros);
-    const ops::GemmRecorder recorder;
-    backward(plain.loss(plain.forward(batches[0], {true, config.seed, 0}), batches[0].labels));
-    products = recorder.products;
-  }
   StepBenchmark result;
   result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
   const ProductsAlone alone(std::move(products));
@@ -166,6 +176,62 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
     for (const auto& [op, seconds] : *times) result.kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
   }
   result.kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  return result;
+}
+
+PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config) {
+  nn::Builder build(config.seed);
+  const Ensemble model(config.model, embedding_fields(map), build);
+  const ModelInput input = random_batch(map, config.batch_size, config.seed);
+  std::vector<ops::Gemm> products;
+  {
+    const NoGrad no_grad;
+    const ops::GemmRecorder recorder;
+    model.forward(input, {});
+    products = recorder.products;
+  }
+  PredictBenchmark result;
+  const ProductsAlone alone(std::move(products));
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  predict(model, input);
+  result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
+  std::vector<double> batches, gemms;
+  const double until = seconds_now() + config.seconds;
+  while (batches.size() < 5 || seconds_now() < until) {
+    const double start = seconds_now();
+    predict(model, input);
+    batches.push_back(seconds_now() - start);
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(batches.size());
+  result.batch_ms = 1e3 * median(batches);
+  result.gemm_ms = 1e3 * median(gemms);
+  result.rows_per_s = static_cast<double>(config.batch_size) / median(batches);
+
+  const int threads = num_threads();
+  const auto latency = [&]() -> PredictBenchmark::Latency {
+    constexpr int64_t kWarmup = 100;
+    std::vector<double> seconds;
+    for (int64_t i = -kWarmup; i < config.latency_rows; ++i) {
+      const ModelInput row = one_row(input, (i + kWarmup) % config.batch_size);
+      const double start = seconds_now();
+      predict(model, row);
+      if (i >= 0) seconds.push_back(seconds_now() - start);
+    }
+    std::sort(seconds.begin(), seconds.end());
+    const auto at = [&](double share) {
+      return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
+    };
+    return {at(0.5), at(0.99)};
+  };
+  result.all_threads = latency();
+  set_num_threads(1);
+  result.one_thread = latency();
+  TapeProfiler profiler;
+  model.forward(input, {});
+  for (const auto& [op, seconds] : profiler.forward) result.kinds_ms[kind_of(op)] += 1e3 * seconds;
+  set_num_threads(threads);
   return result;
 }
 
