@@ -10,67 +10,185 @@
 
 namespace kdef::apps {
 
-int bench(const Arguments& arguments) {
-  if (!arguments.empty() && arguments[0] == "load") return bench_load({arguments.begin() + 1, arguments.end()});
-  if (!arguments.empty() && arguments[0] == "prepare") return bench_prepare({arguments.begin() + 1, arguments.end()});
-  po::options_description options;
+namespace {
+
+constexpr int64_t kMostRows = int64_t{1} << 24;
+
+// What the benchmarks of a model share.
+void add_model_options(po::options_description& options) {
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value("criteo"),
                         "criteo, ml-1m, default, or the file of a feature map (JSON)");
+  options.add_options()("vocabulary", po::value<int64_t>()->value_name("N"),
+                        "instead of a shape: 39 fields of ids, 38 with tables of 100 rows and one with the rest of N");
   options.add_options()("students", po::value<int64_t>()->value_name("M")->default_value(3), "students");
   options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows in a batch");
   options.add_options()("dim", po::value<int64_t>()->value_name("D")->default_value(16), "embedding dimension");
-  options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
-                        "type of the matrix products' operands: f32 or bf16");
   options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10), "how long to measure");
-  options.add_options()("composed", po::bool_switch(), "the readable twins instead of the fused ops");
   add_threads_option(options);
-  const auto parsed =
-      parse({"bench", "step [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
-             "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
-             "Adam, L2 over all rows, clipping), in turn with the matrix products that its formulas ask for,\n"
-             "alone, those too that the first layer avoids by working on distinct ids. The last line is one\n"
-             "JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib.\n"
-             "kdef bench prepare and kdef bench load time the preparation and the loading of data; each has a\n"
-             "--help of its own.",
-             Synopsis::Rest::paths},
-            options, arguments);
-  if (!parsed) return kDone;
-  if (parsed->rest != std::vector<std::string>{"step"}) {
-    throw InputError("kdef bench: say what to measure: kdef bench step, prepare or load; see kdef bench --help");
+}
+
+data::FeatureMap feature_map(const Parsed& parsed) {
+  if (!parsed.has("vocabulary")) return data::shape_feature_map(parsed.text("shape"));
+  constexpr int64_t kFields = 39, kSmall = 100;
+  const int64_t rest = parsed.integer("vocabulary", kFields * kSmall) - (kFields - 1) * kSmall;
+  data::FeatureMap map;
+  for (int64_t i = 0; i < kFields; ++i) {
+    data::Field field;
+    field.name = cat("f", i);
+    field.vocab_size = i == 0 ? rest : kSmall;
+    map.fields.push_back(field);
   }
-  use_threads(*parsed);
-  StepBenchmarkConfig config;
-  config.precision = ops::parse_precision(parsed->text("precision"));
-  config.batch_size = parsed->integer("batch", 2);
-  constexpr int64_t kMostRows = int64_t{1} << 24;
-  if (config.batch_size > kMostRows) {
-    throw InputError(cat("--batch: expected at most ", kMostRows, ", found ", config.batch_size));
-  }
-  config.seconds = static_cast<double>(parsed->integer("seconds", 1));
-  config.model.embedding_dim = parsed->integer("dim", 1);
-  config.model.fused = !parsed->flag("composed");
-  config.optimizer.embedding.l2 = 1e-5;
+  return map;
+}
+
+std::string shape_name(const Parsed& parsed) {
+  return parsed.has("vocabulary") ? cat("of ", parsed.integer("vocabulary", 1), " table rows") : parsed.text("shape");
+}
+
+// Students 400-400-400 with batch norm and dropout 0.1.
+EnsembleConfig ensemble(const Parsed& parsed) {
   nn::NetworkConfig student;
   student.hidden_units = {400, 400, 400};
   student.hidden_activations = {"relu", "relu", "relu"};
   student.dropout = {0.1, 0.1, 0.1};
   student.batch_norm = true;
-  const int64_t students = parsed->integer("students", 1);
-  config.model.students.assign(static_cast<size_t>(students), student);
-  const StepBenchmark r = benchmark_step(data::shape_feature_map(parsed->text("shape")), config);
-  std::printf("%lld students, batch %lld, shape %s, %d threads, %s, %d steps\n", static_cast<long long>(students),
-              static_cast<long long>(config.batch_size), parsed->text("shape").c_str(), num_threads(),
+  EnsembleConfig config;
+  config.embedding_dim = parsed.integer("dim", 1);
+  config.students.assign(static_cast<size_t>(parsed.integer("students", 1)), student);
+  return config;
+}
+
+int64_t batch_size(const Parsed& parsed, int64_t least) {
+  const int64_t rows = parsed.integer("batch", least);
+  if (rows > kMostRows) throw InputError(cat("--batch: expected at most ", kMostRows, ", found ", rows));
+  return rows;
+}
+
+void print_kinds(const std::map<std::string, double>& kinds_ms) {
+  for (const auto& [kind, ms] : kinds_ms) std::printf("    %-28s %9.2f ms\n", kind.c_str(), ms);
+}
+
+int bench_step(const Arguments& arguments) {
+  po::options_description options;
+  add_model_options(options);
+  options.add_options()("optimizer", po::value<std::string>()->value_name("NAME")->default_value("adam"),
+                        "adam, lazy_adam, sgd or adagrad");
+  options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
+                        "type of the matrix products' operands: f32, tf32 (CUDA) or bf16");
+  options.add_options()("composed", po::bool_switch(), "the readable twins instead of the fused ops");
+  add_device_option(options);
+  const auto parsed =
+      parse({"bench step", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+             "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
+             "Adam, L2 over all rows, clipping), in turn with the matrix products that its formulas ask for,\n"
+             "alone, those too that the first layer avoids by working on distinct ids. The last line is one\n"
+             "JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, optimizer_ms, peak_mib."},
+            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  StepBenchmarkConfig config;
+  config.device = use_device(*parsed);
+  config.precision = ops::parse_precision(parsed->text("precision"));
+  ops::check_precision(config.precision, config.device);
+  config.batch_size = batch_size(*parsed, 2);
+  config.seconds = static_cast<double>(parsed->integer("seconds", 1));
+  config.model = ensemble(*parsed);
+  config.model.fused = !parsed->flag("composed");
+  config.optimizer.kind = nn::parse_optimizer(parsed->text("optimizer"));
+  config.optimizer.embedding.l2 = 1e-5;
+  const StepBenchmark r = benchmark_step(feature_map(*parsed), config);
+  std::printf("%zu students, batch %lld, shape %s, %d threads, %s, %d steps\n", config.model.students.size(),
+              static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
+              ops::gemm_backend_name(config.device), r.repetitions);
+  std::printf("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
+              1e3 * r.gemm_gflop / r.gemm_ms);
+  std::printf("  step                           %9.2f ms%s\n", r.step_ms,
+              r.kinds_ms.empty() ? "" : ", of which, in a profiled step:");
+  print_kinds(r.kinds_ms);
+  nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
+                              {"step_ms", r.step_ms},
+                              {"gemm_ms", r.gemm_ms},
+                              {"ratio", r.step_ms / r.gemm_ms},
+                              {"peak_mib", r.peak_mib},
+                              {"students", config.model.students.size()},
+                              {"batch", config.batch_size},
+                              {"threads", num_threads()},
+                              {"device", name_of(config.device)},
+                              {"precision", parsed->text("precision")},
+                              {"optimizer", parsed->text("optimizer")}};
+  if (!r.kinds_ms.empty()) json["optimizer_ms"] = r.kinds_ms.at("optimizer");
+  std::printf("%s\n", json.dump().c_str());
+  return kDone;
+}
+
+int bench_predict(const Arguments& arguments) {
+  po::options_description options;
+  add_model_options(options);
+  options.add_options()("latency-rows", po::value<int64_t>()->value_name("N")->default_value(5000),
+                        "rows predicted one by one");
+  const auto parsed =
+      parse({"bench predict", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+             "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory: batches,\n"
+             "in turn with the matrix products of their forward pass alone; then rows one by one, with one\n"
+             "thread and with all. The last line is one JSON object: rows_per_s, batch_ms, gemm_ms,\n"
+             "ratio = gemm_ms / batch_ms, latency_p50_us and latency_p99_us (one thread; ..._all_threads_us\n"
+             "with all), peak_mib."},
+            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  PredictBenchmarkConfig config;
+  config.batch_size = batch_size(*parsed, 1);
+  config.seconds = static_cast<double>(parsed->integer("seconds", 1));
+  config.latency_rows = parsed->integer("latency-rows", 1);
+  config.model = ensemble(*parsed);
+  const PredictBenchmark r = benchmark_predict(feature_map(*parsed), config);
+  std::printf("%zu students, batch %lld, shape %s, %d threads, %s, %d batches\n", config.model.students.size(),
+              static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
               ops::gemm_backend_name(), r.repetitions);
   std::printf("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
               1e3 * r.gemm_gflop / r.gemm_ms);
-  std::printf("  step                           %9.2f ms, of which, in a profiled step:\n", r.step_ms);
-  for (const auto& [kind, ms] : r.kinds_ms) std::printf("    %-28s %9.2f ms\n", kind.c_str(), ms);
-  const nlohmann::ordered_json json{
-      {"rows_per_s", r.rows_per_s},     {"step_ms", r.step_ms},     {"gemm_ms", r.gemm_ms},
-      {"ratio", r.step_ms / r.gemm_ms}, {"peak_mib", r.peak_mib},   {"students", students},
-      {"batch", config.batch_size},     {"threads", num_threads()}, {"precision", parsed->text("precision")}};
+  std::printf("  batch                          %9.2f ms; on one thread, profiled:\n", r.batch_ms);
+  print_kinds(r.kinds_ms);
+  std::printf("  one row, one thread            %9.1f us median, %.1f us at 99 %%\n", r.one_thread.p50,
+              r.one_thread.p99);
+  std::printf("  one row, %2d threads            %9.1f us median, %.1f us at 99 %%\n", num_threads(), r.all_threads.p50,
+              r.all_threads.p99);
+  const nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
+                                    {"batch_ms", r.batch_ms},
+                                    {"gemm_ms", r.gemm_ms},
+                                    {"ratio", r.gemm_ms / r.batch_ms},
+                                    {"latency_p50_us", r.one_thread.p50},
+                                    {"latency_p99_us", r.one_thread.p99},
+                                    {"latency_p50_all_threads_us", r.all_threads.p50},
+                                    {"latency_p99_all_threads_us", r.all_threads.p99},
+                                    {"peak_mib", r.peak_mib},
+                                    {"students", config.model.students.size()},
+                                    {"batch", config.batch_size},
+                                    {"threads", num_threads()}};
   std::printf("%s\n", json.dump().c_str());
   return kDone;
+}
+
+constexpr struct {
+  const char* what;
+  int (*run)(const Arguments&);
+} kBenchmarks[] = {{"step", bench_step}, {"predict", bench_predict}, {"prepare", bench_prepare}, {"load", bench_load}};
+
+}  // namespace
+
+int bench(const Arguments& arguments) {
+  for (const auto& benchmark : kBenchmarks) {
+    if (!arguments.empty() && arguments[0] == benchmark.what) {
+      return benchmark.run({arguments.begin() + 1, arguments.end()});
+    }
+  }
+  const po::options_description options;
+  const auto parsed = parse({"bench", "step|predict|prepare|load [options]",
+                             "Measures the speed of a training step, of prediction, of the preparation and of the\n"
+                             "loading of data. Each has a --help of its own."},
+                            options, arguments);
+  if (!parsed) return kDone;
+  throw InputError("kdef bench: say what to measure: kdef bench step, predict, prepare or load; see kdef bench --help");
 }
 
 }  // namespace kdef::apps

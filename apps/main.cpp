@@ -29,7 +29,7 @@ constexpr Command kCommands[] = {
     {"report", "runs or a sweep as one HTML page", report},
     {"info", "an experiment's networks and parameters", info},
     {"audit", "check gradients; replay recorded runs", audit},
-    {"bench", "measure the speed of training, preparation and loading", bench},
+    {"bench", "measure the speed of training, prediction, preparation and loading", bench},
 };
 
 void print_help(std::ostream& out) {

@@ -4,8 +4,12 @@
 #include <cmath>
 
 #include "core/clock.h"
+#include "core/parallel.h"
 #include "core/random.h"
+#include "kdef/batch_feed.h"
+#include "kdef/evaluation.h"
 #include "kdef/model.h"
+#include "kdef/training_step.h"
 #include "ops/gemm.h"
 
 namespace kdef {
@@ -23,34 +27,36 @@ int32_t zipf(Random& random, int64_t n) {
       std::min<int64_t>(n, static_cast<int64_t>(std::pow(static_cast<double>(n), random.uniform()))));
 }
 
-ModelInput random_batch(const data::FeatureMap& map, int64_t rows, uint64_t seed) {
+data::Batch random_rows(const data::FeatureMap& map, int64_t rows, uint64_t seed) {
   Random random(seed, kStreamSynth);
-  std::vector<int32_t> ids;
-  std::vector<float> values, labels;
-  int64_t id_columns = 0, value_columns = 0;
+  data::Batch batch;
+  batch.rows = rows;
   for (int64_t b = 0; b < rows; ++b) {
-    id_columns = value_columns = 0;
     for (const data::Field& f : map.fields) {
       if (f.type == data::FieldType::numeric) {
-        values.push_back(static_cast<float>(random.uniform()));
-        ++value_columns;
+        batch.numerics.push_back(static_cast<float>(random.uniform()));
         continue;
       }
       const int64_t used = f.type == data::FieldType::sequence
                                ? 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(f.max_len)))
                                : 1;
       for (int64_t l = 0; l < f.max_len; ++l) {
-        ids.push_back(l < used ? zipf(random, std::max<int64_t>(1, f.vocab_size - 1)) : 0);
-        ++id_columns;
+        batch.ids.push_back(l < used ? zipf(random, std::max<int64_t>(1, f.vocab_size - 1)) : 0);
       }
     }
-    labels.push_back(random.uniform() < 0.25 ? 1.0f : 0.0f);
+    batch.labels.push_back(random.uniform() < 0.25 ? 1.0f : 0.0f);
   }
-  ModelInput input;
-  if (id_columns > 0) input.ids = Tensor::from(ids, {rows, id_columns});
-  if (value_columns > 0) input.values = Tensor::from(values, {rows, value_columns});
-  input.labels = Tensor::from(labels, {rows, 1});
-  return input;
+  return batch;
+}
+
+ModelInput as_input(data::Batch& batch, const Ensemble& model) {
+  return model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
+}
+
+// Row `b`, on the same memory.
+ModelInput one_row(const ModelInput& input, int64_t b) {
+  const auto row = [&](const Tensor& t) { return t.defined() ? t.rows(b, 1) : t; };
+  return {row(input.ids), row(input.values), row(input.labels)};
 }
 
 // Ops by the kind of work they are; what is not listed is "other".
@@ -61,6 +67,7 @@ const char* kind_of(const std::string& op) {
                                                            {"embed_distinct", "embedding"},
                                                            {"distinct_linear", "first layer by distinct ids"},
                                                            {"embedding", "embedding"},
+                                                           {"batch_norm_eval", "normalisation and activation"},
                                                            {"pool_sequence", "embedding"},
                                                            {"batch_norm", "normalisation and activation"},
                                                            {"batch_norm_relu_dropout", "normalisation and activation"},
@@ -78,7 +85,7 @@ const char* kind_of(const std::string& op) {
 // Runs the products alone, all on the same three buffers.
 class ProductsAlone {
  public:
-  explicit ProductsAlone(std::vector<ops::Gemm> products) : products_(std::move(products)) {
+  ProductsAlone(std::vector<ops::Gemm> products, Device device) : products_(std::move(products)), device_(device) {
     int64_t a = 0, b = 0, c = 0;
     for (const ops::Gemm& g : products_) {
       a = std::max(a, g.batch * g.m * g.k);
@@ -86,21 +93,24 @@ class ProductsAlone {
       c = std::max(c, g.batch * g.m * g.n);
       gflop += 2e-9 * static_cast<double>(g.batch * g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
     }
-    a_ = Tensor::full({a}, 0.01);
-    b_ = Tensor::full({b}, 0.01);
-    c_ = Tensor::zeros({c});
+    a_ = Tensor::full({a}, 0.01, DType::f32, device);
+    b_ = Tensor::full({b}, 0.01, DType::f32, device);
+    c_ = Tensor::zeros({c}, DType::f32, device);
   }
   double seconds() const {
+    synchronize(device_);
     const double start = seconds_now();
     for (const ops::Gemm& g : products_) {
-      ops::gemm<float>(kCpu, g, a_.data<float>(), b_.data<float>(), c_.data<float>());
+      ops::gemm<float>(device_, g, a_.data<float>(), b_.data<float>(), c_.data<float>());
     }
+    synchronize(device_);
     return seconds_now() - start;
   }
   double gflop = 0;
 
  private:
   std::vector<ops::Gemm> products_;
+  Device device_;
   Tensor a_, b_, c_;
 };
 
@@ -108,40 +118,39 @@ class ProductsAlone {
 
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
   const ops::PrecisionScope precision(config.precision);
-  nn::Builder build(config.seed);
-  Ensemble model(config.model, embedding_fields(map), build);
-  nn::Optimizer optimizer(model.parameters(), config.optimizer);
-  EnsembleConfig plain_config = config.model;
-  plain_config.distinct = false;
-  std::vector<ModelInput> batches;
-  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_batch(map, config.batch_size, config.seed + i));
-  uint64_t step = 0;
-  const auto run = [&](TapeProfiler* profiler, double* optimizer_seconds) {
-    const ModelInput& input = batches[step % batches.size()];
-    const nn::Pass pass{true, config.seed, step++};
-    if (profiler) profiler->restart();
-    {
-      const Tensor loss = model.loss(model.forward(input, pass), input.labels);
-      backward(loss);
-    }
-    const double start = seconds_now();
-    optimizer.step();
-    if (optimizer_seconds) *optimizer_seconds += seconds_now() - start;
-  };
-  for (int i = 0; i < config.warmup; ++i) run(nullptr, nullptr);
-
+  const Device device = config.device;
+  std::vector<data::Batch> batches;
+  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_rows(map, config.batch_size, config.seed + i));
   std::vector<ops::Gemm> products;
   {
-    // All products of the step, those too that the first layer avoids.
-    nn::Builder zeros = nn::Builder::zeros();
+    // All products of the step, those too that the first layer avoids. Before the model is made, so that there is
+    // memory for one set of tables alone.
+    EnsembleConfig plain_config = config.model;
+    plain_config.distinct = false;
+    nn::Builder zeros = nn::Builder::zeros(DType::f32, device);
     const Ensemble plain(plain_config, embedding_fields(map), zeros);
+    const ModelInput input = as_input(batches[0], plain).to(device);
     const ops::GemmRecorder recorder;
-    backward(plain.loss(plain.forward(batches[0], {true, config.seed, 0}), batches[0].labels));
+    backward(plain.loss(plain.forward(input, {true, config.seed, 0}), input.labels));
     products = recorder.products;
   }
+  nn::Builder build(config.seed, DType::f32, device);
+  Ensemble model(config.model, embedding_fields(map), build);
+  nn::Optimizer optimizer(model.parameters(), config.optimizer);
+  BatchFeed feed(device, config.batch_size, model.embedding().id_columns(), model.embedding().value_columns());
+  TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size);
+  uint64_t step = 0;
+  // A device is given ten steps at a time, so that the host goes ahead of it as it does in training.
+  const int together = device.is_cpu() ? 1 : 10;
+  const auto run = [&] {
+    for (int i = 0; i < together; ++i, ++step) compute.run(feed.put(batches[step % batches.size()]), step);
+    optimizer.take_records();
+  };
+  for (int i = 0; i < config.warmup; ++i) run();
+
   StepBenchmark result;
-  result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
-  const ProductsAlone alone(std::move(products));
+  result.peak_mib = static_cast<double>(memory_of(device).statistics().peak) / (1 << 20);
+  const ProductsAlone alone(std::move(products), device);
   result.gemm_gflop = alone.gflop;
   alone.seconds();
   // The two are timed in turn, so that a drift of the machine's speed meets both.
@@ -149,23 +158,88 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   const double until = seconds_now() + config.seconds;
   while (steps.size() < 5 || seconds_now() < until) {
     const double start = seconds_now();
-    run(nullptr, nullptr);
-    steps.push_back(seconds_now() - start);
+    run();
+    steps.push_back((seconds_now() - start) / together);
     gemms.push_back(alone.seconds());
   }
-  result.repetitions = static_cast<int>(steps.size());
+  result.repetitions = static_cast<int>(steps.size()) * together;
   result.step_ms = 1e3 * median(steps);
   result.gemm_ms = 1e3 * median(gemms);
   result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
+  if (!device.is_cpu()) return result;  // its steps are recorded: there is nothing to stop the clock at
 
   const int profiled = 3;
   double optimizer_seconds = 0;
   TapeProfiler profiler;
-  for (int i = 0; i < profiled; ++i) run(&profiler, &optimizer_seconds);
+  for (int i = 0; i < profiled; ++i, ++step) {
+    const ModelInput input = as_input(batches[step % batches.size()], model);
+    profiler.restart();
+    backward(model.loss(model.forward(input, {true, config.seed, step}), input.labels));
+    const double start = seconds_now();
+    optimizer.step();
+    optimizer_seconds += seconds_now() - start;
+  }
   for (const auto* times : {&profiler.forward, &profiler.backward}) {
     for (const auto& [op, seconds] : *times) result.kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
   }
   result.kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  return result;
+}
+
+PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config) {
+  nn::Builder build(config.seed);
+  const Ensemble model(config.model, embedding_fields(map), build);
+  data::Batch rows = random_rows(map, config.batch_size, config.seed);
+  const ModelInput input = as_input(rows, model);
+  std::vector<ops::Gemm> products;
+  {
+    const NoGrad no_grad;
+    const ops::GemmRecorder recorder;
+    model.forward(input, {});
+    products = recorder.products;
+  }
+  PredictBenchmark result;
+  const ProductsAlone alone(std::move(products), kCpu);
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  predict(model, input);
+  result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
+  std::vector<double> batches, gemms;
+  const double until = seconds_now() + config.seconds;
+  while (batches.size() < 5 || seconds_now() < until) {
+    const double start = seconds_now();
+    predict(model, input);
+    batches.push_back(seconds_now() - start);
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(batches.size());
+  result.batch_ms = 1e3 * median(batches);
+  result.gemm_ms = 1e3 * median(gemms);
+  result.rows_per_s = static_cast<double>(config.batch_size) / median(batches);
+
+  const int threads = num_threads();
+  const auto latency = [&]() -> PredictBenchmark::Latency {
+    constexpr int64_t kWarmup = 100;
+    std::vector<double> seconds;
+    for (int64_t i = -kWarmup; i < config.latency_rows; ++i) {
+      const ModelInput row = one_row(input, (i + kWarmup) % config.batch_size);
+      const double start = seconds_now();
+      predict(model, row);
+      if (i >= 0) seconds.push_back(seconds_now() - start);
+    }
+    std::sort(seconds.begin(), seconds.end());
+    const auto at = [&](double share) {
+      return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
+    };
+    return {at(0.5), at(0.99)};
+  };
+  result.all_threads = latency();
+  set_num_threads(1);
+  result.one_thread = latency();
+  TapeProfiler profiler;
+  model.forward(input, {});
+  for (const auto& [op, seconds] : profiler.forward) result.kinds_ms[kind_of(op)] += 1e3 * seconds;
+  set_num_threads(threads);
   return result;
 }
 

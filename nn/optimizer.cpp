@@ -60,21 +60,36 @@ RowGradient merge_rows(const std::vector<RowGradient>& parts) {
   return merged;
 }
 
-// Calls fn(first, last, g) on runs of consecutive elements of [first, last), g pointing at the run's data gradient or
-// null where it is zero.
+// Elements that a pass visits: the parameter's, or `only_rows` those of its gradient's rows, so that the pass costs the
+// same however large the table is.
+template <class T>
+int64_t count_visited(const GradientView<T>& view, int64_t numel, bool only_rows) {
+  return only_rows && !view.dense ? view.row_count * view.width : numel;
+}
+
+// Calls fn(first, last, g) on runs of consecutive elements of the parameter that make up [first, last) of the visited
+// ones, g pointing at the run's data gradient or null where it is zero.
 template <class T, class Fn>
 void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool only_rows, Fn&& fn) {
   if (view.dense) return fn(first, last, view.dense + first);
   const int64_t d = view.width;
+  if (only_rows) {
+    for (int64_t begin = first, end; begin < last; begin = end) {
+      end = std::min(last, (begin / d + 1) * d);
+      const int64_t at = view.ids[begin / d] * d + begin % d;
+      fn(at, at + (end - begin), view.rows + begin);
+    }
+    return;
+  }
   int64_t u = std::lower_bound(view.ids, view.ids + view.row_count, first / d) - view.ids;
   int64_t at = first;
   for (; u < view.row_count && view.ids[u] * d < last; ++u) {
     const int64_t begin = std::max(first, view.ids[u] * d), end = std::min(last, (view.ids[u] + 1) * d);
-    if (!only_rows && at < begin) fn(at, begin, static_cast<const T*>(nullptr));
+    if (at < begin) fn(at, begin, static_cast<const T*>(nullptr));
     fn(begin, end, view.rows + u * d + (begin - view.ids[u] * d));
     at = end;
   }
-  if (!only_rows && at < last) fn(at, last, static_cast<const T*>(nullptr));
+  if (at < last) fn(at, last, static_cast<const T*>(nullptr));
 }
 
 // Applies a rule to n consecutive elements; g may be null (no data gradient). The pointers do not alias, so that the
@@ -243,9 +258,9 @@ StepRecord Optimizer::measure() {
       const bool lazy = config_.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
       const T l1 = static_cast<T>(slot.regularizer.l1), l2 = static_cast<T>(slot.regularizer.l2);
       const T* pw = w.data<T>();
-      const int64_t pieces = (w.numel() + kPiece - 1) / kPiece;
+      const int64_t visited = count_visited(view, w.numel(), lazy), pieces = (visited + kPiece - 1) / kPiece;
       std::vector<double> part(static_cast<size_t>(2 * pieces));
-      parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
+      parallel_for(visited, kPiece, [&](int64_t first, int64_t last) {
         Sums sums;
         for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
           if (g)
@@ -280,7 +295,7 @@ void Optimizer::update(double factor) {
       T* pm = slot.m.defined() ? slot.m.data<T>() : nullptr;
       T* pv = slot.v.defined() ? slot.v.data<T>() : nullptr;
       const auto run = [&](auto rule) {
-        parallel_for(w.numel(), kPiece, [&](int64_t first, int64_t last) {
+        parallel_for(count_visited(view, w.numel(), lazy), kPiece, [&](int64_t first, int64_t last) {
           for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
             T *m = pm ? pm + a : nullptr, *v = pv ? pv + a : nullptr;
             if (g)

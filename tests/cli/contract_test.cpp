@@ -162,6 +162,27 @@ TEST_F(RunTest, BenchEndsWithItsJson) {
     EXPECT_GT(json[key].get<double>(), 0) << key;
 }
 
+TEST_F(RunTest, BenchTakesAVocabularyAndAnOptimizer) {
+  const Outcome outcome = kdef(
+      "bench step --vocabulary 20000 --dim 4 --optimizer lazy_adam --students 1 --batch 64 --seconds 1 --threads 1");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  const Json json = Json::parse(lines(outcome.text).back());
+  EXPECT_EQ(json["optimizer"], "lazy_adam");
+  EXPECT_GT(json["optimizer_ms"].get<double>(), 0);
+  EXPECT_EQ(kdef("bench step --vocabulary 100").status, 2);
+}
+
+TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
+  const Outcome outcome =
+      kdef("bench predict --shape ml-1m --students 2 --batch 64 --latency-rows 50 --seconds 1 --threads 2");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  const Json json = Json::parse(lines(outcome.text).back());
+  for (const char* key : {"rows_per_s", "batch_ms", "gemm_ms", "ratio", "peak_mib", "latency_p50_us"})
+    EXPECT_GT(json[key].get<double>(), 0) << key;
+  EXPECT_GE(json["latency_p99_us"], json["latency_p50_us"]);
+  EXPECT_GE(json["latency_p99_all_threads_us"], json["latency_p50_all_threads_us"]);
+}
+
 TEST_F(RunTest, DemoComparesThree) {
   const Outcome outcome = kdef("demo --rows 3000 --out " + path("demo"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;

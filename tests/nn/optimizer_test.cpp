@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "core/parallel.h"
 #include "nn/embedding.h"
@@ -97,6 +98,41 @@ TEST(Adam, DenseMovesRowsOutsideTheBatchAndLazyDoesNot) {
     EXPECT_EQ(table.data<double>()[40 * 3] == before, lazy);
     EXPECT_NE(table.data<double>()[1 * 3], in_batch);
   }
+}
+
+// The visited rows hold more elements than a piece of work, and pieces end within rows.
+TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
+  constexpr int64_t kRows = 30000, kIds = 20000, kDim = 3;
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < kIds; ++i) ids.push_back(static_cast<int32_t>(1 + i * 7 % (kRows - 1)));
+  const std::set<int32_t> in_batch(ids.begin(), ids.end());
+  const auto step_once = [&](OptimizerKind kind, Optimizer::Report& report) {
+    Builder build(3, DType::f64);
+    const EmbeddingTables tables({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
+    OptimizerConfig config = settings(0.01, 0.1, 0, 0);
+    config.kind = kind;
+    Optimizer optimizer(tables.parameters(), config);
+    backward(ops::sum(ops::square(tables.forward(Tensor::from(ids, {kIds, 1}), {}))));
+    report = optimizer.step();
+    return tables.parameters()[0].tensor.to_vector<double>();
+  };
+  Builder build(3, DType::f64);
+  const EmbeddingTables untouched({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
+  const std::vector<double> before = untouched.parameters()[0].tensor.to_vector<double>();
+  Optimizer::Report dense_report, lazy_report;
+  const std::vector<double> dense = step_once(OptimizerKind::adam, dense_report);
+  const std::vector<double> lazy = step_once(OptimizerKind::lazy_adam, lazy_report);
+  double penalty = 0;
+  for (int32_t row = 0; row < kRows; ++row) {
+    for (int64_t j = 0; j < kDim; ++j) {
+      const size_t at = static_cast<size_t>(row * kDim + j);
+      const bool visited = in_batch.count(row) > 0;
+      ASSERT_EQ(lazy[at], visited ? dense[at] : before[at]) << "row " << row;
+      if (visited) penalty += 0.01 * std::abs(before[at]) + 0.05 * before[at] * before[at];
+    }
+  }
+  EXPECT_NEAR(lazy_report.regularization, penalty, 1e-12 * penalty);
+  EXPECT_LT(lazy_report.gradient_norm, dense_report.gradient_norm);
 }
 
 TEST(Optimizers, FollowTheirFormulas) {
