@@ -8,27 +8,23 @@
 #include <vector>
 
 #include "core/cuda/runtime.h"
+#include "tests/cuda/support.h"
 
 namespace kdef::ops {
 namespace {
 
+using test::kDevice;
 using Kind = EmbedField::Kind;
 
-constexpr Device kDevice{DeviceType::cuda, 0};
-
-/// Accepted |device - cpu| / max(1, sum of the magnitudes added): sums of n terms in another order. fp32: 10,000 terms
-/// added one by one on the CPU are off by some 1e-6 of that; fp64: by 1e-15.
-template <class T>
-constexpr double kTolerance = sizeof(T) == 4 ? 4e-6 : 1e-13;
-
-// Numbers in [-1, 1) that follow from the seed.
+// Multiples of 1/128 in [-1, 1) that follow from the seed: their sums are exact, so that the order of additions does
+// not matter and both devices must give the same bits.
 template <class T>
 Tensor numbers(const Shape& shape, uint64_t seed) {
   std::vector<T> values(static_cast<size_t>(shape.numel()));
   uint64_t state = seed * 2654435761 + 1;
   for (T& v : values) {
     state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    v = static_cast<T>(static_cast<double>(state >> 40) / (1 << 23) - 1);
+    v = static_cast<T>(static_cast<double>(state >> 56) / 128 - 1);
   }
   return Tensor::from(values, shape);
 }
@@ -67,17 +63,11 @@ Rows<T> rows_of(const RowGradient& g) {
   return out;
 }
 
-// Row gradients of both devices: same ids, same sums but for the order of additions; `terms` is the most that a sum
-// has.
 template <class T>
-void expect_same_rows(const RowGradient& device, const RowGradient& cpu, int64_t terms) {
+void expect_same_rows(const RowGradient& device, const RowGradient& cpu) {
   const Rows<T> have = rows_of<T>(device), want = rows_of<T>(cpu);
-  ASSERT_EQ(have.ids, want.ids);
-  for (const auto& [id, row] : want.values) {
-    for (size_t j = 0; j < row.size(); ++j) {
-      ASSERT_NEAR(have.values.at(id)[j], row[j], kTolerance<T> * static_cast<double>(terms)) << "id " << id;
-    }
-  }
+  EXPECT_EQ(have.ids, want.ids);
+  EXPECT_EQ(have.values, want.values);
 }
 
 template <class T>
@@ -93,11 +83,7 @@ void compare_sums(const std::vector<I>& ids, int64_t rows, int64_t d, bool paddi
   const RowGradient want = cpu::sum_by_id(host_ids, dy, rows, padding);
   const RowGradient have = cuda::sum_by_id(host_ids.to(kDevice), dy.to(kDevice), rows, padding);
   EXPECT_EQ(have.ids.numel(), std::min(n, rows)) << "room for every id that there may be";
-  std::map<I, int64_t> counts;
-  int64_t most = 1;
-  for (I id : ids) most = std::max(most, ++counts[id]);
-  expect_same_rows<T>(have, want, most);
-  cuda::sum_by_id(host_ids.to(kDevice), dy.to(kDevice), rows, padding);
+  expect_same_rows<T>(have, want);
   kdef::cuda::synchronize();
 }
 
@@ -174,8 +160,8 @@ struct Fields {
   std::vector<Shape> tables;
 };
 
-// embed_fields on both devices: the same bits forward, gradients but for the order of additions. Where fields share a
-// table the CPU gives a gradient per field, the device one for all of them: they are compared made dense.
+// embed_fields on both devices. Where fields share a table the CPU gives a gradient per field, the device one for all
+// of them: they are compared made dense.
 template <class T>
 void compare_fields(const Fields& f, int64_t batch, const std::vector<bool>& needs) {
   std::vector<Tensor> host, device;
@@ -183,12 +169,13 @@ void compare_fields(const Fields& f, int64_t batch, const std::vector<bool>& nee
     host.push_back(numbers<T>(f.tables[t], t + 1));
     device.push_back(host[t].to(kDevice));
   }
-  int64_t columns = 0, numerics = 0, d = 0, most = 0;
+  int64_t columns = 0, numerics = 0, d = 0;
+  bool average = false;
   for (const EmbedField& field : f.fields) {
     const bool numeric = field.kind == Kind::numeric;
     (numeric ? numerics : columns) += field.count;
     d = f.tables[static_cast<size_t>(field.table)][numeric ? 0 : 1];
-    most += field.count * batch;
+    average = average || field.kind == Kind::average;
   }
   std::vector<int32_t> id_values(static_cast<size_t>(batch * columns));
   for (const EmbedField& field : f.fields) {
@@ -214,6 +201,9 @@ void compare_fields(const Fields& f, int64_t batch, const std::vector<bool>& nee
   const auto cpu_grads = cpu::embed_backward(f.tables, needs, ids, values, f.fields, dy);
   const auto grads = cuda::embed_backward(f.tables, needs, device_ids, device_values, f.fields, dy.to(kDevice));
   ASSERT_EQ(grads.size(), cpu_grads.size());
+  // Averages over three ids are not exact: some hundred terms of size 1, in another order.
+  const double tolerance = !average ? 0 : sizeof(T) == 4 ? 1e-5 : 1e-14;
+  double largest = 0;
   for (size_t t = 0; t < grads.size(); ++t) {
     SCOPED_TRACE(cat("table ", t));
     ASSERT_EQ(grads[t].defined(), cpu_grads[t].defined());
@@ -222,13 +212,12 @@ void compare_fields(const Fields& f, int64_t batch, const std::vector<bool>& nee
     for (const RowGradient& part : grads[t].row_parts()) rows_of<T>(part);
     const auto a = grads[t].dense(f.tables[t]).template to_vector<T>();
     const auto b = cpu_grads[t].dense(f.tables[t]).template to_vector<T>();
-    double largest = 0;
     for (size_t i = 0; i < b.size(); ++i) {
       largest = std::max(largest, std::abs(static_cast<double>(b[i])));
-      ASSERT_NEAR(a[i], b[i], kTolerance<T> * static_cast<double>(most)) << "element " << i;
+      ASSERT_NEAR(a[i], b[i], tolerance) << "element " << i;
     }
-    EXPECT_GT(largest, 0) << "nothing was compared";
   }
+  EXPECT_GT(largest, 0) << "nothing was compared";
   kdef::cuda::synchronize();
 }
 
@@ -287,7 +276,7 @@ TYPED_TEST(OnDevice, SameBitsAgain) {
 TYPED_TEST(OnDevice, RecordedGradientsFollowTheBatch) {
   using T = TypeParam;
   const int64_t batch = 130, rows = 60;
-  const std::vector<EmbedField> fields{{Kind::average, 0, 0, 2}, {Kind::id, 1, 2, 1}};
+  const std::vector<EmbedField> fields{{Kind::average, 0, 0, 2}, {Kind::id, 1, 2, 1}};  // 1/2: exact
   const std::vector<Shape> tables{{rows, 2}, {rows, 2}};
   Tensor ids = Tensor::empty({batch, 3}, DType::i32, kDevice);
   Tensor dy = Tensor::empty({batch, 2, 2}, dtype_of<T>, kDevice);
@@ -307,7 +296,7 @@ TYPED_TEST(OnDevice, RecordedGradientsFollowTheBatch) {
     graph.launch();
     const auto want = cpu::embed_backward(tables, {true, true}, host_ids, {}, fields, host_dy);
     for (size_t t = 0; t < 2; ++t) {
-      expect_same_rows<T>(grads[t].row_parts().at(0), want[t].row_parts().at(0), 2 * batch);
+      expect_same_rows<T>(grads[t].row_parts().at(0), want[t].row_parts().at(0));
     }
   }
   kdef::cuda::synchronize();
