@@ -79,5 +79,8 @@ function(kdef_library name)
     endforeach()
     target_compile_definitions(kdef_${name}_emulated PUBLIC KDEF_HAS_CUDA KDEF_CUDA_EMULATED)
     target_link_libraries(kdef_${name}_emulated PUBLIC kdef_flags ${public} PRIVATE ${ARG_PRIVATE})
+    # What else the library's own CMakeLists gives it.
+    target_include_directories(kdef_${name}_emulated SYSTEM PRIVATE $<TARGET_PROPERTY:kdef_${name},INCLUDE_DIRECTORIES>)
+    target_compile_definitions(kdef_${name}_emulated PRIVATE $<TARGET_PROPERTY:kdef_${name},COMPILE_DEFINITIONS>)
   endif()
 endfunction()
