@@ -19,19 +19,21 @@ const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count
   const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * 4);
   if (buffer.size() < room) buffer.resize(room);
   const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};
+  Lanes k0[Philox::kRounds], k1[Philox::kRounds];
+  for (uint32_t round = 0; round < Philox::kRounds; ++round) {
+    k0[round] = Lanes{} + static_cast<uint32_t>(static_cast<uint32_t>(key.seed) + round * Philox::kWeyl0);
+    k1[round] = Lanes{} + static_cast<uint32_t>(static_cast<uint32_t>(key.seed >> 32) + round * Philox::kWeyl1);
+  }
   for (uint64_t block = begin; block < end; block += kLanes) {
     const Lanes counter = iota + block;
     Lanes c0 = counter & kLow, c1 = counter >> 32;
     Lanes c2 = Lanes{} + (key.stream & kLow), c3 = Lanes{} + (key.stream >> 32);
-    uint32_t k0 = static_cast<uint32_t>(key.seed), k1 = static_cast<uint32_t>(key.seed >> 32);
     for (int round = 0; round < Philox::kRounds; ++round) {
       const Lanes p0 = c0 * Philox::kMultiplier0, p1 = c2 * Philox::kMultiplier1;
-      c0 = (p1 >> 32) ^ c1 ^ k0;
-      c2 = (p0 >> 32) ^ c3 ^ k1;
+      c0 = (p1 >> 32) ^ c1 ^ k0[round];
+      c2 = (p0 >> 32) ^ c3 ^ k1[round];
       c1 = p1 & kLow;
       c3 = p0 & kLow;
-      k0 += Philox::kWeyl0;
-      k1 += Philox::kWeyl1;
     }
     // Words 0 and 1, 2 and 3 of a block as pairs (little-endian), then the pairs block by block.
     const Lanes low = c0 | c1 << 32, high = c2 | c3 << 32;

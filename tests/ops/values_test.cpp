@@ -260,10 +260,10 @@ TEST_P(GemmAgrees, WithTheReference) {
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
                          testing::Values(GemmShape{1, 1, 1}, GemmShape{7, 5, 3}, GemmShape{1, 40, 130},
                                          GemmShape{130, 1, 40}, GemmShape{257, 300, 65}, GemmShape{1000, 64, 100},
-                                         GemmShape{64, 900, 128}));
+                                         GemmShape{64, 900, 128}, GemmShape{40, 24, 2501}));
 
 // Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
-// columns, transposed or not.
+// columns, and of groups of sums, transposed or not.
 TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
   GemmPrecision bf16{};
   try {
@@ -285,7 +285,7 @@ TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
     return y;
   };
   int differ = 0;
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{700, 90, 64}, {90, 700, 64}, {64, 48, 1000}}) {
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{700, 90, 64}, {90, 700, 64}, {64, 48, 1000}, {64, 48, 2301}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {
         const Tensor a = random_uniform(ta ? Shape{k, m} : Shape{m, k}, -1, 1, 1).to(DType::f32);
