@@ -270,9 +270,8 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
       e[k] = static_cast<T>(-w * share * static_cast<double>(dbeta.data<T>()[j]));
     }
     const T *pa = a.data(), *pb = b.data(), *pe = e.data();
-    for_rows(rows, c, [=](int64_t r) {
-      masked_dx_row(g + r * c, o + r * c, in + r * c, m, pa, pb, pe, c, out + r * c);
-    });
+    for_rows(rows, c,
+             [=](int64_t r) { masked_dx_row(g + r * c, o + r * c, in + r * c, m, pa, pb, pe, c, out + r * c); });
   });
 }
 

@@ -225,7 +225,7 @@ struct GemmShape {
 
 class GemmAgrees : public testing::TestWithParam<GemmShape> {};
 
-// The backend in use against the reference loop, for all transposes, with bias, accumulation and batches.
+// The backend in use against the reference loop in fp64, for all transposes, with bias, accumulation and batches.
 TEST_P(GemmAgrees, WithTheReference) {
   const auto [m, n, k] = GetParam();
   for (int variant = 0; variant < 16; ++variant) {
@@ -247,12 +247,13 @@ TEST_P(GemmAgrees, WithTheReference) {
     const auto a = random_uniform({2 * m * k}, -1, 1, 1).to(DType::f32),
                b = random_uniform({k * n}, -1, 1, 2).to(DType::f32);
     const auto bias = random_uniform({n}, -1, 1, 3).to(DType::f32);
-    Tensor c = Tensor::full({2 * m * n}, 0.5), want = c.clone();
-    const float* pb = with_bias ? bias.data<float>() : nullptr;
-    gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>(), pb);
-    reference::gemm<float>(g, a.data<float>(), b.data<float>(), want.data<float>(), pb);
+    const Tensor a64 = a.to(DType::f64), b64 = b.to(DType::f64), bias64 = bias.to(DType::f64);
+    const Tensor c = Tensor::full({2 * m * n}, 0.5), want = c.to(DType::f64);
+    gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>(), with_bias ? bias.data<float>() : nullptr);
+    reference::gemm<double>(g, a64.data<double>(), b64.data<double>(), want.data<double>(),
+                            with_bias ? bias64.data<double>() : nullptr);
     for (int64_t i = 0; i < c.numel(); ++i) {
-      ASSERT_NEAR(c.data<float>()[i], want.data<float>()[i], 2e-6 * std::sqrt(static_cast<double>(k)) + 1e-6)
+      ASSERT_NEAR(c.data<float>()[i], want.data<double>()[i], 2e-6 * std::sqrt(static_cast<double>(k)) + 1e-6)
           << "variant " << variant << " element " << i;
     }
   }
