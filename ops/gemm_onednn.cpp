@@ -187,8 +187,9 @@ Stored part_of_b(const Gemm& g, const float* b, int64_t j, int64_t n, int64_t l,
   return g.transpose_b ? Stored{b + j * g.ldb + l, n, k, g.ldb} : Stored{b + l * g.ldb + j, k, n, g.ldb};
 }
 
-void add_row(const float* __restrict from, int64_t n, float* __restrict to) {
-  for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+// to += factor from
+void add_row(const float* __restrict from, float factor, int64_t n, float* __restrict to) {
+  for (int64_t j = 0; j < n; ++j) to[j] += factor * from[j];
 }
 
 // A buffer of this thread, kept from product to product.
@@ -278,15 +279,72 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
       const float* from = partial.data<float>() + (batch * kGroups * g.m + i) * g.n;
       float* row = c + batch * g.stride_c + i * g.ldc;
       if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
-      for (int64_t q = 0; q < kGroups; ++q) add_row(from + q * g.m * g.n, g.n, row);
-      if (bias) add_row(bias, g.n, row);
+      for (int64_t q = 0; q < kGroups; ++q) add_row(from + q * g.m * g.n, 1.0f, g.n, row);
+      if (bias) add_row(bias, 1.0f, g.n, row);
     }
   });
+}
+
+// ---- large products with a vector, which only read the matrix once: an output layer of one logit and its weight's
+// gradient.
+
+constexpr int64_t kLane = 16;
+typedef float Lane __attribute__((vector_size(kLane * sizeof(float))));
+
+float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kTogether = 4;
+  Lane sums[kTogether] = {};
+  int64_t l = 0;
+  for (; l + kLane <= n; l += kLane) {
+    Lane x, y;
+    std::memcpy(&x, a + l, sizeof x);
+    std::memcpy(&y, b + l, sizeof y);
+    sums[l / kLane % kTogether] += x * y;
+  }
+  const Lane all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  float sum = 0;
+  for (int64_t j = 0; j < kLane; ++j) sum += all[j];
+  for (; l < n; ++l) sum += a[l] * b[l];
+  return sum;
+}
+
+// C [m, 1] of A as it is stored.
+bool is_matrix_by_vector(const Gemm& g) {
+  return g.n == 1 && g.batch == 1 && !g.transpose_a && (g.transpose_b || g.ldb == 1) && is_large(g);
+}
+void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  parallel_for(g.m, std::max<int64_t>(1, kPiece / g.k), [=, &g](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      float& to = c[i * g.ldc];
+      to = (g.accumulate ? to : 0.0f) + dot(a + i * g.lda, b, g.k) + (bias ? *bias : 0.0f);
+    }
+  });
+}
+
+// C [1, n] of B as it is stored: its rows, each times a number, added up part by part.
+bool is_vector_by_matrix(const Gemm& g) { return g.m == 1 && g.batch == 1 && !g.transpose_b && is_large(g); }
+void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  constexpr int64_t kPart = 256;
+  const int64_t parts = divide_up(g.k, kPart), stride = g.transpose_a ? g.lda : 1;
+  const Tensor partial = Tensor::zeros({parts, g.n});
+  parallel_for(parts, 1, [=, &g, &partial](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part) {
+      float* to = partial.data<float>() + part * g.n;
+      for (int64_t l = part * kPart; l < std::min(g.k, (part + 1) * kPart); ++l) {
+        add_row(b + l * g.ldb, a[l * stride], g.n, to);
+      }
+    }
+  });
+  if (!g.accumulate) std::fill_n(c, g.n, 0.0f);
+  for (int64_t part = 0; part < parts; ++part) add_row(partial.data<float>() + part * g.n, 1.0f, g.n, c);
+  if (bias) add_row(bias, 1.0f, g.n, c);
 }
 
 }  // namespace
 
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
+  if (is_matrix_by_vector(g)) return matrix_by_vector(g, a, b, c, bias);
+  if (is_vector_by_matrix(g)) return vector_by_matrix(g, a, b, c, bias);
   const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
   (cut_along_k(g) ? by_groups : by_panels)(g, a, b, c, bias, bf16);
 }

@@ -228,7 +228,7 @@ class GemmAgrees : public testing::TestWithParam<GemmShape> {};
 // The backend in use against the reference loop in fp64, for all transposes, with bias, accumulation and batches.
 TEST_P(GemmAgrees, WithTheReference) {
   const auto [m, n, k] = GetParam();
-  for (int variant = 0; variant < 16; ++variant) {
+  for (int variant = 0; variant < 32; ++variant) {
     Gemm g;
     g.m = m;
     g.n = n;
@@ -240,9 +240,9 @@ TEST_P(GemmAgrees, WithTheReference) {
     g.lda = g.transpose_a ? m : k;
     g.ldb = g.transpose_b ? k : n;
     g.ldc = n;
-    g.batch = 2;
+    g.batch = variant & 16 ? 2 : 1;
     g.stride_a = m * k;
-    g.stride_b = 0;  // one B for both
+    g.stride_b = 0;  // one B for all
     g.stride_c = m * n;
     const auto a = random_uniform({2 * m * k}, -1, 1, 1).to(DType::f32),
                b = random_uniform({k * n}, -1, 1, 2).to(DType::f32);
@@ -261,7 +261,8 @@ TEST_P(GemmAgrees, WithTheReference) {
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
                          testing::Values(GemmShape{1, 1, 1}, GemmShape{7, 5, 3}, GemmShape{1, 40, 130},
                                          GemmShape{130, 1, 40}, GemmShape{257, 300, 65}, GemmShape{1000, 64, 100},
-                                         GemmShape{64, 900, 128}, GemmShape{40, 24, 2501}));
+                                         GemmShape{64, 900, 128}, GemmShape{40, 24, 2501}, GemmShape{1, 700, 3001},
+                                         GemmShape{5000, 1, 410}));
 
 // Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
 // columns, and of groups of sums, transposed or not.
