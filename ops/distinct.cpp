@@ -16,7 +16,10 @@ const OpInfo kDistinctLinearInfo{"distinct_linear", "y_b = sum_f r[index_bf] W_f
                                  "s_uf = sum of dy_b over index_bf = u, dr_u = s_uf W_f, dW_f = s_f^T r_f; "
                                  "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy"};
 
-DistinctLimits DistinctLimits::for_batch(int64_t rows) { return {64 * rows, rows / 4, 12288}; }
+DistinctLimits DistinctLimits::for_batch(int64_t rows, GemmPrecision precision) {
+  return precision == GemmPrecision::bf16 ? DistinctLimits{64 * rows, rows / 4, 12288}
+                                          : DistinctLimits{64 * rows, rows / 3, 18432};
+}
 
 namespace {
 

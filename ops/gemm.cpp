@@ -36,6 +36,8 @@ GemmPrecision parse_precision(const std::string& name) {
   return GemmPrecision::bf16;
 }
 
+GemmPrecision gemm_precision() { return t_precision; }
+
 PrecisionScope::PrecisionScope(GemmPrecision precision) : before_(t_precision) { t_precision = precision; }
 PrecisionScope::~PrecisionScope() { t_precision = before_; }
 

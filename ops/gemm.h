@@ -37,7 +37,10 @@ enum class GemmPrecision { f32, bf16 };
 /// "f32", "bf16"; throws InputError for another name, and for bf16 where this processor or build cannot do it.
 GemmPrecision parse_precision(const std::string& name);
 
-/// Sets the precision of the products that this thread asks for, while it lives.
+/// The precision of the products that this thread asks for: f32 outside of a PrecisionScope.
+GemmPrecision gemm_precision();
+
+/// Sets it while it lives.
 class PrecisionScope {
  public:
   explicit PrecisionScope(GemmPrecision precision);
