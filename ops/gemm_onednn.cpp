@@ -10,9 +10,9 @@
 #include "core/tensor.h"
 #include "ops/gemm.h"
 
-// Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here the output is
-// cut into panels by its shape alone and each panel is one single-threaded product, so that the bits do not
-// depend on the number of threads.
+// Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here a product is cut by its
+// shape alone, into panels of the output or groups of the sums, and each piece is one single-threaded call, so that the
+// bits do not depend on the number of threads.
 
 namespace kdef::ops::onednn {
 namespace {
