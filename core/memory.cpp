@@ -1,3 +1,7 @@
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -21,8 +25,13 @@ struct CpuSystem {
     return bytes == 0 ? kAlignment : (bytes + unit - 1) / unit * unit;
   }
   static void* allocate(size_t bytes) noexcept {
-    const size_t unit = alignment(bytes);
-    return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+    const size_t unit = alignment(bytes), rounded = (bytes + unit - 1) / unit * unit;
+    void* block = std::aligned_alloc(unit, rounded);
+#if defined(MADV_HUGEPAGE)
+    // Most systems give large pages to those who ask; a refusal costs nothing but speed.
+    if (block != nullptr && unit == kHugePage) madvise(block, rounded, MADV_HUGEPAGE);
+#endif
+    return block;
   }
   static void release(void* block) noexcept { std::free(block); }
   static std::string shortage() { return ""; }

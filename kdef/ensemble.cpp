@@ -64,7 +64,8 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
   std::optional<nn::SplitEmbedding> split;
   if (device().is_cpu() && pass.training && config_.fused && config_.distinct && config_.shared_embedding &&
       std::all_of(networks_.begin(), networks_.end(), [](const nn::Network* n) { return n->reads_distinct(); })) {
-    split = embeddings_[0]->split(input.ids, input.values, ops::DistinctLimits::for_batch(input.rows()));
+    split = embeddings_[0]->split(input.ids, input.values,
+                                  ops::DistinctLimits::for_batch(input.rows(), ops::gemm_precision()));
   }
   const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
   std::vector<Tensor> logits, hidden;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "core/parallel.h"
 #include "ops/layout.h"
@@ -16,7 +17,10 @@ const OpInfo kDistinctLinearInfo{"distinct_linear", "y_b = sum_f r[index_bf] W_f
                                  "s_uf = sum of dy_b over index_bf = u, dr_u = s_uf W_f, dW_f = s_f^T r_f; "
                                  "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy"};
 
-DistinctLimits DistinctLimits::for_batch(int64_t rows) { return {64 * rows, rows / 4, 12288}; }
+DistinctLimits DistinctLimits::for_batch(int64_t rows, GemmPrecision precision) {
+  return precision == GemmPrecision::bf16 ? DistinctLimits{64 * rows, rows / 4, 12288}
+                                          : DistinctLimits{64 * rows, rows / 3, 18432};
+}
 
 namespace {
 
@@ -128,6 +132,10 @@ namespace {
 // Columns of y are worked on kLane at a time: a table of partial products [U, kLane] of the chosen fields stays in
 // cache.
 constexpr int64_t kLane = 16;
+// An addition waits for the one before it: so many independent sums run side by side.
+constexpr int64_t kTogether = 4;
+template <int64_t N>
+using Constant = std::integral_constant<int64_t, N>;
 template <class T>
 struct Lane {
   typedef T type __attribute__((vector_size(kLane * sizeof(T)), aligned(64)));
@@ -161,6 +169,51 @@ void store_row(const typename Lane<T>::type& v, int64_t n, T* to) {
   }
 }
 
+// to[u] += sum over k < count of x[u, k] w[k], rows of x `stride` apart. The usual count is a constant of its own, so
+// that w stays in registers.
+template <class T>
+void add_products(const T* x, int64_t rows, int64_t stride, const typename Lane<T>::type* w, int64_t count,
+                  typename Lane<T>::type* to) {
+  const auto add = [=](const auto n) {
+    typename Lane<T>::type own[kLane];
+    for (int64_t k = 0; k < n; ++k) own[k] = w[k];
+    const auto add_rows = [=, &own](int64_t u, const auto together) {
+      typename Lane<T>::type sums[together];
+      for (int64_t i = 0; i < together; ++i) sums[i] = to[u + i];
+      for (int64_t k = 0; k < n; ++k) {
+        for (int64_t i = 0; i < together; ++i) sums[i] += x[(u + i) * stride + k] * own[k];
+      }
+      for (int64_t i = 0; i < together; ++i) to[u + i] = sums[i];
+    };
+    int64_t u = 0;
+    for (; u + kTogether <= rows; u += kTogether) add_rows(u, Constant<kTogether>());
+    for (; u < rows; ++u) add_rows(u, Constant<1>());
+  };
+  if (count == kLane) {
+    add(Constant<kLane>());
+  } else {
+    add(count);
+  }
+}
+
+// to[k] = sum over u of x[u, k] y[u] for k < count.
+template <class T>
+void sum_products(const T* x, int64_t rows, int64_t stride, const typename Lane<T>::type* y, int64_t count,
+                  typename Lane<T>::type* to) {
+  const auto sum = [=](const auto n) {
+    typename Lane<T>::type own[kLane] = {};
+    for (int64_t u = 0; u < rows; ++u) {
+      for (int64_t k = 0; k < n; ++k) own[k] += x[u * stride + k] * y[u];
+    }
+    for (int64_t k = 0; k < n; ++k) to[k] = own[k];
+  };
+  if (count == kLane) {
+    sum(Constant<kLane>());
+  } else {
+    sum(count);
+  }
+}
+
 }  // namespace
 
 void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& y) {
@@ -178,20 +231,24 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
         const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
         for (int64_t f = 0; f < chosen; ++f) {
           load_lanes(w, n, width, j0, static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d, d, lanes);
-          const int64_t end = distinct.first[static_cast<size_t>(f) + 1];
-          for (int64_t u = distinct.first[static_cast<size_t>(f)]; u < end; ++u) {
-            V sum{};
-            for (int64_t k = 0; k < d; ++k) sum += r[u * d + k] * lanes[k];
-            table[u] = sum;
+          const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
+          std::fill(table + from, table + end, V{});
+          for (int64_t k0 = 0; k0 < d; k0 += kLane) {
+            add_products(r + from * d + k0, end - from, d, lanes + k0, std::min(kLane, d - k0), table + from);
           }
         }
-        for (int64_t b = 0; b < batch; ++b) {
-          V sum;
-          load_row(out + b * n + j0, live, sum);
+        const auto add_rows = [=](int64_t b, const auto together) {
+          V sums[together];
           const int32_t* at = index + b * chosen;
-          for (int64_t f = 0; f < chosen; ++f) sum += table[at[f]];
-          store_row(sum, live, out + b * n + j0);
-        }
+          for (int64_t i = 0; i < together; ++i) load_row(out + (b + i) * n + j0, live, sums[i]);
+          for (int64_t f = 0; f < chosen; ++f) {
+            for (int64_t i = 0; i < together; ++i) sums[i] += table[at[i * chosen + f]];
+          }
+          for (int64_t i = 0; i < together; ++i) store_row(sums[i], live, out + (b + i) * n + j0);
+        };
+        int64_t b = 0;
+        for (; b + kTogether <= batch; b += kTogether) add_rows(b, Constant<kTogether>());
+        for (; b < batch; ++b) add_rows(b, Constant<1>());
       }
     });
   });
@@ -224,10 +281,9 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
         }
         if (!dweight.defined()) continue;
         for (int64_t f = 0; f < chosen; ++f) {
-          std::fill_n(dw, d, V{});
-          const int64_t end = distinct.first[static_cast<size_t>(f) + 1];
-          for (int64_t u = distinct.first[static_cast<size_t>(f)]; u < end; ++u) {
-            for (int64_t k = 0; k < d; ++k) dw[k] += r[u * d + k] * table[u];
+          const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
+          for (int64_t k0 = 0; k0 < d; k0 += kLane) {
+            sum_products(r + from * d + k0, end - from, d, table + from, std::min(kLane, d - k0), dw + k0);
           }
           T* to = dweight.data<T>() + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d;
           for (int64_t j = 0; j < live; ++j) {
@@ -237,35 +293,36 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
       }
     });
     if (!drows.defined()) return;
-    // dr_u = s_u W_f: kRows rows of s at a time against W_f, packed.
-    T* out = drows.data<T>();
-    const Tensor packed = Tensor::empty({n * kLane}, dy.dtype());
-    V* wf = reinterpret_cast<V*>(packed.data<T>());
-    for (int64_t f = 0; f < chosen; ++f) {
-      const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
-      for (int64_t k0 = 0; k0 < d; k0 += kLane) {
-        const int64_t live = std::min(kLane, d - k0);
-        const T* columns = w + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d + k0;
-        for (int64_t j = 0; j < n; ++j) load_row(columns + j * width, live, wf[j]);
-        constexpr int64_t kRows = 4;
-        parallel_for((end - from + kRows - 1) / kRows, 16, [&](int64_t first, int64_t last) {
-          for (int64_t u = from + first * kRows; u < std::min(end, from + last * kRows); u += kRows) {
-            const T* rows_of_s[kRows];  // the last group may name one row more than once
-            for (int64_t i = 0; i < kRows; ++i) {
-              rows_of_s[i] = reinterpret_cast<const T*>(s + std::min(u + i, end - 1));
-            }
-            V row_sums[kRows] = {};
-            for (int64_t block = 0; block < blocks; ++block) {
-              const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
-              for (int64_t j = 0; j < in_block; ++j) {
-                for (int64_t i = 0; i < kRows; ++i) row_sums[i] += rows_of_s[i][block * total * kLane + j] * wf[j0 + j];
-              }
-            }
-            for (int64_t i = 0; i < std::min(kRows, end - u); ++i) store_row(row_sums[i], live, out + (u + i) * d + k0);
-          }
-        });
+    // dr_u = s_u W_f, a part of the rows at a time whose sums lie in cache.
+    struct Part {
+      size_t field;
+      int64_t from, end;
+    };
+    constexpr int64_t kRows = 64;
+    std::vector<Part> parts;
+    for (size_t f = 0; f < distinct.fields.size(); ++f) {
+      for (int64_t u = distinct.first[f]; u < distinct.first[f + 1]; u += kRows) {
+        parts.push_back({distinct.fields[f], u, std::min(u + kRows, distinct.first[f + 1])});
       }
     }
+    T* out = drows.data<T>();
+    parallel_for(static_cast<int64_t>(parts.size()), 4, [&](int64_t first, int64_t last) {
+      for (int64_t p = first; p < last; ++p) {
+        const auto [field, from, end] = parts[static_cast<size_t>(p)];
+        for (int64_t k0 = 0; k0 < d; k0 += kLane) {
+          const int64_t live = std::min(kLane, d - k0);
+          const T* columns = w + static_cast<int64_t>(field) * d + k0;
+          V row_sums[kRows] = {}, wf[kLane];
+          for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
+            for (int64_t j = 0; j < in_block; ++j) load_row(columns + (j0 + j) * width, live, wf[j]);
+            const T* sums_of_block = reinterpret_cast<const T*>(s + block * total + from);
+            add_products(sums_of_block, end - from, kLane, wf, in_block, row_sums);
+          }
+          for (int64_t u = from; u < end; ++u) store_row(row_sums[u - from], live, out + u * d + k0);
+        }
+      }
+    });
   });
 }
 

@@ -12,6 +12,7 @@
 #include "core/dispatch.h"
 #include "core/tape.h"
 #include "ops/embedding.h"
+#include "ops/gemm.h"
 
 namespace kdef::ops {
 
@@ -31,8 +32,8 @@ struct DistinctIds {
 /// `most_ids` distinct ids, those with the fewest first, `most_total` together.
 struct DistinctLimits {
   int64_t most_rows, most_ids, most_total;
-  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md): tables of partial products stay in L2.
-  static DistinctLimits for_batch(int64_t rows);
+  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md): the less a product costs, the fewer ids.
+  static DistinctLimits for_batch(int64_t rows, GemmPrecision precision);
 };
 
 /// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names. The choice is the

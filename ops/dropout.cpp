@@ -1,5 +1,9 @@
 #include "ops/dropout.h"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include <cstring>
 
 #include "core/parallel.h"
@@ -10,32 +14,50 @@ const OpInfo kDropoutInfo{"dropout", "y = x keep / (1 - p)", "dx = dy keep / (1 
 
 namespace cpu {
 
-// Philox blocks side by side, so that the rounds run in vector registers: word w of eight blocks is one vector of
-// 64-bit lanes that hold 32-bit values. Block i serves elements 4i .. 4i+3.
+namespace {
+
+using Lanes [[gnu::vector_size(64)]] = uint64_t;
+constexpr uint64_t kLanes = 8, kLow = 0xFFFFFFFFu;
+
+// p = the lower halves of the lanes of a times a 32-bit number, in 64 bits.
+void multiply_low(const Lanes& a, uint64_t factor, Lanes& p) {
+#if defined(__AVX512F__)
+  // The compiler knows no better for the line below than a product of 64 bits, which is three times as slow.
+  const __m512i factors = _mm512_set1_epi64(static_cast<int64_t>(factor));
+  p = reinterpret_cast<Lanes>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), factors));
+#else
+  p = (a & kLow) * factor;
+#endif
+}
+
+}  // namespace
+
+// Philox blocks side by side, so that the rounds run in vector registers: word w of eight blocks is one vector, in the
+// lower halves of its lanes. Block i serves elements 4i .. 4i+3.
 const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint32_t>& buffer) {
-  using Lanes [[gnu::vector_size(64)]] = uint64_t;
-  constexpr uint64_t kLanes = 8, kLow = 0xFFFFFFFFu;
   const uint64_t begin = static_cast<uint64_t>(first) / 4, end = (static_cast<uint64_t>(first + count) + 3) / 4;
   const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * 4);
   if (buffer.size() < room) buffer.resize(room);
   const uint64_t stream = key.stream_now();
   const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};
+  Lanes k0[Philox::kRounds], k1[Philox::kRounds];
+  for (uint64_t round = 0; round < Philox::kRounds; ++round) {
+    k0[round] = Lanes{} + key.seed + round * Philox::kWeyl0;
+    k1[round] = Lanes{} + (key.seed >> 32) + round * Philox::kWeyl1;
+  }
   for (uint64_t block = begin; block < end; block += kLanes) {
-    const Lanes counter = iota + block;
-    Lanes c0 = counter & kLow, c1 = counter >> 32;
-    Lanes c2 = Lanes{} + (stream & kLow), c3 = Lanes{} + (stream >> 32);
-    uint32_t k0 = static_cast<uint32_t>(key.seed), k1 = static_cast<uint32_t>(key.seed >> 32);
+    Lanes c0 = iota + block, c1 = c0 >> 32, c2 = Lanes{} + stream, c3 = c2 >> 32;
     for (int round = 0; round < Philox::kRounds; ++round) {
-      const Lanes p0 = c0 * Philox::kMultiplier0, p1 = c2 * Philox::kMultiplier1;
-      c0 = (p1 >> 32) ^ c1 ^ k0;
-      c2 = (p0 >> 32) ^ c3 ^ k1;
-      c1 = p1 & kLow;
-      c3 = p0 & kLow;
-      k0 += Philox::kWeyl0;
-      k1 += Philox::kWeyl1;
+      Lanes p0, p1;
+      multiply_low(c0, Philox::kMultiplier0, p0);
+      multiply_low(c2, Philox::kMultiplier1, p1);
+      c0 = (p1 >> 32) ^ c1 ^ k0[round];
+      c2 = (p0 >> 32) ^ c3 ^ k1[round];
+      c1 = p1;
+      c3 = p0;
     }
     // Words 0 and 1, 2 and 3 of a block as pairs (little-endian), then the pairs block by block.
-    const Lanes low = c0 | c1 << 32, high = c2 | c3 << 32;
+    const Lanes low = (c0 & kLow) | c1 << 32, high = (c2 & kLow) | c3 << 32;
     const Lanes front = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
     const Lanes back = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
     uint32_t* out = buffer.data() + (block - begin) * 4;

@@ -49,6 +49,8 @@ void check_precision(GemmPrecision precision, Device device) {
   }
 }
 
+GemmPrecision gemm_precision() { return t_precision; }
+
 PrecisionScope::PrecisionScope(GemmPrecision precision) : before_(t_precision) { t_precision = precision; }
 PrecisionScope::~PrecisionScope() { t_precision = before_; }
 

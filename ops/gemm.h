@@ -39,7 +39,10 @@ GemmPrecision parse_precision(const std::string& name);
 /// Throws InputError where the device, or the build, cannot do it, or not faster than f32.
 void check_precision(GemmPrecision precision, Device device);
 
-/// Sets the precision of the products that this thread asks for, while it lives.
+/// The precision of the products that this thread asks for: f32 outside of a PrecisionScope.
+GemmPrecision gemm_precision();
+
+/// Sets it while it lives.
 class PrecisionScope {
  public:
   explicit PrecisionScope(GemmPrecision precision);

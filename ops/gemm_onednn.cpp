@@ -10,9 +10,9 @@
 #include "core/tensor.h"
 #include "ops/gemm.h"
 
-// Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here the output is
-// cut into panels by its shape alone and each panel is one single-threaded product, so that the bits do not
-// depend on the number of threads.
+// Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here a product is cut by its
+// shape alone, into panels of the output or groups of the sums, and each piece is one single-threaded call, so that the
+// bits do not depend on the number of threads.
 
 namespace kdef::ops::onednn {
 namespace {
@@ -148,6 +148,13 @@ Cut cut(const Gemm& g) {
   return g.m >= g.n ? Cut{part(g.m), g.n} : Cut{g.m, part(g.n)};
 }
 
+// Products over many rows, as the gradient of a weight is, are cut along k instead: panels of the output would each
+// read one operand whole. A group of chunks makes one partial sum; a chunk of both operands lies in cache.
+constexpr int64_t kGroups = 8, kChunk = 320;
+bool cut_along_k(const Gemm& g) { return is_large(g) && g.k >= 2048 && g.k >= 4 * std::max(g.m, g.n); }
+
+int64_t divide_up(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
+
 // ---- bf16: the upper half of an fp32 number, rounded to nearest even; NaN stays NaN.
 
 using Bf16 = uint16_t;
@@ -172,6 +179,19 @@ void round_rows(const Stored& x, Bf16* to) {
   for (int64_t r = 0; r < x.rows; ++r) round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
 }
 
+// The part of an operand that meets rows i .. i + m, columns j .. j + n of C and l .. l + k of the sums.
+Stored part_of_a(const Gemm& g, const float* a, int64_t i, int64_t m, int64_t l, int64_t k) {
+  return g.transpose_a ? Stored{a + l * g.lda + i, k, m, g.lda} : Stored{a + i * g.lda + l, m, k, g.lda};
+}
+Stored part_of_b(const Gemm& g, const float* b, int64_t j, int64_t n, int64_t l, int64_t k) {
+  return g.transpose_b ? Stored{b + j * g.ldb + l, n, k, g.ldb} : Stored{b + l * g.ldb + j, k, n, g.ldb};
+}
+
+// to += factor from
+void add_row(const float* __restrict from, float factor, int64_t n, float* __restrict to) {
+  for (int64_t j = 0; j < n; ++j) to[j] += factor * from[j];
+}
+
 // A buffer of this thread, kept from product to product.
 Bf16* own_buffer(int64_t n) {
   thread_local std::vector<Bf16> buffer;
@@ -182,19 +202,15 @@ Bf16* own_buffer(int64_t n) {
 // Rounding an operand of m x k costs a share of about 1/n of the product.
 bool worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= 16 && is_large(g); }
 
-}  // namespace
-
-void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
+void by_panels(const Gemm& g, const float* a, const float* b, float* c, const float* bias, bool bf16) {
   const Cut size = cut(g);
-  const int64_t down = (g.m + size.rows - 1) / size.rows, across = (g.n + size.columns - 1) / size.columns;
+  const int64_t down = divide_up(g.m, size.rows), across = divide_up(g.n, size.columns);
   const int64_t pieces = g.batch * down * across;
-  const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
   // What all panels share, B of panels of rows and A of panels of columns, is rounded once, in front.
   const bool by_rows = g.m >= g.n;
   Tensor shared;
   if (bf16) {
-    const Stored whole = by_rows ? Stored{b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb}
-                                 : Stored{a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda};
+    const Stored whole = by_rows ? part_of_b(g, b, 0, g.n, 0, g.k) : part_of_a(g, a, 0, g.m, 0, g.k);
     const int64_t stride = by_rows ? g.stride_b : g.stride_a, one = whole.rows * whole.columns;
     shared = Tensor::empty({g.batch, one}, DType::bf16);
     Bf16* to = reinterpret_cast<Bf16*>(shared.raw());
@@ -209,14 +225,13 @@ void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* 
     const int64_t batch = p / (down * across), i = p / across % down * size.rows, j = p % across * size.columns;
     const int64_t m = std::min(size.rows, g.m - i), n = std::min(size.columns, g.n - j);
     Key key{m, n, g.k, g.lda, g.ldb, g.ldc, g.transpose_a, g.transpose_b, g.accumulate, bias != nullptr, bf16};
-    const float* pa = a + batch * g.stride_a + (g.transpose_a ? i : i * g.lda);
-    const float* pb = b + batch * g.stride_b + (g.transpose_b ? j * g.ldb : j);
+    const Stored pa = part_of_a(g, a + batch * g.stride_a, i, m, 0, g.k);
+    const Stored pb = part_of_b(g, b + batch * g.stride_b, j, n, 0, g.k);
     float* pc = c + batch * g.stride_c + i * g.ldc + j;
     const float* bias_here = bias ? bias + j : nullptr;
-    if (!bf16) return run(key, pa, pb, pc, bias_here);
+    if (!bf16) return run(key, pa.data, pb.data, pc, bias_here);
     const Bf16* common = reinterpret_cast<const Bf16*>(shared.raw()) + batch * shared.shape()[1];
-    const Stored mine = by_rows ? Stored{pa, g.transpose_a ? g.k : m, g.transpose_a ? m : g.k, g.lda}
-                                : Stored{pb, g.transpose_b ? n : g.k, g.transpose_b ? g.k : n, g.ldb};
+    const Stored& mine = by_rows ? pa : pb;
     Bf16* own = own_buffer(mine.rows * mine.columns);
     round_rows(mine, own);
     key.lda = by_rows ? mine.columns : g.transpose_a ? g.m : g.k;
@@ -230,6 +245,108 @@ void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* 
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) piece(p);
   });
+}
+
+void by_groups(const Gemm& g, const float* a, const float* b, float* c, const float* bias, bool bf16) {
+  const int64_t group = divide_up(g.k, kGroups), chunk = divide_up(group, divide_up(group, kChunk));
+  const Tensor partial = Tensor::empty({g.batch, kGroups, g.m, g.n});
+  parallel_for(g.batch * kGroups, 1, [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t batch = p / kGroups, begin = p % kGroups * group, end = std::min(g.k, begin + group);
+      float* sums = partial.data<float>() + p * g.m * g.n;
+      for (int64_t l = begin; l < end; l += chunk) {
+        const int64_t k = std::min(chunk, end - l);
+        const Stored pa = part_of_a(g, a + batch * g.stride_a, 0, g.m, l, k);
+        const Stored pb = part_of_b(g, b + batch * g.stride_b, 0, g.n, l, k);
+        Key key{g.m, g.n, k, g.lda, g.ldb, g.n, g.transpose_a, g.transpose_b, l > begin, false, bf16};
+        if (!bf16) {
+          run(key, pa.data, pb.data, sums, nullptr);
+          continue;
+        }
+        Bf16 *own_a = own_buffer((g.m + g.n) * k), *own_b = own_a + g.m * k;
+        round_rows(pa, own_a);
+        round_rows(pb, own_b);
+        key.lda = pa.columns;
+        key.ldb = pb.columns;
+        run(key, own_a, own_b, sums, nullptr);
+      }
+    }
+  });
+  // C (+)= the partial sums in their order + bias.
+  parallel_for(g.batch * g.m, std::max<int64_t>(1, kPiece / (kGroups * g.n)), [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t batch = r / g.m, i = r % g.m;
+      const float* from = partial.data<float>() + (batch * kGroups * g.m + i) * g.n;
+      float* row = c + batch * g.stride_c + i * g.ldc;
+      if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
+      for (int64_t q = 0; q < kGroups; ++q) add_row(from + q * g.m * g.n, 1.0f, g.n, row);
+      if (bias) add_row(bias, 1.0f, g.n, row);
+    }
+  });
+}
+
+// ---- large products with a vector, which only read the matrix once: an output layer of one logit and its weight's
+// gradient.
+
+constexpr int64_t kLane = 16;
+typedef float Lane __attribute__((vector_size(kLane * sizeof(float))));
+
+float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kTogether = 4;
+  Lane sums[kTogether] = {};
+  int64_t l = 0;
+  for (; l + kLane <= n; l += kLane) {
+    Lane x, y;
+    std::memcpy(&x, a + l, sizeof x);
+    std::memcpy(&y, b + l, sizeof y);
+    sums[l / kLane % kTogether] += x * y;
+  }
+  const Lane all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  float sum = 0;
+  for (int64_t j = 0; j < kLane; ++j) sum += all[j];
+  for (; l < n; ++l) sum += a[l] * b[l];
+  return sum;
+}
+
+// C [m, 1] of A as it is stored.
+bool is_matrix_by_vector(const Gemm& g) {
+  return g.n == 1 && g.batch == 1 && !g.transpose_a && (g.transpose_b || g.ldb == 1) && is_large(g);
+}
+void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  parallel_for(g.m, std::max<int64_t>(1, kPiece / g.k), [=, &g](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      float& to = c[i * g.ldc];
+      to = (g.accumulate ? to : 0.0f) + dot(a + i * g.lda, b, g.k) + (bias ? *bias : 0.0f);
+    }
+  });
+}
+
+// C [1, n] of B as it is stored: its rows, each times a number, added up part by part.
+bool is_vector_by_matrix(const Gemm& g) { return g.m == 1 && g.batch == 1 && !g.transpose_b && is_large(g); }
+void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  constexpr int64_t kPart = 256;
+  const int64_t parts = divide_up(g.k, kPart), stride = g.transpose_a ? g.lda : 1;
+  const Tensor partial = Tensor::zeros({parts, g.n});
+  parallel_for(parts, 1, [=, &g, &partial](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part) {
+      float* to = partial.data<float>() + part * g.n;
+      for (int64_t l = part * kPart; l < std::min(g.k, (part + 1) * kPart); ++l) {
+        add_row(b + l * g.ldb, a[l * stride], g.n, to);
+      }
+    }
+  });
+  if (!g.accumulate) std::fill_n(c, g.n, 0.0f);
+  for (int64_t part = 0; part < parts; ++part) add_row(partial.data<float>() + part * g.n, 1.0f, g.n, c);
+  if (bias) add_row(bias, 1.0f, g.n, c);
+}
+
+}  // namespace
+
+void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
+  if (is_matrix_by_vector(g)) return matrix_by_vector(g, a, b, c, bias);
+  if (is_vector_by_matrix(g)) return vector_by_matrix(g, a, b, c, bias);
+  const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
+  (cut_along_k(g) ? by_groups : by_panels)(g, a, b, c, bias, bf16);
 }
 
 const char* version() {

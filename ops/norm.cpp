@@ -69,6 +69,30 @@ void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, cons
   }
 }
 
+// Rows [0, rows) of dy, y, x [.., n] to sums[0 .. n) += d (x - mean), sums[n .. 2 n) += d with d = dy [y > 0].
+template <class T>
+void add_masked_sums(const T* __restrict dy, const T* __restrict y, const T* __restrict x, const T* __restrict mean,
+                     int64_t rows, int64_t n, T* __restrict sums) {
+  T* __restrict products = sums;
+  T* __restrict plain = sums + n;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < n; ++j) {
+      const T d = HiddenLayerDx<T>::d(dy[r * n + j], y[r * n + j]);
+      products[j] += d * (x[r * n + j] - mean[j]);
+      plain[j] += d;
+    }
+  }
+}
+
+// One row of dx = a d + (b (x - mean) + e) with d = dy [y > 0].
+template <class T>
+void masked_dx_row(const T* __restrict dy, const T* __restrict y, const T* __restrict x, const T* __restrict mean,
+                   const T* __restrict a, const T* __restrict b, const T* __restrict e, int64_t n, T* __restrict dx) {
+  for (int64_t j = 0; j < n; ++j) {
+    dx[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], HiddenLayerDx<T>::d(dy[j], y[j]), x[j], mean[j]);
+  }
+}
+
 }  // namespace
 
 void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd, double eps) {
@@ -217,13 +241,7 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
     const T *g = dy.data<T>(), *out = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
     column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
-      for (int64_t r = first; r < last; ++r) {
-        for (int64_t j = 0; j < c; ++j) {
-          const T d = HiddenLayerDx<T>::d(g[r * c + j], out[r * c + j]);
-          sums[j] += d * (in[r * c + j] - m[j]);
-          sums[c + j] += d;
-        }
-      }
+      add_masked_sums(g + first * c, out + first * c, in + first * c, m, last - first, c, sums);
     });
     const double factor = 1.0 / (1.0 - p);
     for (int64_t j = 0; j < c; ++j) {
@@ -250,12 +268,8 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
       e[k] = of.e;
     }
     const T *pa = a.data(), *pb = b.data(), *pe = e.data();
-    for_rows(rows, c, [=](int64_t r) {
-      for (int64_t j = 0; j < c; ++j) {
-        const int64_t i = r * c + j;
-        out[i] = HiddenLayerDx<T>::dx(pa[j], pb[j], pe[j], HiddenLayerDx<T>::d(g[i], o[i]), in[i], m[j]);
-      }
-    });
+    for_rows(rows, c,
+             [=](int64_t r) { masked_dx_row(g + r * c, o + r * c, in + r * c, m, pa, pb, pe, c, out + r * c); });
   });
 }
 

@@ -225,10 +225,10 @@ struct GemmShape {
 
 class GemmAgrees : public testing::TestWithParam<GemmShape> {};
 
-// The backend in use against the reference loop, for all transposes, with bias, accumulation and batches.
+// The backend in use against the reference loop in fp64, for all transposes, with bias, accumulation and batches.
 TEST_P(GemmAgrees, WithTheReference) {
   const auto [m, n, k] = GetParam();
-  for (int variant = 0; variant < 16; ++variant) {
+  for (int variant = 0; variant < 32; ++variant) {
     Gemm g;
     g.m = m;
     g.n = n;
@@ -240,19 +240,25 @@ TEST_P(GemmAgrees, WithTheReference) {
     g.lda = g.transpose_a ? m : k;
     g.ldb = g.transpose_b ? k : n;
     g.ldc = n;
-    g.batch = 2;
+    g.batch = variant & 16 ? 2 : 1;
     g.stride_a = m * k;
-    g.stride_b = 0;  // one B for both
+    g.stride_b = 0;  // one B for all
     g.stride_c = m * n;
     const auto a = random_uniform({2 * m * k}, -1, 1, 1).to(DType::f32),
                b = random_uniform({k * n}, -1, 1, 2).to(DType::f32);
+    if (k > 2000) {  // long sums: of whole numbers, which are exact in any order
+      for (const Tensor& x : {a, b}) {
+        for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = std::nearbyint(4 * x.data<float>()[i]);
+      }
+    }
     const auto bias = random_uniform({n}, -1, 1, 3).to(DType::f32);
-    Tensor c = Tensor::full({2 * m * n}, 0.5), want = c.clone();
-    const float* pb = with_bias ? bias.data<float>() : nullptr;
-    gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>(), pb);
-    reference::gemm<float>(g, a.data<float>(), b.data<float>(), want.data<float>(), pb);
+    const Tensor a64 = a.to(DType::f64), b64 = b.to(DType::f64), bias64 = bias.to(DType::f64);
+    const Tensor c = Tensor::full({2 * m * n}, 0.5), want = c.to(DType::f64);
+    gemm<float>(kCpu, g, a.data<float>(), b.data<float>(), c.data<float>(), with_bias ? bias.data<float>() : nullptr);
+    reference::gemm<double>(g, a64.data<double>(), b64.data<double>(), want.data<double>(),
+                            with_bias ? bias64.data<double>() : nullptr);
     for (int64_t i = 0; i < c.numel(); ++i) {
-      ASSERT_NEAR(c.data<float>()[i], want.data<float>()[i], 2e-6 * std::sqrt(static_cast<double>(k)) + 1e-6)
+      ASSERT_NEAR(c.data<float>()[i], want.data<double>()[i], 2e-6 * std::sqrt(static_cast<double>(k)) + 1e-6)
           << "variant " << variant << " element " << i;
     }
   }
@@ -260,10 +266,11 @@ TEST_P(GemmAgrees, WithTheReference) {
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
                          testing::Values(GemmShape{1, 1, 1}, GemmShape{7, 5, 3}, GemmShape{1, 40, 130},
                                          GemmShape{130, 1, 40}, GemmShape{257, 300, 65}, GemmShape{1000, 64, 100},
-                                         GemmShape{64, 900, 128}));
+                                         GemmShape{64, 900, 128}, GemmShape{40, 24, 2501}, GemmShape{1, 700, 3001},
+                                         GemmShape{5000, 1, 410}));
 
 // Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
-// columns, transposed or not.
+// columns, and of groups of sums, transposed or not.
 TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
   const GemmPrecision bf16 = parse_precision("bf16");
   try {
@@ -285,7 +292,7 @@ TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
     return y;
   };
   int differ = 0;
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{700, 90, 64}, {90, 700, 64}, {64, 48, 1000}}) {
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{700, 90, 64}, {90, 700, 64}, {64, 48, 1000}, {64, 48, 2301}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {
         const Tensor a = random_uniform(ta ? Shape{k, m} : Shape{m, k}, -1, 1, 1).to(DType::f32);
