@@ -106,7 +106,7 @@ TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
   std::vector<int32_t> ids;
   for (int64_t i = 0; i < kIds; ++i) ids.push_back(static_cast<int32_t>(1 + i * 7 % (kRows - 1)));
   const std::set<int32_t> in_batch(ids.begin(), ids.end());
-  const auto step_once = [&](OptimizerKind kind, Optimizer::Report& report) {
+  const auto step_once = [&](OptimizerKind kind, StepRecord& report) {
     Builder build(3, DType::f64);
     const EmbeddingTables tables({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
     OptimizerConfig config = settings(0.01, 0.1, 0, 0);
@@ -119,7 +119,7 @@ TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
   Builder build(3, DType::f64);
   const EmbeddingTables untouched({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
   const std::vector<double> before = untouched.parameters()[0].tensor.to_vector<double>();
-  Optimizer::Report dense_report, lazy_report;
+  StepRecord dense_report, lazy_report;
   const std::vector<double> dense = step_once(OptimizerKind::adam, dense_report);
   const std::vector<double> lazy = step_once(OptimizerKind::lazy_adam, lazy_report);
   double penalty = 0;
