@@ -1,5 +1,6 @@
 #include "core/cuda/emulated.h"
 
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -17,31 +18,40 @@ namespace {
 // a device's pointer crashes here as it would there. New memory is NaN, since a GPU's is not zeroed.
 class Arena {
  public:
-  Arena()
-      : base_(static_cast<std::byte*>(
-            ::mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
-    // Opening and closing costs by the page.
-    if (base_ != MAP_FAILED) ::madvise(base_, kSize, MADV_HUGEPAGE);
+  Arena() {
+    // Opening and closing costs by the page, and a part of a large page would break it up.
+    void* range = ::mmap(nullptr, kSize + kLargePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) return;
+    base_ =
+        reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(range) + kLargePage - 1) / kLargePage * kLargePage);
+    ::madvise(base_, kSize, MADV_HUGEPAGE);
   }
   void* take(size_t bytes) {
-    if (base_ == MAP_FAILED || used_ + bytes > kSize) return nullptr;
+    if (base_ == nullptr || used_ + bytes > kSize) return nullptr;
     std::byte* block = base_ + used_;
-    used_ += (bytes + kPage - 1) / kPage * kPage;
-    open();
+    used_ += bytes;
+    allow(PROT_READ | PROT_WRITE);
     std::memset(block, 0xFF, bytes);
-    close();
+    if (depth_ == 0) allow(PROT_NONE);
     return block;
   }
   void open() {
-    if (used_ > 0 && depth_++ == 0) ::mprotect(base_, used_, PROT_READ | PROT_WRITE);
+    if (depth_++ == 0) allow(PROT_READ | PROT_WRITE);
   }
   void close() {
-    if (used_ > 0 && --depth_ == 0) ::mprotect(base_, used_, PROT_NONE);
+    if (--depth_ == 0) allow(PROT_NONE);
+  }
+  bool has(const void* address) const {
+    const auto* at = static_cast<const std::byte*>(address);
+    return base_ != nullptr && at >= base_ && at < base_ + kSize;
   }
 
  private:
-  static constexpr size_t kSize = size_t{16} << 30, kPage = 4096;
-  std::byte* base_;
+  static constexpr size_t kSize = size_t{16} << 30, kLargePage = size_t{2} << 20;
+  void allow(int what) const {
+    if (used_ > 0) ::mprotect(base_, (used_ + kLargePage - 1) / kLargePage * kLargePage, what);
+  }
+  std::byte* base_ = nullptr;
   size_t used_ = 0;
   int depth_ = 0;
 };
@@ -55,7 +65,10 @@ struct EmulatedSystem {
   static void* allocate(size_t bytes) noexcept { return arena().take(bytes); }
   static void release(void*) noexcept {}  // a range of addresses is not used twice
   static std::string shortage() { return " of the emulated device"; }
-  static void copy(void* to, const void* from, size_t bytes) { copy_async(to, from, bytes); }
+  static void copy(void* to, const void* from, size_t bytes) {
+    copy_async(to, from, bytes);
+    if (!arena().has(to) || !arena().has(from)) synchronize();
+  }
   static void zero(void* to, size_t bytes) {
     emulated::enqueue([=] { std::memset(to, 0, bytes); });
   }
@@ -88,20 +101,43 @@ void enqueue(std::function<void()> work) {
     run(work);
 }
 
+OpenMemory::OpenMemory() { arena().open(); }
+OpenMemory::~OpenMemory() { arena().close(); }
+
 namespace {
 
 constexpr size_t kStack = size_t{64} << 10;
 
-struct Fiber {
+// A place to go on from. swapcontext would do, but asks the system for the signal mask at every change; so a fiber is
+// only entered by it, and left and gone on with by jumps. (The address sanitizer follows swapcontext alone.)
+struct Place {
+#if defined(__SANITIZE_ADDRESS__)
   ucontext_t context;
-  bool done = false;
+  void go(Place& to) { swapcontext(&context, &to.context); }
+#else
+  jmp_buf jump;
+  ucontext_t context;
+  bool entered = false;
+  void go(Place& to) {
+    if (_setjmp(jump) != 0) return;
+    if (to.entered) _longjmp(to.jump, 1);
+    to.entered = true;
+    setcontext(&to.context);
+  }
+#endif
 };
 
-// The fibers that this thread runs, and which of them is running.
+// Runs bodies one after the other, each from its beginning to its end.
+struct Fiber {
+  Place place;
+  std::vector<char> stack = std::vector<char>(kStack);
+  bool done = true;
+};
+
+// The fibers of this thread, and which of them is running.
 struct Scheduler {
-  ucontext_t main;
-  std::vector<Fiber> fibers;
-  std::vector<char> stacks;
+  Place main;
+  std::vector<std::unique_ptr<Fiber>> fibers;
   const std::function<void(int)>* body = nullptr;
   int current = -1;
   bool progress = false;  // since the last turn: a fiber ended or left a meeting
@@ -111,19 +147,31 @@ thread_local Scheduler t_scheduler;
 
 void yield() {
   Scheduler& s = t_scheduler;
-  swapcontext(&s.fibers[static_cast<size_t>(s.current)].context, &s.main);
+  s.fibers[static_cast<size_t>(s.current)]->place.go(s.main);
 }
 
-void start() {
+void live() {
   Scheduler& s = t_scheduler;
-  const int me = s.current;
-  try {
-    (*s.body)(me);
-  } catch (...) {
-    s.failure = std::current_exception();
+  for (;;) {
+    const int me = s.current;
+    try {
+      (*s.body)(me);
+    } catch (...) {
+      s.failure = std::current_exception();
+    }
+    s.fibers[static_cast<size_t>(me)]->done = true;
+    s.progress = true;
+    yield();
   }
-  s.fibers[static_cast<size_t>(me)].done = true;
-  s.progress = true;
+}
+
+void add_fiber(Scheduler& s) {
+  s.fibers.push_back(std::make_unique<Fiber>());
+  Fiber& fiber = *s.fibers.back();
+  getcontext(&fiber.place.context);
+  fiber.place.context.uc_stack.ss_sp = fiber.stack.data();
+  fiber.place.context.uc_stack.ss_size = fiber.stack.size();
+  makecontext(&fiber.place.context, live, 0);
 }
 
 }  // namespace
@@ -142,30 +190,27 @@ void Meeting::wait() {
 
 void run_fibers(int count, const std::function<void(int)>& body) {
   Scheduler& s = t_scheduler;
-  s.fibers.assign(static_cast<size_t>(count), {});
-  s.stacks.resize(static_cast<size_t>(count) * kStack);
+#if !defined(__SANITIZE_ADDRESS__)
+  s.main.entered = true;
+#endif
+  while (static_cast<int>(s.fibers.size()) < count) add_fiber(s);
   s.body = &body;
   s.failure = nullptr;
-  for (int i = 0; i < count; ++i) {
-    Fiber& fiber = s.fibers[static_cast<size_t>(i)];
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = s.stacks.data() + static_cast<size_t>(i) * kStack;
-    fiber.context.uc_stack.ss_size = kStack;
-    fiber.context.uc_link = &s.main;
-    makecontext(&fiber.context, start, 0);
-  }
+  for (int i = 0; i < count; ++i) s.fibers[static_cast<size_t>(i)]->done = false;
   for (int left = count; left > 0;) {
     left = 0;
     s.progress = false;
     for (int i = 0; i < count; ++i) {
-      Fiber& fiber = s.fibers[static_cast<size_t>(i)];
+      Fiber& fiber = *s.fibers[static_cast<size_t>(i)];
       if (fiber.done) continue;
       s.current = i;
-      swapcontext(&s.main, &fiber.context);
+      s.main.go(fiber.place);
       left += !fiber.done;
     }
+    const bool stuck = left > 0 && !s.progress;
+    if (s.failure || stuck) s.fibers.clear();  // some stopped on their way, and cannot begin anew
     if (s.failure) std::rethrow_exception(s.failure);
-    KDEF_CHECK(left == 0 || s.progress, "emulated CUDA kernel: ", left,
+    KDEF_CHECK(!stuck, "emulated CUDA kernel: ", left,
                " threads wait for others of their block or warp that have ended");
   }
 }

@@ -19,6 +19,16 @@ namespace emulated {
 /// Runs `work` now; while a Graph is being recorded, keeps it instead, to be run whenever the graph is launched.
 void enqueue(std::function<void()> work);
 
+/// While it lives the device's memory stays open to the host: for tests of many small launches, where opening and
+/// closing it would take most of the time.
+class OpenMemory {
+ public:
+  OpenMemory();
+  ~OpenMemory();
+  OpenMemory(const OpenMemory&) = delete;
+  OpenMemory& operator=(const OpenMemory&) = delete;
+};
+
 /// Where a number of fibers wait for each other.
 class Meeting {
  public:

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/cuda/emulated.h"
 #include "core/random.h"
 #include "kdef/audit.h"
 #include "kdef/batch_feed.h"
@@ -185,6 +186,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, CudaFixtures, testing::ValuesIn(fixtures()), 
 
 // Layers, networks, objectives, whole models; the ops are in ops_test.cpp.
 TEST(CudaAudit, GradientsOfLayersAndModels) {
+  const kdef::cuda::emulated::OpenMemory open;
   int checked = 0;
   for (const AuditCase& c : audit_cases(kCuda)) {
     if (c.op != nullptr && c.op != &kObjectiveInfo) continue;
