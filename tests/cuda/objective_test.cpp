@@ -1,7 +1,6 @@
 // The fused objective on the device against the CPU, over students, parts of 64 rows and configurations.
 #include "kdef/objective.h"
 
-#include "core/cuda/emulated.h"
 #include "tests/cuda/support.h"
 
 namespace kdef {
@@ -29,7 +28,7 @@ TEST(ObjectiveOnDevice, AgreesWithTheCpuAtTheBordersOfParts) {
 }
 
 TEST(ObjectiveOnDevice, TakesManyStudents) {
-  const kdef::cuda::emulated::OpenMemory open;
+  const test::OpenMemory open;
   for (const int64_t m : {64, 300}) expect_objective_as_on_cpu(65, m, {});
 }
 

@@ -2,7 +2,6 @@
 // kernel for the device fails here.
 #include <algorithm>
 
-#include "core/cuda/emulated.h"
 #include "ops/cases.h"
 #include "ops/dropout.h"
 #include "ops/layout.h"
@@ -17,7 +16,7 @@ using test::kDevice;
 class OpsOnDevice : public testing::TestWithParam<OpCase> {};
 
 TEST_P(OpsOnDevice, GradientAgreesWithDifferences) {
-  const kdef::cuda::emulated::OpenMemory open;
+  const test::OpenMemory open;
   const GradientReport report = check_gradient(GetParam().make(kDevice));
   EXPECT_GT(report.elements, 0);
   EXPECT_LE(report.deviation, kGradientTolerance) << report.worst;

@@ -1,4 +1,4 @@
-// The same computation on the emulated device and on the CPU.
+// The same computation on the device - emulated, or in test_gpu a GPU - and on the CPU.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,12 +9,21 @@
 #include <string>
 #include <vector>
 
+#if defined(KDEF_CUDA_EMULATED)
+#include "core/cuda/emulated.h"
+#endif
 #include "core/tape.h"
 #include "ops/gradcheck.h"
 
 namespace kdef::test {
 
 inline constexpr Device kDevice{DeviceType::cuda, 0};
+
+#if defined(KDEF_CUDA_EMULATED)
+using kdef::cuda::emulated::OpenMemory;
+#else
+struct [[maybe_unused]] OpenMemory {};  // a GPU's memory is always there for the GPU, and never for the host
+#endif
 
 /// Accepted |device - cpu| / max(1, |cpu|): both do the same operations but for the order of their sums, of numbers of
 /// size 1. In fp32 a few dozen roundings of 2^-24, as sums within a part of 64 rows are fp32; in fp64 of 2^-53.

@@ -1,23 +1,23 @@
-// Whole trainings, fixtures and the audit on the emulated device.
+// Whole trainings, fixtures and the audit on the device.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 
-#include "core/cuda/emulated.h"
 #include "core/random.h"
 #include "kdef/audit.h"
 #include "kdef/batch_feed.h"
 #include "kdef/benchmark.h"
 #include "kdef/run.h"
 #include "kdef/training_step.h"
+#include "tests/cuda/support.h"
 #include "tests/kdef/support.h"
 
 namespace kdef {
 namespace {
 
-const Device kCuda{DeviceType::cuda, 0};
+constexpr Device kCuda = test::kDevice;
 
 struct Trained {
   TrainingResult result;
@@ -186,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, CudaFixtures, testing::ValuesIn(fixtures()), 
 
 // Layers, networks, objectives, whole models; the ops are in ops_test.cpp.
 TEST(CudaAudit, GradientsOfLayersAndModels) {
-  const kdef::cuda::emulated::OpenMemory open;
+  const test::OpenMemory open;
   int checked = 0;
   for (const AuditCase& c : audit_cases(kCuda)) {
     if (c.op != nullptr && c.op != &kObjectiveInfo) continue;
