@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "core/cuda/runtime.h"
+#include "core/tape.h"
+#include "ops/gradcheck.h"
 #if defined(KDEF_CUDA_EMULATED)
 #include "core/cuda/emulated.h"
 #endif
-#include "core/tape.h"
-#include "ops/gradcheck.h"
 
 namespace kdef::test {
 
