@@ -35,7 +35,8 @@ bool is_finite(const Tensor& t);
 /// Name of the model's first parameter or buffer that is not finite; empty where all are.
 std::string first_bad_tensor(const Ensemble& model);
 
-/// In evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is not a number.
+/// In evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is not a
+/// number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
 /// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row.
