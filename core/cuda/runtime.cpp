@@ -30,7 +30,11 @@ struct CudaSystem {
     return nullptr;
   }
   static void release(void* block) noexcept {
-    cudaStreamSynchronize(stream());  // work that still uses the block
+    // Work that still uses the block. (To wait while a step is recorded would break the recording; cudaFree waits too.)
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    if (cudaStreamIsCapturing(stream(), &status) == cudaSuccess && status == cudaStreamCaptureStatusNone) {
+      cudaStreamSynchronize(stream());
+    }
     cudaFree(block);
   }
   static std::string shortage() { return free_memory(); }
@@ -72,7 +76,8 @@ void check_launch() {
     const char* set = std::getenv("KDEF_CUDA_SYNCHRONOUS");
     return set != nullptr && std::strcmp(set, "1") == 0;
   }();
-  if (synchronous) KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
+  // A launch that is recorded does not run, and to wait would break the recording.
+  if (synchronous && !recording()) KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
 }
 
 int device_count() {
@@ -102,7 +107,9 @@ Fault* fault() {
   static Fault* const it = [] {
     void* made = nullptr;
     KDEF_CUDA_CHECK(cudaMalloc(&made, sizeof(Fault)));
+    // Waits: stream() does not wait for the default stream, and might be being recorded.
     KDEF_CUDA_CHECK(cudaMemset(made, 0, sizeof(Fault)));
+    KDEF_CUDA_CHECK(cudaStreamSynchronize(cudaStreamLegacy));
     return static_cast<Fault*>(made);
   }();
   return it;
@@ -113,7 +120,7 @@ void synchronize() {
   KDEF_CUDA_CHECK(cudaMemcpyAsync(&found, fault(), sizeof found, cudaMemcpyDeviceToHost, stream()));
   KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
   if (found.found == 0) return;
-  KDEF_CUDA_CHECK(cudaMemset(fault(), 0, sizeof(Fault)));
+  KDEF_CUDA_CHECK(cudaMemsetAsync(fault(), 0, sizeof(Fault), stream()));
   throw InputError(
       cat("id ", found.id, " at position ", found.position, " is outside its table of ", found.rows, " rows"));
 }
