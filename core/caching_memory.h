@@ -63,6 +63,18 @@ class CachingMemory final : public Memory {
     return before;
   }
 
+  void retire_pool(int pool) noexcept override {
+    std::lock_guard lock(mutex_);
+    for (auto& [address, block] : taken_) {
+      if (block.pool == pool) block.pool = 0;
+    }
+    const auto found = free_.find(pool);
+    if (found == free_.end() || pool == 0) return;
+    for (auto& [size, block] : found->second) block.pool = 0;
+    free_[0].merge(found->second);
+    free_.erase(pool);
+  }
+
   Statistics statistics() const override {
     std::lock_guard lock(mutex_);
     return stats_;

@@ -41,6 +41,8 @@ class Memory {
   /// Takes blocks from, and makes blocks for, another pool from now on; returns the one before. A block goes back to
   /// its pool. Work that is recorded and repeated has a pool to itself, so that nobody else gets its blocks.
   virtual int use_pool(int pool) = 0;
+  /// The recorded work of this pool is no more: its blocks, those too that are still handed out, become everybody's.
+  virtual void retire_pool(int pool) noexcept = 0;
 
   struct Statistics {
     size_t in_use = 0;              // bytes handed out now

@@ -264,7 +264,7 @@ struct Graph::Impl {
   int pool = ++g_pools;
 };
 Graph::Graph() : impl_(std::make_unique<Impl>()) {}
-Graph::~Graph() = default;
+Graph::~Graph() { memory(0).retire_pool(impl_->pool); }
 
 void Graph::record(const std::function<void()>& work) {
   const int before = memory(0).use_pool(impl_->pool);

@@ -174,6 +174,8 @@ Graph::Graph() : impl_(std::make_unique<Impl>()) {}
 Graph::~Graph() {
   if (impl_->ready != nullptr) cudaGraphExecDestroy(impl_->ready);
   if (impl_->graph != nullptr) cudaGraphDestroy(impl_->graph);
+  // A launch that is under way comes before whatever is given to the stream from now on.
+  if (g_device >= 0) memory(g_device).retire_pool(impl_->pool);
 }
 
 void Graph::record(const std::function<void()>& work) {

@@ -209,6 +209,23 @@ TEST(Graphs, RunOnceThenRepeatOverDeviceMemory) {
   EXPECT_EQ(to.item(), 111);
 }
 
+TEST(Graphs, LeaveTheirMemoryToOthers) {
+  const Shape shape{123, 4567};
+  Tensor kept;
+  {
+    Graph graph;
+    graph.record([&] {
+      const Tensor passing = Tensor::zeros(shape, DType::f64, kDevice);
+      if (!kept.defined()) kept = Tensor::zeros(shape, DType::f64, kDevice);
+    });
+  }
+  const size_t before = memory_of(kDevice).statistics().system_allocations;
+  { const Tensor first = Tensor::empty(shape, DType::f64, kDevice); }
+  kept = {};
+  const Tensor first = Tensor::empty(shape, DType::f64, kDevice), second = Tensor::empty(shape, DType::f64, kDevice);
+  EXPECT_EQ(memory_of(kDevice).statistics().system_allocations, before);
+}
+
 TEST(Graphs, WorkThatFailsIsNotRecorded) {
   Graph graph;
   EXPECT_THROW(graph.record([] { throw InputError("no"); }), InputError);
