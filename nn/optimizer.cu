@@ -26,7 +26,7 @@ struct Slot {
   int64_t row_count;  // of `rows`, those too whose id is kNoRow
   int64_t width;
   T l1, l2;
-  int32_t lazy;
+  int64_t lazy;  // not a smaller type: arguments are compared byte by byte, and bytes between members may be anything
 };
 
 // Chunks of the slots' elements, and of their row gradients' rows.
