@@ -63,11 +63,14 @@ struct Plan {
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
 
-  Plan(const Gemm& g, Kind kind, bool bias, uint32_t aligned) {
+  Plan(const Gemm& g, Kind kind, const void* bias, uint32_t aligned) {
     KDEF_CUBLAS_CHECK(cublasLtMatmulDescCreate(&product, compute_type(kind), result_type(kind)));
     set(CUBLASLT_MATMUL_DESC_TRANSA, g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-    if (bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    if (bias != nullptr) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // before an algorithm is asked for, which may look at it
+    }
     first =
         layout(operand_type(kind), g.transpose_b ? g.k : g.n, g.transpose_b ? g.n : g.k, g.ldb, g.batch, g.stride_b);
     second =
@@ -114,10 +117,10 @@ struct Plan {
 };
 
 // Plans are made once per shape and alignment, and kept: asking for an algorithm costs about 0.1 ms.
-Plan& plan_for(const Gemm& g, Kind kind, bool bias, uint32_t aligned) {
+Plan& plan_for(const Gemm& g, Kind kind, const void* bias, uint32_t aligned) {
   static std::map<Key, Plan>& plans = *new std::map<Key, Plan>;
-  const Key key{g.m,     g.n,        g.k,        g.transpose_a, g.transpose_b, g.lda, g.ldb, g.ldc,
-                g.batch, g.stride_a, g.stride_b, g.stride_c,    g.accumulate,  bias,  kind,  aligned};
+  const Key key{g.m,     g.n,        g.k,        g.transpose_a, g.transpose_b, g.lda,           g.ldb, g.ldc,
+                g.batch, g.stride_a, g.stride_b, g.stride_c,    g.accumulate,  bias != nullptr, kind,  aligned};
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   return plans.emplace(key, Plan(g, kind, bias, aligned)).first->second;
@@ -125,7 +128,7 @@ Plan& plan_for(const Gemm& g, Kind kind, bool bias, uint32_t aligned) {
 
 template <class Scalar>
 void run(const Gemm& g, Kind kind, const void* a, const void* b, void* c, const void* bias) {
-  Plan& plan = plan_for(g, kind, bias != nullptr, alignment(a, b, c));
+  Plan& plan = plan_for(g, kind, bias, alignment(a, b, c));
   if (bias != nullptr) plan.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const Scalar one = 1, add = g.accumulate ? 1 : 0;
   KDEF_CUBLAS_CHECK(cublasLtMatmul(handle().lt, plan.product, &one, b, plan.first, a, plan.second, &add, c, plan.result,
@@ -153,14 +156,16 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecis
     if (!g.accumulate) set_rows(g, c, bias);
     return;
   }
-  if constexpr (std::is_same_v<T, double>) {
-    // cublasLt has no bias for fp64.
+  // cublasLt has no bias for fp64; in fp32 it may read it by 16 bytes, whatever alignment was asked for.
+  if (bias != nullptr && !g.accumulate && (std::is_same_v<T, double> || reinterpret_cast<uintptr_t>(bias) % 16 != 0)) {
     Gemm plain = g;
-    if (bias != nullptr) {
-      set_rows(g, c, bias);
-      plain.accumulate = true;
-    }
-    run<double>(plain, Kind::f64, a, b, c, nullptr);
+    set_rows(g, c, bias);
+    plain.accumulate = true;
+    return gemm<T>(plain, a, b, c, nullptr, precision);
+  }
+  if constexpr (std::is_same_v<T, double>) {
+    KDEF_CHECK(bias == nullptr, "gemm: an accumulated product with a bias");
+    run<double>(g, Kind::f64, a, b, c, nullptr);
   } else if (precision == GemmPrecision::bf16 && std::min({g.m, g.n, g.k}) >= 16) {
     const Rounded ra = round(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
     const Rounded rb = round(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
