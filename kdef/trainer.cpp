@@ -192,7 +192,9 @@ class Loop {
   }
 
   [[noreturn]] void report_gradients(int64_t step) {
-    std::string culprit = "the regularizer of a parameter";
+    std::string culprit = model_.device().is_cpu() ? "the regularizer of a parameter"
+                                                   : cat("a gradient, which ", name_of(model_.device()),
+                                                         " does not keep (--device cpu names it)");
     for (const nn::Parameter& p : model_.parameters()) {
       const Tensor g = p.tensor.grad();
       if (g.defined() && !is_finite(g)) {

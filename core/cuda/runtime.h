@@ -82,7 +82,8 @@ class Graph {
   ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
-  /// Runs `work` once as it is, so that its memory and plans are there, then records it (which runs nothing).
+  /// Runs `work` once as it is, so that its memory and plans are there, then records it (which runs nothing). Under
+  /// KDEF_CUDA_SYNCHRONOUS=1 it only runs it.
   void record(const std::function<void()>& work);
   bool recorded() const;
   void launch();
