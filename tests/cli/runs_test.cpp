@@ -156,7 +156,7 @@ TEST_F(RunTest, NoComputingThreadTakesASignal) {
       std::string(KDEF_PROGRAM) + " " +
       train_command("epochs=1000000 early_stop_patience=1000000 checkpoint_every=1 --threads 2 --run " + path("run")) +
       " >/dev/null & p=$!; for i in $(seq 600); do [ -s " + path("run/metrics.jsonl") +
-      " ] && break; sleep 0.05; done; grep -h SigBlk /proc/$p/task/*/status; kill -INT $p; wait $p; echo $?");
+      " ] && break; sleep 0.05; done; grep -hs SigBlk /proc/$p/task/*/status; kill -INT $p; wait $p; echo $?");
   const std::vector<std::string> text = lines(outcome.text);
   ASSERT_GE(text.size(), 4u) << "the main thread, a worker, the loader, the watcher: " << outcome.text;
   EXPECT_EQ(text.back(), "130");
