@@ -1,7 +1,7 @@
 // Lanes: how the maths of one row is shared out. A row functor walks its row from lane.id() in steps of
 // lane.size() and combines with lane.sum / lane.max. On the CPU one lane does all (ScalarLane); on the GPU
-// the 32 lanes of a warp share the row; the tests play a warp with threads (tests/support/emulated_warp.h),
-// so that the splitting is checked without a GPU.
+// the 32 lanes of a warp share the row; the tests play a warp (core/cuda/emulated.h), so that the splitting
+// is checked without a GPU.
 #pragma once
 
 #include <cstdint>

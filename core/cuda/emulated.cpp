@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "core/caching_memory.h"
 
@@ -66,8 +67,10 @@ struct EmulatedSystem {
   static void release(void*) noexcept {}  // a range of addresses is not used twice
   static std::string shortage() { return " of the emulated device"; }
   static void copy(void* to, const void* from, size_t bytes) {
+    const bool within = arena().has(to) && arena().has(from);
+    KDEF_CHECK(within || !recording(), "cuda: the host takes part in a copy while work is recorded");
     copy_async(to, from, bytes);
-    if (!arena().has(to) || !arena().has(from)) synchronize();
+    if (!within) synchronize();
   }
   static void zero(void* to, size_t bytes) {
     emulated::enqueue([=] { std::memset(to, 0, bytes); });
@@ -230,13 +233,7 @@ Fault* fault() {
   return it;
 }
 
-void synchronize() {
-  const Fault found = *fault();
-  if (found.found == 0) return;
-  *fault() = {};
-  throw InputError(
-      cat("id ", found.id, " at position ", found.position, " is outside its table of ", found.rows, " rows"));
-}
+void synchronize() { throw_fault(std::exchange(*fault(), {})); }
 
 void copy_async(void* to, const void* from, size_t bytes) {
   emulated::enqueue([=] { std::memmove(to, from, bytes); });

@@ -7,13 +7,12 @@
 #include <functional>
 #include <vector>
 
+#include "core/cuda/geometry.h"
 #include "core/cuda/runtime.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
 namespace kdef::cuda {
-inline constexpr int64_t kEmulatedBlockThreads = 256, kEmulatedWarpThreads = 32;
-
 namespace emulated {
 
 /// Runs `work` now; while a Graph is being recorded, keeps it instead, to be run whenever the graph is launched.
@@ -47,13 +46,13 @@ void run_fibers(int count, const std::function<void(int)>& body);
 
 // What a warp or a block has in common.
 struct WarpState {
-  Meeting meeting{kEmulatedWarpThreads};
-  double slots[kEmulatedWarpThreads] = {};
+  Meeting meeting{kWarpThreads};
+  double slots[kWarpThreads] = {};
 };
 struct BlockState {
-  Meeting meeting{kEmulatedBlockThreads};
-  std::vector<WarpState> warps = std::vector<WarpState>(kEmulatedBlockThreads / kEmulatedWarpThreads);
-  double sums[kEmulatedBlockThreads / kEmulatedWarpThreads] = {};
+  Meeting meeting{kBlockThreads};
+  std::vector<WarpState> warps = std::vector<WarpState>(kBlockThreads / kWarpThreads);
+  double sums[kBlockThreads / kWarpThreads] = {};
   std::vector<double> shared;
 };
 
@@ -61,7 +60,7 @@ class Warp {
  public:
   Warp(WarpState& state, int id) : state_(state), id_(id) {}
   int id() const { return id_; }
-  int size() const { return kEmulatedWarpThreads; }
+  int size() const { return kWarpThreads; }
   template <class T>
   T sum(T v) const {
     return combine(v, [](T a, T b) { return a + b; });
@@ -74,7 +73,7 @@ class Warp {
  private:
   template <class T, class Fn>
   T combine(T v, Fn fn) const {
-    for (int offset = kEmulatedWarpThreads / 2; offset > 0; offset /= 2) {
+    for (int offset = kWarpThreads / 2; offset > 0; offset /= 2) {
       state_.slots[id_] = static_cast<double>(v);
       state_.meeting.wait();
       const T other = static_cast<T>(state_.slots[id_ ^ offset]);
@@ -94,17 +93,17 @@ class Block {
   int64_t index() const { return index_; }
   int64_t count() const { return count_; }
   int thread() const { return thread_; }
-  int threads() const { return kEmulatedBlockThreads; }
+  int threads() const { return kBlockThreads; }
   void sync() const { state_.meeting.wait(); }
   template <class T>
   T* shared() const {
     return reinterpret_cast<T*>(state_.shared.data());
   }
   double sum(double v) const {
-    const size_t warp = static_cast<size_t>(thread_ / kEmulatedWarpThreads);
-    v = Warp(state_.warps[warp], thread_ % kEmulatedWarpThreads).sum(v);
+    const size_t warp = static_cast<size_t>(thread_ / kWarpThreads);
+    v = Warp(state_.warps[warp], thread_ % kWarpThreads).sum(v);
     sync();
-    if (thread_ % kEmulatedWarpThreads == 0) state_.sums[warp] = v;
+    if (thread_ % kWarpThreads == 0) state_.sums[warp] = v;
     sync();
     double total = 0;
     for (double w : state_.sums) total += w;
@@ -121,8 +120,8 @@ template <class K>
 void run_each(int64_t n, int64_t blocks, const K& kernel) {
   parallel_for(blocks, 16, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; ++block) {
-      for (int64_t thread = 0; thread < kEmulatedBlockThreads; ++thread) {
-        for (int64_t i = block * kEmulatedBlockThreads + thread; i < n; i += blocks * kEmulatedBlockThreads) kernel(i);
+      for (int64_t thread = 0; thread < kBlockThreads; ++thread) {
+        for (int64_t i = block * kBlockThreads + thread; i < n; i += blocks * kBlockThreads) kernel(i);
       }
     }
   });
@@ -132,7 +131,7 @@ template <class K>
 void run_warps(int64_t rows, const K& kernel) {
   for (int64_t row = 0; row < rows; ++row) {
     WarpState state;
-    run_fibers(kEmulatedWarpThreads, [&](int lane) { kernel(Warp(state, lane), row); });
+    run_fibers(kWarpThreads, [&](int lane) { kernel(Warp(state, lane), row); });
   }
 }
 
@@ -142,7 +141,7 @@ void run_blocks(int64_t blocks, size_t shared_bytes, const K& kernel) {
     BlockState state;
     // Uninitialised on a GPU: NaN shows who reads it before writing.
     state.shared.assign(shared_bytes / sizeof(double) + 1, __builtin_nan(""));
-    run_fibers(kEmulatedBlockThreads, [&](int thread) { kernel(Block(state, block, blocks, thread)); });
+    run_fibers(kBlockThreads, [&](int thread) { kernel(Block(state, block, blocks, thread)); });
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "core/cuda/geometry.h"
 #include "core/cuda/runtime.h"
 #include "core/error.h"
 #include "core/hd.h"
@@ -26,17 +27,6 @@
 #endif
 
 namespace kdef::cuda {
-
-/// Threads of a block, for every kind of launch.
-inline constexpr int kBlockThreads = 256;
-inline constexpr int kWarpThreads = 32;
-/// Blocks of a launch over elements or rows at most; each thread then takes several.
-inline constexpr int64_t kMostBlocks = 1 << 16;
-
-inline int64_t blocks_for(int64_t n, int64_t per_block) {
-  const int64_t blocks = (n + per_block - 1) / per_block;
-  return blocks < kMostBlocks ? blocks : kMostBlocks;
-}
 
 #if !defined(KDEF_CUDA_EMULATED)
 

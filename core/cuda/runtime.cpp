@@ -124,10 +124,8 @@ void synchronize() {
   Fault found{};
   KDEF_CUDA_CHECK(cudaMemcpyAsync(&found, fault(), sizeof found, cudaMemcpyDeviceToHost, stream()));
   KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
-  if (found.found == 0) return;
-  KDEF_CUDA_CHECK(cudaMemsetAsync(fault(), 0, sizeof(Fault), stream()));
-  throw InputError(
-      cat("id ", found.id, " at position ", found.position, " is outside its table of ", found.rows, " rows"));
+  if (found.found != 0) KDEF_CUDA_CHECK(cudaMemsetAsync(fault(), 0, sizeof(Fault), stream()));
+  throw_fault(found);
 }
 
 void copy_async(void* to, const void* from, size_t bytes) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/device.h"
+#include "core/error.h"
 
 namespace kdef::cuda {
 
@@ -31,6 +32,12 @@ struct Fault {
 };
 /// In device memory, for kernels.
 Fault* fault();
+/// Throws what was found, if anything.
+inline void throw_fault(const Fault& f) {
+  if (f.found != 0) {
+    throw InputError(cat("id ", f.id, " at position ", f.position, " is outside its table of ", f.rows, " rows"));
+  }
+}
 
 /// Copies in order with the computation, without waiting. Host memory that is pinned is copied by the device; other
 /// host memory is read before the call returns.

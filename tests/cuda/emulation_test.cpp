@@ -5,6 +5,8 @@
 
 #include "core/cuda/launch.cuh"
 #include "core/tensor.h"
+#include "ops/gradcheck.h"
+#include "ops/rowwise_functors.h"
 
 namespace kdef::cuda {
 namespace {
@@ -81,6 +83,51 @@ struct BlockSums {
     y[block.index() * block.threads() + block.thread()] = a + b;
   }
 };
+
+using Row = std::vector<double>;
+
+// One row of each row functor. What the lanes write is read on the host: the row is host memory.
+struct RowByLanes {
+  const double *x, *dy, *gamma, *beta;
+  Row *y, *dx, *norm, *dnorm, *moments;
+  template <class Lane>
+  void operator()(const Lane& lane, int64_t) const {
+    const int64_t n = static_cast<int64_t>(y->size());
+    ops::SoftmaxRow::forward(lane, x, y->data(), n, 1, 1.0);
+    ops::SoftmaxRow::backward(lane, dy, y->data(), dx->data(), n, 1, 1.0);
+    ops::LayerNormRow::forward(lane, x, gamma, beta, norm->data(), &(*moments)[0], &(*moments)[1], n, 1e-5);
+    lane.sum(0.0);  // as a warp's lanes meet before they read what lane 0 wrote
+    ops::LayerNormRow::backward(lane, dy, x, gamma, (*moments)[0], (*moments)[1], dnorm->data(), n);
+  }
+};
+
+void expect_near(const Row& got, const Row& want, double tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], tolerance) << "element " << i;
+}
+
+TEST(Meetings, AWarpAgreesWithOneLane) {
+  for (const int64_t n : {1, 5, 32, 45}) {
+    const Tensor x = ops::random_uniform({n}, -2, 2, 4), dy = ops::random_uniform({n}, -1, 1, 5);
+    const Tensor gamma = ops::random_uniform({n}, -1, 1, 6), beta = ops::random_uniform({n}, -1, 1, 7);
+    const size_t size = static_cast<size_t>(n);
+    Row y(size), dx(size), norm(size), dnorm(size), moments(2), wy(size), wdx(size), wnorm(size), wdnorm(size), wm(2);
+    const RowByLanes one{x.data<double>(), dy.data<double>(), gamma.data<double>(), beta.data<double>(), &y, &dx, &norm,
+                         &dnorm,           &moments};
+    one(ops::ScalarLane{}, 0);
+    RowByLanes shared = one;
+    shared.y = &wy;
+    shared.dx = &wdx;
+    shared.norm = &wnorm;
+    shared.dnorm = &wdnorm;
+    shared.moments = &wm;
+    for_warps(1, shared);
+    expect_near(wy, y, 1e-13);
+    expect_near(wdx, dx, 1e-13);
+    expect_near(wnorm, norm, 1e-12);
+    expect_near(wdnorm, dnorm, 1e-12);
+  }
+}
 
 TEST(Meetings, SumOfABlockReachesEveryThread) {
   const Tensor y = Tensor::empty({2, kBlockThreads}, DType::f64, kDevice);

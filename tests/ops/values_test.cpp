@@ -17,9 +17,7 @@
 #include "ops/norm.h"
 #include "ops/pairs.h"
 #include "ops/reduce.h"
-#include "ops/rowwise_functors.h"
 #include "ops/softmax.h"
-#include "tests/support/emulated_warp.h"
 
 namespace kdef::ops {
 namespace {
@@ -340,33 +338,6 @@ TEST(Values, MatmulAndLinearCheckShapes) {
   EXPECT_THROW(matmul(a, b), Error);
   EXPECT_EQ(matmul(a, b, true).shape(), (Shape{3, 4}));
   EXPECT_THROW(linear(a, b, {}), Error);
-}
-
-// ---- rows shared out over lanes
-
-TEST(Lanes, AnEmulatedWarpAgreesWithOneLane) {
-  for (int64_t n : {1, 5, 32, 45}) {
-    const Tensor x = random_uniform({n}, -2, 2, 4), dy = random_uniform({n}, -1, 1, 5);
-    const Tensor gamma = random_uniform({n}, -1, 1, 6), beta = random_uniform({n}, -1, 1, 7);
-    const double *px = x.data<double>(), *pdy = dy.data<double>(), *pg = gamma.data<double>(),
-                 *pb = beta.data<double>();
-    const auto run = [&](auto lane, V& y, V& dx, V& norm, V& dnorm, V& moments) {
-      SoftmaxRow::forward(lane, px, y.data(), n, 1, 1.0);
-      SoftmaxRow::backward(lane, pdy, y.data(), dx.data(), n, 1, 1.0);
-      LayerNormRow::forward(lane, px, pg, pb, norm.data(), &moments[0], &moments[1], n, 1e-5);
-      lane.sum(0.0);  // as a warp's lanes meet before they read what lane 0 wrote
-      LayerNormRow::backward(lane, pdy, px, pg, moments[0], moments[1], dnorm.data(), n);
-    };
-    const size_t size = static_cast<size_t>(n);
-    V y(size), dx(size), norm(size), dnorm(size), moments(2), wy(size), wdx(size), wnorm(size), wdnorm(size), wm(2);
-    run(ScalarLane{}, y, dx, norm, dnorm, moments);
-    test::EmulatedWarp<32> warp;
-    warp.run([&](const auto& lane) { run(lane, wy, wdx, wnorm, wdnorm, wm); });
-    expect_near(wy, y, 1e-13);
-    expect_near(wdx, dx, 1e-13);
-    expect_near(wnorm, norm, 1e-12);
-    expect_near(wdnorm, dnorm, 1e-12);
-  }
 }
 
 }  // namespace
