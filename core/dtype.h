@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "core/error.h"
+#include "core/hd.h"
 
 namespace kdef {
 
@@ -53,6 +55,14 @@ constexpr bool is_floating(DType t) { return t == DType::f32 || t == DType::f64 
 struct BFloat16 {
   uint16_t bits;
 };
+
+/// Rounded to nearest even; NaN stays NaN.
+KDEF_HD BFloat16 to_bf16(float x) {
+  uint32_t u = 0;
+  std::memcpy(&u, &x, sizeof u);
+  const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+  return {static_cast<uint16_t>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded)};
+}
 
 template <class T>
 struct DTypeOf;

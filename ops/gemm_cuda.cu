@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "core/cuda/launch.cuh"
 #include "ops/gemm_cuda.h"
 
@@ -12,10 +10,7 @@ struct RoundToBf16 {
   int64_t stride, rows, columns, leading, leading_to;
   KDEF_DEVICE void operator()(int64_t i) const {
     const int64_t j = i % columns, row = i / columns, matrix = row / rows, r = row % rows;
-    uint32_t u;
-    memcpy(&u, from + matrix * stride + r * leading + j, sizeof u);
-    const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
-    to[row * leading_to + j].bits = static_cast<uint16_t>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+    to[row * leading_to + j] = to_bf16(from[matrix * stride + r * leading + j]);
   }
 };
 

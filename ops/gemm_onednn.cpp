@@ -155,17 +155,10 @@ bool cut_along_k(const Gemm& g) { return is_large(g) && g.k >= 2048 && g.k >= 4 
 
 int64_t divide_up(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 
-// ---- bf16: the upper half of an fp32 number, rounded to nearest even; NaN stays NaN.
+// ---- bf16
 
-using Bf16 = uint16_t;
-
-void round_row(const float* __restrict from, int64_t n, Bf16* __restrict to) {
-  for (int64_t i = 0; i < n; ++i) {
-    uint32_t u;
-    std::memcpy(&u, from + i, 4);
-    const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
-    to[i] = static_cast<Bf16>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
-  }
+void round_row(const float* __restrict from, int64_t n, BFloat16* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
 }
 
 // An operand as stored: `rows` rows of `columns` numbers, `stride` apart.
@@ -175,7 +168,7 @@ struct Stored {
 };
 
 // Packed without gaps.
-void round_rows(const Stored& x, Bf16* to) {
+void round_rows(const Stored& x, BFloat16* to) {
   for (int64_t r = 0; r < x.rows; ++r) round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
 }
 
@@ -193,8 +186,8 @@ void add_row(const float* __restrict from, float factor, int64_t n, float* __res
 }
 
 // A buffer of this thread, kept from product to product.
-Bf16* own_buffer(int64_t n) {
-  thread_local std::vector<Bf16> buffer;
+BFloat16* own_buffer(int64_t n) {
+  thread_local std::vector<BFloat16> buffer;
   if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(static_cast<size_t>(n));
   return buffer.data();
 }
@@ -213,7 +206,7 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     const Stored whole = by_rows ? part_of_b(g, b, 0, g.n, 0, g.k) : part_of_a(g, a, 0, g.m, 0, g.k);
     const int64_t stride = by_rows ? g.stride_b : g.stride_a, one = whole.rows * whole.columns;
     shared = Tensor::empty({g.batch, one}, DType::bf16);
-    Bf16* to = reinterpret_cast<Bf16*>(shared.raw());
+    BFloat16* to = shared.data<BFloat16>();
     parallel_for(g.batch * whole.rows, std::max<int64_t>(1, kPiece / whole.columns), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const float* row = whole.data + i / whole.rows * stride + i % whole.rows * whole.stride;
@@ -230,9 +223,9 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     float* pc = c + batch * g.stride_c + i * g.ldc + j;
     const float* bias_here = bias ? bias + j : nullptr;
     if (!bf16) return run(key, pa.data, pb.data, pc, bias_here);
-    const Bf16* common = reinterpret_cast<const Bf16*>(shared.raw()) + batch * shared.shape()[1];
+    const BFloat16* common = reinterpret_cast<const BFloat16*>(shared.raw()) + batch * shared.shape()[1];
     const Stored& mine = by_rows ? pa : pb;
-    Bf16* own = own_buffer(mine.rows * mine.columns);
+    BFloat16* own = own_buffer(mine.rows * mine.columns);
     round_rows(mine, own);
     key.lda = by_rows ? mine.columns : g.transpose_a ? g.m : g.k;
     key.ldb = by_rows ? (g.transpose_b ? g.k : g.n) : mine.columns;
@@ -263,7 +256,7 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
           run(key, pa.data, pb.data, sums, nullptr);
           continue;
         }
-        Bf16 *own_a = own_buffer((g.m + g.n) * k), *own_b = own_a + g.m * k;
+        BFloat16 *own_a = own_buffer((g.m + g.n) * k), *own_b = own_a + g.m * k;
         round_rows(pa, own_a);
         round_rows(pb, own_b);
         key.lda = pa.columns;
