@@ -1,11 +1,9 @@
 #include "core/cuda/launch.cuh"
 #include "kdef/objective_functors.h"
+#include "ops/parts.cuh"
 
 namespace kdef::cuda {
 namespace {
-
-// Rows summed by one thread.
-constexpr int64_t kRows = 64;
 
 // A thread per row: its probabilities and its teacher.
 template <class T>
@@ -31,19 +29,20 @@ struct PartSums {
   double* partial;  // [parts, cells]
   int64_t rows, m, cells;
   KDEF_DEVICE void operator()(int64_t at) const {
-    const int64_t cell = at % cells, begin = at / cells * kRows, end = begin + kRows < rows ? begin + kRows : rows;
+    const int64_t cell = at % cells;
+    const ops::cuda::Part part(at / cells, rows);
     double sum = 0;
     if (cell < m) {
-      for (int64_t b = begin; b < end; ++b) sum += static_cast<double>(ops::Bce::f(p[b * m + cell], y[b]));
+      for (int64_t b = part.begin; b < part.end; ++b) sum += static_cast<double>(ops::Bce::f(p[b * m + cell], y[b]));
     } else if (cell < 2 * m) {
-      for (int64_t b = begin; b < end; ++b) {
+      for (int64_t b = part.begin; b < part.end; ++b) {
         const double gap = static_cast<double>(y[b]) - static_cast<double>(p[b * m + cell - m]);
         sum += 1.0 - (gap < 0 ? -gap : gap);
       }
     } else {
       const int64_t i = (cell - 2 * m) / m, j = (cell - 2 * m) % m;
       if (j > i) return;
-      for (int64_t b = begin; b < end; ++b) {
+      for (int64_t b = part.begin; b < part.end; ++b) {
         const double teacher = static_cast<double>(q[b]);
         sum += (static_cast<double>(p[b * m + i]) - teacher) * (static_cast<double>(p[b * m + j]) - teacher);
       }
@@ -102,7 +101,7 @@ struct Backward {
 
 void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& p,
                        const Tensor& q, const Tensor& weights, const Tensor& loss) {
-  const int64_t rows = z.shape()[0], m = z.shape()[1], cells = m * (m + 2), parts = (rows + kRows - 1) / kRows;
+  const int64_t rows = z.shape()[0], m = z.shape()[1], cells = m * (m + 2), parts = ops::cuda::parts_of(rows);
   const Tensor partial = Tensor::empty({parts, cells}, DType::f64, z.device());
   const Tensor sums = Tensor::empty({cells}, DType::f64, z.device()), peer = Tensor::empty({m}, DType::f64, z.device());
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {

@@ -4,6 +4,7 @@
 #include "core/cuda/launch.cuh"
 #include "ops/embedding.h"
 #include "ops/embedding_functors.h"
+#include "ops/parts.cuh"
 #include "ops/sort.h"
 
 namespace kdef::ops::cuda {
@@ -17,8 +18,6 @@ using kdef::cuda::report_id;
 // Fields or tables described by the arguments of one launch; more of them take several launches. So nothing has to be
 // copied to the device before.
 constexpr int64_t kDescribed = 64;
-// Rows summed as one part, as everywhere.
-constexpr int64_t kPart = 64;
 
 // The id itself; outside its table it is reported, and stands for 0.
 template <class I>
@@ -300,7 +299,7 @@ std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vec
   });
 
   const Tensor values = Tensor::empty({total, d}, dtype_of<T>, device);
-  const int64_t tiles = (n + kPart - 1) / kPart;
+  const int64_t tiles = parts_of(n);
   const Tensor carries = Tensor::empty({tiles, d}, dtype_of<T>, device);
   for_each(tiles * d, SumTiles<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
                                   carries.data<T>(), n, d});
@@ -328,26 +327,14 @@ struct NumericParts {
     int32_t column;
   } field[kDescribed];
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % d, begin = i / d % parts * kPart, end = begin + kPart < batch ? begin + kPart : batch;
+    const int64_t j = i % d;
+    const Part part(i / d % parts, batch);
     const Field& f = field[i / d / parts];
     double total = 0;
-    for (int64_t b = begin; b < end; ++b) {
+    for (int64_t b = part.begin; b < part.end; ++b) {
       total += static_cast<double>(values[b * numerics + f.column]) * static_cast<double>(dy[b * width + f.at + j]);
     }
     partial[i] = total;
-  }
-};
-
-template <class T>
-struct AddNumericParts {
-  const double* partial;
-  T* dw;
-  int64_t d, parts;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const double* from = partial + i / d * parts * d + i % d;
-    double total = 0;
-    for (int64_t part = 0; part < parts; ++part) total += from[part * d];
-    dw[i] = static_cast<T>(total);
   }
 };
 
@@ -355,7 +342,7 @@ struct AddNumericParts {
 template <class T>
 void add_numeric(const std::vector<size_t>& wanted, const Tensor& values, const std::vector<EmbedField>& fields,
                  const Tensor& dy, std::vector<Gradient>& gradients) {
-  const int64_t batch = dy.shape()[0], d = dy.shape()[2], parts = std::max<int64_t>(1, (batch + kPart - 1) / kPart);
+  const int64_t batch = dy.shape()[0], d = dy.shape()[2], parts = parts_of(batch);
   for (size_t first = 0; first < wanted.size(); first += kDescribed) {
     const int64_t count = std::min<int64_t>(kDescribed, static_cast<int64_t>(wanted.size() - first));
     const Tensor partial = Tensor::empty({count, parts, d}, DType::f64, dy.device());
@@ -374,7 +361,7 @@ void add_numeric(const std::vector<size_t>& wanted, const Tensor& values, const 
       kernel.field[i] = {static_cast<int64_t>(f) * d, static_cast<int32_t>(fields[f].column)};
     }
     for_each(count * parts * d, kernel);
-    for_each(count * d, AddNumericParts<T>{partial.data<double>(), dw.data<T>(), d, parts});
+    for_each(count * d, AddParts<T>{partial.data<double>(), dw.data<T>(), d, parts, 1.0});
     for (int64_t i = 0; i < count; ++i) {
       const EmbedField& field = fields[wanted[first + static_cast<size_t>(i)]];
       gradients[static_cast<size_t>(field.table)].add(dw.rows(i * d, d));

@@ -1,6 +1,7 @@
 #include "core/cuda/launch.cuh"
 #include "ops/norm.h"
 #include "ops/norm_functors.h"
+#include "ops/parts.cuh"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::ops::cuda {
@@ -10,17 +11,7 @@ using kdef::cuda::for_each;
 using kdef::cuda::for_warps;
 using kdef::cuda::Warp;
 
-// Rows summed as one part, in the tensor's type; parts are combined in fp64.
-constexpr int64_t kRowPart = 64;
-
-int64_t parts_of(int64_t rows) { return (rows + kRowPart - 1) / kRowPart; }
-
-// The rows of a part.
-struct Part {
-  int64_t begin, end;
-  KDEF_DEVICE Part(int64_t part, int64_t rows)
-      : begin(part * kRowPart), end(begin + kRowPart < rows ? begin + kRowPart : rows) {}
-};
+// Parts are summed in the tensor's type, and combined in fp64.
 
 // -- moments
 

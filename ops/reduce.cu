@@ -1,4 +1,5 @@
 #include "core/cuda/launch.cuh"
+#include "ops/parts.cuh"
 #include "ops/reduce.h"
 
 namespace kdef::ops::cuda {
@@ -8,9 +9,6 @@ using kdef::cuda::Block;
 using kdef::cuda::for_blocks;
 using kdef::cuda::for_each;
 
-// Elements of the reduced axis summed as one part; parts are added in their order.
-constexpr int64_t kPart = 64;
-
 // Columns [inner] of x [outer, n, inner]: a thread per part and column, neighbours on neighbouring columns.
 template <class T>
 struct SumParts {
@@ -18,25 +16,11 @@ struct SumParts {
   double* partial;  // [outer, parts, inner]
   int64_t n, inner, parts;
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % inner, q = i / inner, o = q / parts, begin = q % parts * kPart;
-    const int64_t end = begin + kPart < n ? begin + kPart : n;
+    const int64_t j = i % inner, q = i / inner, o = q / parts;
+    const Part part(q % parts, n);
     double total = 0;
-    for (int64_t k = begin; k < end; ++k) total += static_cast<double>(x[(o * n + k) * inner + j]);
+    for (int64_t k = part.begin; k < part.end; ++k) total += static_cast<double>(x[(o * n + k) * inner + j]);
     partial[i] = total;
-  }
-};
-
-template <class T>
-struct AddParts {
-  const double* partial;
-  T* y;
-  int64_t inner, parts;
-  double factor;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const double* from = partial + i / inner * parts * inner + i % inner;
-    double total = 0;
-    for (int64_t part = 0; part < parts; ++part) total += from[part * inner];
-    y[i] = static_cast<T>(total * factor);
   }
 };
 
@@ -100,7 +84,7 @@ void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int6
   for_float(x.dtype(), "sum", [&]<class T>() {
     // Short rows take a thread each, as columns do; a long one a block.
     if (inner == 1 && n > kPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
-    const int64_t parts = n > kPart ? (n + kPart - 1) / kPart : 1;
+    const int64_t parts = parts_of(n);
     const Tensor partial = Tensor::empty({outer, parts, inner}, DType::f64, x.device());
     for_each(outer * parts * inner, SumParts<T>{x.data<T>(), partial.data<double>(), n, inner, parts});
     for_each(outer * inner, AddParts<T>{partial.data<double>(), y.data<T>(), inner, parts, factor});
