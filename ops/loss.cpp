@@ -3,6 +3,7 @@
 #include "core/parallel.h"
 #include "ops/launch_cpu.h"
 #include "ops/loss_functors.h"
+#include "ops/loss_kernels.h"
 
 namespace kdef::ops {
 
@@ -14,10 +15,8 @@ const OpInfo kMseInfo{"mean_squared_error", "L = mean((a - b)^2)", "da = 2 dL (a
 
 namespace cpu {
 
-namespace {
-
 template <class Loss>
-void mean_of(const Tensor& a, const Tensor& b, const Tensor& loss) {
+void mean_loss(const Tensor& a, const Tensor& b, const Tensor& loss) {
   for_float(a.dtype(), "loss", [&]<class T>() {
     const T *pa = a.data<T>(), *pb = b.data<T>();
     const double total = parallel_sum<double>(a.numel(), 4096, [=](int64_t first, int64_t last) {
@@ -30,28 +29,13 @@ void mean_of(const Tensor& a, const Tensor& b, const Tensor& loss) {
 }
 
 template <class Loss>
-void gradient_of(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
+void loss_gradient(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
   for_float(a.dtype(), "loss", [&]<class T>() {
     const T *pa = a.data<T>(), *pb = b.data<T>();
     T* out = da.data<T>();
     const T c = static_cast<T>(static_cast<double>(*dy.data<T>()) / static_cast<double>(a.numel()));
     for_each(a.numel(), [=](int64_t i) { out[i] = c * Loss::da(pa[i], pb[i]); });
   });
-}
-
-}  // namespace
-
-void bce_forward(const Tensor& p, const Tensor& y, const Tensor& loss) { mean_of<Bce>(p, y, loss); }
-void bce_backward(const Tensor& dy, const Tensor& p, const Tensor& y, const Tensor& dp) {
-  gradient_of<Bce>(dy, p, y, dp);
-}
-void bce_logits_forward(const Tensor& z, const Tensor& y, const Tensor& loss) { mean_of<BceLogits>(z, y, loss); }
-void bce_logits_backward(const Tensor& dy, const Tensor& z, const Tensor& y, const Tensor& dz) {
-  gradient_of<BceLogits>(dy, z, y, dz);
-}
-void mse_forward(const Tensor& a, const Tensor& b, const Tensor& loss) { mean_of<Mse>(a, b, loss); }
-void mse_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
-  gradient_of<Mse>(dy, a, b, da);
 }
 
 }  // namespace cpu
@@ -68,10 +52,10 @@ Tensor scalar_like(const Tensor& x) { return Tensor::empty({}, x.dtype(), x.devi
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
   check_pair("binary_cross_entropy", p, y);
   const Tensor loss = scalar_like(p);
-  KDEF_LAUNCH(p.device(), bce_forward, p, y, loss);
+  KDEF_LAUNCH(p.device(), mean_loss<Bce>, p, y, loss);
   return record(kBceInfo, loss, {p}, {p, y}, [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
     Tensor dp = Tensor::empty_like(c.saved[0]);
-    KDEF_LAUNCH(dy.device(), bce_backward, dy, c.saved[0], c.saved[1], dp);
+    KDEF_LAUNCH(dy.device(), loss_gradient<Bce>, dy, c.saved[0], c.saved[1], dp);
     return {dp};
   });
 }
@@ -79,11 +63,11 @@ Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
 Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y) {
   check_pair("binary_cross_entropy_with_logits", z, y);
   const Tensor loss = scalar_like(z);
-  KDEF_LAUNCH(z.device(), bce_logits_forward, z, y, loss);
+  KDEF_LAUNCH(z.device(), mean_loss<BceLogits>, z, y, loss);
   return record(kBceWithLogitsInfo, loss, {z}, {z, y},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   Tensor dz = Tensor::empty_like(c.saved[0]);
-                  KDEF_LAUNCH(dy.device(), bce_logits_backward, dy, c.saved[0], c.saved[1], dz);
+                  KDEF_LAUNCH(dy.device(), loss_gradient<BceLogits>, dy, c.saved[0], c.saved[1], dz);
                   return {dz};
                 });
 }
@@ -91,13 +75,13 @@ Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y) {
 Tensor mean_squared_error(const Tensor& a, const Tensor& b) {
   check_pair("mean_squared_error", a, b);
   const Tensor loss = scalar_like(a);
-  KDEF_LAUNCH(a.device(), mse_forward, a, b, loss);
+  KDEF_LAUNCH(a.device(), mean_loss<Mse>, a, b, loss);
   return record(kMseInfo, loss, {a, b}, {a, b}, [](const BackwardContext& c, const Tensor& dy) {
     std::vector<Gradient> grads(2);
     for (size_t i = 0; i < 2; ++i) {
       if (!c.needs[i]) continue;
       Tensor d = Tensor::empty_like(c.saved[0]);
-      KDEF_LAUNCH(dy.device(), mse_backward, dy, c.saved[i], c.saved[1 - i], d);
+      KDEF_LAUNCH(dy.device(), loss_gradient<Mse>, dy, c.saved[i], c.saved[1 - i], d);
       grads[i] = d;
     }
     return grads;

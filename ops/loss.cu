@@ -1,6 +1,6 @@
 #include "core/cuda/launch.cuh"
-#include "ops/loss.h"
 #include "ops/loss_functors.h"
+#include "ops/loss_kernels.h"
 
 namespace kdef::ops::cuda {
 namespace {
@@ -51,8 +51,10 @@ struct GradientOf {
   }
 };
 
+}  // namespace
+
 template <class Loss>
-void mean_of(const Tensor& a, const Tensor& b, const Tensor& loss) {
+void mean_loss(const Tensor& a, const Tensor& b, const Tensor& loss) {
   for_float(a.dtype(), "loss", [&]<class T>() {
     const int64_t n = a.numel(), parts = (n + kPart - 1) / kPart;
     const Tensor partial = Tensor::empty({parts}, DType::f64, a.device());
@@ -62,25 +64,18 @@ void mean_of(const Tensor& a, const Tensor& b, const Tensor& loss) {
 }
 
 template <class Loss>
-void gradient_of(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
+void loss_gradient(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
   for_float(a.dtype(), "loss", [&]<class T>() {
     for_each(a.numel(), GradientOf<Loss, T>{dy.data<T>(), a.data<T>(), b.data<T>(), da.data<T>(), a.numel()});
   });
 }
 
-}  // namespace
-
-void bce_forward(const Tensor& p, const Tensor& y, const Tensor& loss) { mean_of<Bce>(p, y, loss); }
-void bce_backward(const Tensor& dy, const Tensor& p, const Tensor& y, const Tensor& dp) {
-  gradient_of<Bce>(dy, p, y, dp);
-}
-void bce_logits_forward(const Tensor& z, const Tensor& y, const Tensor& loss) { mean_of<BceLogits>(z, y, loss); }
-void bce_logits_backward(const Tensor& dy, const Tensor& z, const Tensor& y, const Tensor& dz) {
-  gradient_of<BceLogits>(dy, z, y, dz);
-}
-void mse_forward(const Tensor& a, const Tensor& b, const Tensor& loss) { mean_of<Mse>(a, b, loss); }
-void mse_backward(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da) {
-  gradient_of<Mse>(dy, a, b, da);
-}
+#define KDEF_INSTANTIATE(Loss)                                                \
+  template void mean_loss<Loss>(const Tensor&, const Tensor&, const Tensor&); \
+  template void loss_gradient<Loss>(const Tensor&, const Tensor&, const Tensor&, const Tensor&);
+KDEF_INSTANTIATE(Bce)
+KDEF_INSTANTIATE(BceLogits)
+KDEF_INSTANTIATE(Mse)
+#undef KDEF_INSTANTIATE
 
 }  // namespace kdef::ops::cuda

@@ -1,7 +1,6 @@
 // Losses of a batch, each a mean over all elements.
 #pragma once
 
-#include "core/dispatch.h"
 #include "core/tape.h"
 
 namespace kdef::ops {
@@ -16,13 +15,5 @@ Tensor binary_cross_entropy(const Tensor& p, const Tensor& y);
 Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y);
 /// Mean of (a - b)^2; both get gradients, use detach() for a constant target.
 Tensor mean_squared_error(const Tensor& a, const Tensor& b);
-
-// `loss` and its gradient `dy` are scalars on the device.
-KDEF_KERNEL(void, bce_forward, const Tensor& p, const Tensor& y, const Tensor& loss)
-KDEF_KERNEL(void, bce_backward, const Tensor& dy, const Tensor& p, const Tensor& y, const Tensor& dp)
-KDEF_KERNEL(void, bce_logits_forward, const Tensor& z, const Tensor& y, const Tensor& loss)
-KDEF_KERNEL(void, bce_logits_backward, const Tensor& dy, const Tensor& z, const Tensor& y, const Tensor& dz)
-KDEF_KERNEL(void, mse_forward, const Tensor& a, const Tensor& b, const Tensor& loss)
-KDEF_KERNEL(void, mse_backward, const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& da)
 
 }  // namespace kdef::ops
