@@ -7,16 +7,10 @@
 
 #include "core/dispatch.h"
 #include "core/parallel.h"
+#include "nn/optimizer_device.h"
 #include "nn/optimizer_functors.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
-#if defined(KDEF_HAS_CUDA)
-#include "nn/optimizer_cuda.h"
-#else
-namespace kdef::nn {
-class OptimizerOnDevice {};
-}  // namespace kdef::nn
-#endif
 
 namespace kdef::nn {
 namespace {
@@ -173,16 +167,14 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& c
   }
   const Device device = slots_.empty() ? kCpu : slots_[0].parameter.tensor.device();
   if (device.is_cpu()) return;
-#if defined(KDEF_HAS_CUDA)
-  std::vector<OptimizerOnDevice::Parameter> all;
+  std::vector<DeviceOptimizer::Parameter> all;
   for (const Slot& slot : slots_) {
-    const Tensor& w = slot.parameter.tensor;
-    const bool lazy = config.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
-    Tensor map;
-    if (slot.parameter.embedding && w.rank() == 2) map = Tensor::full({w.shape()[0]}, -1, DType::i32, device);
-    all.push_back({w, slot.m, slot.v, slot.regularizer.l1, slot.regularizer.l2, lazy, map});
+    const bool table = slot.parameter.embedding && slot.parameter.tensor.rank() == 2;
+    all.push_back({slot.parameter.tensor, slot.m, slot.v, slot.regularizer.l1, slot.regularizer.l2, table,
+                   config.kind == OptimizerKind::lazy_adam && slot.parameter.embedding});
   }
-  on_device_ = std::make_unique<OptimizerOnDevice>(config, std::move(all), device);
+#if defined(KDEF_HAS_CUDA)
+  on_device_ = cuda::make_device_optimizer(config, std::move(all), device);
 #endif
 }
 
@@ -190,27 +182,20 @@ Optimizer::~Optimizer() = default;
 
 void Optimizer::set_learning_rate(double value) {
   config_.learning_rate = value;
-#if defined(KDEF_HAS_CUDA)
   if (on_device_) on_device_->set_learning_rate(value);
-#endif
 }
 
 int64_t Optimizer::steps() const {
-#if defined(KDEF_HAS_CUDA)
   if (on_device_) return on_device_->steps();
-#endif
   return steps_;
 }
 
 void Optimizer::set_steps(int64_t steps) {
   steps_ = steps;
-#if defined(KDEF_HAS_CUDA)
   if (on_device_) on_device_->set_steps(steps);
-#endif
 }
 
 void Optimizer::launch_step(const Tensor& loss) {
-#if defined(KDEF_HAS_CUDA)
   if (on_device_) {
     std::vector<Gradient> gradients;
     for (const Slot& slot : slots_) gradients.push_back(slot.parameter.tensor.gradient());
@@ -221,7 +206,6 @@ void Optimizer::launch_step(const Tensor& loss) {
     }
     return;
   }
-#endif
   StepRecord record = measure();
   record.loss = loss.defined() ? loss.item() : 0;
   const bool failed = !records_.empty() && !records_.back().applied;
@@ -231,9 +215,7 @@ void Optimizer::launch_step(const Tensor& loss) {
 }
 
 std::vector<StepRecord> Optimizer::take_records() {
-#if defined(KDEF_HAS_CUDA)
   if (on_device_) return on_device_->take_records();
-#endif
   return std::exchange(records_, {});
 }
 

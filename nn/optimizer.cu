@@ -1,14 +1,17 @@
+#include <algorithm>
 #include <cstring>
+#include <list>
+#include <memory>
 
 #include "core/cuda/launch.cuh"
-#include "nn/optimizer_cuda.h"
+#include "nn/optimizer_device.h"
 #include "nn/optimizer_functors.h"
 
 namespace kdef::nn {
 namespace {
 
-using cuda::Block;
-using cuda::for_blocks;
+using kdef::cuda::Block;
+using kdef::cuda::for_blocks;
 
 // What is in control_.
 enum : int64_t { kRate, kSteps, kFailed, kAttempts, kFactor, kApply, kControls };
@@ -120,7 +123,7 @@ struct Decide {
     control[kFactor] = clip_norm > 0 && limited < 1 ? limited : 1.0;
     control[kApply] = apply;
     if (apply) control[kSteps] += 1;
-    double* record = records + static_cast<int64_t>(control[kAttempts]) % OptimizerOnDevice::kRecords * 4;
+    double* record = records + static_cast<int64_t>(control[kAttempts]) % DeviceOptimizer::kRecords * 4;
     record[0] = data_loss;
     record[1] = penalty;
     record[2] = norm;
@@ -185,109 +188,139 @@ size_t append(std::vector<std::byte>& content, const std::vector<Item>& items) {
   return at;
 }
 
-}  // namespace
+// One launch over all parameters for each pass.
+class OnCuda final : public DeviceOptimizer {
+ public:
+  OnCuda(const OptimizerConfig& config, std::vector<Parameter> parameters, Device device)
+      : config_(config),
+        parameters_(std::move(parameters)),
+        device_(device),
+        control_(Tensor::zeros({kControls}, DType::f64, device)),
+        records_(Tensor::zeros({kRecords, 4}, DType::f64, device)) {
+    set_learning_rate(config.learning_rate);
+    for (const Parameter& p : parameters_) {
+      maps_.push_back(p.table ? Tensor::full({p.w.shape()[0]}, -1, DType::i32, device) : Tensor());
+    }
+  }
 
-OptimizerOnDevice::OptimizerOnDevice(const OptimizerConfig& config, std::vector<Parameter> parameters, Device device)
-    : config_(config),
-      parameters_(std::move(parameters)),
-      device_(device),
-      control_(Tensor::zeros({kControls}, DType::f64, device)),
-      records_(Tensor::zeros({kRecords, 4}, DType::f64, device)) {
-  set_learning_rate(config.learning_rate);
-}
+  void launch(const std::vector<Gradient>& gradients, const Tensor& loss) override {
+    if (parameters_.empty()) return;
+    for_float(parameters_[0].w.dtype(), "optimizer", [&]<class T>() { launch_as<T>(gradients, loss); });
+  }
+  std::vector<StepRecord> take_records() override;
+  void set_learning_rate(double value) override { control_.rows(kRate, 1).fill(value); }
+  int64_t steps() const override { return static_cast<int64_t>(control_.rows(kSteps, 1).item()); }
+  void set_steps(int64_t steps) override { control_.rows(kSteps, 1).fill(static_cast<double>(steps)); }
 
-void OptimizerOnDevice::set_learning_rate(double value) { control_.rows(kRate, 1).fill(value); }
-int64_t OptimizerOnDevice::steps() const { return static_cast<int64_t>(control_.rows(kSteps, 1).item()); }
-void OptimizerOnDevice::set_steps(int64_t steps) { control_.rows(kSteps, 1).fill(static_cast<double>(steps)); }
+ private:
+  // The arguments of one step's launches as the device reads them. Kept, and found again by their content: steps of one
+  // shape find their gradients at the same addresses.
+  struct Arguments {
+    std::vector<std::byte> content;
+    std::unique_ptr<kdef::cuda::PinnedMemory> pinned;
+    Tensor device;
+    bool recorded = false;  // by a graph, which reads it for as long as it lives
+  };
+  const Arguments& arguments(std::vector<std::byte> content);
+  template <class T>
+  void launch_as(const std::vector<Gradient>& gradients, const Tensor& loss);
 
-const OptimizerOnDevice::Arguments& OptimizerOnDevice::arguments(std::vector<std::byte> content) {
+  OptimizerConfig config_;
+  std::vector<Parameter> parameters_;
+  std::vector<Tensor> maps_;  // i32 [rows] of a table: -1, or within a step where the gradient has the row
+  Device device_;
+  Tensor control_;  // f64 [kControls]
+  Tensor records_;  // f64 [kRecords, 4]
+  int64_t taken_ = 0;
+  std::list<Arguments> known_;
+};
+
+const OnCuda::Arguments& OnCuda::arguments(std::vector<std::byte> content) {
   constexpr size_t kKept = 16;
   for (auto it = known_.begin(); it != known_.end(); ++it) {
     if (it->content != content) continue;
     known_.splice(known_.begin(), known_, it);
-    it->recorded = it->recorded || cuda::recording();
+    it->recorded = it->recorded || kdef::cuda::recording();
     return known_.front();
   }
-  if (known_.size() >= kKept) {
-    for (auto it = std::prev(known_.end()); it != known_.begin(); --it) {
-      if (it->recorded) continue;
-      if (!cuda::recording()) cuda::synchronize();  // its copy may be under way
-      if (!cuda::recording()) known_.erase(it);
-      break;
+  // One that no graph reads makes room; its copy may be under way. While work is recorded nothing may be waited for.
+  if (known_.size() >= kKept && !kdef::cuda::recording()) {
+    const auto spare = std::find_if(known_.rbegin(), known_.rend(), [](const Arguments& a) { return !a.recorded; });
+    if (spare != known_.rend()) {
+      kdef::cuda::synchronize();
+      known_.erase(std::next(spare).base());
     }
   }
   Arguments made;
-  made.pinned = std::make_unique<cuda::PinnedMemory>(content.size());
+  made.pinned = std::make_unique<kdef::cuda::PinnedMemory>(content.size());
   made.device = Tensor::empty({static_cast<int64_t>(content.size())}, DType::u8, device_);
-  made.recorded = cuda::recording();
+  made.recorded = kdef::cuda::recording();
   std::memcpy(made.pinned->data(), content.data(), content.size());
-  cuda::copy_async(made.device.raw(), made.pinned->data(), content.size());
+  kdef::cuda::copy_async(made.device.raw(), made.pinned->data(), content.size());
   made.content = std::move(content);
   known_.push_front(std::move(made));
   return known_.front();
 }
 
-void OptimizerOnDevice::launch(const std::vector<Gradient>& gradients, const Tensor& loss) {
-  if (parameters_.empty()) return;
-  for_float(parameters_[0].w.dtype(), "optimizer", [&]<class T>() {
-    std::vector<Slot<T>> slots;
-    std::vector<Chunk> chunks, row_chunks;
-    std::vector<Tensor> alive;
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      const Parameter& p = parameters_[i];
-      Slot<T> s{};
-      s.w = p.w.template data<T>();
-      s.m = p.m.defined() ? p.m.template data<T>() : nullptr;
-      s.v = p.v.defined() ? p.v.template data<T>() : nullptr;
-      s.n = p.w.numel();
-      s.width = p.w.shape().back();
-      s.l1 = static_cast<T>(p.l1);
-      s.l2 = static_cast<T>(p.l2);
-      const Gradient& g = gradients[i];
-      if (g.is_rows_only() && g.row_parts().size() == 1 && p.map.defined()) {
-        const RowGradient& rows = g.row_parts()[0];
-        s.rows = rows.values.template data<T>();
-        s.ids = rows.ids.template data<int64_t>();
-        s.row_count = rows.ids.numel();
-        s.map = p.map.template data<int32_t>();
-        s.lazy = p.lazy;
-        if (p.lazy) s.n = s.row_count * s.width;
-        if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count);
-      } else if (g.defined()) {
-        KDEF_CHECK(!p.lazy || !g.is_rows_only(),
-                   "lazy_adam: a table's gradient has several parts on this device; use adam");
-        alive.push_back(g.dense(p.w.shape()));
-        s.dense = alive.back().template data<T>();
-      } else if (p.lazy) {
-        s.n = 0;
-      }
-      add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n);
-      slots.push_back(s);
+template <class T>
+void OnCuda::launch_as(const std::vector<Gradient>& gradients, const Tensor& loss) {
+  std::vector<Slot<T>> slots;
+  std::vector<Chunk> chunks, row_chunks;
+  std::vector<Tensor> alive;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& p = parameters_[i];
+    Slot<T> s{};
+    s.w = p.w.data<T>();
+    s.m = p.m.defined() ? p.m.data<T>() : nullptr;
+    s.v = p.v.defined() ? p.v.data<T>() : nullptr;
+    s.n = p.w.numel();
+    s.width = p.w.shape().back();
+    s.l1 = static_cast<T>(p.l1);
+    s.l2 = static_cast<T>(p.l2);
+    const Gradient& g = gradients[i];
+    if (g.is_rows_only() && g.row_parts().size() == 1 && p.table) {
+      const RowGradient& rows = g.row_parts()[0];
+      s.rows = rows.values.data<T>();
+      s.ids = rows.ids.data<int64_t>();
+      s.row_count = rows.ids.numel();
+      s.map = maps_[i].data<int32_t>();
+      s.lazy = p.lazy;
+      if (p.lazy) s.n = s.row_count * s.width;
+      if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count);
+    } else if (g.defined()) {
+      KDEF_CHECK(!p.lazy || !g.is_rows_only(),
+                 "lazy_adam: a table's gradient has several parts on this device; use adam");
+      alive.push_back(g.dense(p.w.shape()));
+      s.dense = alive.back().data<T>();
+    } else if (p.lazy) {
+      s.n = 0;
     }
-    std::vector<std::byte> content;
-    append(content, slots);
-    const size_t at_chunks = append(content, chunks), at_rows = append(content, row_chunks);
-    const std::byte* base = arguments(std::move(content)).device.raw();
-    const auto* device_slots = reinterpret_cast<const Slot<T>*>(base);
-    const auto* device_chunks = reinterpret_cast<const Chunk*>(base + at_chunks);
-    const auto* device_rows = reinterpret_cast<const Chunk*>(base + at_rows);
-    const int64_t count = static_cast<int64_t>(chunks.size()), rows = static_cast<int64_t>(row_chunks.size());
-    const Tensor partial = Tensor::empty({count, 2}, DType::f64, device_);
-    double* control = control_.data<double>();
+    add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n);
+    slots.push_back(s);
+  }
+  std::vector<std::byte> content;
+  append(content, slots);
+  const size_t at_chunks = append(content, chunks), at_rows = append(content, row_chunks);
+  const std::byte* base = arguments(std::move(content)).device.raw();
+  const auto* device_slots = reinterpret_cast<const Slot<T>*>(base);
+  const auto* device_chunks = reinterpret_cast<const Chunk*>(base + at_chunks);
+  const auto* device_rows = reinterpret_cast<const Chunk*>(base + at_rows);
+  const int64_t count = static_cast<int64_t>(chunks.size()), rows = static_cast<int64_t>(row_chunks.size());
+  const Tensor partial = Tensor::empty({count, 2}, DType::f64, device_);
+  double* control = control_.data<double>();
 
-    for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, false});
-    for_blocks(count, 0, Measure<T>{device_slots, device_chunks, partial.data<double>()});
-    for_blocks(1, 0,
-               Decide<T>{partial.data<double>(), count, loss.defined() ? loss.data<T>() : nullptr, config_.clip_norm,
-                         control, records_.data<double>()});
-    for_blocks(count, 0,
-               Update<T>{device_slots, device_chunks, control,
-                         RuleSettings{config_.kind, config_.beta1, config_.beta2, config_.eps}});
-    for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, true});
-  });
+  for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, false});
+  for_blocks(count, 0, Measure<T>{device_slots, device_chunks, partial.data<double>()});
+  for_blocks(1, 0,
+             Decide<T>{partial.data<double>(), count, loss.defined() ? loss.data<T>() : nullptr, config_.clip_norm,
+                       control, records_.data<double>()});
+  for_blocks(count, 0,
+             Update<T>{device_slots, device_chunks, control,
+                       RuleSettings{config_.kind, config_.beta1, config_.beta2, config_.eps}});
+  for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, true});
 }
 
-std::vector<StepRecord> OptimizerOnDevice::take_records() {
+std::vector<StepRecord> OnCuda::take_records() {
   synchronize(device_);
   const int64_t attempts = static_cast<int64_t>(control_.rows(kAttempts, 1).item());
   KDEF_CHECK(attempts - taken_ <= kRecords, "optimizer: ", attempts - taken_,
@@ -300,6 +333,14 @@ std::vector<StepRecord> OptimizerOnDevice::take_records() {
   }
   if (!taken.empty() && !taken.back().applied) control_.rows(kFailed, 1).fill(0);
   return taken;
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceOptimizer> cuda::make_device_optimizer(const OptimizerConfig& config,
+                                                             std::vector<DeviceOptimizer::Parameter> parameters,
+                                                             Device device) {
+  return std::make_unique<OnCuda>(config, std::move(parameters), device);
 }
 
 }  // namespace kdef::nn

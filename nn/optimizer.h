@@ -42,7 +42,7 @@ struct StepRecord {
   bool applied = false;
 };
 
-class OptimizerOnDevice;  // nn/optimizer_cuda.h
+class DeviceOptimizer;  // nn/optimizer_device.h
 
 class Optimizer {
  public:
@@ -88,8 +88,8 @@ class Optimizer {
   std::vector<Slot> slots_;
   OptimizerConfig config_;
   int64_t steps_ = 0;
-  std::vector<StepRecord> records_;               // not taken yet
-  std::unique_ptr<OptimizerOnDevice> on_device_;  // null for the CPU
+  std::vector<StepRecord> records_;             // not taken yet
+  std::unique_ptr<DeviceOptimizer> on_device_;  // null for the CPU
 };
 
 /// The same step written with ops on dense gradients: the definition that step() is tested against. Dense Adam only.
