@@ -80,9 +80,10 @@ int bench_step(const Arguments& arguments) {
   const auto parsed =
       parse({"bench step", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
              "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
-             "Adam, L2 over all rows, clipping), in turn with the matrix products that its formulas ask for,\n"
-             "alone, those too that the first layer avoids by working on distinct ids. The last line is one\n"
-             "JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, optimizer_ms, peak_mib."},
+             "Adam unless told otherwise, L2 over all rows, clipping), in turn with the matrix products that\n"
+             "its formulas ask for, alone, those too that the first layer avoids by working on distinct ids.\n"
+             "The last line is one JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms,\n"
+             "peak_mib, and on the CPU optimizer_ms."},
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
