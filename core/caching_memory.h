@@ -79,6 +79,10 @@ class CachingMemory final : public Memory {
     std::lock_guard lock(mutex_);
     return stats_;
   }
+  void restart_peak() override {
+    std::lock_guard lock(mutex_);
+    stats_.peak = stats_.in_use;
+  }
 
  private:
   struct Block {

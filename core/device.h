@@ -51,6 +51,8 @@ class Memory {
     size_t system_allocations = 0;  // how often the system was asked
   };
   virtual Statistics statistics() const = 0;
+  /// The peak is what is handed out now.
+  virtual void restart_peak() = 0;
 };
 
 /// The memory of `device`; throws Error if this build has no such device.

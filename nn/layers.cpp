@@ -5,6 +5,7 @@
 
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
+#include "ops/hidden_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 
@@ -36,6 +37,22 @@ Tensor BatchNorm1d::forward_relu_dropout(const Tensor& x, const Dropout* dropout
 
 Tensor Linear::forward(const SplitEmbedding& x) const {
   return ops::distinct_linear(x.rows, x.dense, x.distinct, x.fields, weight_, bias_);
+}
+
+Tensor BatchNorm1d::forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Tensor& weight,
+                                                const Tensor& bias, const Pass& pass) const {
+  return ops::hidden_linear(x, weight_, bias_, running_mean_, running_var_, pass.training,
+                            dropout ? dropout->rate() : 0.0, dropout ? dropout->key(pass) : ops::DropoutKey{}, weight,
+                            bias);
+}
+
+Tensor Linear::forward_after(const HiddenTail& tail, const Tensor& x, const Pass& pass) const {
+  // A hidden layer that is never whole cannot be shown.
+  if (tail.fused(pass) && pass.tap == nullptr &&
+      ops::hidden_linear_pays(x.shape()[0], weight_.shape()[1], weight_.shape()[0])) {
+    return tail.batch_norm->forward_relu_dropout_linear(x, tail.dropout, weight_, bias_, pass);
+  }
+  return forward(tail.forward(x, pass));
 }
 
 LayerNorm::LayerNorm(int64_t columns, Builder& build)
@@ -74,7 +91,7 @@ Tensor activate(const Tensor& x, Activation activation) {
 
 Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
-  if (pass.fused && batch_norm != nullptr && activation == Activation::relu) {
+  if (fused(pass)) {
     h = batch_norm->forward_relu_dropout(h, dropout, pass);
   } else {
     if (batch_norm != nullptr) h = batch_norm->forward(h, pass);

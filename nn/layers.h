@@ -16,6 +16,8 @@ class Linear final : public Module {
   Tensor forward(const Tensor& x) const;
   /// The same of embeddings by distinct ids.
   Tensor forward(const SplitEmbedding& x) const;
+  /// forward(tail.forward(x, pass)): in one op where that is possible and pays.
+  Tensor forward_after(const struct HiddenTail& tail, const Tensor& x, const Pass& pass) const;
 
  private:
   Tensor weight_, bias_;
@@ -45,6 +47,9 @@ class BatchNorm1d final : public Module {
   Tensor forward(const Tensor& x, const Pass& pass) const;
   /// dropout(relu(forward(x))) in one fused op; `dropout` may be null.
   Tensor forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const;
+  /// The same, and a linear layer with `weight` and `bias` on it, in one fused op.
+  Tensor forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Tensor& weight, const Tensor& bias,
+                                     const Pass& pass) const;
 
  private:
   Tensor weight_, bias_, running_mean_, running_var_;
@@ -74,6 +79,8 @@ struct HiddenTail {
 
   /// Batch norm, ReLU and dropout in one op where pass.fused; the result is shown to pass.tap.
   Tensor forward(const Tensor& x, const Pass& pass) const;
+  /// Whether there are fused ops for it.
+  bool fused(const Pass& pass) const { return pass.fused && batch_norm != nullptr && activation == Activation::relu; }
 };
 
 }  // namespace kdef::nn

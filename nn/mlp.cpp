@@ -28,16 +28,18 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
   if (config.output > 0) output_ = &add_child(name(), std::make_unique<Linear>(width, config.output, build));
 }
 
-Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const { return rest(x, 0, pass); }
+Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
+  return layers_.empty() ? x : rest(layers_[0].linear->forward(x), pass);
+}
 
 Tensor Mlp::hidden(const SplitEmbedding& x, const Pass& pass) const {
   KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
-  return rest(layers_[0].tail.forward(layers_[0].linear->forward(x), pass), 1, pass);
+  return rest(layers_[0].linear->forward(x), pass);
 }
 
-Tensor Mlp::rest(Tensor h, size_t layer, const Pass& pass) const {
-  for (; layer < layers_.size(); ++layer) h = layers_[layer].tail.forward(layers_[layer].linear->forward(h), pass);
-  return h;
+Tensor Mlp::rest(Tensor z, const Pass& pass) const {
+  for (size_t i = 1; i < layers_.size(); ++i) z = layers_[i].linear->forward_after(layers_[i - 1].tail, z, pass);
+  return layers_.back().tail.forward(z, pass);
 }
 
 Tensor Mlp::output(const Tensor& hidden) const { return output_ ? output_->forward(hidden) : hidden; }

@@ -37,7 +37,8 @@ class Mlp final : public Module {
     Linear* linear = nullptr;
     HiddenTail tail;
   };
-  Tensor rest(Tensor h, size_t layer, const Pass& pass) const;
+  // The last hidden layer's result from the first linear map's.
+  Tensor rest(Tensor z, const Pass& pass) const;
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };

@@ -6,6 +6,7 @@
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
+#include "ops/hidden_linear.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
@@ -155,6 +156,20 @@ std::vector<OpCase> op_cases() {
                             return batch_norm_relu_dropout(
                                 x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
                                 Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3, dropout_key(5, 2, 9));
+                          },
+                          {}};
+    });
+  }
+  for (const bool training : {true, false}) {
+    add_case(kHiddenLinearInfo, training ? "training, p = 0.3" : "evaluation", [=] {
+      Inputs inputs = norm_inputs();
+      inputs.push_back(rnd({4, 3}, 6));
+      inputs.push_back(rnd({4}, 7));
+      return GradientCase{inputs,
+                          [=](const Inputs& x) {
+                            return hidden_linear(x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
+                                                 Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3,
+                                                 dropout_key(5, 2, 9), x[3], x[4]);
                           },
                           {}};
     });

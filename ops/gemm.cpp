@@ -131,6 +131,35 @@ void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
 }
 }  // namespace
 
+namespace cpu {
+
+template <class T, class U>
+void gemm_piece(const Gemm& g, const U* a, const U* b, T* c, const T* bias) {
+#if defined(KDEF_HAS_ONEDNN)
+  if constexpr (std::is_same_v<T, float>) {
+    if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm_piece(g, a, b, c, bias);
+  }
+#endif
+  if constexpr (std::is_same_v<T, U>)
+    reference::gemm(g, a, b, c, bias);
+  else
+    throw Error("gemm_piece: bf16 operands need oneDNN");
+}
+
+bool rounds_operands([[maybe_unused]] const Gemm& g) {
+#if defined(KDEF_HAS_ONEDNN)
+  return g_backend == GemmBackend::automatic && t_precision == GemmPrecision::bf16 && onednn::worth_rounding(g);
+#else
+  return false;
+#endif
+}
+
+template void gemm_piece(const Gemm&, const float*, const float*, float*, const float*);
+template void gemm_piece(const Gemm&, const double*, const double*, double*, const double*);
+template void gemm_piece(const Gemm&, const BFloat16*, const BFloat16*, float*, const float*);
+
+}  // namespace cpu
+
 template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;

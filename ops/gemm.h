@@ -67,6 +67,15 @@ class GemmRecorder {
   GemmRecorder* before_;
 };
 
+namespace cpu {
+/// One product (batch 1) by this thread alone, for kernels that cut their work themselves, rows hot in cache. Operands
+/// of type U: T, or BFloat16 with T = float, where rounds_operands() says so.
+template <class T, class U>
+void gemm_piece(const Gemm& g, const U* a, const U* b, T* c, const T* bias = nullptr);
+/// Whether gemm() would round the operands of this product of fp32 in the precision that this thread asks for.
+bool rounds_operands(const Gemm& g);
+}  // namespace cpu
+
 namespace reference {
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias);
@@ -74,6 +83,10 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias);
 #if defined(KDEF_HAS_ONEDNN)
 namespace onednn {
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision);
+void gemm_piece(const Gemm& g, const float* a, const float* b, float* c, const float* bias);
+void gemm_piece(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias);
+/// Rounding an operand of m x k costs a share of about 1 / n of the product: large products only.
+bool worth_rounding(const Gemm& g);
 const char* version();
 }  // namespace onednn
 #endif

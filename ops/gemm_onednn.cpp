@@ -2,7 +2,7 @@
 #include <dnnl.hpp>
 #include <list>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
@@ -120,17 +120,18 @@ void run(const Key& key, const void* a, const void* b, float* c, const float* bi
   }
 }
 
-// One thread while it lives.
-class OneThread {
- public:
-  OneThread() : before_(num_threads()) { set_num_threads(1); }
-  ~OneThread() { set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
+// Calls fn with one thread to its products; within a piece of parallel work there is no more anyway.
+template <class Fn>
+void alone(Fn&& fn) {
+  struct OneThread {
+    int before = num_threads();
+    OneThread() { set_num_threads(1); }
+    ~OneThread() { set_num_threads(before); }
+  };
+  if (omp_in_parallel()) return fn();
+  const OneThread one;
+  fn();
+}
 
 bool is_large(const Gemm& g) {
   return 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >= 4e6;
@@ -192,9 +193,6 @@ BFloat16* own_buffer(int64_t n) {
   return buffer.data();
 }
 
-// Rounding an operand of m x k costs a share of about 1/n of the product.
-bool worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= 16 && is_large(g); }
-
 void by_panels(const Gemm& g, const float* a, const float* b, float* c, const float* bias, bool bf16) {
   const Cut size = cut(g);
   const int64_t down = divide_up(g.m, size.rows), across = divide_up(g.n, size.columns);
@@ -231,10 +229,7 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     key.ldb = by_rows ? (g.transpose_b ? g.k : g.n) : mine.columns;
     run(key, by_rows ? own : common, by_rows ? common : own, pc, bias_here);
   };
-  if (pieces == 1) {
-    const OneThread one;
-    return piece(0);
-  }
+  if (pieces == 1) return alone([&] { piece(0); });
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) piece(p);
   });
@@ -333,7 +328,32 @@ void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, c
   if (bias) add_row(bias, 1.0f, g.n, c);
 }
 
+template <class U>
+void one_piece(const Gemm& g, const U* a, const U* b, float* c, const float* bias) {
+  const Key key{g.m,
+                g.n,
+                g.k,
+                g.lda,
+                g.ldb,
+                g.ldc,
+                g.transpose_a,
+                g.transpose_b,
+                g.accumulate,
+                bias != nullptr,
+                std::is_same_v<U, BFloat16>};
+  alone([&] { run(key, a, b, c, bias); });
+}
+
 }  // namespace
+
+bool worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= 16 && is_large(g); }
+
+void gemm_piece(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  one_piece(g, a, b, c, bias);
+}
+void gemm_piece(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
+  one_piece(g, a, b, c, bias);
+}
 
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
   if (is_matrix_by_vector(g)) return matrix_by_vector(g, a, b, c, bias);

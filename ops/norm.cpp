@@ -4,7 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/launch_cpu.h"
-#include "ops/norm_functors.h"
+#include "ops/norm_rows.h"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::ops {
@@ -55,18 +55,6 @@ void for_rows(int64_t rows, int64_t columns, Fn fn) {
   parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, columns)), [=](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) fn(r);
   });
-}
-
-// One row of the fused hidden layer. A function of its own, with pointers that do not alias, so that it is vectorized.
-template <class T>
-void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, const T* __restrict rstd,
-                           const T* __restrict gamma, const T* __restrict beta, const uint32_t* __restrict bits,
-                           uint32_t threshold, T factor, T* __restrict y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) {
-    const T v = ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]);
-    const T kept = bits[j] >= threshold ? v * factor : T(0);
-    y[j] = kept < T(0) ? T(0) : kept;
-  }
 }
 
 // Rows [0, rows) of dy, y, x [.., n] to sums[0 .. n) += d (x - mean), sums[n .. 2 n) += d with d = dy [y > 0].
@@ -212,24 +200,11 @@ void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor&
                               const Tensor& beta, double p, const DropoutKey& key, const Tensor& y) {
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>(), *g = gamma.data<T>(), *b = beta.data<T>();
+    const T* in = x.data<T>();
     T* out = y.data<T>();
-    const T factor = static_cast<T>(1.0 / (1.0 - p));
-    const uint32_t threshold = dropout_threshold(p);
-    parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, c)), [=](int64_t first, int64_t last) {
-      std::vector<uint32_t> bits(static_cast<size_t>(c) + 8);
-      for (int64_t r = first; r < last; ++r) {
-        const T* row = in + r * c;
-        T* to = out + r * c;
-        if (p == 0) {
-          for (int64_t j = 0; j < c; ++j) {
-            const T v = ColumnNorm::f(row[j], m[j], s[j], g[j], b[j]);
-            to[j] = v < T(0) ? T(0) : v;
-          }
-          continue;
-        }
-        norm_relu_dropout_row(row, m, s, g, b, dropout_bits(key, r * c, c, bits), threshold, factor, to, c);
-      }
+    parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, c)), [&](int64_t first, int64_t last) {
+      HiddenRow<T> row(mean, rstd, gamma, beta, p, key);
+      for (int64_t r = first; r < last; ++r) row(in + r * c, r, out + r * c);
     });
   });
 }
@@ -238,16 +213,12 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
                                    const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *out = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
+    const T *g = dy.data<T>(), *out = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
     column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       add_masked_sums(g + first * c, out + first * c, in + first * c, m, last - first, c, sums);
     });
-    const double factor = 1.0 / (1.0 - p);
-    for (int64_t j = 0; j < c; ++j) {
-      dgamma.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(j)] * factor * static_cast<double>(s[j]));
-      dbeta.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(c + j)] * factor);
-    }
+    store_norm_sums<T>(total.data(), total.data() + c, rstd, p, dgamma, dbeta);
   });
 }
 
@@ -256,20 +227,12 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
                                  double p, bool constant, const Tensor& dx) {
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
+    const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
     T* out = dx.data<T>();
-    std::vector<T> a(static_cast<size_t>(c)), b(a), e(a);
-    const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
-    for (int64_t j = 0; j < c; ++j) {
-      const HiddenLayerDx<T> of(s[j], gamma.data<T>()[j], dgamma.data<T>()[j], dbeta.data<T>()[j], share, factor);
-      const size_t k = static_cast<size_t>(j);
-      a[k] = of.a;
-      b[k] = of.b;
-      e[k] = of.e;
-    }
-    const T *pa = a.data(), *pb = b.data(), *pe = e.data();
-    for_rows(rows, c,
-             [=](int64_t r) { masked_dx_row(g + r * c, o + r * c, in + r * c, m, pa, pb, pe, c, out + r * c); });
+    const HiddenDxColumns<T> of(rstd, gamma, dgamma, dbeta, rows, p, constant);
+    for_rows(rows, c, [=, a = of.a.data(), b = of.b.data(), e = of.e.data()](int64_t r) {
+      masked_dx_row(g + r * c, o + r * c, in + r * c, m, a, b, e, c, out + r * c);
+    });
   });
 }
 
@@ -320,14 +283,14 @@ void layer_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, cons
 
 }  // namespace cpu
 
-namespace {
-
 void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   const Shape columns{x.rank() ? x.shape().back() : 0};
   KDEF_CHECK(x.rank() >= 1 && gamma.shape() == columns && beta.shape() == columns && gamma.dtype() == x.dtype(), op,
              ": input ", describe(x), " needs weight and bias of shape ", columns, ", got ", describe(gamma), " and ",
              describe(beta));
 }
+
+namespace {
 
 void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   check_norm(op, x, gamma, beta);
@@ -345,16 +308,17 @@ std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor
 
 }  // namespace
 
-namespace {
-
-// Mean and 1 / sqrt(var + eps) of the batch, after moving the running buffers.
-std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                                        double momentum, double eps) {
+NormMoments norm_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, bool training,
+                         double momentum, double eps) {
+  const Tensor rstd = Tensor::empty_like(running_var);
+  if (!training) {
+    KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var, eps, rstd);
+    return {running_mean, rstd};
+  }
   const int64_t rows = x.shape()[0];
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean),
-               rstd = Tensor::empty_like(running_mean);
+  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean);
   KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
   KDEF_LAUNCH(x.device(), move_running, running_mean, mean, momentum, 1.0);
   KDEF_LAUNCH(x.device(), move_running, running_var, var, momentum,
@@ -364,19 +328,10 @@ std::pair<Tensor, Tensor> batch_moments(const Tensor& x, const Tensor& running_m
   return {mean, rstd};
 }
 
-// 1 / sqrt(running_var + eps)
-Tensor running_rstd(const Tensor& running_var, double eps) {
-  const Tensor rstd = Tensor::empty_like(running_var);
-  KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var, eps, rstd);
-  return rstd;
-}
-
-}  // namespace
-
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                   const Tensor& running_var, double momentum, double eps) {
   check_batch_norm("batch_norm", x, gamma, beta);
-  const auto [mean, rstd] = batch_moments(x, running_mean, running_var, momentum, eps);
+  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, true, momentum, eps);
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
@@ -386,10 +341,10 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps) {
   check_batch_norm("batch_norm_eval", x, gamma, beta);
-  const Tensor rstd = running_rstd(running_var, eps);
+  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, false, 0, eps);
   Tensor y = Tensor::empty_like(x);
-  KDEF_LAUNCH(x.device(), column_normalise, x, running_mean, rstd, gamma, beta, y);
-  return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, running_mean, rstd, gamma},
+  KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
+  return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); });
 }
 
@@ -398,11 +353,7 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
                                double momentum, double eps) {
   check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
   KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
-  Tensor mean = running_mean, rstd;
-  if (training)
-    std::tie(mean, rstd) = batch_moments(x, running_mean, running_var, momentum, eps);
-  else
-    rstd = running_rstd(running_var, eps);
+  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, training, momentum, eps);
   const double rate = training ? p : 0.0;
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, mean, rstd, gamma, beta, rate, key, y);

@@ -25,6 +25,16 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
 /// Layer normalisation over the last axis: x [.., C], gamma and beta [C].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
+/// Throws unless gamma and beta are of x's last axis and type; `op` is named in the message.
+void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
+/// What batch normalisation subtracts and multiplies by, per column: the batch's mean and 1 / sqrt(var + eps) in
+/// training, after the running buffers moved; theirs in evaluation.
+struct NormMoments {
+  Tensor mean, rstd;  // [C]
+};
+NormMoments norm_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, bool training,
+                         double momentum, double eps);
+
 /// Mean and biased variance per column of x [B, C], and 1 / sqrt(var + eps).
 KDEF_KERNEL(void, column_moments, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd,
             double eps)

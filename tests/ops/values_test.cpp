@@ -11,6 +11,7 @@
 #include "ops/embedding.h"
 #include "ops/gemm.h"
 #include "ops/gradcheck.h"
+#include "ops/hidden_linear.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
@@ -154,6 +155,66 @@ TEST(Values, FusedHiddenLayerAgreesWithItsParts) {
       }
       for (size_t i = 0; i < results[0].size(); ++i) expect_near(results[1][i], results[0][i], 1e-12);
     }
+  }
+}
+
+// Rows of several groups and chunks, columns that are no multiple of a vector. In bf16 both round the same operands.
+TEST(Values, FusedHiddenLinearAgreesWithItsParts) {
+  struct Kind {
+    DType type;
+    GemmPrecision precision;
+    double tolerance;
+  };
+  std::vector<Kind> kinds = {{DType::f64, GemmPrecision::f32, 1e-12}, {DType::f32, GemmPrecision::f32, 2e-5}};
+  try {
+    check_precision(GemmPrecision::bf16, kCpu);
+    kinds.push_back({DType::f32, GemmPrecision::bf16, 2e-4});
+  } catch (const InputError&) {
+  }
+  for (const auto& [type, precision, tolerance] : kinds) {
+    const PrecisionScope scope(precision);
+    for (const bool training : {true, false}) {
+      for (const double p : {0.0, 0.25}) {
+        std::vector<V> results[2];
+        for (const bool fused : {true, false}) {
+          auto source = [type = type, seed = uint64_t{0}](const Shape& shape, double low, double high) mutable {
+            return random_uniform(shape, low, high, ++seed).to(type);
+          };
+          const auto input = [](Tensor t) { return t.set_requires_grad(); };
+          const Tensor x = input(source({5701, 77}, -2, 2)), gamma = input(source({77}, -1, 1)),
+                       beta = input(source({77}, -1, 1)), mean = source({77}, -1, 1), var = source({77}, 0.5, 2),
+                       weight = input(source({39, 77}, -1, 1)), bias = input(source({39}, -1, 1));
+          const DropoutKey key = dropout_key(3, 1, 4);
+          const Tensor z =
+              fused ? hidden_linear(x, gamma, beta, mean, var, training, p, key, weight, bias)
+                    : linear(batch_norm_relu_dropout(x, gamma, beta, mean, var, training, p, key), weight, bias);
+          backward(z, source(z.shape(), -0.01, 0.01));
+          results[fused] = {};
+          for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad(), mean, var})
+            results[fused].push_back(values(t.to(DType::f64)));
+        }
+        for (size_t i = 0; i < results[0].size(); ++i) expect_near(results[1][i], results[0][i], tolerance);
+      }
+    }
+  }
+}
+
+TEST(Values, HiddenLinearHasTheSameBitsForAnyNumberOfThreads) {
+  std::vector<V> first;
+  for (const int threads : {1, 2, 3, 5}) {
+    set_num_threads(threads);
+    const auto draw = [](const Shape& shape, uint64_t seed) {
+      return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();
+    };
+    const Tensor x = draw({2000, 96}, 1), gamma = draw({96}, 2), beta = draw({96}, 3), weight = draw({64, 96}, 4),
+                 bias = draw({64}, 5), mean = Tensor::zeros({96}), var = Tensor::full({96}, 1);
+    const Tensor z = hidden_linear(x, gamma, beta, mean, var, true, 0.2, dropout_key(1, 0, 0), weight, bias);
+    backward(z, random_uniform(z.shape(), -1, 1, 6).to(DType::f32));
+    std::vector<V> results;
+    for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad()})
+      results.push_back(values(t.to(DType::f64)));
+    if (first.empty()) first = results;
+    EXPECT_EQ(results, first) << threads << " threads";
   }
 }
 
