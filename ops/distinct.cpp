@@ -8,6 +8,7 @@
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
+#include "ops/vectors.h"
 
 namespace kdef::ops {
 
@@ -130,55 +131,28 @@ namespace cpu {
 namespace {
 
 // Columns of y are worked on kLane at a time: a table of partial products [U, kLane] of the chosen fields stays in
-// cache.
-constexpr int64_t kLane = 16;
-// An addition waits for the one before it: so many independent sums run side by side.
+// cache. An addition waits for the one before it: so many independent sums run side by side.
 constexpr int64_t kTogether = 4;
 template <int64_t N>
 using Constant = std::integral_constant<int64_t, N>;
-template <class T>
-struct Lane {
-  typedef T type __attribute__((vector_size(kLane * sizeof(T)), aligned(64)));
-};
 
 // weight[j0 + j, column + k] as w[k][j], zero beyond the last row.
 template <class T>
-void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64_t column, int64_t d,
-                typename Lane<T>::type* w) {
+void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64_t column, int64_t d, Lane<T>* w) {
   for (int64_t k = 0; k < d; ++k) {
     for (int64_t j = 0; j < kLane; ++j) w[k][j] = j0 + j < rows ? weight[(j0 + j) * stride + column + k] : T(0);
-  }
-}
-
-template <class T>
-void load_row(const T* from, int64_t n, typename Lane<T>::type& v) {
-  if (n >= kLane) {
-    std::memcpy(&v, from, sizeof v);
-  } else {
-    v = typename Lane<T>::type{};
-    for (int64_t j = 0; j < n; ++j) v[j] = from[j];
-  }
-}
-
-template <class T>
-void store_row(const typename Lane<T>::type& v, int64_t n, T* to) {
-  if (n >= kLane) {
-    std::memcpy(to, &v, sizeof v);
-  } else {
-    for (int64_t j = 0; j < n; ++j) to[j] = v[j];
   }
 }
 
 // to[u] += sum over k < count of x[u, k] w[k], rows of x `stride` apart. The usual count is a constant of its own, so
 // that w stays in registers.
 template <class T>
-void add_products(const T* x, int64_t rows, int64_t stride, const typename Lane<T>::type* w, int64_t count,
-                  typename Lane<T>::type* to) {
+void add_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* w, int64_t count, Lane<T>* to) {
   const auto add = [=](const auto n) {
-    typename Lane<T>::type own[kLane];
+    Lane<T> own[kLane];
     for (int64_t k = 0; k < n; ++k) own[k] = w[k];
     const auto add_rows = [=, &own](int64_t u, const auto together) {
-      typename Lane<T>::type sums[together];
+      Lane<T> sums[together];
       for (int64_t i = 0; i < together; ++i) sums[i] = to[u + i];
       for (int64_t k = 0; k < n; ++k) {
         for (int64_t i = 0; i < together; ++i) sums[i] += x[(u + i) * stride + k] * own[k];
@@ -198,10 +172,9 @@ void add_products(const T* x, int64_t rows, int64_t stride, const typename Lane<
 
 // to[k] = sum over u of x[u, k] y[u] for k < count.
 template <class T>
-void sum_products(const T* x, int64_t rows, int64_t stride, const typename Lane<T>::type* y, int64_t count,
-                  typename Lane<T>::type* to) {
+void sum_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* y, int64_t count, Lane<T>* to) {
   const auto sum = [=](const auto n) {
-    typename Lane<T>::type own[kLane] = {};
+    Lane<T> own[kLane] = {};
     for (int64_t u = 0; u < rows; ++u) {
       for (int64_t k = 0; k < n; ++k) own[k] += x[u * stride + k] * y[u];
     }
@@ -218,7 +191,7 @@ void sum_products(const T* x, int64_t rows, int64_t stride, const typename Lane<
 
 void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& y) {
   for_float(y.dtype(), "distinct_linear", [&]<class T>() {
-    using V = typename Lane<T>::type;
+    using V = Lane<T>;
     const int64_t batch = y.shape()[0], n = y.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
     const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
     const T *r = rows.data<T>(), *w = weight.data<T>();
@@ -240,11 +213,11 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
         const auto add_rows = [=](int64_t b, const auto together) {
           V sums[together];
           const int32_t* at = index + b * chosen;
-          for (int64_t i = 0; i < together; ++i) load_row(out + (b + i) * n + j0, live, sums[i]);
+          for (int64_t i = 0; i < together; ++i) sums[i] = load_lane(out + (b + i) * n + j0, live);
           for (int64_t f = 0; f < chosen; ++f) {
             for (int64_t i = 0; i < together; ++i) sums[i] += table[at[i * chosen + f]];
           }
-          for (int64_t i = 0; i < together; ++i) store_row(sums[i], live, out + (b + i) * n + j0);
+          for (int64_t i = 0; i < together; ++i) store_lane(sums[i], live, out + (b + i) * n + j0);
         };
         int64_t b = 0;
         for (; b + kTogether <= batch; b += kTogether) add_rows(b, Constant<kTogether>());
@@ -257,7 +230,7 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
 void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
                        const Tensor& drows, const Tensor& dweight) {
   for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
-    using V = typename Lane<T>::type;
+    using V = Lane<T>;
     const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
     const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
     const int64_t blocks = (n + kLane - 1) / kLane;
@@ -274,8 +247,7 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
         V* table = s + block * total;
         std::fill_n(table, total, V{});
         for (int64_t b = 0; b < batch; ++b) {
-          V v;
-          load_row(g + b * n + j0, live, v);
+          const V v = load_lane(g + b * n + j0, live);
           const int32_t* at = index + b * chosen;
           for (int64_t f = 0; f < chosen; ++f) table[at[f]] += v;
         }
@@ -315,11 +287,11 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
           V row_sums[kRows] = {}, wf[kLane];
           for (int64_t block = 0; block < blocks; ++block) {
             const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
-            for (int64_t j = 0; j < in_block; ++j) load_row(columns + (j0 + j) * width, live, wf[j]);
+            for (int64_t j = 0; j < in_block; ++j) wf[j] = load_lane(columns + (j0 + j) * width, live);
             const T* sums_of_block = reinterpret_cast<const T*>(s + block * total + from);
             add_products(sums_of_block, end - from, kLane, wf, in_block, row_sums);
           }
-          for (int64_t u = from; u < end; ++u) store_row(row_sums[u - from], live, out + u * d + k0);
+          for (int64_t u = from; u < end; ++u) store_lane(row_sums[u - from], live, out + u * d + k0);
         }
       }
     });

@@ -1,4 +1,3 @@
-#include <cstring>
 #include <dnnl.hpp>
 #include <list>
 #include <string>
@@ -9,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "ops/gemm.h"
+#include "ops/vectors.h"
 
 // Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here a product is cut by its
 // shape alone, into panels of the output or groups of the sums, and each piece is one single-threaded call, so that the
@@ -276,20 +276,15 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
 // ---- large products with a vector, which only read the matrix once: an output layer of one logit and its weight's
 // gradient.
 
-constexpr int64_t kLane = 16;
-typedef float Lane __attribute__((vector_size(kLane * sizeof(float))));
-
 float dot(const float* a, const float* b, int64_t n) {
   constexpr int64_t kTogether = 4;
-  Lane sums[kTogether] = {};
+  using cpu::kLane;
+  cpu::Lane<float> sums[kTogether] = {};
   int64_t l = 0;
   for (; l + kLane <= n; l += kLane) {
-    Lane x, y;
-    std::memcpy(&x, a + l, sizeof x);
-    std::memcpy(&y, b + l, sizeof y);
-    sums[l / kLane % kTogether] += x * y;
+    sums[l / kLane % kTogether] += cpu::load_lane(a + l) * cpu::load_lane(b + l);
   }
-  const Lane all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  const cpu::Lane<float> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   float sum = 0;
   for (int64_t j = 0; j < kLane; ++j) sum += all[j];
   for (; l < n; ++l) sum += a[l] * b[l];
