@@ -70,8 +70,13 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
   const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
-    hidden.push_back(split ? networks_[k]->hidden(*split, pass) : networks_[k]->hidden(e[k], pass));
-    logits.push_back(networks_[k]->output(hidden.back()));
+    const nn::Network& network = *networks_[k];
+    if (config_.kind == EnsembleKind::concat) {
+      hidden.push_back(split ? network.hidden(*split, pass) : network.hidden(e[k], pass));
+      logits.push_back(network.output(hidden.back()));
+    } else {
+      logits.push_back(split ? network.forward(*split, pass) : network.forward(e[k], pass));
+    }
   }
   const Tensor z = ops::concat(logits, 1);
   switch (config_.kind) {

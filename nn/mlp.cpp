@@ -29,21 +29,33 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
 }
 
 Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
-  return layers_.empty() ? x : rest(layers_[0].linear->forward(x), pass);
+  return layers_.empty() ? x : layers_.back().tail.forward(rest(layers_[0].linear->forward(x), pass), pass);
 }
 
 Tensor Mlp::hidden(const SplitEmbedding& x, const Pass& pass) const {
   KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
-  return rest(layers_[0].linear->forward(x), pass);
+  return layers_.back().tail.forward(rest(layers_[0].linear->forward(x), pass), pass);
 }
 
 Tensor Mlp::rest(Tensor z, const Pass& pass) const {
   for (size_t i = 1; i < layers_.size(); ++i) z = layers_[i].linear->forward_after(layers_[i - 1].tail, z, pass);
-  return layers_.back().tail.forward(z, pass);
+  return z;
+}
+
+Tensor Mlp::behind_first(const Tensor& z, const Pass& pass) const {
+  const HiddenTail& last = layers_.back().tail;
+  return output_ ? output_->forward_after(last, rest(z, pass), pass) : last.forward(rest(z, pass), pass);
 }
 
 Tensor Mlp::output(const Tensor& hidden) const { return output_ ? output_->forward(hidden) : hidden; }
 
-Tensor Mlp::forward(const Tensor& x, const Pass& pass) const { return output(hidden(x, pass)); }
+Tensor Mlp::forward(const Tensor& x, const Pass& pass) const {
+  return layers_.empty() ? output(x) : behind_first(layers_[0].linear->forward(x), pass);
+}
+
+Tensor Mlp::forward(const SplitEmbedding& x, const Pass& pass) const {
+  KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
+  return behind_first(layers_[0].linear->forward(x), pass);
+}
 
 }  // namespace kdef::nn

@@ -25,6 +25,7 @@ class Mlp final : public Module {
   Mlp(int64_t in, const MlpConfig& config, Builder& build);
   /// The output layer's result; the last hidden layer's where there is no output layer.
   Tensor forward(const Tensor& x, const Pass& pass) const;
+  Tensor forward(const SplitEmbedding& x, const Pass& pass) const;
   /// The last hidden layer's result [B, hidden_units.back()]; x itself without hidden layers.
   Tensor hidden(const Tensor& x, const Pass& pass) const;
   /// The same of embeddings by distinct ids; needs a hidden layer.
@@ -37,8 +38,10 @@ class Mlp final : public Module {
     Linear* linear = nullptr;
     HiddenTail tail;
   };
-  // The last hidden layer's result from the first linear map's.
+  // The last hidden layer before normalisation and activation, from the first one's.
   Tensor rest(Tensor z, const Pass& pass) const;
+  // All behind the first linear map.
+  Tensor behind_first(const Tensor& z, const Pass& pass) const;
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };

@@ -44,6 +44,8 @@ class MlpNetwork final : public Network {
   Tensor hidden(const Tensor& e, const Pass& pass) const override { return mlp_.hidden(flatten(e), pass); }
   bool reads_distinct() const override { return has_layers_; }
   Tensor hidden(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.hidden(e, pass); }
+  Tensor forward(const Tensor& e, const Pass& pass) const override { return mlp_.forward(flatten(e), pass); }
+  Tensor forward(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.forward(e, pass); }
   Tensor output(const Tensor& h) const override { return mlp_.output(h); }
   int64_t hidden_width() const override { return width_; }
 

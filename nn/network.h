@@ -35,8 +35,11 @@ struct EmbeddingShape {
 
 class Network : public Module {
  public:
-  /// Embeddings [B, F, D] (or [B, width]) -> logit [B, 1].
-  Tensor forward(const Tensor& embeddings, const Pass& pass) const { return output(hidden(embeddings, pass)); }
+  /// Embeddings [B, F, D] (or [B, width]) -> logit [B, 1]: output(hidden(..)).
+  virtual Tensor forward(const Tensor& embeddings, const Pass& pass) const { return output(hidden(embeddings, pass)); }
+  virtual Tensor forward(const SplitEmbedding& embeddings, const Pass& pass) const {
+    return output(hidden(embeddings, pass));
+  }
   /// The representation that the output layer reads: [B, hidden_width()].
   virtual Tensor hidden(const Tensor& embeddings, const Pass& pass) const = 0;
   /// Whether hidden() takes embeddings by distinct ids.

@@ -160,20 +160,21 @@ std::vector<OpCase> op_cases() {
                           {}};
     });
   }
-  for (const bool training : {true, false}) {
-    add_case(kHiddenLinearInfo, training ? "training, p = 0.3" : "evaluation", [=] {
-      Inputs inputs = norm_inputs();
-      inputs.push_back(rnd({4, 3}, 6));
-      inputs.push_back(rnd({4}, 7));
-      return GradientCase{inputs,
-                          [=](const Inputs& x) {
-                            return hidden_linear(x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
-                                                 Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3,
-                                                 dropout_key(5, 2, 9), x[3], x[4]);
-                          },
-                          {}};
-    });
-  }
+  const auto hidden_linear_case = [=](bool training, int64_t out) {
+    Inputs inputs = norm_inputs();
+    inputs.push_back(rnd({out, 3}, 6));
+    inputs.push_back(rnd({out}, 7));
+    return GradientCase{inputs,
+                        [=](const Inputs& x) {
+                          return hidden_linear(x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
+                                               Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3,
+                                               dropout_key(5, 2, 9), x[3], x[4]);
+                        },
+                        {}};
+  };
+  add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
+  add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
+  add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
   add_case(kLayerNormInfo, "", [=] {
     return GradientCase{norm_inputs(), [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {}};
   });

@@ -181,11 +181,6 @@ Stored part_of_b(const Gemm& g, const float* b, int64_t j, int64_t n, int64_t l,
   return g.transpose_b ? Stored{b + j * g.ldb + l, n, k, g.ldb} : Stored{b + l * g.ldb + j, k, n, g.ldb};
 }
 
-// to += factor from
-void add_row(const float* __restrict from, float factor, int64_t n, float* __restrict to) {
-  for (int64_t j = 0; j < n; ++j) to[j] += factor * from[j];
-}
-
 // A buffer of this thread, kept from product to product.
 BFloat16* own_buffer(int64_t n) {
   thread_local std::vector<BFloat16> buffer;
@@ -267,29 +262,14 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
       const float* from = partial.data<float>() + (batch * kGroups * g.m + i) * g.n;
       float* row = c + batch * g.stride_c + i * g.ldc;
       if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
-      for (int64_t q = 0; q < kGroups; ++q) add_row(from + q * g.m * g.n, 1.0f, g.n, row);
-      if (bias) add_row(bias, 1.0f, g.n, row);
+      for (int64_t q = 0; q < kGroups; ++q) cpu::add_row(from + q * g.m * g.n, 1.0f, g.n, row);
+      if (bias) cpu::add_row(bias, 1.0f, g.n, row);
     }
   });
 }
 
 // ---- large products with a vector, which only read the matrix once: an output layer of one logit and its weight's
 // gradient.
-
-float dot(const float* a, const float* b, int64_t n) {
-  constexpr int64_t kTogether = 4;
-  using cpu::kLane;
-  cpu::Lane<float> sums[kTogether] = {};
-  int64_t l = 0;
-  for (; l + kLane <= n; l += kLane) {
-    sums[l / kLane % kTogether] += cpu::load_lane(a + l) * cpu::load_lane(b + l);
-  }
-  const cpu::Lane<float> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  float sum = 0;
-  for (int64_t j = 0; j < kLane; ++j) sum += all[j];
-  for (; l < n; ++l) sum += a[l] * b[l];
-  return sum;
-}
 
 // C [m, 1] of A as it is stored.
 bool is_matrix_by_vector(const Gemm& g) {
@@ -299,7 +279,7 @@ void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, c
   parallel_for(g.m, std::max<int64_t>(1, kPiece / g.k), [=, &g](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       float& to = c[i * g.ldc];
-      to = (g.accumulate ? to : 0.0f) + dot(a + i * g.lda, b, g.k) + (bias ? *bias : 0.0f);
+      to = (g.accumulate ? to : 0.0f) + cpu::dot(a + i * g.lda, b, g.k) + (bias ? *bias : 0.0f);
     }
   });
 }
@@ -314,13 +294,13 @@ void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, c
     for (int64_t part = first; part < last; ++part) {
       float* to = partial.data<float>() + part * g.n;
       for (int64_t l = part * kPart; l < std::min(g.k, (part + 1) * kPart); ++l) {
-        add_row(b + l * g.ldb, a[l * stride], g.n, to);
+        cpu::add_row(b + l * g.ldb, a[l * stride], g.n, to);
       }
     }
   });
   if (!g.accumulate) std::fill_n(c, g.n, 0.0f);
-  for (int64_t part = 0; part < parts; ++part) add_row(partial.data<float>() + part * g.n, 1.0f, g.n, c);
-  if (bias) add_row(bias, 1.0f, g.n, c);
+  for (int64_t part = 0; part < parts; ++part) cpu::add_row(partial.data<float>() + part * g.n, 1.0f, g.n, c);
+  if (bias) cpu::add_row(bias, 1.0f, g.n, c);
 }
 
 template <class U>

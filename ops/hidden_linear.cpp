@@ -75,15 +75,16 @@ void backward_row(const T* __restrict x, const T* __restrict mean, const T* __re
 }
 
 template <class T>
-void add_row(const T* __restrict from, int64_t n, T* __restrict to) {
-  for (int64_t j = 0; j < n; ++j) to[j] += from[j];
-}
-template <class T>
 void move_sums(T* __restrict from, int64_t n, double* __restrict to) {
   for (int64_t j = 0; j < n; ++j) {
     to[j] += static_cast<double>(from[j]);
     from[j] = 0;
   }
+}
+
+template <class T>
+void scale_row(const T* __restrict from, T factor, int64_t n, T* __restrict to) {
+  for (int64_t j = 0; j < n; ++j) to[j] = factor * from[j];
 }
 
 // In place: dx = a d + (b (x - mean) + e).
@@ -93,7 +94,7 @@ void dx_row(const T* __restrict a, const T* __restrict b, const T* __restrict e,
   for (int64_t j = 0; j < n; ++j) d[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], d[j], x[j], mean[j]);
 }
 
-struct Layer {
+struct Layer {  // with one output, its products are with a vector, row by row
   Tensor x, mean, rstd, gamma, beta, weight;
   double p;
   int64_t rows() const { return x.shape()[0]; }
@@ -136,13 +137,17 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
       const int64_t begin = c * chunk, count = std::min(chunk, rows - begin);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t r = begin + i;
-        U* to_row = h.data() + i * in;
+        U* to_row = h.data() + (out == 1 ? 0 : i * in);
         T* of_row = one.data();
         if constexpr (std::is_same_v<T, U>) of_row = to_row;
         row(x + r * in, r, of_row);
         if (mask) note_kept(of_row, in, mask + r * in);
-        if constexpr (!std::is_same_v<T, U>) round(of_row, in, to_row);
+        if constexpr (!std::is_same_v<T, U>)
+          round(of_row, in, to_row);
+        else if (out == 1)
+          to[r] = dot(to_row, weight, in) + (b ? *b : T(0));
       }
+      if (out == 1) continue;
       Gemm g;
       g.m = count;
       g.n = g.ldc = out;
@@ -180,6 +185,7 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool con
     for (int64_t p = first; p < last; ++p) {
       T* dw = partial.data<T>() + p * out * in;
       double* total = sums.data<double>() + p * width;
+      if (out == 1) std::fill_n(dw, in, T(0));
       for (int64_t begin = p * group; begin < std::min(rows, (p + 1) * group); begin += chunk) {
         const int64_t count = std::min(chunk, std::min(rows, (p + 1) * group) - begin);
         const T* dz_chunk = gradient + begin * out;
@@ -188,18 +194,21 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool con
         g.m = count;
         g.n = g.ldb = g.ldc = in;
         g.k = g.lda = out;
-        gemm_piece(g, dz_operand, weight, dh.data());
+        if (out != 1) gemm_piece(g, dz_operand, weight, dh.data());
         for (int64_t from = 0; from < count; from += kFew) {
           const int64_t end = std::min(count, from + kFew);
           for (int64_t i = from; i < end; ++i) {
-            const int64_t at = (begin + i) * in;
+            const int64_t at = (begin + i) * in, in_chunk = out == 1 ? 0 : i * in;
+            if (out == 1) scale_row(layer.weight.data<T>(), dz_chunk[i], in, dh.data());
             backward_row(x + at, mean, layer.rstd.data<T>(), layer.gamma.data<T>(), layer.beta.data<T>(),
-                         kept.data<uint8_t>() + at, factor, dh.data() + i * in, in, h.data() + i * in, d + at,
+                         kept.data<uint8_t>() + at, factor, dh.data() + in_chunk, in, h.data() + in_chunk, d + at,
                          few.data(), few.data() + in);
+            if (out == 1) add_row(h.data(), dz_chunk[i], in, dw);
           }
-          for (int64_t i = from; i < end; ++i) add_row(dz_chunk + i * out, out, few.data() + 2 * in);
+          for (int64_t i = from; i < end; ++i) add_row(dz_chunk + i * out, T(1), out, few.data() + 2 * in);
           move_sums(few.data(), width, total);
         }
+        if (out == 1) continue;
         g = {};  // dW += dz^T h
         g.m = g.lda = out;
         g.n = g.ldb = g.ldc = in;
@@ -211,14 +220,14 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool con
     }
   });
   double* total = sums.data<double>();
-  for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, width, total);
+  for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
   store_norm_sums<T>(total, total + in, layer.rstd, layer.p, to.dgamma, to.dbeta);
   for (int64_t j = 0; to.dbias.defined() && j < out; ++j) to.dbias.data<T>()[j] = static_cast<T>(total[2 * in + j]);
   const int64_t weights = out * in;
   parallel_for(weights, kPiece / 4, [&](int64_t first, int64_t last) {
     T* dw = to.dweight.data<T>() + first;
     std::copy_n(partial.data<T>() + first, last - first, dw);
-    for (int64_t p = 1; p < groups; ++p) add_row(partial.data<T>() + p * weights + first, last - first, dw);
+    for (int64_t p = 1; p < groups; ++p) add_row(partial.data<T>() + p * weights + first, T(1), last - first, dw);
   });
   const HiddenDxColumns<T> of(layer.rstd, layer.gamma, to.dgamma, to.dbeta, rows, layer.p, constant);
   // From the last rows on: they were written last, and may be in cache.

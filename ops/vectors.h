@@ -45,6 +45,25 @@ void store_lane(const Lane<T>& v, int64_t n, T* to) {
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
 
+/// to += factor from
+template <class T>
+void add_row(const T* __restrict from, T factor, int64_t n, T* __restrict to) {
+  for (int64_t j = 0; j < n; ++j) to[j] += factor * from[j];
+}
+
+template <class T>
+T dot(const T* a, const T* b, int64_t n) {
+  constexpr int64_t kTogether = 4;
+  Lane<T> sums[kTogether] = {};
+  int64_t l = 0;
+  for (; l + kLane <= n; l += kLane) sums[l / kLane % kTogether] += load_lane(a + l) * load_lane(b + l);
+  const Lane<T> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  T sum = 0;
+  for (int64_t j = 0; j < kLane; ++j) sum += all[j];
+  for (; l < n; ++l) sum += a[l] * b[l];
+  return sum;
+}
+
 /// What comparing two vectors of T gives: lanes of all ones or of zeros.
 template <class T>
 using MaskOf = decltype(Lane<T>{} == Lane<T>{});
