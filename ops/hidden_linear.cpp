@@ -94,12 +94,14 @@ void dx_row(const T* __restrict a, const T* __restrict b, const T* __restrict e,
   for (int64_t j = 0; j < n; ++j) d[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], d[j], x[j], mean[j]);
 }
 
-struct Layer {  // with one output, its products are with a vector, row by row
+struct Layer {
   Tensor x, mean, rstd, gamma, beta, weight;
   double p;
   int64_t rows() const { return x.shape()[0]; }
   int64_t in() const { return x.shape()[1]; }
   int64_t out() const { return weight.shape()[0]; }
+  // An output layer's products are with a vector: a row at a time, in the first cache level.
+  bool by_row() const { return out() == 1; }
   bool rounded() const {
     Gemm whole;
     whole.m = rows();
@@ -122,6 +124,7 @@ struct Layer {  // with one output, its products are with a vector, row by row
 template <class T, class U>
 void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), chunk = chunk_rows(rows);
+  const bool by_row = layer.by_row();
   std::vector<U> rounded;
   const U* weight = as_operands(layer.weight.data<T>(), out * in, rounded);
   const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
@@ -137,17 +140,17 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
       const int64_t begin = c * chunk, count = std::min(chunk, rows - begin);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t r = begin + i;
-        U* to_row = h.data() + (out == 1 ? 0 : i * in);
+        U* to_row = h.data() + (by_row ? 0 : i * in);
         T* of_row = one.data();
         if constexpr (std::is_same_v<T, U>) of_row = to_row;
         row(x + r * in, r, of_row);
         if (mask) note_kept(of_row, in, mask + r * in);
         if constexpr (!std::is_same_v<T, U>)
           round(of_row, in, to_row);
-        else if (out == 1)
+        else if (by_row)
           to[r] = dot(to_row, weight, in) + (b ? *b : T(0));
       }
-      if (out == 1) continue;
+      if (by_row) continue;
       Gemm g;
       g.m = count;
       g.n = g.ldc = out;
@@ -165,6 +168,7 @@ struct Gradients {
 template <class T, class U>
 void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool constant, const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
+  const bool by_row = layer.by_row();
   const int64_t group = std::max(kLeast, divide_up(rows, kGroups)), groups = divide_up(rows, group);
   const int64_t chunk = std::min(group, (divide_up(group, divide_up(group, kMost)) + 15) / 16 * 16);
   std::vector<U> rounded;
@@ -185,7 +189,7 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool con
     for (int64_t p = first; p < last; ++p) {
       T* dw = partial.data<T>() + p * out * in;
       double* total = sums.data<double>() + p * width;
-      if (out == 1) std::fill_n(dw, in, T(0));
+      if (by_row) std::fill_n(dw, in, T(0));
       for (int64_t begin = p * group; begin < std::min(rows, (p + 1) * group); begin += chunk) {
         const int64_t count = std::min(chunk, std::min(rows, (p + 1) * group) - begin);
         const T* dz_chunk = gradient + begin * out;
@@ -194,21 +198,21 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool con
         g.m = count;
         g.n = g.ldb = g.ldc = in;
         g.k = g.lda = out;
-        if (out != 1) gemm_piece(g, dz_operand, weight, dh.data());
+        if (!by_row) gemm_piece(g, dz_operand, weight, dh.data());
         for (int64_t from = 0; from < count; from += kFew) {
           const int64_t end = std::min(count, from + kFew);
           for (int64_t i = from; i < end; ++i) {
-            const int64_t at = (begin + i) * in, in_chunk = out == 1 ? 0 : i * in;
-            if (out == 1) scale_row(layer.weight.data<T>(), dz_chunk[i], in, dh.data());
+            const int64_t at = (begin + i) * in, in_chunk = by_row ? 0 : i * in;
+            if (by_row) scale_row(layer.weight.data<T>(), dz_chunk[i], in, dh.data());
             backward_row(x + at, mean, layer.rstd.data<T>(), layer.gamma.data<T>(), layer.beta.data<T>(),
                          kept.data<uint8_t>() + at, factor, dh.data() + in_chunk, in, h.data() + in_chunk, d + at,
                          few.data(), few.data() + in);
-            if (out == 1) add_row(h.data(), dz_chunk[i], in, dw);
+            if (by_row) add_row(h.data(), dz_chunk[i], in, dw);
           }
           for (int64_t i = from; i < end; ++i) add_row(dz_chunk + i * out, T(1), out, few.data() + 2 * in);
           move_sums(few.data(), width, total);
         }
-        if (out == 1) continue;
+        if (by_row) continue;
         g = {};  // dW += dz^T h
         g.m = g.lda = out;
         g.n = g.ldb = g.ldc = in;
