@@ -51,7 +51,7 @@ class Memory {
     size_t system_allocations = 0;  // how often the system was asked
   };
   virtual Statistics statistics() const = 0;
-  /// The peak is what is handed out now.
+  /// Sets the peak to what is in use now.
   virtual void restart_peak() = 0;
 };
 

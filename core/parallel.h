@@ -16,13 +16,15 @@ namespace kdef {
 inline void set_num_threads(int n) { omp_set_num_threads(n); }
 inline int num_threads() { return omp_get_max_threads(); }
 
+inline constexpr int64_t divide_up(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
+
 /// Elements of one piece of elementwise work: large enough to hide the hand-out, small enough to balance.
 inline constexpr int64_t kPiece = 16384;
 
 /// Calls fn(first, last) over disjoint ranges covering [0, n), each of at most `piece` indices.
 template <class Fn>
 void parallel_for(int64_t n, int64_t piece, Fn&& fn) {
-  const int64_t pieces = (n + piece - 1) / piece;
+  const int64_t pieces = divide_up(n, piece);
   if (pieces <= 1 || omp_in_parallel() || num_threads() == 1) {
     for (int64_t p = 0; p < pieces; ++p) fn(p * piece, std::min(n, (p + 1) * piece));
     return;
@@ -43,7 +45,7 @@ void parallel_for(int64_t n, int64_t piece, Fn&& fn) {
 /// Sum over [0, n) of fn(first, last) per piece, added in the order of the pieces.
 template <class T, class Fn>
 T parallel_sum(int64_t n, int64_t piece, Fn&& fn) {
-  std::vector<T> parts(static_cast<size_t>((n + piece - 1) / piece), T(0));
+  std::vector<T> parts(static_cast<size_t>(divide_up(n, piece)), T(0));
   parallel_for(n, piece,
                [&](int64_t first, int64_t last) { parts[static_cast<size_t>(first / piece)] = fn(first, last); });
   T total = 0;

@@ -66,7 +66,7 @@ const char* kind_of(const std::string& op) {
                                                            {"embed_fields", "embedding"},
                                                            {"embed_distinct", "embedding"},
                                                            {"distinct_linear", "first layer by distinct ids"},
-                                                           {"hidden_linear", "GEMM with normalisation"},
+                                                           {"hidden_linear", "hidden layers and products"},
                                                            {"embedding", "embedding"},
                                                            {"batch_norm_eval", "normalisation and activation"},
                                                            {"pool_sequence", "embedding"},
@@ -83,10 +83,9 @@ const char* kind_of(const std::string& op) {
   return it == kinds.end() ? "other" : it->second;
 }
 
-// A model whose products are all plain ones, for a GemmRecorder: those within fused ops are not seen by it, nor are
-// those that the first layer avoids. Of zeros.
+// A model, of zeros, whose products are all those of its formulas: those too that first layers on distinct ids avoid.
 Ensemble plain_model(EnsembleConfig config, const data::FeatureMap& map, Device device) {
-  config.distinct = config.fused = false;
+  config.distinct = false;
   nn::Builder zeros = nn::Builder::zeros(DType::f32, device);
   return Ensemble(config, embedding_fields(map), zeros);
 }
@@ -204,6 +203,7 @@ PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBen
     plain.forward(input, {});
     products = recorder.products;
   }
+  memory_of(kCpu).trim();
   memory_of(kCpu).restart_peak();
   nn::Builder build(config.seed);
   const Ensemble model(config.model, embedding_fields(map), build);

@@ -18,6 +18,10 @@ Linear::Linear(int64_t in, int64_t out, Builder& build, bool bias)
 
 Tensor Linear::forward(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
 
+Tensor Linear::forward(const SplitEmbedding& x) const {
+  return ops::distinct_linear(x.rows, x.dense, x.distinct, x.fields, weight_, bias_);
+}
+
 BatchNorm1d::BatchNorm1d(int64_t columns, Builder& build)
     : weight_(add_parameter("weight", build.constant({columns}, 1))),
       bias_(add_parameter("bias", build.constant({columns}, 0))),
@@ -35,24 +39,11 @@ Tensor BatchNorm1d::forward_relu_dropout(const Tensor& x, const Dropout* dropout
                                       dropout ? dropout->key(pass) : ops::DropoutKey{});
 }
 
-Tensor Linear::forward(const SplitEmbedding& x) const {
-  return ops::distinct_linear(x.rows, x.dense, x.distinct, x.fields, weight_, bias_);
-}
-
-Tensor BatchNorm1d::forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Tensor& weight,
-                                                const Tensor& bias, const Pass& pass) const {
+Tensor BatchNorm1d::forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Linear& linear,
+                                                const Pass& pass) const {
   return ops::hidden_linear(x, weight_, bias_, running_mean_, running_var_, pass.training,
-                            dropout ? dropout->rate() : 0.0, dropout ? dropout->key(pass) : ops::DropoutKey{}, weight,
-                            bias);
-}
-
-Tensor Linear::forward_after(const HiddenTail& tail, const Tensor& x, const Pass& pass) const {
-  // A hidden layer that is never whole cannot be shown.
-  if (tail.fused(pass) && pass.tap == nullptr &&
-      ops::hidden_linear_pays(x.shape()[0], weight_.shape()[1], weight_.shape()[0])) {
-    return tail.batch_norm->forward_relu_dropout_linear(x, tail.dropout, weight_, bias_, pass);
-  }
-  return forward(tail.forward(x, pass));
+                            dropout ? dropout->rate() : 0.0, dropout ? dropout->key(pass) : ops::DropoutKey{},
+                            linear.weight(), linear.bias());
 }
 
 LayerNorm::LayerNorm(int64_t columns, Builder& build)
@@ -101,6 +92,15 @@ Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   }
   pass.show(h);
   return h;
+}
+
+Tensor HiddenTail::forward_linear(const Tensor& x, const Linear& linear, const Pass& pass) const {
+  // A hidden layer that is never whole cannot be shown.
+  if (fused(pass) && pass.tap == nullptr &&
+      ops::hidden_linear_pays(x.shape()[0], linear.weight().shape()[1], linear.weight().shape()[0])) {
+    return batch_norm->forward_relu_dropout_linear(x, dropout, linear, pass);
+  }
+  return linear.forward(forward(x, pass));
 }
 
 }  // namespace kdef::nn

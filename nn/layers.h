@@ -16,8 +16,8 @@ class Linear final : public Module {
   Tensor forward(const Tensor& x) const;
   /// The same of embeddings by distinct ids.
   Tensor forward(const SplitEmbedding& x) const;
-  /// forward(tail.forward(x, pass)): in one op where that is possible and pays.
-  Tensor forward_after(const struct HiddenTail& tail, const Tensor& x, const Pass& pass) const;
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
 
  private:
   Tensor weight_, bias_;
@@ -47,8 +47,8 @@ class BatchNorm1d final : public Module {
   Tensor forward(const Tensor& x, const Pass& pass) const;
   /// dropout(relu(forward(x))) in one fused op; `dropout` may be null.
   Tensor forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const;
-  /// The same, and a linear layer with `weight` and `bias` on it, in one fused op.
-  Tensor forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Tensor& weight, const Tensor& bias,
+  /// linear.forward(forward_relu_dropout(x)) in one fused op.
+  Tensor forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Linear& linear,
                                      const Pass& pass) const;
 
  private:
@@ -79,7 +79,11 @@ struct HiddenTail {
 
   /// Batch norm, ReLU and dropout in one op where pass.fused; the result is shown to pass.tap.
   Tensor forward(const Tensor& x, const Pass& pass) const;
-  /// Whether there are fused ops for it.
+  /// linear.forward(forward(x, pass)), in one op where that is possible and pays.
+  Tensor forward_linear(const Tensor& x, const Linear& linear, const Pass& pass) const;
+
+ private:
+  // Whether there are fused ops for it.
   bool fused(const Pass& pass) const { return pass.fused && batch_norm != nullptr && activation == Activation::relu; }
 };
 

@@ -28,34 +28,32 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
   if (config.output > 0) output_ = &add_child(name(), std::make_unique<Linear>(width, config.output, build));
 }
 
+template <class Input>
+Tensor Mlp::pre_activation(const Input& x, const Pass& pass) const {
+  Tensor z = layers_[0].linear->forward(x);
+  for (size_t i = 1; i < layers_.size(); ++i) z = layers_[i - 1].tail.forward_linear(z, *layers_[i].linear, pass);
+  return z;
+}
+
 Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
-  return layers_.empty() ? x : layers_.back().tail.forward(rest(layers_[0].linear->forward(x), pass), pass);
+  return layers_.empty() ? x : layers_.back().tail.forward(pre_activation(x, pass), pass);
 }
 
 Tensor Mlp::hidden(const SplitEmbedding& x, const Pass& pass) const {
   KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
-  return layers_.back().tail.forward(rest(layers_[0].linear->forward(x), pass), pass);
-}
-
-Tensor Mlp::rest(Tensor z, const Pass& pass) const {
-  for (size_t i = 1; i < layers_.size(); ++i) z = layers_[i].linear->forward_after(layers_[i - 1].tail, z, pass);
-  return z;
-}
-
-Tensor Mlp::behind_first(const Tensor& z, const Pass& pass) const {
-  const HiddenTail& last = layers_.back().tail;
-  return output_ ? output_->forward_after(last, rest(z, pass), pass) : last.forward(rest(z, pass), pass);
+  return layers_.back().tail.forward(pre_activation(x, pass), pass);
 }
 
 Tensor Mlp::output(const Tensor& hidden) const { return output_ ? output_->forward(hidden) : hidden; }
 
 Tensor Mlp::forward(const Tensor& x, const Pass& pass) const {
-  return layers_.empty() ? output(x) : behind_first(layers_[0].linear->forward(x), pass);
+  if (!output_ || layers_.empty()) return output(hidden(x, pass));
+  return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
 }
 
 Tensor Mlp::forward(const SplitEmbedding& x, const Pass& pass) const {
-  KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
-  return behind_first(layers_[0].linear->forward(x), pass);
+  if (!output_ || layers_.empty()) return output(hidden(x, pass));
+  return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
 }
 
 }  // namespace kdef::nn

@@ -38,10 +38,9 @@ class Mlp final : public Module {
     Linear* linear = nullptr;
     HiddenTail tail;
   };
-  // The last hidden layer before normalisation and activation, from the first one's.
-  Tensor rest(Tensor z, const Pass& pass) const;
-  // All behind the first linear map.
-  Tensor behind_first(const Tensor& z, const Pass& pass) const;
+  // The last hidden layer before normalisation and activation.
+  template <class Input>
+  Tensor pre_activation(const Input& x, const Pass& pass) const;
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };

@@ -130,7 +130,7 @@ namespace cpu {
 
 namespace {
 
-// Columns of y are worked on kLane at a time: a table of partial products [U, kLane] of the chosen fields stays in
+// Columns of y are worked on kVec at a time: a table of partial products [U, kVec] of the chosen fields stays in
 // cache. An addition waits for the one before it: so many independent sums run side by side.
 constexpr int64_t kTogether = 4;
 template <int64_t N>
@@ -138,21 +138,21 @@ using Constant = std::integral_constant<int64_t, N>;
 
 // weight[j0 + j, column + k] as w[k][j], zero beyond the last row.
 template <class T>
-void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64_t column, int64_t d, Lane<T>* w) {
+void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64_t column, int64_t d, Vec<T>* w) {
   for (int64_t k = 0; k < d; ++k) {
-    for (int64_t j = 0; j < kLane; ++j) w[k][j] = j0 + j < rows ? weight[(j0 + j) * stride + column + k] : T(0);
+    for (int64_t j = 0; j < kVec; ++j) w[k][j] = j0 + j < rows ? weight[(j0 + j) * stride + column + k] : T(0);
   }
 }
 
 // to[u] += sum over k < count of x[u, k] w[k], rows of x `stride` apart. The usual count is a constant of its own, so
 // that w stays in registers.
 template <class T>
-void add_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* w, int64_t count, Lane<T>* to) {
+void add_products(const T* x, int64_t rows, int64_t stride, const Vec<T>* w, int64_t count, Vec<T>* to) {
   const auto add = [=](const auto n) {
-    Lane<T> own[kLane];
+    Vec<T> own[kVec];
     for (int64_t k = 0; k < n; ++k) own[k] = w[k];
     const auto add_rows = [=, &own](int64_t u, const auto together) {
-      Lane<T> sums[together];
+      Vec<T> sums[together];
       for (int64_t i = 0; i < together; ++i) sums[i] = to[u + i];
       for (int64_t k = 0; k < n; ++k) {
         for (int64_t i = 0; i < together; ++i) sums[i] += x[(u + i) * stride + k] * own[k];
@@ -163,8 +163,8 @@ void add_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* w, in
     for (; u + kTogether <= rows; u += kTogether) add_rows(u, Constant<kTogether>());
     for (; u < rows; ++u) add_rows(u, Constant<1>());
   };
-  if (count == kLane) {
-    add(Constant<kLane>());
+  if (count == kVec) {
+    add(Constant<kVec>());
   } else {
     add(count);
   }
@@ -172,16 +172,16 @@ void add_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* w, in
 
 // to[k] = sum over u of x[u, k] y[u] for k < count.
 template <class T>
-void sum_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* y, int64_t count, Lane<T>* to) {
+void sum_products(const T* x, int64_t rows, int64_t stride, const Vec<T>* y, int64_t count, Vec<T>* to) {
   const auto sum = [=](const auto n) {
-    Lane<T> own[kLane] = {};
+    Vec<T> own[kVec] = {};
     for (int64_t u = 0; u < rows; ++u) {
       for (int64_t k = 0; k < n; ++k) own[k] += x[u * stride + k] * y[u];
     }
     for (int64_t k = 0; k < n; ++k) to[k] = own[k];
   };
-  if (count == kLane) {
-    sum(Constant<kLane>());
+  if (count == kVec) {
+    sum(Constant<kVec>());
   } else {
     sum(count);
   }
@@ -191,33 +191,33 @@ void sum_products(const T* x, int64_t rows, int64_t stride, const Lane<T>* y, in
 
 void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& y) {
   for_float(y.dtype(), "distinct_linear", [&]<class T>() {
-    using V = Lane<T>;
+    using V = Vec<T>;
     const int64_t batch = y.shape()[0], n = y.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
     const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
     const T *r = rows.data<T>(), *w = weight.data<T>();
     const int32_t* index = distinct.index.data<int32_t>();
     T* out = y.data<T>();
-    parallel_for((n + kLane - 1) / kLane, 1, [&](int64_t first, int64_t last) {
-      const Tensor scratch = Tensor::empty({(distinct.most + d) * kLane}, y.dtype());
+    parallel_for(divide_up(n, kVec), 1, [&](int64_t first, int64_t last) {
+      const Tensor scratch = Tensor::empty({(distinct.most + d) * kVec}, y.dtype());
       V *table = reinterpret_cast<V*>(scratch.data<T>()), *lanes = table + total;
       for (int64_t block = first; block < last; ++block) {
-        const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
+        const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
         for (int64_t f = 0; f < chosen; ++f) {
           load_lanes(w, n, width, j0, static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d, d, lanes);
           const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
           std::fill(table + from, table + end, V{});
-          for (int64_t k0 = 0; k0 < d; k0 += kLane) {
-            add_products(r + from * d + k0, end - from, d, lanes + k0, std::min(kLane, d - k0), table + from);
+          for (int64_t k0 = 0; k0 < d; k0 += kVec) {
+            add_products(r + from * d + k0, end - from, d, lanes + k0, std::min(kVec, d - k0), table + from);
           }
         }
         const auto add_rows = [=](int64_t b, const auto together) {
           V sums[together];
           const int32_t* at = index + b * chosen;
-          for (int64_t i = 0; i < together; ++i) sums[i] = load_lane(out + (b + i) * n + j0, live);
+          for (int64_t i = 0; i < together; ++i) sums[i] = load(out + (b + i) * n + j0, live);
           for (int64_t f = 0; f < chosen; ++f) {
             for (int64_t i = 0; i < together; ++i) sums[i] += table[at[i * chosen + f]];
           }
-          for (int64_t i = 0; i < together; ++i) store_lane(sums[i], live, out + (b + i) * n + j0);
+          for (int64_t i = 0; i < together; ++i) store(sums[i], live, out + (b + i) * n + j0);
         };
         int64_t b = 0;
         for (; b + kTogether <= batch; b += kTogether) add_rows(b, Constant<kTogether>());
@@ -230,32 +230,32 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
 void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
                        const Tensor& drows, const Tensor& dweight) {
   for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
-    using V = Lane<T>;
+    using V = Vec<T>;
     const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], total = rows.shape()[0];
     const int64_t chosen = static_cast<int64_t>(distinct.fields.size()), width = weight.shape()[1];
-    const int64_t blocks = (n + kLane - 1) / kLane;
+    const int64_t blocks = divide_up(n, kVec);
     const T *r = rows.data<T>(), *w = weight.data<T>(), *g = dy.data<T>();
     const int32_t* index = distinct.index.data<int32_t>();
     // The sums s of dy by id, block by block of its columns.
-    const Tensor sums = Tensor::empty({blocks, distinct.most, kLane}, dy.dtype());
+    const Tensor sums = Tensor::empty({blocks, distinct.most, kVec}, dy.dtype());
     V* s = reinterpret_cast<V*>(sums.data<T>());
     parallel_for(blocks, 1, [&](int64_t first, int64_t last) {
-      const Tensor scratch = Tensor::empty({d * kLane}, dy.dtype());
+      const Tensor scratch = Tensor::empty({d * kVec}, dy.dtype());
       V* dw = reinterpret_cast<V*>(scratch.data<T>());
       for (int64_t block = first; block < last; ++block) {
-        const int64_t j0 = block * kLane, live = std::min(kLane, n - j0);
+        const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
         V* table = s + block * total;
         std::fill_n(table, total, V{});
         for (int64_t b = 0; b < batch; ++b) {
-          const V v = load_lane(g + b * n + j0, live);
+          const V v = load(g + b * n + j0, live);
           const int32_t* at = index + b * chosen;
           for (int64_t f = 0; f < chosen; ++f) table[at[f]] += v;
         }
         if (!dweight.defined()) continue;
         for (int64_t f = 0; f < chosen; ++f) {
           const int64_t from = distinct.first[static_cast<size_t>(f)], end = distinct.first[static_cast<size_t>(f) + 1];
-          for (int64_t k0 = 0; k0 < d; k0 += kLane) {
-            sum_products(r + from * d + k0, end - from, d, table + from, std::min(kLane, d - k0), dw + k0);
+          for (int64_t k0 = 0; k0 < d; k0 += kVec) {
+            sum_products(r + from * d + k0, end - from, d, table + from, std::min(kVec, d - k0), dw + k0);
           }
           T* to = dweight.data<T>() + static_cast<int64_t>(distinct.fields[static_cast<size_t>(f)]) * d;
           for (int64_t j = 0; j < live; ++j) {
@@ -281,17 +281,17 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
     parallel_for(static_cast<int64_t>(parts.size()), 4, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; ++p) {
         const auto [field, from, end] = parts[static_cast<size_t>(p)];
-        for (int64_t k0 = 0; k0 < d; k0 += kLane) {
-          const int64_t live = std::min(kLane, d - k0);
+        for (int64_t k0 = 0; k0 < d; k0 += kVec) {
+          const int64_t live = std::min(kVec, d - k0);
           const T* columns = w + static_cast<int64_t>(field) * d + k0;
-          V row_sums[kRows] = {}, wf[kLane];
+          V row_sums[kRows] = {}, wf[kVec];
           for (int64_t block = 0; block < blocks; ++block) {
-            const int64_t j0 = block * kLane, in_block = std::min(kLane, n - j0);
-            for (int64_t j = 0; j < in_block; ++j) wf[j] = load_lane(columns + (j0 + j) * width, live);
+            const int64_t j0 = block * kVec, in_block = std::min(kVec, n - j0);
+            for (int64_t j = 0; j < in_block; ++j) wf[j] = load(columns + (j0 + j) * width, live);
             const T* sums_of_block = reinterpret_cast<const T*>(s + block * total + from);
-            add_products(sums_of_block, end - from, kLane, wf, in_block, row_sums);
+            add_products(sums_of_block, end - from, kVec, wf, in_block, row_sums);
           }
-          for (int64_t u = from; u < end; ++u) store_lane(row_sums[u - from], live, out + u * d + k0);
+          for (int64_t u = from; u < end; ++u) store(row_sums[u - from], live, out + u * d + k0);
         }
       }
     });

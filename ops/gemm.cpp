@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "ops/gemm_vector.h"
 #if defined(KDEF_HAS_CUDA)
 #include "ops/gemm_cuda.h"
 #endif
@@ -122,19 +123,29 @@ template void gemm<double>(const Gemm&, const double*, const double*, double*, c
 namespace {
 template <class T>
 void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
-#if defined(KDEF_HAS_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
-    if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm(g, a, b, c, bias, t_precision);
-  }
+    if (g_backend == GemmBackend::automatic && g.k > 0) {
+      if (cpu::gemm_with_vector(g, a, b, c, bias)) return;
+#if defined(KDEF_HAS_ONEDNN)
+      return onednn::gemm(g, a, b, c, bias, t_precision);
 #endif
+    }
+  }
   reference::gemm(g, a, b, c, bias);
 }
 }  // namespace
 
 namespace cpu {
 
+void note_product(const Gemm& whole) {
+  if (t_recorder) t_recorder->products.push_back(whole);
+}
+
 template <class T, class U>
 void gemm_piece(const Gemm& g, const U* a, const U* b, T* c, const T* bias) {
+  if constexpr (std::is_same_v<U, float>) {
+    if (g_backend == GemmBackend::automatic && gemm_with_vector(g, a, b, c, bias)) return;
+  }
 #if defined(KDEF_HAS_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
     if (g_backend == GemmBackend::automatic && g.k > 0) return onednn::gemm_piece(g, a, b, c, bias);
@@ -163,7 +174,7 @@ template void gemm_piece(const Gemm&, const BFloat16*, const BFloat16*, float*, 
 template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
-  if (t_recorder) t_recorder->products.push_back(g);
+  cpu::note_product(g);
 #if defined(KDEF_HAS_CUDA)
   if (!device.is_cpu()) return cuda::gemm(g, a, b, c, bias, t_precision);
 #endif

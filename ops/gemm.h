@@ -54,7 +54,8 @@ class PrecisionScope {
   GemmPrecision before_;
 };
 
-/// Notes every product that this thread runs while it lives: for benchmarks that run the products alone.
+/// Notes every product that this thread runs while it lives, those within fused ops as the whole products that they
+/// are: for benchmarks that run the products alone.
 class GemmRecorder {
  public:
   GemmRecorder();
@@ -68,10 +69,11 @@ class GemmRecorder {
 };
 
 namespace cpu {
-/// One product (batch 1) by this thread alone, for kernels that cut their work themselves, rows hot in cache. Operands
-/// of type U: T, or BFloat16 with T = float, where rounds_operands() says so.
+/// One product (batch 1) by this thread alone, for kernels that cut their work themselves and call note_product() for
+/// the whole. Operands of type U: T, or BFloat16 with T = float, where rounds_operands() says so.
 template <class T, class U>
 void gemm_piece(const Gemm& g, const U* a, const U* b, T* c, const T* bias = nullptr);
+void note_product(const Gemm& whole);
 /// Whether gemm() would round the operands of this product of fp32 in the precision that this thread asks for.
 bool rounds_operands(const Gemm& g);
 }  // namespace cpu

@@ -25,6 +25,10 @@ struct Key {
   bool ta, tb, accumulate, bias, bf16;
   bool operator==(const Key&) const = default;
 };
+// The key of a part of g with m rows, n columns and k sums.
+Key key_of(const Gemm& g, int64_t m, int64_t n, int64_t k, bool bias, bool bf16) {
+  return {m, n, k, g.lda, g.ldb, g.ldc, g.transpose_a, g.transpose_b, g.accumulate, bias, bf16};
+}
 struct KeyHash {
   size_t operator()(const Key& key) const {
     size_t h = 0;
@@ -36,6 +40,18 @@ struct KeyHash {
     return h;
   }
 };
+
+// Calls fn with one thread to its products.
+template <class Fn>
+void one_thread(Fn&& fn) {
+  struct Scope {
+    int before = num_threads();
+    Scope() { set_num_threads(1); }
+    ~Scope() { set_num_threads(before); }
+  };
+  const Scope scope;
+  fn();
+}
 
 struct Plan {
   dnnl::matmul primitive;
@@ -94,7 +110,8 @@ Plan& plan_for(const Key& key) {
     index.erase(order.back().first);
     order.pop_back();
   }
-  order.emplace_front(key, make_plan(key));
+  // oneDNN chooses its blocks by the number of threads that it sees, within a parallel region too.
+  one_thread([&] { order.emplace_front(key, make_plan(key)); });
   index[key] = order.begin();
   return order.front().second;
 }
@@ -120,19 +137,6 @@ void run(const Key& key, const void* a, const void* b, float* c, const float* bi
   }
 }
 
-// Calls fn with one thread to its products; within a piece of parallel work there is no more anyway.
-template <class Fn>
-void alone(Fn&& fn) {
-  struct OneThread {
-    int before = num_threads();
-    OneThread() { set_num_threads(1); }
-    ~OneThread() { set_num_threads(before); }
-  };
-  if (omp_in_parallel()) return fn();
-  const OneThread one;
-  fn();
-}
-
 bool is_large(const Gemm& g) {
   return 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >= 4e6;
 }
@@ -145,7 +149,7 @@ struct Cut {
 Cut cut(const Gemm& g) {
   if (!is_large(g)) return {g.m, g.n};
   const int64_t panels = 16;
-  const auto part = [&](int64_t size) { return std::max<int64_t>(64, ((size + panels - 1) / panels + 15) / 16 * 16); };
+  const auto part = [&](int64_t size) { return std::max<int64_t>(64, divide_up(divide_up(size, panels), 16) * 16); };
   return g.m >= g.n ? Cut{part(g.m), g.n} : Cut{g.m, part(g.n)};
 }
 
@@ -154,13 +158,7 @@ Cut cut(const Gemm& g) {
 constexpr int64_t kGroups = 8, kChunk = 320;
 bool cut_along_k(const Gemm& g) { return is_large(g) && g.k >= 2048 && g.k >= 4 * std::max(g.m, g.n); }
 
-int64_t divide_up(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
-
 // ---- bf16
-
-void round_row(const float* __restrict from, int64_t n, BFloat16* __restrict to) {
-  for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
-}
 
 // An operand as stored: `rows` rows of `columns` numbers, `stride` apart.
 struct Stored {
@@ -170,7 +168,7 @@ struct Stored {
 
 // Packed without gaps.
 void round_rows(const Stored& x, BFloat16* to) {
-  for (int64_t r = 0; r < x.rows; ++r) round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
+  for (int64_t r = 0; r < x.rows; ++r) cpu::round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
 }
 
 // The part of an operand that meets rows i .. i + m, columns j .. j + n of C and l .. l + k of the sums.
@@ -203,14 +201,14 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     parallel_for(g.batch * whole.rows, std::max<int64_t>(1, kPiece / whole.columns), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const float* row = whole.data + i / whole.rows * stride + i % whole.rows * whole.stride;
-        round_row(row, whole.columns, to + i * whole.columns);
+        cpu::round_row(row, whole.columns, to + i * whole.columns);
       }
     });
   }
   const auto piece = [&](int64_t p) {
     const int64_t batch = p / (down * across), i = p / across % down * size.rows, j = p % across * size.columns;
     const int64_t m = std::min(size.rows, g.m - i), n = std::min(size.columns, g.n - j);
-    Key key{m, n, g.k, g.lda, g.ldb, g.ldc, g.transpose_a, g.transpose_b, g.accumulate, bias != nullptr, bf16};
+    Key key = key_of(g, m, n, g.k, bias != nullptr, bf16);
     const Stored pa = part_of_a(g, a + batch * g.stride_a, i, m, 0, g.k);
     const Stored pb = part_of_b(g, b + batch * g.stride_b, j, n, 0, g.k);
     float* pc = c + batch * g.stride_c + i * g.ldc + j;
@@ -224,7 +222,7 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     key.ldb = by_rows ? (g.transpose_b ? g.k : g.n) : mine.columns;
     run(key, by_rows ? own : common, by_rows ? common : own, pc, bias_here);
   };
-  if (pieces == 1) return alone([&] { piece(0); });
+  if (pieces == 1) return one_thread([&] { piece(0); });
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) piece(p);
   });
@@ -241,7 +239,9 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
         const int64_t k = std::min(chunk, end - l);
         const Stored pa = part_of_a(g, a + batch * g.stride_a, 0, g.m, l, k);
         const Stored pb = part_of_b(g, b + batch * g.stride_b, 0, g.n, l, k);
-        Key key{g.m, g.n, k, g.lda, g.ldb, g.n, g.transpose_a, g.transpose_b, l > begin, false, bf16};
+        Key key = key_of(g, g.m, g.n, k, false, bf16);
+        key.ldc = g.n;
+        key.accumulate = l > begin;
         if (!bf16) {
           run(key, pa.data, pb.data, sums, nullptr);
           continue;
@@ -268,55 +268,10 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
   });
 }
 
-// ---- large products with a vector, which only read the matrix once: an output layer of one logit and its weight's
-// gradient.
-
-// C [m, 1] of A as it is stored.
-bool is_matrix_by_vector(const Gemm& g) {
-  return g.n == 1 && g.batch == 1 && !g.transpose_a && (g.transpose_b || g.ldb == 1) && is_large(g);
-}
-void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
-  parallel_for(g.m, std::max<int64_t>(1, kPiece / g.k), [=, &g](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      float& to = c[i * g.ldc];
-      to = (g.accumulate ? to : 0.0f) + cpu::dot(a + i * g.lda, b, g.k) + (bias ? *bias : 0.0f);
-    }
-  });
-}
-
-// C [1, n] of B as it is stored: its rows, each times a number, added up part by part.
-bool is_vector_by_matrix(const Gemm& g) { return g.m == 1 && g.batch == 1 && !g.transpose_b && is_large(g); }
-void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
-  constexpr int64_t kPart = 256;
-  const int64_t parts = divide_up(g.k, kPart), stride = g.transpose_a ? g.lda : 1;
-  const Tensor partial = Tensor::zeros({parts, g.n});
-  parallel_for(parts, 1, [=, &g, &partial](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) {
-      float* to = partial.data<float>() + part * g.n;
-      for (int64_t l = part * kPart; l < std::min(g.k, (part + 1) * kPart); ++l) {
-        cpu::add_row(b + l * g.ldb, a[l * stride], g.n, to);
-      }
-    }
-  });
-  if (!g.accumulate) std::fill_n(c, g.n, 0.0f);
-  for (int64_t part = 0; part < parts; ++part) cpu::add_row(partial.data<float>() + part * g.n, 1.0f, g.n, c);
-  if (bias) cpu::add_row(bias, 1.0f, g.n, c);
-}
-
 template <class U>
 void one_piece(const Gemm& g, const U* a, const U* b, float* c, const float* bias) {
-  const Key key{g.m,
-                g.n,
-                g.k,
-                g.lda,
-                g.ldb,
-                g.ldc,
-                g.transpose_a,
-                g.transpose_b,
-                g.accumulate,
-                bias != nullptr,
-                std::is_same_v<U, BFloat16>};
-  alone([&] { run(key, a, b, c, bias); });
+  const Key key = key_of(g, g.m, g.n, g.k, bias != nullptr, std::is_same_v<U, BFloat16>);
+  one_thread([&] { run(key, a, b, c, bias); });
 }
 
 }  // namespace
@@ -331,8 +286,6 @@ void gemm_piece(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, c
 }
 
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
-  if (is_matrix_by_vector(g)) return matrix_by_vector(g, a, b, c, bias);
-  if (is_vector_by_matrix(g)) return vector_by_matrix(g, a, b, c, bias);
   const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
   (cut_along_k(g) ? by_groups : by_panels)(g, a, b, c, bias, bf16);
 }

@@ -26,14 +26,10 @@ namespace cpu {
 
 namespace {
 
-// Rows summed as one part, in the tensor's type; parts are combined in order, in fp64. Few enough that fp32 keeps its
-// digits, and that a part stays in cache between two sweeps over it.
-constexpr int64_t kRowPart = 64;
-
 // Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in order.
 template <int K, class T, class Fn>
 void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
-  const int64_t parts = (rows + kRowPart - 1) / kRowPart;
+  const int64_t parts = divide_up(rows, kRowPart);
   Tensor partial = Tensor::empty({std::max<int64_t>(parts, 1), K, columns}, dtype_of<T>);
   T* p = partial.data<T>();
   parallel_for(parts, 4, [=](int64_t first, int64_t last) {
@@ -85,7 +81,7 @@ void masked_dx_row(const T* __restrict dy, const T* __restrict y, const T* __res
 
 void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd, double eps) {
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1], parts = (rows + kRowPart - 1) / kRowPart;
+    const int64_t rows = x.shape()[0], c = x.shape()[1], parts = divide_up(rows, kRowPart);
     const T* in = x.data<T>();
     T *m = mean.data<T>(), *v = var.data<T>(), *s = rstd.data<T>();
     // Per part its mean and its sum of squared deviations from that mean.

@@ -30,7 +30,11 @@ void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, cons
   }
 }
 
-/// Row by row; one for each thread, for it holds the random bits of a row.
+/// Rows summed as one part, in the tensor's type: few enough that fp32 keeps its digits, and that a part stays in cache
+/// between two sweeps over it. Parts are added up in fp64.
+inline constexpr int64_t kRowPart = 64;
+
+/// Row by row; not to be shared by threads, for it holds the random bits of a row.
 template <class T>
 class HiddenRow {
  public:

@@ -1,8 +1,10 @@
-// Vectors of kLane numbers for the CPU's kernels, where the compiler does not find them by itself.
+// Vectors of kVec numbers for the CPU's kernels, where the compiler does not find them by itself.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+
+#include "core/dtype.h"
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -10,39 +12,43 @@
 
 namespace kdef::ops::cpu {
 
-inline constexpr int64_t kLane = 16;
+inline constexpr int64_t kVec = 16;
 
 template <class T>
-struct LaneOf {
-  typedef T type __attribute__((vector_size(kLane * sizeof(T)), aligned(64)));
+struct VecOf {
+  typedef T type __attribute__((vector_size(kVec * sizeof(T)), aligned(64)));
 };
 template <class T>
-using Lane = typename LaneOf<T>::type;
+using Vec = typename VecOf<T>::type;
 
-/// kLane numbers from any address.
+/// kVec numbers from any address.
 template <class T>
-Lane<T> load_lane(const T* from) {
-  Lane<T> v;
+Vec<T> load(const T* from) {
+  Vec<T> v;
   std::memcpy(&v, from, sizeof v);
   return v;
 }
 template <class T>
-void store_lane(const Lane<T>& v, T* to) {
+void store(const Vec<T>& v, T* to) {
   std::memcpy(to, &v, sizeof v);
 }
 
-/// The first n numbers only where there are fewer than kLane, zeros behind them.
+/// The first n numbers only where there are fewer than kVec, zeros behind them.
 template <class T>
-Lane<T> load_lane(const T* from, int64_t n) {
-  if (n >= kLane) return load_lane(from);
-  Lane<T> v = {};
+Vec<T> load(const T* from, int64_t n) {
+  if (n >= kVec) return load(from);
+  Vec<T> v = {};
   for (int64_t j = 0; j < n; ++j) v[j] = from[j];
   return v;
 }
 template <class T>
-void store_lane(const Lane<T>& v, int64_t n, T* to) {
-  if (n >= kLane) return store_lane(v, to);
+void store(const Vec<T>& v, int64_t n, T* to) {
+  if (n >= kVec) return store(v, to);
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
+}
+
+inline void round_row(const float* __restrict from, int64_t n, BFloat16* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
 }
 
 /// to += factor from
@@ -54,33 +60,33 @@ void add_row(const T* __restrict from, T factor, int64_t n, T* __restrict to) {
 template <class T>
 T dot(const T* a, const T* b, int64_t n) {
   constexpr int64_t kTogether = 4;
-  Lane<T> sums[kTogether] = {};
+  Vec<T> sums[kTogether] = {};
   int64_t l = 0;
-  for (; l + kLane <= n; l += kLane) sums[l / kLane % kTogether] += load_lane(a + l) * load_lane(b + l);
-  const Lane<T> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (; l + kVec <= n; l += kVec) sums[l / kVec % kTogether] += load(a + l) * load(b + l);
+  const Vec<T> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   T sum = 0;
-  for (int64_t j = 0; j < kLane; ++j) sum += all[j];
+  for (int64_t j = 0; j < kVec; ++j) sum += all[j];
   for (; l < n; ++l) sum += a[l] * b[l];
   return sum;
 }
 
-/// What comparing two vectors of T gives: lanes of all ones or of zeros.
+/// What comparing two vectors of T gives: elements with all bits set, or none.
 template <class T>
-using MaskOf = decltype(Lane<T>{} == Lane<T>{});
+using Mask = decltype(Vec<T>{} == Vec<T>{});
 
-/// Ones where one of kLane bytes is not 0.
+/// All bits set in the elements whose byte, of kVec, is not 0.
 template <class T>
-MaskOf<T> load_mask(const uint8_t* from) {
+Mask<T> load_mask(const uint8_t* from) {
 #if defined(__AVX512F__)
-  // The compiler would widen byte by byte.
+  // The compiler would widen byte by byte. (With a mask of all, for GCC warns of the plain form without cause.)
   __m128i bytes;
   std::memcpy(&bytes, from, sizeof bytes);
-  const auto wide = reinterpret_cast<Lane<int32_t>>(_mm512_maskz_cvtepu8_epi32(0xFFFF, bytes));
+  const auto wide = reinterpret_cast<Vec<int32_t>>(_mm512_maskz_cvtepu8_epi32(0xFFFF, bytes));
 #else
-  Lane<int32_t> wide = {};
-  for (int64_t j = 0; j < kLane; ++j) wide[j] = from[j];
+  Vec<int32_t> wide = {};
+  for (int64_t j = 0; j < kVec; ++j) wide[j] = from[j];
 #endif
-  return __builtin_convertvector(wide, MaskOf<T>) != 0;
+  return __builtin_convertvector(wide, Mask<T>) != 0;
 }
 
 }  // namespace kdef::ops::cpu

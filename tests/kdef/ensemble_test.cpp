@@ -22,7 +22,7 @@ std::vector<nn::EmbeddingField> some_fields() {
       {"some", Kind::categorical, 60}, {"many", Kind::categorical, 5000}, {"twin", Kind::categorical, 5, 1, 0, "few"}};
 }
 
-ModelInput some_batch() {
+ModelInput some_batch(DType type = DType::f64) {
   Random random(11, 3);
   std::vector<int32_t> ids;
   std::vector<double> values, labels;
@@ -35,7 +35,8 @@ ModelInput some_batch() {
     values.push_back(random.normal());
     labels.push_back(random.below(3) == 0 ? 1 : 0);
   }
-  return {Tensor::from(ids, {kRows, 7}), Tensor::from(values, {kRows, 1}), Tensor::from(labels, {kRows, 1})};
+  return {Tensor::from(ids, {kRows, 7}), Tensor::from(values, {kRows, 1}).to(type),
+          Tensor::from(labels, {kRows, 1}).to(type)};
 }
 
 struct Result {
@@ -60,6 +61,23 @@ Result train_once(EnsembleConfig config, bool distinct) {
   return result;
 }
 
+void expect_same(const Result& x, const Result& y) {
+  EXPECT_NEAR(x.loss, y.loss, 1e-13);
+  ASSERT_EQ(x.gradients.size(), y.gradients.size());
+  for (size_t i = 0; i < y.gradients.size(); ++i) {
+    ASSERT_EQ(y.gradients[i].defined(), x.gradients[i].defined()) << i;
+    if (!y.gradients[i].defined()) continue;
+    const auto a = y.gradients[i].to_vector<double>(), b = x.gradients[i].to_vector<double>();
+    double norm = 0, difference = 0;
+    for (size_t k = 0; k < a.size(); ++k) {
+      norm += a[k] * a[k];
+      difference += (a[k] - b[k]) * (a[k] - b[k]);
+    }
+    // A bias before batch norm has the exact gradient 0.
+    EXPECT_LE(std::sqrt(difference), std::max(1e-14, 1e-12 * std::sqrt(norm))) << "parameter " << i;
+  }
+}
+
 nn::NetworkConfig student(std::vector<int64_t> units) {
   nn::NetworkConfig config;
   config.hidden_activations.assign(units.size(), "relu");
@@ -79,19 +97,47 @@ TEST(Ensemble, FirstLayersOfDistinctIdsAgreeWithPlainOnes) {
     EXPECT_EQ(plain.ops.count("distinct_linear"), 0u);
     EXPECT_EQ(distinct.ops.count("distinct_linear"), 1u);
     EXPECT_EQ(distinct.ops.count("embed_fields"), 1u) << "what has many distinct ids goes the plain way";
-    EXPECT_NEAR(distinct.loss, plain.loss, 1e-13);
-    ASSERT_EQ(distinct.gradients.size(), plain.gradients.size());
-    for (size_t i = 0; i < plain.gradients.size(); ++i) {
-      ASSERT_EQ(plain.gradients[i].defined(), distinct.gradients[i].defined()) << i;
-      if (!plain.gradients[i].defined()) continue;
-      const auto a = plain.gradients[i].to_vector<double>(), b = distinct.gradients[i].to_vector<double>();
-      double norm = 0, difference = 0;
-      for (size_t k = 0; k < a.size(); ++k) {
-        norm += a[k] * a[k];
-        difference += (a[k] - b[k]) * (a[k] - b[k]);
-      }
-      // A bias before batch norm has the exact gradient 0.
-      EXPECT_LE(std::sqrt(difference), std::max(1e-14, 1e-12 * std::sqrt(norm))) << "parameter " << i;
+    expect_same(distinct, plain);
+  }
+}
+
+// The rows are enough that products take their hidden layers along.
+TEST(Ensemble, FusedHiddenLayersAgreeWithComposedOnes) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({33, 8}), student({16})};
+  for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::concat}) {
+    config.kind = kind;
+    config.fused = true;
+    const Result fused = train_once(config, true);
+    config.fused = false;
+    const Result composed = train_once(config, true);
+    EXPECT_EQ(fused.ops.count("hidden_linear"), 1u);
+    EXPECT_EQ(composed.ops.count("hidden_linear"), 0u);
+    expect_same(fused, composed);
+  }
+}
+
+// Predictions of rows alone, few and many together are the same bits, though they take different ways.
+TEST(Ensemble, APredictionDoesNotDependOnTheRowsBesideIt) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({48, 32}), student({20})};
+  nn::Builder build(5);
+  const Ensemble model(config, some_fields(), build);
+  const ModelInput all = some_batch(DType::f32);
+  const NoGrad no_grad;
+  const auto predict_rows = [&](int64_t first, int64_t count) {
+    const auto rows = [&](const Tensor& t) { return t.defined() ? t.rows(first, count) : t; };
+    const Ensemble::Output out = model.forward({rows(all.ids), rows(all.values), rows(all.labels)}, {});
+    return std::pair{out.students.to_vector<float>(), out.ensemble.to_vector<float>()};
+  };
+  const auto [students, ensemble] = predict_rows(0, all.rows());
+  for (const int64_t count : {1, 7, 100, 300}) {
+    const auto [few_students, few] = predict_rows(200, count);
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(few[static_cast<size_t>(i)], ensemble[static_cast<size_t>(200 + i)]) << "row " << i << " of " << count;
+      ASSERT_EQ(few_students[static_cast<size_t>(2 * i)], students[static_cast<size_t>(2 * (200 + i))]);
     }
   }
 }

@@ -200,22 +200,46 @@ TEST(Values, FusedHiddenLinearAgreesWithItsParts) {
 }
 
 TEST(Values, HiddenLinearHasTheSameBitsForAnyNumberOfThreads) {
-  std::vector<V> first;
-  for (const int threads : {1, 2, 3, 5}) {
-    set_num_threads(threads);
-    const auto draw = [](const Shape& shape, uint64_t seed) {
-      return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();
-    };
-    const Tensor x = draw({2000, 96}, 1), gamma = draw({96}, 2), beta = draw({96}, 3), weight = draw({64, 96}, 4),
-                 bias = draw({64}, 5), mean = Tensor::zeros({96}), var = Tensor::full({96}, 1);
-    const Tensor z = hidden_linear(x, gamma, beta, mean, var, true, 0.2, dropout_key(1, 0, 0), weight, bias);
-    backward(z, random_uniform(z.shape(), -1, 1, 6).to(DType::f32));
-    std::vector<V> results;
-    for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad()})
-      results.push_back(values(t.to(DType::f64)));
-    if (first.empty()) first = results;
-    EXPECT_EQ(results, first) << threads << " threads";
+  const int before = num_threads();
+  for (const auto& [out, precision] :
+       {std::pair{64, GemmPrecision::f32}, {64, GemmPrecision::bf16}, {1, GemmPrecision::f32}}) {
+    try {
+      check_precision(precision, kCpu);
+    } catch (const InputError&) {
+      continue;
+    }
+    const PrecisionScope scope(precision);
+    std::vector<V> first;
+    for (const int threads : {1, 2, 3, 5}) {
+      set_num_threads(threads);
+      const auto draw = [](const Shape& shape, uint64_t seed) {
+        return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();
+      };
+      const Tensor x = draw({2000, 96}, 1), gamma = draw({96}, 2), beta = draw({96}, 3), weight = draw({out, 96}, 4),
+                   bias = draw({out}, 5), mean = Tensor::zeros({96}), var = Tensor::full({96}, 1);
+      const Tensor z = hidden_linear(x, gamma, beta, mean, var, true, 0.2, dropout_key(1, 0, 0), weight, bias);
+      backward(z, random_uniform(z.shape(), -1, 1, 6).to(DType::f32));
+      std::vector<V> results;
+      for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad()})
+        results.push_back(values(t.to(DType::f64)));
+      if (first.empty()) first = results;
+      EXPECT_EQ(results, first) << threads << " threads, " << out << " outputs";
+    }
   }
+  set_num_threads(before);
+}
+
+TEST(Values, HiddenLinearDoesWithoutBias) {
+  const Tensor x = random_uniform({5, 3}, -1, 1, 1), ones = Tensor::full({3}, 1, DType::f64),
+               zeros = Tensor::zeros({3}, DType::f64);
+  Tensor weight = random_uniform({2, 3}, -1, 1, 2).set_requires_grad();
+  const Tensor z = hidden_linear(x, ones, zeros, zeros.clone(), ones.clone(), false, 0.5, {}, weight, {});
+  expect_near(values(z), values(linear(relu(batch_norm_eval(x, ones, zeros, zeros, ones)), weight, {})), 1e-14);
+  backward(z, Tensor::full({5, 2}, 1, DType::f64));
+  EXPECT_TRUE(weight.grad().defined());
+  EXPECT_THROW(hidden_linear(x, ones, zeros, zeros, ones, false, 0, {}, Tensor::zeros({2, 4}, DType::f64), {}), Error);
+  EXPECT_THROW(hidden_linear(Tensor::zeros({0, 3}, DType::f64), ones, zeros, zeros, ones, false, 0, {}, weight, {}),
+               Error);
 }
 
 TEST(Values, DropoutBitsAreThoseOfPhilox) {
