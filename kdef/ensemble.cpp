@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "nn/networks.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
@@ -43,6 +44,12 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
         &add_child("networks." + std::to_string(networks_.size()), nn::make_network(student, shape, build)));
     width += networks_.back()->hidden_width();
   }
+  for (const nn::Network* network : networks_) {
+    if (network->as_mlp() != nullptr) mlps_.push_back(network->as_mlp());
+  }
+  if (mlps_.size() < networks_.size() || !config.shared_embedding || config.kind == EnsembleKind::concat) {
+    mlps_.clear();
+  }
   if (config.kind == EnsembleKind::concat) {
     concat_ = &add_child("fc", std::make_unique<nn::Linear>(width, 1, build));
   }
@@ -68,6 +75,7 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
                                   ops::DistinctLimits::for_batch(input.rows(), ops::gemm_precision()));
   }
   const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
+  if (stacks(pass)) return combined(nn::Mlp::forward_stacked(mlps_, nn::flatten(e[0]), pass));
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
     const nn::Network& network = *networks_[k];
@@ -79,16 +87,17 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
     }
   }
   const Tensor z = ops::concat(logits, 1);
-  switch (config_.kind) {
-    case EnsembleKind::kdef:
-    case EnsembleKind::mean:
-      return {z, ops::mean(z, 1, true)};
-    case EnsembleKind::sum:
-      return {z, ops::sum(z, 1, true)};
-    case EnsembleKind::concat:
-      return {z, concat_->forward(ops::concat(hidden, 1))};
-  }
-  throw Error("ensemble: unknown kind");
+  if (config_.kind == EnsembleKind::concat) return {z, concat_->forward(ops::concat(hidden, 1))};
+  return combined(z);
+}
+
+Ensemble::Output Ensemble::combined(const Tensor& z) const {
+  return {z, config_.kind == EnsembleKind::sum ? ops::sum(z, 1, true) : ops::mean(z, 1, true)};
+}
+
+bool Ensemble::stacks(const nn::Pass& pass) const {
+  return !mlps_.empty() && !device().is_cpu() && pass.training && pass.fused && pass.tap == nullptr &&
+         nn::Mlp::stackable(mlps_, ops::gemm_precision());
 }
 
 std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {

@@ -72,10 +72,15 @@ class Ensemble final : public nn::Module {
  private:
   // Per student what it reads; of a shared embedding M times the same tensor.
   std::vector<Tensor> embed(const ModelInput& input) const;
+  // Of the students' logits, for every kind but concat.
+  Output combined(const Tensor& students) const;
+  // Whether the students are computed side by side: in training on a device where launches count.
+  bool stacks(const nn::Pass& pass) const;
 
   EnsembleConfig config_;
   std::vector<nn::EmbeddingTables*> embeddings_;
   std::vector<nn::Network*> networks_;
+  std::vector<const nn::Mlp*> mlps_;  // the same, if all are MLPs and the ensemble reads their logits alone; else empty
   nn::Linear* concat_ = nullptr;
 };
 

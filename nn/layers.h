@@ -51,6 +51,11 @@ class BatchNorm1d final : public Module {
   Tensor forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Linear& linear,
                                      const Pass& pass) const;
 
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
+  const Tensor& running_mean() const { return running_mean_; }
+  const Tensor& running_var() const { return running_var_; }
+
  private:
   Tensor weight_, bias_, running_mean_, running_var_;
 };

@@ -1,5 +1,12 @@
 #include "nn/mlp.h"
 
+#include <algorithm>
+
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+#include "ops/stacked.h"
+
 namespace kdef::nn {
 
 Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
@@ -54,6 +61,62 @@ Tensor Mlp::forward(const Tensor& x, const Pass& pass) const {
 Tensor Mlp::forward(const SplitEmbedding& x, const Pass& pass) const {
   if (!output_ || layers_.empty()) return output(hidden(x, pass));
   return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
+}
+
+bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision) {
+  const int64_t unit = precision == ops::GemmPrecision::bf16 ? 8 : 1;
+  const Mlp& first = *networks[0];
+  if (networks.size() < 2 || networks.size() > 64 || first.layers_.empty()) return false;
+  const auto rate = [](const Hidden& h) { return h.tail.dropout ? h.tail.dropout->rate() : 0.0; };
+  return std::all_of(networks.begin(), networks.end(), [&](const Mlp* network) {
+    if (network->layers_.size() != first.layers_.size() || !network->output_) return false;
+    if (network->output_->weight().shape()[0] != 1 || !network->output_->bias().defined()) return false;
+    for (size_t i = 0; i < first.layers_.size(); ++i) {
+      const Hidden &a = first.layers_[i], &b = network->layers_[i];
+      const Shape& shape = b.linear->weight().shape();
+      if (shape != a.linear->weight().shape() || shape[0] % unit != 0 || shape[1] % unit != 0 ||
+          !b.linear->bias().defined() || !b.tail.batch_norm || b.tail.activation != Activation::relu ||
+          rate(a) != rate(b)) {
+        return false;
+      }
+    }
+    return true;
+  });
+}
+
+Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass) {
+  const auto of_all = [&](auto&& get) {
+    std::vector<Tensor> all;
+    for (const Mlp* network : networks) all.push_back(get(*network));
+    return all;
+  };
+  // Linear layers come without their bias, which is left to batch norm.
+  Tensor z = ops::linear(x, ops::concat(of_all([](const Mlp& n) { return n.layers_[0].linear->weight(); }), 0), {});
+  const size_t depth = networks[0]->layers_.size();
+  for (size_t i = 0; i < depth; ++i) {
+    const auto norm = [i](const Mlp& n) -> const BatchNorm1d& { return *n.layers_[i].tail.batch_norm; };
+    const Tensor bias = ops::concat(of_all([&](const Mlp&n) { return n.layers_[i].linear->bias(); }), 0),
+                 gamma = ops::concat(of_all([&](const Mlp&n) { return norm(n).weight(); }), 0),
+                 beta = ops::concat(of_all([&](const Mlp&n) { return norm(n).bias(); }), 0);
+    const std::vector<Tensor> mean = of_all([&](const Mlp&n) { return norm(n).running_mean(); }),
+                              var = of_all([&](const Mlp&n) { return norm(n).running_var(); });
+    double rate = 0;
+    std::vector<ops::DropoutKey> keys;
+    for (const Mlp* network : networks) {
+      const Dropout* dropout = network->layers_[i].tail.dropout;
+      rate = dropout ? dropout->rate() : 0.0;
+      keys.push_back(dropout ? dropout->key(pass) : ops::DropoutKey{});
+    }
+    if (i + 1 == depth) {
+      return ops::stacked_output(z, bias, gamma, beta, mean, var, rate, keys,
+                                 ops::concat(of_all([](const Mlp& n) { return n.output_->weight(); }), 0),
+                                 ops::concat(of_all([](const Mlp& n) { return n.output_->bias(); }), 0));
+    }
+    const Tensor h = ops::stacked_batch_norm_relu_dropout(z, bias, gamma, beta, mean, var, rate, keys);
+    z = ops::stacked_linear(h, ops::stack(of_all([&](const Mlp& n) { return n.layers_[i + 1].linear->weight(); }), 0),
+                            {});
+  }
+  throw Error("mlp: no hidden layers");
 }
 
 }  // namespace kdef::nn

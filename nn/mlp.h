@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/layers.h"
+#include "ops/gemm.h"
 
 namespace kdef::nn {
 
@@ -32,6 +33,13 @@ class Mlp final : public Module {
   Tensor hidden(const SplitEmbedding& x, const Pass& pass) const;
   /// The output layer applied to hidden().
   Tensor output(const Tensor& hidden) const;
+
+  /// Whether forward_stacked() can compute them side by side: of one shape, with batch norm and ReLU and one output.
+  /// For operands in bf16 the rows of all layers must be read by 16 bytes.
+  static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision);
+  /// The outputs of all of them for the same input, in training: [B, in] -> [B, M]. The same numbers as forward() of
+  /// each but for the order of sums, by fewer and larger launches (ops/stacked.h).
+  static Tensor forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass);
 
  private:
   struct Hidden {

@@ -48,6 +48,7 @@ class MlpNetwork final : public Network {
   Tensor forward(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.forward(e, pass); }
   Tensor output(const Tensor& h) const override { return mlp_.output(h); }
   int64_t hidden_width() const override { return width_; }
+  const Mlp* as_mlp() const override { return &mlp_; }
 
  private:
   int64_t width_;

@@ -48,6 +48,8 @@ class Network : public Module {
     throw Error("network: reads whole embeddings, not distinct ids");
   }
   virtual Tensor output(const Tensor& hidden) const = 0;
+  /// The network as an MLP, where it is one and nothing more.
+  virtual const Mlp* as_mlp() const { return nullptr; }
   virtual int64_t hidden_width() const = 0;
 };
 

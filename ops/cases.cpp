@@ -14,6 +14,7 @@
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
+#include "ops/stacked.h"
 
 namespace kdef::ops {
 namespace {
@@ -26,6 +27,14 @@ Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
 
 // A constant f64 tensor of a case, of the type and on the device of its input.
 Tensor constant(const Tensor& values, const Tensor& input) { return values.to(input.dtype()).to(input.device()); }
+
+// Running buffers of `count` networks, of the type and on the device of x.
+std::vector<Tensor> buffers(const Tensor& x, int64_t count, int64_t columns, double value) {
+  std::vector<Tensor> all;
+  for (int64_t m = 0; m < count; ++m) all.push_back(Tensor::full({columns}, value, x.dtype(), x.device()));
+  return all;
+}
+std::vector<DropoutKey> two_keys() { return {dropout_key(5, 2, 9), dropout_key(5, 3, 9)}; }
 
 Tensor labels(const Tensor& input) {
   Tensor y = Tensor::empty(input.shape(), DType::f64);
@@ -175,6 +184,30 @@ std::vector<OpCase> op_cases() {
   add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
   add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
   add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
+  add_case(kBatchNormReluDropoutInfo, "two networks side by side", [] {
+    return GradientCase{{rnd({7, 6}, 1), rnd({6}, 6), rnd({6}, 2, 0.5, 2), rnd({6}, 3, -1, 1)},
+                        [](const Inputs& x) {
+                          return stacked_batch_norm_relu_dropout(x[0], x[1], x[2], x[3], buffers(x[0], 2, 3, 0),
+                                                                 buffers(x[0], 2, 3, 1), 0.3, two_keys());
+                        },
+                        {}};
+  });
+  add_case(kStackedLinearInfo, "", [] {
+    return GradientCase{{rnd({5, 6}, 1), rnd({2, 4, 3}, 2), rnd({2, 4}, 3)},
+                        [](const Inputs& x) { return stacked_linear(x[0], x[1], x[2]); },
+                        {}};
+  });
+  for (const int64_t units : {3, 4}) {  // read one by one on a GPU, and by fours
+    add_case(kStackedOutputInfo, cat(units, " units"), [units] {
+      return GradientCase{{rnd({7, 2 * units}, 1), rnd({2 * units}, 6), rnd({2 * units}, 2, 0.5, 2),
+                           rnd({2 * units}, 3, -1, 1), rnd({2, units}, 4), rnd({2}, 5)},
+                          [units](const Inputs& x) {
+                            return stacked_output(x[0], x[1], x[2], x[3], buffers(x[0], 2, units, 0),
+                                                  buffers(x[0], 2, units, 1), 0.3, two_keys(), x[4], x[5]);
+                          },
+                          {}};
+    });
+  }
   add_case(kLayerNormInfo, "", [=] {
     return GradientCase{norm_inputs(), [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {}};
   });

@@ -107,7 +107,7 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
             for (int64_t j = 0; j < width; ++j) row[j] += x * from[j];
           }
           if (bias) {
-            for (int64_t j = 0; j < width; ++j) row[j] += bias[j0 + j];
+            for (int64_t j = 0; j < width; ++j) row[j] += bias[batch * g.stride_bias + j0 + j];
           }
         }
       });
@@ -123,6 +123,14 @@ template void gemm<double>(const Gemm&, const double*, const double*, double*, c
 namespace {
 template <class T>
 void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
+  if (g.batch > 1 && g.stride_bias != 0 && bias != nullptr) {
+    Gemm one = g;
+    one.batch = 1;
+    for (int64_t i = 0; i < g.batch; ++i) {
+      gemm_cpu(one, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c, bias + i * g.stride_bias);
+    }
+    return;
+  }
   if constexpr (std::is_same_v<T, float>) {
     if (g_backend == GemmBackend::automatic && g.k > 0) {
       if (cpu::gemm_with_vector(g, a, b, c, bias)) return;
@@ -180,6 +188,41 @@ void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* b
 #endif
   require_cpu(device, "gemm");
   gemm_cpu(g, a, b, c, bias);
+}
+
+void gemm(const Gemm& g, const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& bias) {
+  KDEF_CHECK(a.dtype() == b.dtype() && a.device() == b.device() && a.device() == c.device(), "gemm: ", describe(a),
+             " and ", describe(b), " to ", describe(c));
+  if (a.dtype() == DType::bf16) {
+#if defined(KDEF_HAS_CUDA)
+    if (!a.device().is_cpu()) {
+      cpu::note_product(g);
+      return cuda::gemm(g, a.data<BFloat16>(), b.data<BFloat16>(), c.data<float>(),
+                        bias.defined() ? bias.data<float>() : nullptr);
+    }
+#endif
+    throw Error("gemm: products of bf16 tensors are of CUDA devices");
+  }
+  for_float(c.dtype(), "gemm", [&]<class T>() {
+    gemm<T>(a.device(), g, a.data<T>(), b.data<T>(), c.data<T>(), bias.defined() ? bias.data<T>() : nullptr);
+  });
+}
+
+DType operand_type(const Tensor& x) {
+  return !x.device().is_cpu() && x.dtype() == DType::f32 && t_precision == GemmPrecision::bf16 ? DType::bf16
+                                                                                               : x.dtype();
+}
+
+Tensor round_operand(const Tensor& x) {
+  if (x.dtype() == DType::bf16) return x;
+#if defined(KDEF_HAS_CUDA)
+  if (!x.device().is_cpu()) {
+    const Tensor y = Tensor::empty(x.shape(), DType::bf16, x.device());
+    cuda::round_to_bf16(x.data<float>(), 1, 0, 1, x.numel(), x.numel(), y.data<BFloat16>(), x.numel());
+    return y;
+  }
+#endif
+  throw Error(cat("gemm: operands are rounded by themselves on CUDA devices, got ", describe(x)));
 }
 
 template void gemm<float>(Device, const Gemm&, const float*, const float*, float*, const float*);

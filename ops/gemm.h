@@ -18,12 +18,17 @@ struct Gemm {
   bool transpose_a = false, transpose_b = false;  // op(X) = X^T: A is stored [k, m], B [n, k]
   int64_t lda = 0, ldb = 0, ldc = 0;
   int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+  int64_t stride_bias = 0;
   bool accumulate = false;  // C += instead of C =
 };
 
 /// Runs the product on `device`. A, B, C and bias (may be null) are of type T.
 template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c, const T* bias = nullptr);
+
+/// The same of tensors on one device: a, b and bias (may be undefined) of c's type; or on CUDA a and b of bf16, c and
+/// bias of f32.
+void gemm(const Gemm& g, const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& bias = {});
 
 enum class GemmBackend { automatic, reference };
 /// `reference` makes fp32 products run through the reference loop too: for tests and audits.
@@ -41,6 +46,12 @@ void check_precision(GemmPrecision precision, Device device);
 
 /// The precision of the products that this thread asks for: f32 outside of a PrecisionScope.
 GemmPrecision gemm_precision();
+
+/// What a kernel may write as that makes an operand of products from x, so that it need not be rounded by itself: bf16
+/// on a CUDA device in that precision, else x's type.
+DType operand_type(const Tensor& x);
+/// x of f32 on a CUDA device as bf16, off the tape; x itself if it is bf16.
+Tensor round_operand(const Tensor& x);
 
 /// Sets it while it lives.
 class PrecisionScope {

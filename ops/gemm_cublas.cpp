@@ -54,7 +54,7 @@ uint32_t alignment(const void* a, const void* b, const void* c) {
 }
 
 using Key = std::tuple<int64_t, int64_t, int64_t, bool, bool, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                       int64_t, bool, bool, Kind, uint32_t>;
+                       int64_t, int64_t, bool, bool, Kind, uint32_t>;
 
 // Column-major, as cublasLt wants it for its bias: C^T [n, m] = op(B)^T op(A)^T. A row-major matrix read by columns is
 // its own transpose, so that B comes first and a transposition asked of a row-major operand is one of this too.
@@ -70,6 +70,7 @@ struct Plan {
     if (bias != nullptr) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // before an algorithm is asked for, which may look at it
+      set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, g.stride_bias);
     }
     first =
         layout(operand_type(kind), g.transpose_b ? g.k : g.n, g.transpose_b ? g.n : g.k, g.ldb, g.batch, g.stride_b);
@@ -119,8 +120,9 @@ struct Plan {
 // Plans are made once per shape and alignment, and kept: asking for an algorithm costs about 0.1 ms.
 Plan& plan_for(const Gemm& g, Kind kind, const void* bias, uint32_t aligned) {
   static std::map<Key, Plan>& plans = *new std::map<Key, Plan>;
-  const Key key{g.m,     g.n,        g.k,        g.transpose_a, g.transpose_b, g.lda,           g.ldb, g.ldc,
-                g.batch, g.stride_a, g.stride_b, g.stride_c,    g.accumulate,  bias != nullptr, kind,  aligned};
+  const Key key{g.m,     g.n,        g.k,        g.transpose_a, g.transpose_b, g.lda,        g.ldb,           g.ldc,
+                g.batch, g.stride_a, g.stride_b, g.stride_c,    g.stride_bias, g.accumulate, bias != nullptr, kind,
+                aligned};
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   return plans.emplace(key, Plan(g, kind, bias, aligned)).first->second;
@@ -148,7 +150,30 @@ Rounded round(const float* x, int64_t rows, int64_t columns, int64_t leading, in
   return {data, to, stride == 0 ? 0 : rows * to};
 }
 
+// In fp32 cublasLt may read a bias by 16 bytes, whatever alignment was asked for.
+bool readable(const Gemm& g, const void* bias) {
+  return reinterpret_cast<uintptr_t>(bias) % 16 == 0 && (g.batch == 1 || g.stride_bias % 4 == 0);
+}
+
+// Puts the bias into c; the product that is then added to it.
+template <class T>
+Gemm onto_bias(const Gemm& g, T* c, const T* bias) {
+  set_rows(g, c, bias);
+  Gemm plain = g;
+  plain.accumulate = true;
+  return plain;
+}
+
 }  // namespace
+
+void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
+  if (g.m == 0 || g.n == 0 || g.batch == 0) return;
+  if (g.k == 0 || (bias != nullptr && !readable(g, bias))) {
+    const Gemm plain = g.accumulate ? g : onto_bias(g, c, bias);
+    return g.k == 0 ? void() : gemm(plain, a, b, c, nullptr);
+  }
+  run<float>(g, Kind::bf16, a, b, c, bias);
+}
 
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision) {
@@ -156,12 +181,9 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecis
     if (!g.accumulate) set_rows(g, c, bias);
     return;
   }
-  // cublasLt has no bias for fp64; in fp32 it may read it by 16 bytes, whatever alignment was asked for.
-  if (bias != nullptr && !g.accumulate && (std::is_same_v<T, double> || reinterpret_cast<uintptr_t>(bias) % 16 != 0)) {
-    Gemm plain = g;
-    set_rows(g, c, bias);
-    plain.accumulate = true;
-    return gemm<T>(plain, a, b, c, nullptr, precision);
+  // cublasLt has no bias for fp64.
+  if (bias != nullptr && !g.accumulate && (std::is_same_v<T, double> || !readable(g, bias))) {
+    return gemm<T>(onto_bias(g, c, bias), a, b, c, nullptr, precision);
   }
   if constexpr (std::is_same_v<T, double>) {
     KDEF_CHECK(bias == nullptr, "gemm: an accumulated product with a bias");

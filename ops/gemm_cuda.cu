@@ -1,5 +1,6 @@
 #include "core/cuda/launch.cuh"
 #include "ops/gemm_cuda.h"
+#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {
@@ -14,14 +15,27 @@ struct RoundToBf16 {
   }
 };
 
+// The same of numbers without gaps, V at a time.
+template <int V>
+struct RoundAll {
+  const float* from;
+  BFloat16* to;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const Pack<float, V> x = load<V>(from + i * V);
+    Pack<BFloat16, V> y;
+    for (int k = 0; k < V; ++k) y[k] = to_bf16(x[k]);
+    store<V>(y, to + i * V);
+  }
+};
+
 template <class T>
 struct SetRows {
   T* c;
   const T* bias;
-  int64_t m, n, ldc, stride;
+  int64_t m, n, ldc, stride, stride_bias;
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % n, row = i / n;
-    c[row / m * stride + row % m * ldc + j] = bias != nullptr ? bias[j] : T(0);
+    const int64_t j = i % n, row = i / n, matrix = row / m;
+    c[matrix * stride + row % m * ldc + j] = bias != nullptr ? bias[matrix * stride_bias + j] : T(0);
   }
 };
 
@@ -29,12 +43,16 @@ struct SetRows {
 
 void round_to_bf16(const float* from, int64_t count, int64_t stride, int64_t rows, int64_t columns, int64_t leading,
                    BFloat16* to, int64_t leading_to) {
+  if (columns == leading && leading == leading_to && (count == 1 || stride == rows * columns)) {
+    const int64_t n = count * rows * columns;
+    return with_vectors(n, {from, to}, [&]<int V>() { kdef::cuda::for_each(n / V, RoundAll<V>{from, to}); });
+  }
   kdef::cuda::for_each(count * rows * columns, RoundToBf16{from, to, stride, rows, columns, leading, leading_to});
 }
 
 template <class T>
 void set_rows(const Gemm& g, T* c, const T* bias) {
-  kdef::cuda::for_each(g.batch * g.m * g.n, SetRows<T>{c, bias, g.m, g.n, g.ldc, g.stride_c});
+  kdef::cuda::for_each(g.batch * g.m * g.n, SetRows<T>{c, bias, g.m, g.n, g.ldc, g.stride_c, g.stride_bias});
 }
 template void set_rows<float>(const Gemm&, float*, const float*);
 template void set_rows<double>(const Gemm&, double*, const double*);

@@ -8,6 +8,9 @@ namespace kdef::ops::cuda {
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision);
 
+/// The same of operands that are rounded already; rows, and matrices of a batch, start at multiples of 8 elements.
+void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias);
+
 /// "cublasLt 13.1.0.3"
 const char* gemm_version();
 /// Throws InputError where the device cannot do it.

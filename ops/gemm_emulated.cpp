@@ -27,6 +27,16 @@ std::vector<float> rounded(const float* x, int64_t rows, int64_t columns, int64_
   return all;
 }
 
+std::vector<float> widened(const BFloat16* x, int64_t rows, int64_t columns, int64_t leading, int64_t batch,
+                           int64_t stride) {
+  std::vector<float> all(static_cast<size_t>((batch - 1) * stride + (rows - 1) * leading + columns));
+  for (size_t i = 0; i < all.size(); ++i) {
+    const uint32_t u = static_cast<uint32_t>(x[i].bits) << 16;
+    std::memcpy(&all[i], &u, sizeof u);
+  }
+  return all;
+}
+
 }  // namespace
 
 template <class T>
@@ -40,6 +50,14 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecis
       }
     }
     reference::gemm(g, a, b, c, bias);
+  });
+}
+
+void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
+  kdef::cuda::emulated::enqueue([=] {
+    const auto ra = widened(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
+    const auto rb = widened(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
+    reference::gemm(g, ra.data(), rb.data(), c, bias);
   });
 }
 

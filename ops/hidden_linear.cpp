@@ -285,7 +285,7 @@ Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, c
   KDEF_CHECK(!bias.defined() || bias.shape() == Shape{weight.shape()[0]}, "hidden_linear: bias ", describe(bias),
              " does not fit weight ", weight.shape());
   KDEF_CHECK(p >= 0 && p < 1, "hidden_linear: dropout rate ", p, " is not in [0, 1)");
-  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, training, momentum, eps);
+  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
   const double rate = training ? p : 0.0;
   const cpu::Layer layer{x, mean, rstd, gamma, beta, weight, rate};
   const Tensor z = Tensor::empty({layer.rows(), layer.out()}, x.dtype());

@@ -1,5 +1,6 @@
 #include "ops/layout.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -26,6 +27,11 @@ void copy_slab(const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, i
                   static_cast<size_t>(count) * unit);
     }
   });
+}
+
+void join(const std::vector<Tensor>& xs, const Tensor& y) {
+  std::byte* to = y.raw();
+  for (const Tensor& x : xs) to = std::copy_n(x.raw(), x.bytes(), to);
 }
 
 void transpose_copy(const Tensor& x, const Tensor& y, int64_t p, int64_t m, int64_t q, int64_t n, int64_t r) {
@@ -105,15 +111,16 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
   int64_t at = 0;
   for (const Tensor& x : xs) {
     const int64_t n = x.shape()[axis];
-    KDEF_LAUNCH(x.device(), copy_slab, x, y, to.outer, to.inner, n, 0, to.n, at, n);
+    if (axis > 0) KDEF_LAUNCH(x.device(), copy_slab, x, y, to.outer, to.inner, n, 0, to.n, at, n);
     sizes.push_back(n);
     at += n;
   }
+  if (axis == 0) KDEF_LAUNCH(y.device(), join, xs, y);
   return record(kConcatInfo, y, xs, {}, [=](const BackwardContext& c, const Tensor& dy) {
     std::vector<Gradient> grads(sizes.size());
     int64_t first = 0;
     for (size_t i = 0; i < sizes.size(); ++i) {
-      if (c.needs[i]) grads[i] = sliced(dy, axis, first, sizes[i]);
+      if (c.needs[i]) grads[i] = axis == 0 ? dy.rows(first, sizes[i]) : sliced(dy, axis, first, sizes[i]);
       first += sizes[i];
     }
     return grads;

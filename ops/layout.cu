@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/cuda/launch.cuh"
 #include "ops/layout.h"
 
@@ -13,6 +15,28 @@ struct CopySlab {
   T* y;
   int64_t n, nx, ny;
   KDEF_DEVICE void operator()(int64_t i) const { y[i / n * ny + i % n] = x[i / n * nx + i % n]; }
+};
+
+// Parts described by the arguments of one launch.
+constexpr int64_t kDescribed = 64;
+
+template <class T>
+struct Join {
+  T* y;
+  int64_t count;
+  int64_t begin[kDescribed];  // of each part in y
+  const T* part[kDescribed];
+  KDEF_DEVICE void operator()(int64_t i) const {
+    int64_t low = 0, high = count;
+    while (high - low > 1) {
+      const int64_t middle = (low + high) / 2;
+      if (begin[middle] <= i)
+        low = middle;
+      else
+        high = middle;
+    }
+    y[i] = part[low][i - begin[low]];
+  }
 };
 
 template <class T>
@@ -48,6 +72,24 @@ void copy_slab(const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, i
     const T* from = reinterpret_cast<const T*>(x.raw()) + first_x * inner;
     T* to = reinterpret_cast<T*>(y.raw()) + first_y * inner;
     for_each(outer * count * inner, CopySlab<T>{from, to, count * inner, nx * inner, ny * inner});
+  });
+}
+
+void join(const std::vector<Tensor>& xs, const Tensor& y) {
+  for_size(y.dtype(), [&]<class T>() {
+    T* to = reinterpret_cast<T*>(y.raw());
+    for (size_t first = 0; first < xs.size(); first += kDescribed) {
+      Join<T> kernel{to, 0, {}, {}};
+      int64_t at = 0;
+      for (size_t i = first; i < std::min(xs.size(), first + kDescribed); ++i) {
+        if (xs[i].numel() == 0) continue;
+        kernel.begin[kernel.count] = at;
+        kernel.part[kernel.count++] = reinterpret_cast<const T*>(xs[i].raw());
+        at += xs[i].numel();
+      }
+      for_each(at, kernel);
+      to += at;
+    }
   });
 }
 

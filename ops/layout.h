@@ -27,6 +27,8 @@ std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>&
 // inner].
 KDEF_KERNEL(void, copy_slab, const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, int64_t nx,
             int64_t first_x, int64_t ny, int64_t first_y, int64_t count)
+// y = the elements of all xs, one after the other
+KDEF_KERNEL(void, join, const std::vector<Tensor>& xs, const Tensor& y)
 // x as [p, m, q, n, r] -> y as [p, n, q, m, r]
 KDEF_KERNEL(void, transpose_copy, const Tensor& x, const Tensor& y, int64_t p, int64_t m, int64_t q, int64_t n,
             int64_t r)

@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include <algorithm>
+
 #include "ops/gemm.h"
 #include "ops/reduce.h"
 
@@ -18,7 +20,9 @@ Matrices matrices(const Tensor& t) {
   return t.rank() == 3 ? Matrices{t.shape()[0], t.shape()[1], t.shape()[2]} : Matrices{1, t.shape()[0], t.shape()[1]};
 }
 
+// If one of them is rounded already, the other is rounded too.
 Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
+  if (a.dtype() != b.dtype()) return product(round_operand(a), round_operand(b), ta, tb);
   const Matrices ma = matrices(a), mb = matrices(b);
   Gemm g;
   g.m = ta ? ma.columns : ma.rows;
@@ -33,9 +37,16 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   g.stride_a = ma.rows * ma.columns;
   g.stride_b = mb.rows * mb.columns;
   g.stride_c = g.m * g.n;
-  Tensor c = Tensor::empty(a.rank() == 3 ? Shape{ma.batch, g.m, g.n} : Shape{g.m, g.n}, a.dtype(), a.device());
-  for_float(a.dtype(), "matmul", [&]<class T>() { gemm<T>(a.device(), g, a.data<T>(), b.data<T>(), c.data<T>()); });
+  const DType type = a.dtype() == DType::bf16 ? DType::f32 : a.dtype();
+  Tensor c = Tensor::empty(a.rank() == 3 ? Shape{ma.batch, g.m, g.n} : Shape{g.m, g.n}, type, a.device());
+  gemm(g, a, b, c);
   return c;
+}
+
+// Whether the operands of a linear layer are rounded once, for its forward and backward products, and not by each of
+// them. Rows must then start at multiples of 16 bytes.
+bool rounds_once(const Gemm& g, const Tensor& x) {
+  return operand_type(x) != x.dtype() && g.n % 8 == 0 && g.k % 8 == 0 && std::min({g.m, g.n, g.k}) >= 16;
 }
 
 }  // namespace
@@ -72,17 +83,19 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   g.transpose_b = true;
   g.lda = g.ldb = g.k;
   g.ldc = g.n;
-  Tensor y = Tensor::empty({g.m, g.n}, x.dtype(), x.device());
-  for_float(x.dtype(), "linear", [&]<class T>() {
-    gemm<T>(x.device(), g, x.data<T>(), weight.data<T>(), y.data<T>(), bias.defined() ? bias.data<T>() : nullptr);
-  });
-  return record(kLinearInfo, y, {x, weight, bias}, {x, weight}, [](const BackwardContext& c, const Tensor& dy) {
-    std::vector<Gradient> grads(3);
-    if (c.needs[0]) grads[0] = product(dy, c.saved[1], false, false);
-    if (c.needs[1]) grads[1] = product(dy, c.saved[0], true, false);
-    if (c.needs[2]) grads[2] = sum(dy, 0);
-    return grads;
-  });
+  const Tensor y = Tensor::empty({g.m, g.n}, x.dtype(), x.device());
+  const bool rounded = rounds_once(g, x);
+  const Tensor a = rounded ? round_operand(x) : x, b = rounded ? round_operand(weight) : weight;
+  gemm(g, a, b, y, bias);
+  return record(kLinearInfo, y, {x, weight, bias}, {a, b},
+                [type = x.dtype()](const BackwardContext& c, const Tensor& gradient) {
+                  const Tensor dy = c.saved[0].dtype() == DType::bf16 ? round_operand(gradient) : gradient;
+                  std::vector<Gradient> grads(3);
+                  if (c.needs[0]) grads[0] = product(dy, c.saved[1], false, false);
+                  if (c.needs[1]) grads[1] = product(dy, c.saved[0], true, false);
+                  if (c.needs[2]) grads[2] = column_sums(gradient, type);
+                  return grads;
+                });
 }
 
 }  // namespace kdef::ops

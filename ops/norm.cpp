@@ -3,8 +3,10 @@
 #include <cmath>
 
 #include "core/parallel.h"
+#include "ops/gemm.h"
 #include "ops/launch_cpu.h"
 #include "ops/norm_rows.h"
+#include "ops/reduce.h"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::ops {
@@ -124,12 +126,16 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
   });
 }
 
-void move_running(const Tensor& running, const Tensor& observed, double momentum, double factor) {
-  for_float(running.dtype(), "batch_norm", [&]<class T>() {
-    T* r = running.data<T>();
-    const T* o = observed.data<T>();
-    for (int64_t j = 0; j < running.numel(); ++j) {
-      r[j] = ColumnNorm::moved(r[j], o[j], static_cast<T>(momentum), static_cast<T>(factor));
+void move_running(const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift, double momentum,
+                  double factor) {
+  for_float(observed.dtype(), "batch_norm", [&]<class T>() {
+    const T *o = observed.data<T>(), *by = shift.defined() ? shift.data<T>() : nullptr;
+    int64_t at = 0;
+    for (const Tensor& buffer : running) {
+      T* r = buffer.data<T>();
+      for (int64_t j = 0; j < buffer.numel(); ++j, ++at) {
+        r[j] = ColumnNorm::moved(r[j], o[at], by ? by[at] : T(0), static_cast<T>(momentum), static_cast<T>(factor));
+      }
     }
   });
 }
@@ -193,14 +199,18 @@ void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const
 }
 
 void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                              const Tensor& beta, double p, const DropoutKey& key, const Tensor& y) {
+                              const Tensor& beta, double p, const std::vector<DropoutKey>& keys, const Tensor& y) {
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const int64_t rows = x.shape()[0], c = x.shape()[1], block = c / static_cast<int64_t>(keys.size());
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, c)), [&](int64_t first, int64_t last) {
-      HiddenRow<T> row(mean, rstd, gamma, beta, p, key);
-      for (int64_t r = first; r < last; ++r) row(in + r * c, r, out + r * c);
+      for (size_t m = 0; m < keys.size(); ++m) {
+        const int64_t column = static_cast<int64_t>(m) * block;
+        const auto own = [&](const Tensor& t) { return t.rows(column, block); };
+        HiddenRow<T> row(own(mean), own(rstd), own(gamma), own(beta), p, keys[m]);
+        for (int64_t r = first; r < last; ++r) row(in + r * c + column, r, out + r * c + column);
+      }
     });
   });
 }
@@ -220,7 +230,7 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
 
 void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
                                  const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta,
-                                 double p, bool constant, const Tensor& dx) {
+                                 double p, bool constant, const Tensor& dx, const Tensor& dbias) {
   for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
@@ -230,6 +240,7 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
       masked_dx_row(g + r * c, o + r * c, in + r * c, m, a, b, e, c, out + r * c);
     });
   });
+  if (dbias.defined()) cpu::reduce_sum(dx, dbias, 1, dx.shape()[0], dx.shape()[1], 1.0);
 }
 
 void layer_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& y, const Tensor& mean,
@@ -304,30 +315,33 @@ std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor
 
 }  // namespace
 
-NormMoments norm_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, bool training,
-                         double momentum, double eps) {
-  const Tensor rstd = Tensor::empty_like(running_var);
+NormMoments norm_moments(const Tensor& x, const std::vector<Tensor>& running_mean,
+                         const std::vector<Tensor>& running_var, bool training, double momentum, double eps,
+                         const Tensor& bias) {
+  const Tensor rstd = Tensor::empty({x.shape()[1]}, x.dtype(), x.device());
   if (!training) {
-    KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var, eps, rstd);
-    return {running_mean, rstd};
+    KDEF_CHECK(running_mean.size() == 1, "batch_norm: evaluation is of one network at a time");
+    KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var[0], eps, rstd);
+    return {running_mean[0], rstd};
   }
   const int64_t rows = x.shape()[0];
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  const Tensor mean = Tensor::empty_like(running_mean), var = Tensor::empty_like(running_mean);
+  const Tensor mean = Tensor::empty_like(rstd), var = Tensor::empty_like(rstd);
   KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
-  KDEF_LAUNCH(x.device(), move_running, running_mean, mean, momentum, 1.0);
-  KDEF_LAUNCH(x.device(), move_running, running_var, var, momentum,
+  KDEF_LAUNCH(x.device(), move_running, running_mean, mean, bias, momentum, 1.0);
+  KDEF_LAUNCH(x.device(), move_running, running_var, var, {}, momentum,
               static_cast<double>(rows) / static_cast<double>(rows - 1));
-  running_mean.changed();
-  running_var.changed();
+  for (const auto* buffers : {&running_mean, &running_var}) {
+    for (const Tensor& buffer : *buffers) buffer.changed();
+  }
   return {mean, rstd};
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                   const Tensor& running_var, double momentum, double eps) {
   check_batch_norm("batch_norm", x, gamma, beta);
-  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, true, momentum, eps);
+  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, true, momentum, eps);
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
@@ -337,32 +351,53 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps) {
   check_batch_norm("batch_norm_eval", x, gamma, beta);
-  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, false, 0, eps);
+  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, false, 0, eps);
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
                 [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); });
 }
 
+namespace {
+
+// y and dx of type `result`; bias may be undefined.
+Tensor hidden_layer(const Tensor& x, const NormMoments& moments, const Tensor& gamma, const Tensor& beta, bool training,
+                    double p, const std::vector<DropoutKey>& keys, DType result, const Tensor& bias = {}) {
+  KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
+  const double rate = training ? p : 0.0;
+  Tensor y = Tensor::empty(x.shape(), result, x.device());
+  KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, moments.mean, moments.rstd, gamma, beta, rate, keys, y);
+  // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
+  return record(kBatchNormReluDropoutInfo, y, {x, gamma, beta, bias}, {x, moments.mean, moments.rstd, gamma, y},
+                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
+                  const Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg),
+                               dx = Tensor::empty_like(sy), dbias = c.needs[3] ? Tensor::empty_like(sg) : Tensor();
+                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
+                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate,
+                              !training, dx, dbias);
+                  return {dx, dgamma, dbeta, dbias};
+                });
+}
+
+}  // namespace
+
 Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                                const Tensor& running_var, bool training, double p, const DropoutKey& key,
                                double momentum, double eps) {
   check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
-  KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
-  const auto [mean, rstd] = norm_moments(x, running_mean, running_var, training, momentum, eps);
-  const double rate = training ? p : 0.0;
-  Tensor y = Tensor::empty_like(x);
-  KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, mean, rstd, gamma, beta, rate, key, y);
-  // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
-  return record(kBatchNormReluDropoutInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma, y},
-                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-                  const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
-                  Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg), dx = Tensor::empty_like(sx);
-                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
-                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate,
-                              !training, dx);
-                  return {dx, dgamma, dbeta};
-                });
+  const NormMoments moments = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
+  return hidden_layer(x, moments, gamma, beta, training, p, {key}, x.dtype());
+}
+
+Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                                       const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,
+                                       double p, const std::vector<DropoutKey>& keys, double momentum, double eps) {
+  check_batch_norm("stacked_batch_norm_relu_dropout", x, gamma, beta);
+  KDEF_CHECK(bias.shape() == gamma.shape() && bias.dtype() == gamma.dtype(), "stacked_batch_norm_relu_dropout: bias ",
+             describe(bias), " for input ", describe(x));
+  const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
+  return hidden_layer(x, moments, gamma, beta, true, p, keys, operand_type(x), bias);
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {

@@ -1,12 +1,17 @@
+#include <type_traits>
+
 #include "core/cuda/launch.cuh"
+#include "ops/masks.cuh"
 #include "ops/norm.h"
 #include "ops/norm_functors.h"
-#include "ops/parts.cuh"
 #include "ops/rowwise_functors.h"
+#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {
 
+using kdef::cuda::Block;
+using kdef::cuda::for_blocks;
 using kdef::cuda::for_each;
 using kdef::cuda::for_warps;
 using kdef::cuda::Warp;
@@ -15,22 +20,41 @@ using kdef::cuda::Warp;
 
 // -- moments
 
-// A thread per part and column: the part's mean, and its sum of squared deviations from that mean.
-template <class T>
+// Per tile and column: the part's mean, and its sum of squared deviations from that mean.
+template <class T, int V>
 struct PartMoments {
   const T* x;
   T* partial;  // [parts, 2, c]
-  int64_t rows, c;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % c;
-    const Part part(i / c, rows);
-    T mean = 0, squares = 0;
-    for (int64_t r = part.begin; r < part.end; ++r) mean += x[r * c + j];
-    mean /= static_cast<T>(part.end - part.begin);
-    for (int64_t r = part.begin; r < part.end; ++r) squares += (x[r * c + j] - mean) * (x[r * c + j] - mean);
-    T* to = partial + i / c * 2 * c + j;
-    to[0] = mean;
-    to[c] = squares;
+  Tiles tiles;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const TileThread<V> at(block, tiles);
+    T* shared = block.template shared<T>();
+    T sums[1][V] = {};
+    if (at.active) {
+      for (int64_t r = at.first + at.lane; r < at.last; r += at.lanes) {
+        const Pack<T, V> v = load<V>(x + r * tiles.c + at.column);
+        for (int k = 0; k < V; ++k) sums[0][k] += v[k];
+      }
+    }
+    const T* totals = add_lanes<1, V>(block, at, tiles.width, sums, shared) + at.group * V;
+    T mean[V];
+    for (int k = 0; k < V; ++k) {
+      mean[k] = totals[k] / static_cast<T>(at.last - at.first);
+      sums[0][k] = 0;
+    }
+    if (at.active) {
+      for (int64_t r = at.first + at.lane; r < at.last; r += at.lanes) {
+        const Pack<T, V> v = load<V>(x + r * tiles.c + at.column);
+        for (int k = 0; k < V; ++k) sums[0][k] += (v[k] - mean[k]) * (v[k] - mean[k]);
+      }
+    }
+    add_lanes<1, V>(block, at, tiles.width, sums, shared);
+    if (!at.active || at.lane != 0) return;
+    T* to = partial + at.part * 2 * tiles.c + at.column;
+    for (int k = 0; k < V; ++k) {
+      to[k] = mean[k];
+      to[tiles.c + k] = totals[k];
+    }
   }
 };
 
@@ -67,11 +91,13 @@ struct AllMoments {
 
 template <class T>
 struct MoveRunning {
-  T* running;
-  const T* observed;
+  const T *observed, *shift;
+  int64_t columns;  // of each
   T momentum, factor;
+  T* running[kMostBlocks];
   KDEF_DEVICE void operator()(int64_t j) const {
-    running[j] = ColumnNorm::moved(running[j], observed[j], momentum, factor);
+    T& r = running[j / columns][j % columns];
+    r = ColumnNorm::moved(r, observed[j], shift != nullptr ? shift[j] : T(0), momentum, factor);
   }
 };
 
@@ -87,86 +113,84 @@ struct ReciprocalSqrt {
 
 // -- sums over rows of two terms per element: dgamma and dbeta
 
-// A thread per part and column. `terms` gives (row, column, element) its two terms.
-template <class T, class Terms>
-struct PartSums {
-  Terms terms;
-  T* partial;  // [parts, 2, c]
-  int64_t rows, c;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % c;
-    const Part part(i / c, rows);
-    T a = 0, b = 0;
-    for (int64_t r = part.begin; r < part.end; ++r) terms.add(r, j, r * c + j, a, b);
-    T* to = partial + i / c * 2 * c + j;
-    to[0] = a;
-    to[c] = b;
-  }
-};
-
-// A warp per column.
-template <class T, class Terms>
-struct AllSums {
-  Terms terms;
-  const T* partial;
-  T *dgamma, *dbeta;
-  int64_t c, parts;
-  KDEF_DEVICE void operator()(const Warp& lane, int64_t j) const {
-    double a = 0, b = 0;
-    for (int64_t p = lane.id(); p < parts; p += lane.size()) {
-      a += static_cast<double>(partial[2 * p * c + j]);
-      b += static_cast<double>(partial[(2 * p + 1) * c + j]);
-    }
-    a = lane.sum(a);
-    b = lane.sum(b);
-    if (lane.id() != 0) return;
-    dgamma[j] = static_cast<T>(terms.dgamma(a, j));
-    dbeta[j] = static_cast<T>(terms.dbeta(b));
-  }
-};
-
-template <class T, class Terms>
-void sum_terms(int64_t rows, int64_t c, const Terms& terms, const Tensor& dgamma, const Tensor& dbeta) {
-  const int64_t parts = parts_of(rows);
-  const Tensor partial = Tensor::empty({parts, 2, c}, dgamma.dtype(), dgamma.device());
-  for_each(parts * c, PartSums<T, Terms>{terms, partial.data<T>(), rows, c});
-  for_warps(c, AllSums<T, Terms>{terms, partial.data<T>(), dgamma.data<T>(), dbeta.data<T>(), c, parts});
-}
-
 template <class T>
 struct ColumnTerms {
   const T *dy, *x, *mean, *rstd;
-  KDEF_DEVICE void add(int64_t, int64_t j, int64_t at, T& a, T& b) const {
-    a += dy[at] * ColumnNorm::h(x[at], mean[j], rstd[j]);
-    b += dy[at];
+  int64_t c;
+  template <int V>
+  struct Columns {
+    const ColumnTerms& of;
+    int64_t column;
+    Pack<T, V> mean, rstd;
+    KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
+      const Pack<T, V> dy = load<V>(of.dy + r * of.c + column), x = load<V>(of.x + r * of.c + column);
+      for (int k = 0; k < V; ++k) {
+        sums[0][k] += dy[k] * ColumnNorm::h(x[k], mean[k], rstd[k]);
+        sums[1][k] += dy[k];
+      }
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {*this, j, load<V>(mean + j), load<V>(rstd + j)};
   }
-  KDEF_DEVICE double dgamma(double sum, int64_t) const { return sum; }
-  KDEF_DEVICE double dbeta(double sum) const { return sum; }
+  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum; }
 };
 
-// What is the same in all rows is multiplied afterwards.
-template <class T>
+// What is the same in all rows is multiplied afterwards. U: of y.
+template <class T, class U>
 struct HiddenLayerTerms {
-  const T *dy, *y, *x, *mean, *rstd;
+  const T* dy;
+  const U* y;
+  const T *x, *mean, *rstd;
   double factor;
-  KDEF_DEVICE void add(int64_t, int64_t j, int64_t at, T& a, T& b) const {
-    const T d = HiddenLayerDx<T>::d(dy[at], y[at]);
-    a += d * (x[at] - mean[j]);
-    b += d;
+  int64_t c;
+  template <int V>
+  struct Columns {
+    const HiddenLayerTerms& of;
+    int64_t column;
+    Pack<T, V> mean;
+    KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
+      const int64_t i = r * of.c + column;
+      const Pack<T, V> dy = load<V>(of.dy + i), x = load<V>(of.x + i);
+      const Pack<U, V> y = load<V>(of.y + i);
+      for (int k = 0; k < V; ++k) {
+        const T d = HiddenLayerDx<T>::d(dy[k], widened<T>(y[k]));
+        sums[0][k] += d * (x[k] - mean[k]);
+        sums[1][k] += d;
+      }
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {*this, j, load<V>(mean + j)};
   }
-  KDEF_DEVICE double dgamma(double sum, int64_t j) const { return sum * factor * static_cast<double>(rstd[j]); }
-  KDEF_DEVICE double dbeta(double sum) const { return sum * factor; }
+  KDEF_DEVICE double finished(int s, double sum, int64_t j) const {
+    return sum * factor * (s == 0 ? static_cast<double>(rstd[j]) : 1.0);
+  }
 };
 
 template <class T>
 struct RowTerms {
   const T *dy, *x, *mean, *rstd;
-  KDEF_DEVICE void add(int64_t r, int64_t, int64_t at, T& a, T& b) const {
-    a += dy[at] * ColumnNorm::h(x[at], mean[r], rstd[r]);
-    b += dy[at];
+  int64_t c;
+  template <int V>
+  struct Columns {
+    const RowTerms& of;
+    int64_t column;
+    KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
+      const Pack<T, V> dy = load<V>(of.dy + r * of.c + column), x = load<V>(of.x + r * of.c + column);
+      for (int k = 0; k < V; ++k) {
+        sums[0][k] += dy[k] * ColumnNorm::h(x[k], of.mean[r], of.rstd[r]);
+        sums[1][k] += dy[k];
+      }
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {*this, j};
   }
-  KDEF_DEVICE double dgamma(double sum, int64_t) const { return sum; }
-  KDEF_DEVICE double dbeta(double sum) const { return sum; }
+  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum; }
 };
 
 // -- element by element
@@ -194,50 +218,89 @@ struct NormDx {
   }
 };
 
-template <class T>
-struct NormRelu {
-  const T *x, *mean, *rstd, *gamma, *beta;
-  T* y;
-  int64_t c;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % c;
-    const T v = ColumnNorm::f(x[i], mean[j], rstd[j], gamma[j], beta[j]);
-    y[i] = v < T(0) ? T(0) : v;
-  }
-};
+// The hidden layer. U: of y and dx.
 
-// A thread per Philox block: elements 4 i .. 4 i + 3.
-template <class T>
+template <class T, class U>
 struct NormReluDropout {
   const T *x, *mean, *rstd, *gamma, *beta;
-  T* y;
-  int64_t n, c;
-  T factor;
-  uint32_t threshold;
-  DropoutKey key;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const auto bits = Philox::block(key.seed, key.stream_now(), static_cast<uint64_t>(i));
-    for (int64_t k = 0; k < 4 && 4 * i + k < n; ++k) {
-      const int64_t at = 4 * i + k, j = at % c;
-      const T v = ColumnNorm::f(x[at], mean[j], rstd[j], gamma[j], beta[j]);
-      const T kept = bits[static_cast<size_t>(k)] < threshold ? T(0) : v * factor;
-      y[at] = kept < T(0) ? T(0) : kept;
+  U* y;
+  int64_t c;
+  BlockMasks masks;
+  template <int V>
+  struct Columns {
+    const NormReluDropout& of;
+    int64_t column;
+    BlockMasks::Columns<V> mask;
+    Pack<T, V> mean, rstd, gamma, beta;
+    KDEF_DEVICE void row(int64_t r) const {
+      const int64_t i = r * of.c + column;
+      const Pack<T, V> x = load<V>(of.x + i);
+      const auto dropped = mask.dropped(r);
+      const T factor = static_cast<T>(of.masks.factor);
+      Pack<T, V> y;
+      for (int k = 0; k < V; ++k) {
+        const T v = ColumnNorm::f(x[k], mean[k], rstd[k], gamma[k], beta[k]);
+        const T kept = dropped[k] ? T(0) : v * factor;
+        y[k] = kept < T(0) ? T(0) : kept;
+      }
+      store<V>(y, of.y + i);
     }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {*this, j, masks.at<V>(j), load<V>(mean + j), load<V>(rstd + j), load<V>(gamma + j), load<V>(beta + j)};
   }
 };
 
-template <class T>
+template <class T, class U>
 struct NormReluDropoutDx {
-  const T *dy, *y, *x, *mean, *rstd, *gamma, *dgamma, *dbeta;
-  T* dx;
+  const T* dy;
+  const U* y;
+  const T *x, *mean, *rstd, *gamma, *dgamma, *dbeta;
+  U* dx;
   int64_t c;
   double share, factor;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % c;
-    const HiddenLayerDx<T> of(rstd[j], gamma[j], dgamma[j], dbeta[j], share, factor);
-    dx[i] = of.dx(of.a, of.b, of.e, of.d(dy[i], y[i]), x[i], mean[j]);
+  template <int V>
+  struct Columns {
+    const NormReluDropoutDx& of;
+    int64_t column;
+    Pack<T, V> mean, a, b, e;
+    KDEF_DEVICE Pack<T, V> row(int64_t r) const {
+      const int64_t i = r * of.c + column;
+      const Pack<T, V> dy = load<V>(of.dy + i), x = load<V>(of.x + i);
+      const Pack<U, V> y = load<V>(of.y + i);
+      Pack<T, V> dx;
+      for (int k = 0; k < V; ++k) {
+        const T d = HiddenLayerDx<T>::d(dy[k], widened<T>(y[k]));
+        dx[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], d, x[k], mean[k]);
+      }
+      store<V>(dx, of.dx + i);
+      return dx;
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    Columns<V> it{*this, j, load<V>(mean + j), {}, {}, {}};
+    for (int k = 0; k < V; ++k) {
+      const HiddenLayerDx<T> of(rstd[j + k], gamma[j + k], dgamma[j + k], dbeta[j + k], share, factor);
+      it.a[k] = of.a;
+      it.b[k] = of.b;
+      it.e[k] = of.e;
+    }
+    return it;
   }
 };
+
+// Calls fn with the types of x and of y.
+template <class Fn>
+void for_types(const Tensor& x, const Tensor& y, Fn&& fn) {
+  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    if constexpr (std::is_same_v<T, float>) {
+      if (y.dtype() == DType::bf16) return fn.template operator()<float, BFloat16>();
+    }
+    fn.template operator()<T, T>();
+  });
+}
 
 // -- layer normalisation: a warp per row
 
@@ -268,15 +331,27 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1], parts = parts_of(rows);
     const Tensor partial = Tensor::empty({parts, 2, c}, x.dtype(), x.device());
-    for_each(parts * c, PartMoments<T>{x.data<T>(), partial.data<T>(), rows, c});
+    with_vectors(c, {x.raw()}, [&]<int V>() {
+      const Tiles tiles(rows, c, V);
+      for_blocks(tiles.blocks(), shared_for_lanes<1, V, T>(), PartMoments<T, V>{x.data<T>(), partial.data<T>(), tiles});
+    });
     for_warps(c, AllMoments<T>{partial.data<T>(), mean.data<T>(), var.data<T>(), rstd.data<T>(), rows, c, parts, eps});
   });
 }
 
-void move_running(const Tensor& running, const Tensor& observed, double momentum, double factor) {
-  for_float(running.dtype(), "batch_norm", [&]<class T>() {
-    for_each(running.numel(),
-             MoveRunning<T>{running.data<T>(), observed.data<T>(), static_cast<T>(momentum), static_cast<T>(factor)});
+void move_running(const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift, double momentum,
+                  double factor) {
+  check_blocks(running.size());
+  for_float(observed.dtype(), "batch_norm", [&]<class T>() {
+    const int64_t columns = observed.numel() / static_cast<int64_t>(running.size());
+    MoveRunning<T> kernel{observed.data<T>(),
+                          shift.defined() ? shift.data<T>() : nullptr,
+                          columns,
+                          static_cast<T>(momentum),
+                          static_cast<T>(factor),
+                          {}};
+    for (size_t m = 0; m < running.size(); ++m) kernel.running[m] = running[m].data<T>();
+    for_each(observed.numel(), kernel);
   });
 }
 
@@ -297,8 +372,11 @@ void column_normalise(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
 void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& dgamma,
                       const Tensor& dbeta) {
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const ColumnTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>()};
-    sum_terms<T>(x.shape()[0], x.shape()[1], terms, dgamma, dbeta);
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const ColumnTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), c};
+    with_vectors(c, {terms.dy, terms.x, terms.mean, terms.rstd}, [&]<int V>() {
+      sum_tiles<T, V, 2>(rows, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
+    });
   });
 }
 
@@ -313,34 +391,42 @@ void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const
 }
 
 void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                              const Tensor& beta, double p, const DropoutKey& key, const Tensor& y) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const int64_t n = x.numel(), c = x.shape()[1];
-    const T *m = mean.data<T>(), *s = rstd.data<T>(), *g = gamma.data<T>(), *b = beta.data<T>();
-    if (p == 0) return for_each(n, NormRelu<T>{x.data<T>(), m, s, g, b, y.data<T>(), c});
-    for_each((n + 3) / 4, NormReluDropout<T>{x.data<T>(), m, s, g, b, y.data<T>(), n, c,
-                                             static_cast<T>(1.0 / (1.0 - p)), dropout_threshold(p), key});
+                              const Tensor& beta, double p, const std::vector<DropoutKey>& keys, const Tensor& y) {
+  for_types(x, y, [&]<class T, class U>() {
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const NormReluDropout<T, U> work{
+        x.data<T>(), mean.data<T>(),        rstd.data<T>(), gamma.data<T>(), beta.data<T>(), y.data<U>(),
+        c,           BlockMasks(p, keys, c)};
+    with_vectors(work.masks.columns, {work.x, work.mean, work.rstd, work.gamma, work.beta, work.y},
+                 [&]<int V>() { for_tiles<V>(rows, c, work); });
   });
 }
 
 void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
                                    const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const HiddenLayerTerms<T> terms{dy.data<T>(),   y.data<T>(),    x.data<T>(),
-                                    mean.data<T>(), rstd.data<T>(), 1.0 / (1.0 - p)};
-    sum_terms<T>(x.shape()[0], x.shape()[1], terms, dgamma, dbeta);
+  for_types(x, y, [&]<class T, class U>() {
+    const int64_t rows = x.shape()[0], c = x.shape()[1];
+    const HiddenLayerTerms<T, U> terms{
+        dy.data<T>(), y.data<U>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), 1.0 / (1.0 - p), c};
+    with_vectors(c, {terms.dy, terms.y, terms.x, terms.mean}, [&]<int V>() {
+      sum_tiles<T, V, 2>(rows, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
+    });
   });
 }
 
 void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
                                  const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta,
-                                 double p, bool constant, const Tensor& dx) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+                                 double p, bool constant, const Tensor& dx, const Tensor& dbias) {
+  for_types(x, y, [&]<class T, class U>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows);
-    for_each(rows * c, NormReluDropoutDx<T>{dy.data<T>(), y.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(),
-                                            gamma.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dx.data<T>(), c, share,
-                                            1.0 / (1.0 - p)});
+    const NormReluDropoutDx<T, U> work{
+        dy.data<T>(),    y.data<U>(),  x.data<T>(), mean.data<T>(), rstd.data<T>(), gamma.data<T>(), dgamma.data<T>(),
+        dbeta.data<T>(), dx.data<U>(), c,           share,          1.0 / (1.0 - p)};
+    with_vectors(c, {work.dy, work.y, work.x, work.mean, work.dx}, [&]<int V>() {
+      if (!dbias.defined()) return for_tiles<V>(rows, c, work);
+      sum_tiles<T, V, 1>(rows, c, x.device(), RowSums<T, NormReluDropoutDx<T, U>>{work}, {dbias.data<T>()});
+    });
   });
 }
 
@@ -366,8 +452,10 @@ void layer_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, cons
                      const Tensor& dbeta) {
   for_float(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t c = x.shape().back();
-    const RowTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>()};
-    sum_terms<T>(x.numel() / c, c, terms, dgamma, dbeta);
+    const RowTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), c};
+    with_vectors(c, {terms.dy, terms.x}, [&]<int V>() {
+      sum_tiles<T, V, 2>(x.numel() / c, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
+    });
   });
 }
 

@@ -1,6 +1,8 @@
 // Batch and layer normalisation.
 #pragma once
 
+#include <vector>
+
 #include "core/dispatch.h"
 #include "core/tape.h"
 #include "ops/dropout.h"
@@ -22,24 +24,36 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                                const Tensor& running_var, bool training, double p, const DropoutKey& key,
                                double momentum = 0.1, double eps = 1e-5);
+/// The same of x + bias for M networks of one shape side by side: x [B, M K] with a block of K columns each, bias,
+/// gamma and beta [M K], M running buffers [K] of either kind, and a key for each. In training alone. Batch norm takes
+/// a bias away again, so that it is seen by the running means only; dbias = sum over rows of dx, which is 0 but for
+/// rounding. The result is an operand of a product (operand_type in ops/gemm.h): on CUDA it and dx may be bf16.
+Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                                       const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,
+                                       double p, const std::vector<DropoutKey>& keys, double momentum = 0.1,
+                                       double eps = 1e-5);
 /// Layer normalisation over the last axis: x [.., C], gamma and beta [C].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
 /// Throws unless gamma and beta are of x's last axis and type; `op` is named in the message.
 void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
 /// What batch normalisation subtracts and multiplies by, per column: the batch's mean and 1 / sqrt(var + eps) in
-/// training, after the running buffers moved; theirs in evaluation.
+/// training, after the running buffers moved (towards the moments of x + bias, where there is one); theirs in
+/// evaluation.
 struct NormMoments {
   Tensor mean, rstd;  // [C]
 };
-NormMoments norm_moments(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, bool training,
-                         double momentum, double eps);
+NormMoments norm_moments(const Tensor& x, const std::vector<Tensor>& running_mean,
+                         const std::vector<Tensor>& running_var, bool training, double momentum, double eps,
+                         const Tensor& bias = {});
 
 /// Mean and biased variance per column of x [B, C], and 1 / sqrt(var + eps).
 KDEF_KERNEL(void, column_moments, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd,
             double eps)
-/// running += momentum (factor observed - running)
-KDEF_KERNEL(void, move_running, const Tensor& running, const Tensor& observed, double momentum, double factor)
+/// running += momentum (factor observed + shift - running), for running buffers side by side in `observed`; shift may
+/// be undefined
+KDEF_KERNEL(void, move_running, const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift,
+            double momentum, double factor)
 /// rstd = 1 / sqrt(var + eps)
 KDEF_KERNEL(void, reciprocal_sqrt, const Tensor& var, double eps, const Tensor& rstd)
 /// y = gamma (x - mean) rstd + beta per column.
@@ -51,16 +65,17 @@ KDEF_KERNEL(void, column_norm_sums, const Tensor& dy, const Tensor& x, const Ten
 /// dx = gamma rstd (dy - dbeta / B - h dgamma / B); with `constant` moments dx = gamma rstd dy.
 KDEF_KERNEL(void, column_norm_dx, const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
             const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta, bool constant, const Tensor& dx)
-/// y = dropout(max(gamma (x - mean) rstd + beta, 0))
+/// y = dropout(max(gamma (x - mean) rstd + beta, 0)); a mask per block of columns. On CUDA y may be bf16.
 KDEF_KERNEL(void, column_norm_relu_dropout, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-            const Tensor& gamma, const Tensor& beta, double p, const DropoutKey& key, const Tensor& y)
+            const Tensor& gamma, const Tensor& beta, double p, const std::vector<DropoutKey>& keys, const Tensor& y)
 /// column_norm_sums of d = dy [y > 0] / (1 - p)
 KDEF_KERNEL(void, column_norm_relu_dropout_sums, const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
             const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta)
-/// column_norm_dx of the same d
+/// column_norm_dx of the same d; dbias (may be undefined) its sum over rows. On CUDA dx may be bf16, rounded after
+/// that.
 KDEF_KERNEL(void, column_norm_relu_dropout_dx, const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
             const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta, double p, bool constant,
-            const Tensor& dx)
+            const Tensor& dx, const Tensor& dbias)
 KDEF_KERNEL(void, layer_norm_forward, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& y,
             const Tensor& mean, const Tensor& rstd, double eps)
 KDEF_KERNEL(void, layer_norm_backward, const Tensor& dy, const Tensor& x, const Tensor& gamma, const Tensor& mean,

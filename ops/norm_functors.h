@@ -20,10 +20,10 @@ struct ColumnNorm {
   static KDEF_HD T dx(T dy, T x, T mean, T rstd, T gamma, T dgamma, T dbeta, T share) {
     return gamma * rstd * (dy - share * (dbeta + h(x, mean, rstd) * dgamma));
   }
-  /// running + momentum (factor observed - running)
+  /// running + momentum (factor observed + shift - running)
   template <class T>
-  static KDEF_HD T moved(T running, T observed, T momentum, T factor) {
-    return running + momentum * (observed * factor - running);
+  static KDEF_HD T moved(T running, T observed, T shift, T momentum, T factor) {
+    return running + momentum * (observed * factor + shift - running);
   }
 };
 

@@ -123,6 +123,12 @@ Tensor reduce(const OpInfo& info, const Tensor& x, const Axis& s, double factor)
 
 Tensor sum(const Tensor& x, int axis, bool keep) { return reduce(kSumInfo, x, split(x, axis, keep, "sum"), 1.0); }
 
+Tensor column_sums(const Tensor& x, DType type) {
+  const Tensor y = Tensor::empty({x.shape()[1]}, type, x.device());
+  KDEF_LAUNCH(x.device(), reduce_sum, x, y, 1, x.shape()[0], x.shape()[1], 1.0);
+  return y;
+}
+
 Tensor mean(const Tensor& x, int axis, bool keep) {
   const Axis s = split(x, axis, keep, "mean");
   KDEF_CHECK(s.n > 0, "mean: axis ", axis, " of ", x.shape(), " is empty");

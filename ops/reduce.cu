@@ -1,6 +1,6 @@
 #include "core/cuda/launch.cuh"
-#include "ops/parts.cuh"
 #include "ops/reduce.h"
+#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {
@@ -23,6 +23,35 @@ struct SumParts {
     partial[i] = total;
   }
 };
+
+// Columns of one matrix, which may be of bf16 (U).
+template <class T, class U>
+struct ColumnTerms {
+  const U* x;
+  double factor;
+  int64_t c;
+  template <int V>
+  struct Columns {
+    const U* x;
+    int64_t c;
+    KDEF_DEVICE void add(int64_t r, T (&sums)[1][V]) const {
+      const Pack<U, V> row = load<V>(x + r * c);
+      for (int k = 0; k < V; ++k) sums[0][k] += widened<T>(row[k]);
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {x + j, c};
+  }
+  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum * factor; }
+};
+
+template <class T, class U>
+void sum_columns(const Tensor& x, const Tensor& y, int64_t n, int64_t c, double factor) {
+  with_vectors(c, {x.raw()}, [&]<int V>() {
+    sum_tiles<T, V, 1>(n, c, x.device(), ColumnTerms<T, U>{x.data<U>(), factor, c}, {y.data<T>()});
+  });
+}
 
 // Rows of n consecutive elements: a block per row.
 template <class T>
@@ -81,7 +110,12 @@ struct ScatterMax {
 }  // namespace
 
 void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int64_t inner, double factor) {
+  if (x.dtype() == DType::bf16) {
+    KDEF_CHECK(outer == 1 && y.dtype() == DType::f32, "sum: of bf16 only columns, in f32");
+    return sum_columns<float, BFloat16>(x, y, n, inner, factor);
+  }
   for_float(x.dtype(), "sum", [&]<class T>() {
+    if (outer == 1 && inner > 1) return sum_columns<T, T>(x, y, n, inner, factor);
     // Short rows take a thread each, as columns do; a long one a block.
     if (inner == 1 && n > kPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
     const int64_t parts = parts_of(n);

@@ -18,6 +18,9 @@ Tensor max(const Tensor& x, int axis, bool keep = false);
 Tensor sum(const Tensor& x);
 Tensor mean(const Tensor& x);
 
+/// Sums over the rows of x [B, C], of `type` and off the tape: for backward functions. On CUDA x may be bf16.
+Tensor column_sums(const Tensor& x, DType type);
+
 // x seen as [outer, n, inner]; y as [outer, inner].
 KDEF_KERNEL(void, reduce_sum, const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int64_t inner, double factor)
 KDEF_KERNEL(void, reduce_max, const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n,

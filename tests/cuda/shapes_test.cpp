@@ -1,10 +1,12 @@
 // Shapes on both sides of the borders of parts (64 rows), warps (32) and blocks (256), against the CPU.
+#include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
+#include "ops/stacked.h"
 #include "tests/cuda/support.h"
 
 namespace kdef::ops {
@@ -67,6 +69,36 @@ TEST_P(Borders, FusedHiddenLayer) {
           norm_inputs(), {3, 4}, per_row(rows()));
     }
   }
+}
+
+// Three networks of `columns` units.
+TEST_P(Borders, StackedLayers) {
+  if (rows() == 1) return;
+  const int64_t units = columns(), all = 3 * units;
+  const std::vector<DropoutKey> keys{dropout_key(5, 2, 9), dropout_key(5, 4, 9), dropout_key(5, 7, 9)};
+  const Inputs inputs{random_uniform({rows(), all}, -2, 2, 1), random_uniform({all}, -1, 1, 6),
+                      random_uniform({all}, 0.5, 2, 2),        random_uniform({all}, -1, 1, 3),
+                      random_uniform({3, units}, -1, 1, 4),    random_uniform({3}, -1, 1, 5)};
+  const auto buffers = [=](const Tensor& x, double value) {
+    std::vector<Tensor> made;
+    for (int m = 0; m < 3; ++m) made.push_back(Tensor::full({units}, value, x.dtype(), x.device()));
+    return made;
+  };
+  // Hidden layers first, then the running means that they have moved.
+  expect_as_on_cpu(
+      [=](const Inputs& x) {
+        const auto mean = buffers(x[0], 0.3), var = buffers(x[0], 0.7);
+        const Tensor h = stacked_batch_norm_relu_dropout(x[0], x[1], x[2], x[3], mean, var, 0.3, keys);
+        return concat({h, reshape(concat(mean, 0), {1, all}), reshape(concat(var, 0), {1, all})}, 0);
+      },
+      inputs, {4, 5}, per_row(rows()));
+  expect_as_on_cpu(
+      [=](const Inputs& x) {
+        const double scale = 1.0 / static_cast<double>(units);  // logits of size 1
+        return stacked_output(x[0], x[1], x[2], x[3], buffers(x[0], 0), buffers(x[0], 1), 0.3, keys,
+                              ops::scale(x[4], scale), x[5]);
+      },
+      inputs, {}, per_row(rows()));
 }
 
 TEST_P(Borders, LayerNorm) {

@@ -1,0 +1,69 @@
+// Dropout masks of networks side by side, by columns: every network has the mask that it would have alone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/hd.h"
+#include "ops/dropout.h"
+
+namespace kdef::ops::cuda {
+
+/// Networks that a launch knows by name: their masks or buffers are among its arguments.
+inline constexpr size_t kMostBlocks = 64;
+inline void check_blocks(size_t count) {
+  KDEF_CHECK(count > 0 && count <= kMostBlocks, count, " networks side by side; on CUDA 1 to ", kMostBlocks);
+}
+
+/// A key for each block of `columns` columns; element (row, column) of a block is number row columns + column of its
+/// mask (ops/dropout.h).
+struct BlockMasks {
+  uint64_t seed;
+  const uint64_t* step;
+  double factor;
+  uint32_t threshold;
+  int64_t columns;
+  uint64_t streams[kMostBlocks];
+
+  BlockMasks(double p, const std::vector<DropoutKey>& keys, int64_t all_columns)
+      : seed(keys[0].seed), step(keys[0].step), factor(1.0 / (1.0 - p)), threshold(dropout_threshold(p)), streams{} {
+    check_blocks(keys.size());
+    columns = all_columns / static_cast<int64_t>(keys.size());
+    for (size_t m = 0; m < keys.size(); ++m) streams[m] = keys[m].stream;
+  }
+
+  template <int V>
+  struct Dropped {
+    bool v[V];
+    KDEF_DEVICE bool operator[](int k) const { return v[k]; }
+  };
+
+  /// V columns of one block, from a multiple of V on.
+  template <int V>
+  struct Columns {
+    uint64_t seed, stream;
+    int64_t columns, column;
+    uint32_t threshold;
+    KDEF_DEVICE Dropped<V> dropped(int64_t row) const {
+      Dropped<V> all = {};
+      if (threshold == 0) return all;
+      const uint64_t first = static_cast<uint64_t>(row * columns + column);
+      const auto bits = Philox::block(seed, stream, first / 4);
+      if constexpr (V == 4) {
+        for (int k = 0; k < V; ++k) all.v[k] = bits[static_cast<size_t>(k)] < threshold;
+      } else {
+        static_assert(V == 1);
+        all.v[0] = bits[first % 4] < threshold;
+      }
+      return all;
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    const int64_t block = j / columns;
+    const DropoutKey key{seed, streams[block], step};
+    return {seed, key.stream_now(), columns, j - block * columns, threshold};
+  }
+};
+
+}  // namespace kdef::ops::cuda
