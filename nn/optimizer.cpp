@@ -292,7 +292,8 @@ void Optimizer::update(double factor) {
         case OptimizerKind::adam:
         case OptimizerKind::lazy_adam:
           run(AdamRule<T>::at(config_.beta1, config_.beta2, config_.eps, config_.learning_rate,
-                              static_cast<double>(steps_)));
+                              AdamRule<T>::correction(config_.beta1, static_cast<double>(steps_)),
+                              AdamRule<T>::correction(config_.beta2, static_cast<double>(steps_))));
           break;
         case OptimizerKind::sgd:
           run(SgdRule<T>{rate});

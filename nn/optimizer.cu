@@ -6,17 +6,23 @@
 #include "core/cuda/launch.cuh"
 #include "nn/optimizer_device.h"
 #include "nn/optimizer_functors.h"
+#include "ops/tiles.cuh"
 
 namespace kdef::nn {
 namespace {
 
 using kdef::cuda::Block;
 using kdef::cuda::for_blocks;
+using ops::cuda::load;
+using ops::cuda::Pack;
+using ops::cuda::store;
 
 // What is in control_.
-enum : int64_t { kRate, kSteps, kFailed, kAttempts, kFactor, kApply, kControls };
+enum : int64_t { kRate, kSteps, kFailed, kAttempts, kFactor, kApply, kCorrection1, kCorrection2, kControls };
 
-constexpr int64_t kChunk = 4096;  // elements that a block takes
+constexpr int64_t kChunk = 8192;     // elements that a block takes
+constexpr int64_t kRowChunk = 1024;  // rows of a gradient that a block takes
+constexpr int kPack = 4;             // elements that are read at once, where rows are made of such packs
 
 // A parameter and its gradient, dense or by rows (neither: zero).
 template <class T>
@@ -30,6 +36,7 @@ struct Slot {
   int64_t width;
   T l1, l2;
   int64_t lazy;  // not a smaller type: arguments are compared byte by byte, and bytes between members may be anything
+  int64_t packed;
 };
 
 // Chunks of the slots' elements, and of their row gradients' rows.
@@ -37,23 +44,41 @@ struct Chunk {
   int64_t slot, first;
 };
 
-// Calls fn(element of w, its data gradient) for the elements of a chunk that this thread takes.
-template <class T, class Fn>
-KDEF_DEVICE void for_elements(const Block& block, const Slot<T>& s, int64_t first, Fn fn) {
+// Calls fn(first element of w, their data gradients) for packs of V of a chunk's elements that this thread takes.
+template <int V, class T, class Fn>
+KDEF_DEVICE void for_packs(const Block& block, const Slot<T>& s, int64_t first, Fn fn) {
   const int64_t last = first + kChunk < s.n ? first + kChunk : s.n;
-  for (int64_t i = first + block.thread(); i < last; i += block.threads()) {
+  // A row and the place in it, of an element of this chunk: by small numbers, which divide faster.
+  const int64_t first_row = first / s.width;
+  const uint32_t width = static_cast<uint32_t>(s.width), before = static_cast<uint32_t>(first - first_row * s.width);
+  for (int64_t i = first + block.thread() * V; i < last; i += block.threads() * V) {
+    Pack<T, V> g = {};
+    if (s.dense != nullptr) {
+      fn(i, load<V>(s.dense + i));
+      continue;
+    }
+    if (s.rows == nullptr) {
+      fn(i, g);
+      continue;
+    }
+    const uint32_t at = before + static_cast<uint32_t>(i - first), row = at / width, place = at - row * width;
     if (s.lazy) {
-      const int64_t id = s.ids[i / s.width];
-      if (id != kNoRow) fn(id * s.width + i % s.width, s.rows[i]);
-    } else if (s.dense != nullptr) {
-      fn(i, s.dense[i]);
-    } else if (s.rows != nullptr) {
-      const int32_t row = s.map[i / s.width];
-      fn(i, row >= 0 ? s.rows[row * s.width + i % s.width] : T(0));
+      const int64_t id = s.ids[first_row + row];
+      if (id != kNoRow) fn(id * s.width + place, load<V>(s.rows + i));
     } else {
-      fn(i, T(0));
+      const int32_t found = s.map[first_row + row];
+      if (found >= 0) g = load<V>(s.rows + found * s.width + place);
+      fn(i, g);
     }
   }
+}
+
+template <class T, class Fn>
+KDEF_DEVICE void for_elements(const Block& block, const Slot<T>& s, int64_t first, Fn fn) {
+  if (s.packed)
+    for_packs<kPack>(block, s, first, fn);
+  else
+    for_packs<1>(block, s, first, fn);
 }
 
 // map[ids[u]] = u, or -1 again.
@@ -65,7 +90,7 @@ struct MarkRows {
   KDEF_DEVICE void operator()(const Block& block) const {
     const Chunk chunk = chunks[block.index()];
     const Slot<T>& s = slots[chunk.slot];
-    const int64_t last = chunk.first + kChunk < s.row_count ? chunk.first + kChunk : s.row_count;
+    const int64_t last = chunk.first + kRowChunk < s.row_count ? chunk.first + kRowChunk : s.row_count;
     for (int64_t u = chunk.first + block.thread(); u < last; u += block.threads()) {
       if (s.ids[u] != kNoRow) s.map[s.ids[u]] = clear ? -1 : static_cast<int32_t>(u);
     }
@@ -82,11 +107,14 @@ struct Measure {
     const Chunk chunk = chunks[block.index()];
     const Slot<T>& s = slots[chunk.slot];
     double squares = 0, penalty = 0;
-    for_elements(block, s, chunk.first, [&](int64_t i, T g) {
-      const T w = s.w[i];
-      const double r = static_cast<double>(regularized(g, w, s.l1, s.l2)), wide = static_cast<double>(w);
-      squares += r * r;
-      penalty += static_cast<double>(s.l1) * (wide < 0 ? -wide : wide) + 0.5 * static_cast<double>(s.l2) * wide * wide;
+    const double l1 = static_cast<double>(s.l1), l2 = static_cast<double>(s.l2);
+    for_elements(block, s, chunk.first, [&]<int V>(int64_t i, const Pack<T, V>& g) {
+      const Pack<T, V> w = load<V>(s.w + i);
+      for (int k = 0; k < V; ++k) {
+        const double r = static_cast<double>(regularized(g[k], w[k], s.l1, s.l2)), wide = static_cast<double>(w[k]);
+        squares += r * r;
+        penalty += l1 * (wide < 0 ? -wide : wide) + 0.5 * l2 * wide * wide;
+      }
     });
     squares = block.sum(squares);
     penalty = block.sum(penalty);
@@ -105,7 +133,7 @@ struct Decide {
   const double* partial;
   int64_t chunks;
   const T* loss;  // may be null
-  double clip_norm;
+  double clip_norm, beta1, beta2;
   double *control, *records;
   KDEF_DEVICE void operator()(const Block& block) const {
     double squares = 0, penalty = 0;
@@ -123,6 +151,8 @@ struct Decide {
     control[kFactor] = clip_norm > 0 && limited < 1 ? limited : 1.0;
     control[kApply] = apply;
     if (apply) control[kSteps] += 1;
+    control[kCorrection1] = AdamRule<T>::correction(beta1, control[kSteps]);
+    control[kCorrection2] = AdamRule<T>::correction(beta2, control[kSteps]);
     double* record = records + static_cast<int64_t>(control[kAttempts]) % DeviceOptimizer::kRecords * 4;
     record[0] = data_loss;
     record[1] = penalty;
@@ -151,7 +181,8 @@ struct Update {
     switch (settings.kind) {
       case OptimizerKind::adam:
       case OptimizerKind::lazy_adam:
-        return run(block, AdamRule<T>::at(settings.beta1, settings.beta2, settings.eps, rate, control[kSteps]));
+        return run(block, AdamRule<T>::at(settings.beta1, settings.beta2, settings.eps, rate, control[kCorrection1],
+                                          control[kCorrection2]));
       case OptimizerKind::sgd:
         return run(block, SgdRule<T>{static_cast<T>(rate)});
       case OptimizerKind::adagrad:
@@ -165,18 +196,28 @@ struct Update {
     const Chunk chunk = chunks[block.index()];
     const Slot<T>& s = slots[chunk.slot];
     const T factor = static_cast<T>(control[kFactor]);
-    for_elements(block, s, chunk.first, [&](int64_t i, T g) {
-      T w = s.w[i], m = Rule::kM ? s.m[i] : T(0), v = Rule::kV ? s.v[i] : T(0);
-      rule(factor * regularized(g, w, s.l1, s.l2), w, m, v);
-      s.w[i] = w;
-      if (Rule::kM) s.m[i] = m;
-      if (Rule::kV) s.v[i] = v;
+    for_elements(block, s, chunk.first, [&]<int V>(int64_t i, const Pack<T, V>& g) {
+      Pack<T, V> w = load<V>(s.w + i), m = {}, v = {};
+      if constexpr (Rule::kM) m = load<V>(s.m + i);
+      if constexpr (Rule::kV) v = load<V>(s.v + i);
+      for (int k = 0; k < V; ++k) rule(factor * regularized(g[k], w[k], s.l1, s.l2), w[k], m[k], v[k]);
+      store<V>(w, s.w + i);
+      if constexpr (Rule::kM) store<V>(m, s.m + i);
+      if constexpr (Rule::kV) store<V>(v, s.v + i);
     });
   }
 };
 
-void add_chunks(std::vector<Chunk>& chunks, int64_t slot, int64_t n) {
-  for (int64_t first = 0; first < n; first += kChunk) chunks.push_back({slot, first});
+void add_chunks(std::vector<Chunk>& chunks, int64_t slot, int64_t n, int64_t each) {
+  for (int64_t first = 0; first < n; first += each) chunks.push_back({slot, first});
+}
+
+// Whether the slot can be read by packs.
+template <class T>
+bool packs(const Slot<T>& s) {
+  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+  return s.n % kPack == 0 && (s.rows == nullptr || s.width % kPack == 0) && aligned(s.w) && aligned(s.m) &&
+         aligned(s.v) && aligned(s.dense) && aligned(s.rows);
 }
 
 // Appends the bytes of `items`, from a multiple of 16 on, and returns where.
@@ -286,7 +327,7 @@ void OnCuda::launch_as(const std::vector<Gradient>& gradients, const Tensor& los
       s.map = maps_[i].data<int32_t>();
       s.lazy = p.lazy;
       if (p.lazy) s.n = s.row_count * s.width;
-      if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count);
+      if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count, kRowChunk);
     } else if (g.defined()) {
       KDEF_CHECK(!p.lazy || !g.is_rows_only(),
                  "lazy_adam: a table's gradient has several parts on this device; use adam");
@@ -295,7 +336,8 @@ void OnCuda::launch_as(const std::vector<Gradient>& gradients, const Tensor& los
     } else if (p.lazy) {
       s.n = 0;
     }
-    add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n);
+    s.packed = packs(s);
+    add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n, kChunk);
     slots.push_back(s);
   }
   std::vector<std::byte> content;
@@ -313,7 +355,7 @@ void OnCuda::launch_as(const std::vector<Gradient>& gradients, const Tensor& los
   for_blocks(count, 0, Measure<T>{device_slots, device_chunks, partial.data<double>()});
   for_blocks(1, 0,
              Decide<T>{partial.data<double>(), count, loss.defined() ? loss.data<T>() : nullptr, config_.clip_norm,
-                       control, records_.data<double>()});
+                       config_.beta1, config_.beta2, control, records_.data<double>()});
   for_blocks(count, 0,
              Update<T>{device_slots, device_chunks, control,
                        RuleSettings{config_.kind, config_.beta1, config_.beta2, config_.eps}});

@@ -21,8 +21,10 @@ struct AdamRule {  // m <- m + (1-b1)(g - m), v <- b2 v + (1-b2) g^2, w <- w - l
   static constexpr bool kM = true, kV = true;
   T one_b1, b2, one_b2, eps, rate, root;  // rate = lr / (1-b1^t), root = 1 / sqrt(1-b2^t)
 
-  static KDEF_HD AdamRule at(double beta1, double beta2, double eps, double learning_rate, double t) {
-    const double correction1 = 1 - pow(beta1, t), correction2 = 1 - pow(beta2, t);
+  /// 1 - beta^t
+  static KDEF_HD double correction(double beta, double t) { return 1 - pow(beta, t); }
+  static KDEF_HD AdamRule at(double beta1, double beta2, double eps, double learning_rate, double correction1,
+                             double correction2) {
     return {static_cast<T>(1 - beta1),
             static_cast<T>(beta2),
             static_cast<T>(1 - beta2),

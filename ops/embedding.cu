@@ -4,8 +4,8 @@
 #include "core/cuda/launch.cuh"
 #include "ops/embedding.h"
 #include "ops/embedding_functors.h"
-#include "ops/parts.cuh"
 #include "ops/sort.h"
+#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {
@@ -13,7 +13,9 @@ namespace {
 using kdef::cuda::fault;
 using kdef::cuda::Fault;
 using kdef::cuda::for_each;
+using kdef::cuda::for_warps;
 using kdef::cuda::report_id;
+using kdef::cuda::Warp;
 
 // Fields or tables described by the arguments of one launch; more of them take several launches. So nothing has to be
 // copied to the device before.
@@ -71,8 +73,8 @@ struct PoolBackward {
   }
 };
 
-// A thread per element of y in the fields described.
-template <class T>
+// A thread per V elements of y in the fields described.
+template <class T, int V>
 struct EmbedForward {
   const int32_t* ids;
   const T* values;
@@ -88,24 +90,31 @@ struct EmbedForward {
   } field[kDescribed];
 
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t j = i % d, b = i / d / count;
-    const Field& f = field[i / d % count];
-    T& to = y[b * width + f.at + j];
+    const int64_t packs = d / V, entry = i / packs, j = (i - entry * packs) * V, b = entry / count;
+    const Field& f = field[entry - b * count];
+    T* to = y + b * width + f.at + j;
     if (f.kind == EmbedField::Kind::numeric) {
-      to = values[b * numerics + f.column] * f.table[j];
-      return;
+      const T value = values[b * numerics + f.column];
+      Pack<T, V> e = load<V>(f.table + j);
+      for (int k = 0; k < V; ++k) e[k] *= value;
+      return store<V>(e, to);
     }
     const int64_t position = b * columns + f.column;
     const int32_t* id = ids + position;
     if (f.kind == EmbedField::Kind::id) {
-      to = f.table[checked(id[0], position, f.rows, found) * d + j];
-      return;
+      return store<V>(load<V>(f.table + checked(id[0], position, f.rows, found) * d + j), to);
     }
-    T total = 0;
+    Pack<T, V> total = {};
     for (int64_t l = 0; l < f.ids; ++l) {
-      if (id[l] != 0) total += f.table[checked(id[l], position + l, f.rows, found) * d + j];
+      if (id[l] == 0) continue;
+      const Pack<T, V> e = load<V>(f.table + checked(id[l], position + l, f.rows, found) * d + j);
+      for (int k = 0; k < V; ++k) total[k] += e[k];
     }
-    to = f.kind == EmbedField::Kind::average ? total * average_factor<T>(count_ids(id, f.ids)) : total;
+    if (f.kind == EmbedField::Kind::average) {
+      const T factor = average_factor<T>(count_ids(id, f.ids));
+      for (int k = 0; k < V; ++k) total[k] *= factor;
+    }
+    store<V>(total, to);
   }
 };
 
@@ -217,7 +226,10 @@ struct FindRows {
   }
 };
 
-// A thread per tile of kPart sorted entries and dimension. The sum of the entries that go on with a row of the tile
+// Sorted entries that a thread adds up one after the other.
+constexpr int64_t kTile = 32;
+
+// A thread per tile of kTile sorted entries and dimension. The sum of the entries that go on with a row of the tile
 // before is left in `carries`; other sums go to their row.
 template <class T>
 struct SumTiles {
@@ -226,7 +238,7 @@ struct SumTiles {
   T *values, *carries;
   int64_t n, d;
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t tile = i / d, j = i % d, begin = tile * kPart, end = begin + kPart < n ? begin + kPart : n;
+    const int64_t tile = i / d, j = i % d, begin = tile * kTile, end = begin + kTile < n ? begin + kTile : n;
     T* to = begin > 0 && rows[begin] == rows[begin - 1] ? &carries[i] : nullptr;
     int32_t row = rows[begin];
     T total = 0;
@@ -246,25 +258,28 @@ struct SumTiles {
   }
 };
 
-// Adds the carries of the rows that begin in a tile and go on behind it, in order.
+// Adds the carries of the rows that begin in a tile and go on behind it: a warp per tile, whose lanes share the tiles
+// behind it.
 template <class T>
 struct AddCarries {
   const int32_t* rows;
   const T* carries;
   T* values;
   int64_t n, d;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t tile = i / d, j = i % d, begin = tile * kPart, last = begin + kPart - 1;
+  KDEF_DEVICE void operator()(const Warp& lane, int64_t tile) const {
+    const int64_t begin = tile * kTile, last = begin + kTile - 1;
     if (last >= n - 1) return;
     const int32_t row = rows[last];
     const bool begins_before = begin > 0 && rows[begin] == row && rows[begin - 1] == row;
     if (row < 0 || rows[last + 1] != row || begins_before) return;
-    T& value = values[row * d + j];
-    double total = static_cast<double>(value);
-    for (int64_t t = tile + 1; t * kPart < n && rows[t * kPart] == row; ++t) {
-      total += static_cast<double>(carries[t * d + j]);
+    for (int64_t j = 0; j < d; ++j) {
+      double total = 0;
+      for (int64_t t = tile + 1 + lane.id(); t * kTile < n && rows[t * kTile] == row; t += lane.size()) {
+        total += static_cast<double>(carries[t * d + j]);
+      }
+      total = lane.sum(total);
+      if (lane.id() == 0) values[row * d + j] = static_cast<T>(static_cast<double>(values[row * d + j]) + total);
     }
-    value = static_cast<T>(total);
   }
 };
 
@@ -299,11 +314,11 @@ std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vec
   });
 
   const Tensor values = Tensor::empty({total, d}, dtype_of<T>, device);
-  const int64_t tiles = parts_of(n);
+  const int64_t tiles = (n + kTile - 1) / kTile;
   const Tensor carries = Tensor::empty({tiles, d}, dtype_of<T>, device);
   for_each(tiles * d, SumTiles<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
                                   carries.data<T>(), n, d});
-  for_each(tiles * d, AddCarries<T>{rows.data<int32_t>(), carries.data<T>(), values.data<T>(), n, d});
+  for_warps(tiles, AddCarries<T>{rows.data<int32_t>(), carries.data<T>(), values.data<T>(), n, d});
 
   std::vector<RowGradient> gradients;
   for (const Segment& s : segments) gradients.push_back({ids.rows(s.out, s.capacity), values.rows(s.out, s.capacity)});
@@ -461,32 +476,36 @@ void pool_backward(const Tensor& dy, const Tensor& ids, bool average, const Tens
 void embed_forward(const std::vector<Tensor>& tables, const Tensor& ids, const Tensor& values,
                    const std::vector<EmbedField>& fields, const Tensor& y) {
   const int64_t d = y.shape()[2];
-  for_float(y.dtype(), "embed_fields", [&]<class T>() {
-    for (size_t first = 0; first < fields.size(); first += kDescribed) {
-      const int64_t count = std::min<int64_t>(kDescribed, static_cast<int64_t>(fields.size() - first));
-      EmbedForward<T> kernel{ids.defined() ? ids.data<int32_t>() : nullptr,
-                             values.defined() ? values.data<T>() : nullptr,
-                             y.data<T>(),
-                             ids.defined() ? ids.shape()[1] : 0,
-                             values.defined() ? values.shape()[1] : 0,
-                             y.shape()[1] * d,
-                             d,
-                             fault(),
-                             count,
-                             {}};
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t f = static_cast<int64_t>(first) + i;
-        const EmbedField& field = fields[static_cast<size_t>(f)];
-        const Tensor& table = tables[static_cast<size_t>(field.table)];
-        kernel.field[i] = {table.data<T>(),
-                           table.shape()[0],
-                           f * d,
-                           static_cast<int32_t>(field.column),
-                           static_cast<int32_t>(field.count),
-                           field.kind};
+  bool aligned = true;
+  for (const Tensor& table : tables) aligned = aligned && reinterpret_cast<uintptr_t>(table.raw()) % 16 == 0;
+  with_vectors(aligned ? d : 1, {y.raw()}, [&]<int V>() {
+    for_float(y.dtype(), "embed_fields", [&]<class T>() {
+      for (size_t first = 0; first < fields.size(); first += kDescribed) {
+        const int64_t count = std::min<int64_t>(kDescribed, static_cast<int64_t>(fields.size() - first));
+        EmbedForward<T, V> kernel{ids.defined() ? ids.data<int32_t>() : nullptr,
+                                  values.defined() ? values.data<T>() : nullptr,
+                                  y.data<T>(),
+                                  ids.defined() ? ids.shape()[1] : 0,
+                                  values.defined() ? values.shape()[1] : 0,
+                                  y.shape()[1] * d,
+                                  d,
+                                  fault(),
+                                  count,
+                                  {}};
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t f = static_cast<int64_t>(first) + i;
+          const EmbedField& field = fields[static_cast<size_t>(f)];
+          const Tensor& table = tables[static_cast<size_t>(field.table)];
+          kernel.field[i] = {table.data<T>(),
+                             table.shape()[0],
+                             f * d,
+                             static_cast<int32_t>(field.column),
+                             static_cast<int32_t>(field.count),
+                             field.kind};
+        }
+        for_each(y.shape()[0] * count * (d / V), kernel);
       }
-      for_each(y.shape()[0] * count * d, kernel);
-    }
+    });
   });
 }
 

@@ -75,22 +75,34 @@ void copy_slab(const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, i
   });
 }
 
-void join(const std::vector<Tensor>& xs, const Tensor& y) {
-  for_size(y.dtype(), [&]<class T>() {
-    T* to = reinterpret_cast<T*>(y.raw());
-    for (size_t first = 0; first < xs.size(); first += kDescribed) {
-      Join<T> kernel{to, 0, {}, {}};
-      int64_t at = 0;
-      for (size_t i = first; i < std::min(xs.size(), first + kDescribed); ++i) {
-        if (xs[i].numel() == 0) continue;
-        kernel.begin[kernel.count] = at;
-        kernel.part[kernel.count++] = reinterpret_cast<const T*>(xs[i].raw());
-        at += xs[i].numel();
-      }
-      for_each(at, kernel);
-      to += at;
+namespace {
+template <class T>
+void join_as(const std::vector<Tensor>& xs, const Tensor& y) {
+  T* to = reinterpret_cast<T*>(y.raw());
+  for (size_t first = 0; first < xs.size(); first += kDescribed) {
+    Join<T> kernel{to, 0, {}, {}};
+    int64_t at = 0;
+    for (size_t i = first; i < std::min(xs.size(), first + kDescribed); ++i) {
+      if (xs[i].numel() == 0) continue;
+      kernel.begin[kernel.count] = at;
+      kernel.part[kernel.count++] = reinterpret_cast<const T*>(xs[i].raw());
+      at += static_cast<int64_t>(xs[i].bytes() / sizeof(T));
     }
+    for_each(at, kernel);
+    to += at;
+  }
+}
+struct alignas(16) Sixteen {
+  uint64_t v[2];
+};
+}  // namespace
+
+void join(const std::vector<Tensor>& xs, const Tensor& y) {
+  const bool large = std::all_of(xs.begin(), xs.end(), [](const Tensor& x) {
+    return x.bytes() % 16 == 0 && reinterpret_cast<uintptr_t>(x.raw()) % 16 == 0;
   });
+  if (large) return join_as<Sixteen>(xs, y);
+  for_size(y.dtype(), [&]<class T>() { join_as<T>(xs, y); });
 }
 
 void transpose_copy(const Tensor& x, const Tensor& y, int64_t p, int64_t m, int64_t q, int64_t n, int64_t r) {

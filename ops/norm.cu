@@ -58,7 +58,7 @@ struct PartMoments {
   }
 };
 
-// A warp per column. Chan, Golub, LeVeque (1979) for all parts at once: with mean the mean of all rows,
+// Chan, Golub, LeVeque (1979) for all parts at once: with mean the mean of all rows,
 // M2 = sum over parts of M2_p + n_p (mean_p - mean)^2.
 template <class T>
 struct AllMoments {
@@ -66,21 +66,20 @@ struct AllMoments {
   T *mean, *var, *rstd;
   int64_t rows, c, parts;
   double eps;
-  KDEF_DEVICE void operator()(const Warp& lane, int64_t j) const {
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const PartLanes at(block);
+    const int64_t j = at.column;
+    const bool inside = j < c;
     const double n = static_cast<double>(rows);
-    double total = 0;
-    for (int64_t p = lane.id(); p < parts; p += lane.size()) total += size(p) * part_mean(p, j);
-    const double mu = lane.sum(total) / n;
-    double squares = 0;
-    for (int64_t p = lane.id(); p < parts; p += lane.size()) {
+    const double mu = at.sum(parts, inside, [&](int64_t p) { return size(p) * part_mean(p, j); }) / n;
+    const double squares = at.sum(parts, inside, [&](int64_t p) {
       const double d = part_mean(p, j) - mu;
-      squares += static_cast<double>(partial[(2 * p + 1) * c + j]) + size(p) * d * d;
-    }
-    const double variance = lane.sum(squares) / n;
-    if (lane.id() != 0) return;
+      return static_cast<double>(partial[(2 * p + 1) * c + j]) + size(p) * d * d;
+    });
+    if (!inside || at.lane != 0) return;
     mean[j] = static_cast<T>(mu);
-    var[j] = static_cast<T>(variance);
-    rstd[j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
+    var[j] = static_cast<T>(squares / n);
+    rstd[j] = static_cast<T>(1.0 / std::sqrt(squares / n + eps));
   }
   KDEF_DEVICE double size(int64_t p) const {
     const Part part(p, rows);
@@ -116,6 +115,7 @@ struct ReciprocalSqrt {
 template <class T>
 struct ColumnTerms {
   const T *dy, *x, *mean, *rstd;
+  T *dgamma, *dbeta;
   int64_t c;
   template <int V>
   struct Columns {
@@ -134,7 +134,10 @@ struct ColumnTerms {
   KDEF_DEVICE Columns<V> at(int64_t j) const {
     return {*this, j, load<V>(mean + j), load<V>(rstd + j)};
   }
-  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum; }
+  KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
+    dgamma[j] = static_cast<T>(sums[0]);
+    dbeta[j] = static_cast<T>(sums[1]);
+  }
 };
 
 // What is the same in all rows is multiplied afterwards. U: of y.
@@ -143,6 +146,7 @@ struct HiddenLayerTerms {
   const T* dy;
   const U* y;
   const T *x, *mean, *rstd;
+  T *dgamma, *dbeta;
   double factor;
   int64_t c;
   template <int V>
@@ -165,14 +169,16 @@ struct HiddenLayerTerms {
   KDEF_DEVICE Columns<V> at(int64_t j) const {
     return {*this, j, load<V>(mean + j)};
   }
-  KDEF_DEVICE double finished(int s, double sum, int64_t j) const {
-    return sum * factor * (s == 0 ? static_cast<double>(rstd[j]) : 1.0);
+  KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
+    dgamma[j] = static_cast<T>(sums[0] * factor * static_cast<double>(rstd[j]));
+    dbeta[j] = static_cast<T>(sums[1] * factor);
   }
 };
 
 template <class T>
 struct RowTerms {
   const T *dy, *x, *mean, *rstd;
+  T *dgamma, *dbeta;
   int64_t c;
   template <int V>
   struct Columns {
@@ -190,7 +196,10 @@ struct RowTerms {
   KDEF_DEVICE Columns<V> at(int64_t j) const {
     return {*this, j};
   }
-  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum; }
+  KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
+    dgamma[j] = static_cast<T>(sums[0]);
+    dbeta[j] = static_cast<T>(sums[1]);
+  }
 };
 
 // -- element by element
@@ -335,7 +344,8 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
       const Tiles tiles(rows, c, V);
       for_blocks(tiles.blocks(), shared_for_lanes<1, V, T>(), PartMoments<T, V>{x.data<T>(), partial.data<T>(), tiles});
     });
-    for_warps(c, AllMoments<T>{partial.data<T>(), mean.data<T>(), var.data<T>(), rstd.data<T>(), rows, c, parts, eps});
+    for_blocks(PartLanes::blocks(c), PartLanes::kShared,
+               AllMoments<T>{partial.data<T>(), mean.data<T>(), var.data<T>(), rstd.data<T>(), rows, c, parts, eps});
   });
 }
 
@@ -373,10 +383,10 @@ void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, con
                       const Tensor& dbeta) {
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const ColumnTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), c};
-    with_vectors(c, {terms.dy, terms.x, terms.mean, terms.rstd}, [&]<int V>() {
-      sum_tiles<T, V, 2>(rows, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
-    });
+    const ColumnTerms<T> terms{
+        dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), dgamma.data<T>(), dbeta.data<T>(), c};
+    with_vectors(c, {terms.dy, terms.x, terms.mean, terms.rstd},
+                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, x.device(), terms); });
   });
 }
 
@@ -406,11 +416,11 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
                                    const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
   for_types(x, y, [&]<class T, class U>() {
     const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const HiddenLayerTerms<T, U> terms{
-        dy.data<T>(), y.data<U>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), 1.0 / (1.0 - p), c};
-    with_vectors(c, {terms.dy, terms.y, terms.x, terms.mean}, [&]<int V>() {
-      sum_tiles<T, V, 2>(rows, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
-    });
+    const HiddenLayerTerms<T, U> terms{dy.data<T>(),    y.data<U>(),     x.data<T>(),
+                                       mean.data<T>(),  rstd.data<T>(),  dgamma.data<T>(),
+                                       dbeta.data<T>(), 1.0 / (1.0 - p), c};
+    with_vectors(c, {terms.dy, terms.y, terms.x, terms.mean},
+                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, x.device(), terms); });
   });
 }
 
@@ -425,7 +435,7 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
         dbeta.data<T>(), dx.data<U>(), c,           share,          1.0 / (1.0 - p)};
     with_vectors(c, {work.dy, work.y, work.x, work.mean, work.dx}, [&]<int V>() {
       if (!dbias.defined()) return for_tiles<V>(rows, c, work);
-      sum_tiles<T, V, 1>(rows, c, x.device(), RowSums<T, NormReluDropoutDx<T, U>>{work}, {dbias.data<T>()});
+      sum_tiles<T, V, 1>(rows, c, x.device(), RowSums<T, NormReluDropoutDx<T, U>>{work, dbias.data<T>()});
     });
   });
 }
@@ -452,10 +462,9 @@ void layer_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, cons
                      const Tensor& dbeta) {
   for_float(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t c = x.shape().back();
-    const RowTerms<T> terms{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), c};
-    with_vectors(c, {terms.dy, terms.x}, [&]<int V>() {
-      sum_tiles<T, V, 2>(x.numel() / c, c, x.device(), terms, {dgamma.data<T>(), dbeta.data<T>()});
-    });
+    const RowTerms<T> terms{
+        dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), dgamma.data<T>(), dbeta.data<T>(), c};
+    with_vectors(c, {terms.dy, terms.x}, [&]<int V>() { sum_tiles<T, V, 2>(x.numel() / c, c, x.device(), terms); });
   });
 }
 

@@ -28,6 +28,7 @@ struct SumParts {
 template <class T, class U>
 struct ColumnTerms {
   const U* x;
+  T* y;
   double factor;
   int64_t c;
   template <int V>
@@ -43,13 +44,13 @@ struct ColumnTerms {
   KDEF_DEVICE Columns<V> at(int64_t j) const {
     return {x + j, c};
   }
-  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum * factor; }
+  KDEF_DEVICE void finish(const double (&sums)[1], int64_t j) const { y[j] = static_cast<T>(sums[0] * factor); }
 };
 
 template <class T, class U>
 void sum_columns(const Tensor& x, const Tensor& y, int64_t n, int64_t c, double factor) {
   with_vectors(c, {x.raw()}, [&]<int V>() {
-    sum_tiles<T, V, 1>(n, c, x.device(), ColumnTerms<T, U>{x.data<U>(), factor, c}, {y.data<T>()});
+    sum_tiles<T, V, 1>(n, c, x.device(), ColumnTerms<T, U>{x.data<U>(), y.data<T>(), factor, c});
   });
 }
 

@@ -24,11 +24,12 @@ namespace cuda {
 /// What stacked_output normalises by, and its weight.
 struct OutputLayer {
   Tensor x, mean, rstd, gamma, beta, weight;
+  Tensor kept;  // where h > 0: what output_forward returned
   double p;
-  std::vector<DropoutKey> keys;
 };
-/// z [B, M]
-void output_forward(const OutputLayer& layer, const Tensor& bias, const Tensor& z);
+/// z [B, M], and where h > 0: a bit per element, as many in a byte as are read at once.
+Tensor output_forward(const OutputLayer& layer, const std::vector<DropoutKey>& keys, const Tensor& bias,
+                      const Tensor& z);
 /// With d = dz w [h > 0]: dgamma, dbeta [M K] as of column_norm_relu_dropout_sums, and dweight = sum over rows of dz h.
 void output_sums(const OutputLayer& layer, const Tensor& dz, const Tensor& dgamma, const Tensor& dbeta,
                  const Tensor& dweight);

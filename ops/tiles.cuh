@@ -1,7 +1,7 @@
 // Matrices [rows, c] by tiles: a block takes kPart rows and up to 32 groups of V neighbouring columns. Its threads
 // stand side by side on the groups and, as lanes, below each other on the rows: what a column needs is loaded once and
 // stays in registers, memory is read V numbers at a time, and a row of the tile lies together. Sums over rows are added
-// up by each thread, over the lanes in their order, and at last over the parts (for_warps): always in the same order.
+// up by each thread, over the lanes and over the parts: always in the same order.
 #pragma once
 
 #include <algorithm>
@@ -120,7 +120,7 @@ size_t shared_for_lanes() {
 }
 
 /// S sums over the rows per column, by parts: partial [parts, S, c]. Terms::at(column) gives what adds a row's terms,
-/// add(row, sums).
+/// add(row, sums). sum_tiles() adds up the parts, and Terms::finish(sums, column) stores what becomes of them.
 template <class T, int V, int S, class Terms>
 struct TileSums {
   Terms terms;
@@ -143,32 +143,63 @@ struct TileSums {
   }
 };
 
-/// Adds the parts in fp64, a warp per column and sum; Terms::finished(s, sum, column) is what is stored in to[s].
+/// Numbers of all parts are added by blocks that take 32 neighbouring columns: a lane takes every 8th part.
+struct PartLanes {
+  static constexpr int kColumns = kdef::cuda::kWarpThreads, kLanes = kdef::cuda::kBlockThreads / kColumns;
+  static int64_t blocks(int64_t c) { return (c + kColumns - 1) / kColumns; }
+  static constexpr size_t kShared = sizeof(double) * kdef::cuda::kBlockThreads;
+
+  const kdef::cuda::Block& block;
+  int64_t column;
+  int lane, place;
+  KDEF_DEVICE explicit PartLanes(const kdef::cuda::Block& b)
+      : block(b),
+        column(b.index() * kColumns + b.thread() % kColumns),
+        lane(b.thread() / kColumns),
+        place(b.thread() % kColumns) {}
+  /// The sum of term(part) over all parts, the same for all lanes of a column; every thread of the block must come.
+  template <class Fn>
+  KDEF_DEVICE double sum(int64_t parts, bool inside, Fn term) const {
+    double* shared = block.template shared<double>();
+    double own = 0;
+    if (inside) {
+      for (int64_t p = lane; p < parts; p += kLanes) own += term(p);
+    }
+    block.sync();
+    shared[lane * kColumns + place] = own;
+    block.sync();
+    double total = 0;
+    for (int i = 0; i < kLanes; ++i) total += shared[i * kColumns + place];
+    return total;
+  }
+};
+
+/// Adds the parts in fp64, and hands a column's sums to Terms::finish(sums, column).
 template <class T, int S, class Terms>
 struct FinishSums {
   Terms terms;
   const T* partial;
-  T* to[S];
   int64_t c, parts;
-  KDEF_DEVICE void operator()(const kdef::cuda::Warp& lane, int64_t i) const {
-    const int64_t s = i / c, j = i - s * c;
-    double sum = 0;
-    for (int64_t p = lane.id(); p < parts; p += lane.size()) sum += static_cast<double>(partial[(p * S + s) * c + j]);
-    sum = lane.sum(sum);
-    if (lane.id() == 0) to[s][j] = static_cast<T>(terms.finished(static_cast<int>(s), sum, j));
+  KDEF_DEVICE void operator()(const kdef::cuda::Block& block) const {
+    const PartLanes at(block);
+    double sums[S];
+    for (int s = 0; s < S; ++s) {
+      sums[s] = at.sum(parts, at.column < c,
+                       [&](int64_t p) { return static_cast<double>(partial[(p * S + s) * c + at.column]); });
+    }
+    if (at.column < c && at.lane == 0) terms.finish(sums, at.column);
   }
 };
 
 template <class T, int V, int S, class Terms>
-void sum_tiles(int64_t rows, int64_t c, Device device, const Terms& terms, T* const (&to)[S]) {
+void sum_tiles(int64_t rows, int64_t c, Device device, const Terms& terms) {
   if (c == 0) return;
   const Tiles tiles(rows, c, V);
   const Tensor partial = Tensor::empty({tiles.parts(), S, c}, dtype_of<T>, device);
   kdef::cuda::for_blocks(tiles.blocks(), shared_for_lanes<S, V, T>(),
                          TileSums<T, V, S, Terms>{terms, partial.data<T>(), tiles});
-  FinishSums<T, S, Terms> finish{terms, partial.data<T>(), {}, c, tiles.parts()};
-  std::copy_n(to, S, finish.to);
-  kdef::cuda::for_warps(S * c, finish);
+  kdef::cuda::for_blocks(PartLanes::blocks(c), PartLanes::kShared,
+                         FinishSums<T, S, Terms>{terms, partial.data<T>(), c, tiles.parts()});
 }
 
 /// Rows of a tile one by one: Work::at(column) gives what does a row, row(r).
@@ -184,10 +215,11 @@ struct TileRows {
   }
 };
 
-/// TileSums of what Work::row returns, which it may store as well.
+/// The sums `to` of what Work::row returns, which it may store as well.
 template <class T, class Work>
 struct RowSums {
   Work work;
+  T* to;
   template <int V>
   struct Columns {
     decltype(work.template at<V>(0)) of;
@@ -200,7 +232,7 @@ struct RowSums {
   KDEF_DEVICE Columns<V> at(int64_t j) const {
     return {work.template at<V>(j)};
   }
-  KDEF_DEVICE double finished(int, double sum, int64_t) const { return sum; }
+  KDEF_DEVICE void finish(const double (&sums)[1], int64_t j) const { to[j] = static_cast<T>(sums[0]); }
 };
 
 template <int V, class Work>
