@@ -382,21 +382,19 @@ std::string over_students(const std::vector<Group>& groups, const plot::Chart& l
   for (const Group& g : groups) kinds.insert(g.kinds);
 
   plot::Chart c = like;
-  std::vector<std::string> names;
+  std::vector<std::string> names;  // of all lines, so that a line looks the same in every chart
   for (const Group& g : groups) {
-    if (of_students && !g.heads_trained) continue;
     const std::string name =
         cat(g.ensemble, kinds.size() > 1 ? ", " + g.kinds : "", experiments ? cat(" (", g.experiment, ")") : "");
+    const int style = static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
+    if (style == static_cast<int>(names.size())) names.push_back(name);
     const Statistic& s = g.*value;
-    if (!std::isfinite(s.mean)) continue;
-    size_t k = static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-    if (k == names.size()) {
-      names.push_back(name);
-      c.series.push_back({.name = name, .style = static_cast<int>(k)});
-    }
+    if ((of_students && !g.heads_trained) || !std::isfinite(s.mean)) continue;
+    auto line = std::find_if(c.series.begin(), c.series.end(), [&](const auto& known) { return known.style == style; });
+    if (line == c.series.end()) line = c.series.insert(line, {.name = name, .style = style});
     plot::Point p{static_cast<double>(g.students), s.mean};
     if (std::isfinite(s.deviation)) p.low = s.mean - s.deviation, p.high = s.mean + s.deviation;
-    c.series[k].points.push_back(p);
+    line->points.push_back(p);
   }
   return c.series.empty() ? "" : plot::figure(c);
 }
@@ -405,12 +403,15 @@ std::string comparison(const std::vector<Group>& groups) {
   const bool on_test =
       std::all_of(groups.begin(), groups.end(), [](const Group& g) { return g.finished == 0 || g.on_test; });
   const std::string data = on_test ? "test" : "validation";
+  const bool experiments =
+      std::any_of(groups.begin(), groups.end(), [&](const Group& g) { return g.experiment != groups[0].experiment; });
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> remarks;
   for (const Group& g : groups) {
-    rows.push_back({cat(escape(g.ensemble), ", ", escape(g.networks)), escape(g.experiment), cat(g.students),
+    rows.push_back({cat(escape(g.ensemble), ", ", escape(g.networks)), cat(g.students),
                     g.finished == g.runs.size() ? cat(g.finished) : cat(g.finished, " of ", g.runs.size()),
                     plus_minus(g.auc, kDigits), plus_minus(g.logloss, kDigits)});
+    if (experiments) rows.back().insert(rows.back().begin() + 1, escape(g.experiment));
     const bool students = g.students > 1 && g.heads_trained && g.finished > 0;
     rows.back().push_back(students ? plus_minus(g.student_mean, kDigits) : "");
     rows.back().push_back(students ? plus_minus(g.student_min, kDigits) : "");
@@ -423,10 +424,17 @@ std::string comparison(const std::vector<Group>& groups) {
                             ") differ in more than their seed: ", keys, ". Their mean is that of different settings."));
     }
   }
-  std::string html = plot::table(
-      {"ensemble", "experiment", "students", "finished runs", cat(data, " AUC"), cat(data, " log loss"),
-       "students\u2019 mean AUC", "students\u2019 least AUC", "gain over students\u2019 mean", "information abundance"},
-      rows);
+  std::vector<std::string> titles{"ensemble",
+                                  "students",
+                                  "finished runs",
+                                  cat(data, " AUC"),
+                                  cat(data, " log loss"),
+                                  "students\u2019 mean AUC",
+                                  "students\u2019 least AUC",
+                                  "gain over students\u2019 mean",
+                                  "information abundance"};
+  if (experiments) titles.insert(titles.begin() + 1, "experiment");
+  std::string html = plot::table(titles, rows);
   html +=
       cat("<p class=\"unit\">Mean \u00b1 standard deviation (of the sample) over the finished runs, which differ in "
           "their seed; of the best model, on the ",
