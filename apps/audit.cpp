@@ -78,7 +78,8 @@ int audit(const Arguments& arguments) {
   options.add_options()("dot", po::value<std::string>()->value_name("FILE"),
                         "write the tape of a small ensemble's loss as a Graphviz graph");
   options.add_options()("tape", po::bool_switch(), "print that tape line by line");
-  options.add_options()("markdown", po::bool_switch(), "print docs/gradients.md");
+  options.add_options()("markdown", po::bool_switch(),
+                        "print docs/gradients.md; with --device cuda, the table of docs/gpu.md");
   add_device_option(options);
   const auto parsed =
       parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
@@ -91,7 +92,7 @@ int audit(const Arguments& arguments) {
   const Device device = use_device(*parsed);
   bool passed = true, anything = false;
   if (parsed->flag("markdown")) {
-    std::cout << gradients_markdown() << std::flush;
+    std::cout << (device.is_cpu() ? gradients_markdown() : device_markdown(device)) << std::flush;
     anything = true;
   }
   if (parsed->flag("tape")) {

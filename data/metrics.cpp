@@ -37,12 +37,9 @@ double log_loss(std::span<const double> probabilities, std::span<const float> la
   KDEF_CHECK(probabilities.size() == labels.size(), "log_loss: ", probabilities.size(), " probabilities but ",
              labels.size(), " labels");
   if (probabilities.empty()) return std::numeric_limits<double>::quiet_NaN();
-  constexpr double kClip = 1e-7;
   double sum = 0;
   for (size_t i = 0; i < probabilities.size(); ++i) {
-    const double p = std::clamp(probabilities[i], kClip, 1 - kClip);
-    const double y = labels[i];
-    sum -= y * std::log(p) + (1 - y) * std::log1p(-p);
+    sum += LogLoss::f(probabilities[i], static_cast<double>(labels[i]));
   }
   return sum / static_cast<double>(probabilities.size());
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -253,6 +255,26 @@ std::vector<DeviceComparison> compare_devices(Device device) {
     all.push_back(row);
   }
   return all;
+}
+
+std::string device_markdown(Device device) {
+  std::vector<std::string> ops;  // in order
+  std::map<std::string, double> between, gradient;
+  for (const DeviceComparison& c : compare_devices(device)) {
+    if (between.emplace(c.op, c.deviation).second) ops.push_back(c.op);
+    between[c.op] = std::max(between[c.op], c.deviation);
+  }
+  for (const AuditCase& c : audit_cases(device)) {
+    if (between.count(c.name) > 0) gradient[c.name] = std::max(gradient[c.name], c.check().deviation);
+  }
+  std::string text = cat("| op | CPU | ", name_of(device), " | largest deviation between them, fp32 | of the gradient ",
+                         "on the device from differences, fp64 |\n|---|---|---|---|---|\n");
+  for (const std::string& op : ops) {
+    char row[160];
+    std::snprintf(row, sizeof row, "| `%s` | yes | yes | %.1e | %.1e |\n", op.c_str(), between[op], gradient.at(op));
+    text += row;
+  }
+  return text;
 }
 
 std::vector<std::string> audit_self_test() {

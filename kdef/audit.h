@@ -29,6 +29,9 @@ struct DeviceComparison {
 };
 /// Every op.
 std::vector<DeviceComparison> compare_devices(Device device);
+/// A table in Markdown: every op on the CPU and on `device`, the largest deviation between them in fp32, and that of
+/// the gradient on the device from differences in fp64; the worst case of each op.
+std::string device_markdown(Device device);
 
 /// Asserts that the audit can fail: checks ops with a wrong sign, a transposed gradient and a missing term, and returns
 /// the names of those that were not caught (none).

@@ -3,10 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "data/metrics.h"
 #include "ops/elementwise.h"
+#if defined(KDEF_HAS_CUDA)
+#include "kdef/batch_feed.h"
+#include "kdef/metrics_cuda.h"
+#include "ops/layout.h"
+#endif
 
 namespace kdef {
 
@@ -37,6 +43,13 @@ std::string first_bad_tensor(const Ensemble& model) {
   return "";
 }
 
+[[noreturn]] static void refuse_not_a_number(const Ensemble& model) {
+  const std::string culprit = first_bad_tensor(model);
+  throw CheckError(cat("a prediction is not a number; ",
+                       culprit.empty() ? "the model's tensors are finite" : cat("first bad tensor: ", culprit),
+                       "; lower learning_rate, or check the numeric fields of the data"));
+}
+
 Probabilities predict(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input.to(model.device()), {});
@@ -44,15 +57,51 @@ Probabilities predict(const Ensemble& model, const ModelInput& input) {
   const auto is_nan = [](float x) { return std::isnan(x); };
   if (std::any_of(p.ensemble.begin(), p.ensemble.end(), is_nan) ||
       std::any_of(p.students.begin(), p.students.end(), is_nan)) {
-    const std::string culprit = first_bad_tensor(model);
-    throw CheckError(cat("a prediction is not a number; ",
-                         culprit.empty() ? "the model's tensors are finite" : cat("first bad tensor: ", culprit),
-                         "; lower learning_rate, or check the numeric fields of the data"));
+    refuse_not_a_number(model);
   }
   return p;
 }
 
+#if defined(KDEF_HAS_CUDA)
+// The same as on the CPU without waiting for a batch: predictions stay on the device until they are measured.
+static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {
+  const NoGrad no_grad;
+  const size_t m = model.student_count();
+  const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
+  Evaluation result;
+  std::unique_ptr<BatchFeed> feed;
+  int64_t room = 0;
+  std::vector<Tensor> scores, labels;  // of each batch; scores [rows, M + 1], the ensemble's last
+  data::Batch batch;
+  while (next(batch)) {
+    if (batch.rows > room) {
+      room = batch.rows;
+      feed = std::make_unique<BatchFeed>(model.device(), room, ids, values);
+    }
+    const ModelInput input = feed->put(batch);
+    const Ensemble::Output output = model.forward(input, {});
+    scores.push_back(ops::sigmoid(ops::concat({output.students, output.ensemble}, 1)));
+    labels.push_back(input.labels.clone());
+    result.rows += batch.rows;
+    for (float y : batch.labels) result.positives += y > 0.5f;
+  }
+  const auto all = [&](const std::vector<Tensor>& parts, int64_t columns) {
+    return parts.empty() ? Tensor::empty({0, columns}, DType::f32, model.device()) : ops::concat(parts, 0);
+  };
+  result.students = cuda::measure_columns(all(scores, static_cast<int64_t>(m) + 1), all(labels, 1));
+  for (const Quality& q : result.students) {
+    if (std::isnan(q.logloss) && result.rows > 0) refuse_not_a_number(model);
+  }
+  result.ensemble = result.students.back();
+  result.students.pop_back();
+  return result;
+}
+#endif
+
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {
+#if defined(KDEF_HAS_CUDA)
+  if (!model.device().is_cpu()) return evaluate_on_device(model, next);
+#endif
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   std::vector<std::vector<float>> scores(m + 1);  // the students', then the ensemble's

@@ -264,6 +264,14 @@ TEST(CudaAudit, EveryOpAgreesWithTheCpu) {
   }
 }
 
+TEST(CudaAudit, TheTableHasEveryOp) {
+  const test::OpenMemory open;
+  const std::string table = device_markdown(kCuda);
+  for (const ops::OpCase& c : ops::op_cases()) {
+    EXPECT_NE(table.find(cat("| `", c.info->name, "` | yes | yes | ")), std::string::npos) << c.info->name;
+  }
+}
+
 TEST(CudaBenchmark, TimesSteps) {
   StepBenchmarkConfig config;
   config.device = kCuda;

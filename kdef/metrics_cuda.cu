@@ -1,0 +1,116 @@
+#include "kdef/metrics_cuda.h"
+
+#include <cmath>
+#include <limits>
+
+#include "core/cuda/launch.cuh"
+#include "data/metrics.h"
+#include "ops/sort.h"
+
+namespace kdef::cuda {
+namespace {
+
+constexpr int64_t kChunk = 2048;  // rows that a block takes
+
+// Keys in the order of one column's numbers, and whether the row is positive.
+struct SortKeys {
+  const float *probabilities, *labels;
+  int64_t columns, column;
+  uint32_t* keys;
+  int32_t* positive;
+  KDEF_DEVICE void operator()(int64_t i) const {
+    const float p = probabilities[i * columns + column] + 0.0f;  // -0 becomes 0
+    uint32_t bits = 0;
+    memcpy(&bits, &p, sizeof bits);
+    keys[i] = bits >> 31 ? ~bits : bits | 0x80000000u;
+    positive[i] = labels[i] > 0.5f;
+  }
+};
+
+// Twice the number of (negative, positive) pairs in order, ties once: each group of equal keys is counted by its last
+// row, with the positives until each row in `positives`. Whole numbers below 2^53.
+struct CountPairs {
+  const uint32_t* keys;
+  const int32_t* positives;
+  int64_t n;
+  double* partial;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const int64_t begin = block.index() * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
+    double twice = 0;
+    for (int64_t i = begin + block.thread(); i < end; i += block.threads()) {
+      if (i + 1 < n && keys[i + 1] == keys[i]) continue;
+      const int64_t first = first_of(keys[i], i), before = first > 0 ? positives[first - 1] : 0;
+      const int64_t tied_positives = positives[i] - before, tied_negatives = i + 1 - first - tied_positives;
+      twice += static_cast<double>(tied_positives * (2 * (first - before) + tied_negatives));
+    }
+    twice = block.sum(twice);
+    if (block.thread() == 0) partial[block.index()] = twice;
+  }
+  // The first row with this key; one is at `last`.
+  KDEF_DEVICE int64_t first_of(uint32_t key, int64_t last) const {
+    int64_t low = 0, high = last;
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (keys[middle] < key)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  }
+};
+
+struct SumLogLoss {
+  const float *probabilities, *labels;
+  int64_t columns, column, n;
+  double* partial;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const int64_t begin = block.index() * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
+    double sum = 0;
+    for (int64_t i = begin + block.thread(); i < end; i += block.threads()) {
+      sum += data::LogLoss::f(static_cast<double>(probabilities[i * columns + column]), static_cast<double>(labels[i]));
+    }
+    sum = block.sum(sum);
+    if (block.thread() == 0) partial[block.index()] = sum;
+  }
+};
+
+double total(const Tensor& partial) {
+  double sum = 0;
+  for (const double part : partial.to_vector<double>()) sum += part;
+  return sum;
+}
+
+}  // namespace
+
+std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& labels) {
+  const int64_t n = probabilities.shape()[0], columns = probabilities.shape()[1];
+  KDEF_CHECK(labels.numel() == n && n < int64_t{1} << 26, "metrics: ", describe(probabilities), " with ",
+             describe(labels), "; on CUDA less than 2^26 rows");
+  constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
+  std::vector<Quality> all(static_cast<size_t>(columns), Quality{kUndefined, kUndefined});
+  if (n == 0) return all;
+  const int64_t blocks = (n + kChunk - 1) / kChunk;
+  const float *p = probabilities.data<float>(), *y = labels.data<float>();
+  const Tensor partial = Tensor::empty({blocks}, DType::f64, probabilities.device());
+  for (int64_t column = 0; column < columns; ++column) {
+    Quality& quality = all[static_cast<size_t>(column)];
+    for_blocks(blocks, 0, SumLogLoss{p, y, columns, column, n, partial.data<double>()});
+    quality.logloss = total(partial) / static_cast<double>(n);
+
+    Tensor keys = Tensor::empty({n}, DType::i32, probabilities.device()), positive = Tensor::empty_like(keys);
+    const auto unsigned_keys = [&] { return reinterpret_cast<uint32_t*>(keys.data<int32_t>()); };
+    for_each(n, SortKeys{p, y, columns, column, unsigned_keys(), positive.data<int32_t>()});
+    ops::cuda::sort_pairs(keys, positive, 32);
+    const Tensor until = Tensor::empty_like(positive);
+    ops::cuda::prefix_sum(positive, until);
+    for_blocks(blocks, 0, CountPairs{unsigned_keys(), until.data<int32_t>(), n, partial.data<double>()});
+    const double twice = total(partial);
+    const int64_t positives = until.rows(n - 1, 1).to_vector<int32_t>()[0];
+    if (positives == 0 || positives == n || std::isnan(quality.logloss)) continue;
+    quality.auc = twice / 2.0 / (static_cast<double>(n - positives) * static_cast<double>(positives));
+  }
+  return all;
+}
+
+}  // namespace kdef::cuda
