@@ -51,7 +51,8 @@ constexpr const char* name_of(DType t) {
 
 constexpr bool is_floating(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
 
-/// A bfloat16 as stored: the upper half of an fp32. Only matmul operands use it.
+/// A bfloat16 as stored: the upper half of an fp32. Operands of products are of it, and gradients that will be
+/// operands.
 struct BFloat16 {
   uint16_t bits;
 };
@@ -62,6 +63,13 @@ KDEF_HD BFloat16 to_bf16(float x) {
   std::memcpy(&u, &x, sizeof u);
   const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
   return {static_cast<uint16_t>((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded)};
+}
+
+KDEF_HD float from_bf16(BFloat16 x) {
+  const uint32_t u = static_cast<uint32_t>(x.bits) << 16;
+  float y = 0;
+  std::memcpy(&y, &u, sizeof y);
+  return y;
 }
 
 template <class T>

@@ -261,7 +261,7 @@ std::string device_markdown(Device device) {
   std::vector<std::string> ops;  // in order
   std::map<std::string, double> between, gradient;
   for (const DeviceComparison& c : compare_devices(device)) {
-    if (between.emplace(c.op, c.deviation).second) ops.push_back(c.op);
+    if (between.count(c.op) == 0) ops.push_back(c.op);
     between[c.op] = std::max(between[c.op], c.deviation);
   }
   for (const AuditCase& c : audit_cases(device)) {

@@ -61,24 +61,26 @@ ModelInput one_row(const ModelInput& input, int64_t b) {
 
 // Ops by the kind of work they are; what is not listed is "other".
 const char* kind_of(const std::string& op) {
-  static const std::map<std::string, const char*> kinds = {{"linear", "GEMM"},
-                                                           {"matmul", "GEMM"},
-                                                           {"embed_fields", "embedding"},
-                                                           {"embed_distinct", "embedding"},
-                                                           {"distinct_linear", "first layer by distinct ids"},
-                                                           {"hidden_linear", "hidden layers and products"},
-                                                           {"embedding", "embedding"},
-                                                           {"batch_norm_eval", "normalisation and activation"},
-                                                           {"pool_sequence", "embedding"},
-                                                           {"batch_norm", "normalisation and activation"},
-                                                           {"batch_norm_relu_dropout", "normalisation and activation"},
-                                                           {"layer_norm", "normalisation and activation"},
-                                                           {"relu", "normalisation and activation"},
-                                                           {"sigmoid", "normalisation and activation"},
-                                                           {"tanh", "normalisation and activation"},
-                                                           {"dropout", "normalisation and activation"},
-                                                           {"kdef_objective", "objective"},
-                                                           {"binary_cross_entropy", "objective"}};
+  static const std::map<std::string, const char*> kinds = {
+      {"linear", "GEMM"},
+      {"matmul", "GEMM"},
+      {"embed_fields", "embedding"},
+      {"embed_distinct", "embedding"},
+      {"distinct_linear", "first layer by distinct ids"},
+      {"hidden_linear", "hidden layers and products"},
+      {"embedding", "embedding"},
+      {"batch_norm_eval", "normalisation and activation"},
+      {"pool_sequence", "embedding"},
+      {"batch_norm", "normalisation and activation"},
+      {"batch_norm_relu_dropout", "normalisation and activation"},
+      {"stacked_batch_norm_relu_dropout", "normalisation and activation"},
+      {"layer_norm", "normalisation and activation"},
+      {"relu", "normalisation and activation"},
+      {"sigmoid", "normalisation and activation"},
+      {"tanh", "normalisation and activation"},
+      {"dropout", "normalisation and activation"},
+      {"kdef_objective", "objective"},
+      {"binary_cross_entropy", "objective"}};
   const auto it = kinds.find(op);
   return it == kinds.end() ? "other" : it->second;
 }
@@ -113,7 +115,8 @@ class ProductsAlone {
     const double start = seconds_now();
     for (const ops::Gemm& g : products_) {
       // Rounded operands as a step has them, but for products that it computes in fp32.
-      const bool rounded = rounded_a_.defined() && std::min({g.m, g.n, g.k}) >= 16 && g.n % 8 == 0 && g.k % 8 == 0;
+      const bool rounded = rounded_a_.defined() && ops::cuda::worth_rounding(g) && g.lda % ops::kRoundedUnit == 0 &&
+                           g.ldb % ops::kRoundedUnit == 0;
       if (rounded)
         ops::gemm(g, rounded_a_, rounded_b_, c_);
       else

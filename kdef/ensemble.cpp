@@ -75,7 +75,7 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
                                   ops::DistinctLimits::for_batch(input.rows(), ops::gemm_precision()));
   }
   const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
-  if (stacks(pass)) return combined(nn::Mlp::forward_stacked(mlps_, nn::flatten(e[0]), pass));
+  if (stacks(pass, input.rows())) return combined(nn::Mlp::forward_stacked(mlps_, nn::flatten(e[0]), pass));
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
     const nn::Network& network = *networks_[k];
@@ -95,9 +95,9 @@ Ensemble::Output Ensemble::combined(const Tensor& z) const {
   return {z, config_.kind == EnsembleKind::sum ? ops::sum(z, 1, true) : ops::mean(z, 1, true)};
 }
 
-bool Ensemble::stacks(const nn::Pass& pass) const {
+bool Ensemble::stacks(const nn::Pass& pass, int64_t rows) const {
   return !mlps_.empty() && !device().is_cpu() && pass.training && pass.fused && pass.tap == nullptr &&
-         nn::Mlp::stackable(mlps_, ops::gemm_precision());
+         nn::Mlp::stackable(mlps_, ops::gemm_precision(), rows);
 }
 
 std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {

@@ -75,7 +75,7 @@ class Ensemble final : public nn::Module {
   // Of the students' logits, for every kind but concat.
   Output combined(const Tensor& students) const;
   // Whether the students are computed side by side: in training on a device where launches count.
-  bool stacks(const nn::Pass& pass) const;
+  bool stacks(const nn::Pass& pass, int64_t rows) const;
 
   EnsembleConfig config_;
   std::vector<nn::EmbeddingTables*> embeddings_;

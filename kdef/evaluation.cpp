@@ -27,6 +27,10 @@ ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_col
 bool is_finite(const Tensor& tensor) {
   if (!is_floating(tensor.dtype())) return true;
   const Tensor t = tensor.to(kCpu);
+  if (t.dtype() == DType::bf16) {
+    const std::vector<BFloat16> x = t.to_vector<BFloat16>();
+    return std::all_of(x.begin(), x.end(), [](BFloat16 v) { return std::isfinite(from_bf16(v)); });
+  }
   return for_float(t.dtype(), "finite", [&]<class T>() {
     const T* x = t.data<T>();
     return std::all_of(x, x + t.numel(), [](T v) { return std::isfinite(v); });
@@ -83,6 +87,8 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
     scores.push_back(ops::sigmoid(ops::concat({output.students, output.ensemble}, 1)));
     labels.push_back(input.labels.clone());
     result.rows += batch.rows;
+    KDEF_CHECK(static_cast<int64_t>(batch.labels.size()) == batch.rows, "evaluate: ", batch.rows, " rows with ",
+               batch.labels.size(), " labels");
     for (float y : batch.labels) result.positives += y > 0.5f;
   }
   const auto all = [&](const std::vector<Tensor>& parts, int64_t columns) {

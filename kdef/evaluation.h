@@ -39,8 +39,8 @@ std::string first_bad_tensor(const Ensemble& model);
 /// number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
-/// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row, twice that on a CUDA
-/// device, where predictions stay until they are measured there.
+/// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row; on a CUDA device
+/// about 4 (2 M + 8), for predictions stay there until they are joined and measured.
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next);
 /// All rows of an encoded file, in their order.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size);

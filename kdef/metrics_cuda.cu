@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/cuda/launch.cuh"
 #include "data/metrics.h"
@@ -28,23 +29,30 @@ struct SortKeys {
 };
 
 // Twice the number of (negative, positive) pairs in order, ties once: each group of equal keys is counted by its last
-// row, with the positives until each row in `positives`. Whole numbers below 2^53.
+// row, with the positives until each row in `positives`. A count may need 62 bits; doubles add its upper and its lower
+// bits exactly.
+constexpr int kLowBits = 26;
 struct CountPairs {
   const uint32_t* keys;
   const int32_t* positives;
   int64_t n;
-  double* partial;
+  double* partial;  // [blocks, 2]
   KDEF_DEVICE void operator()(const Block& block) const {
     const int64_t begin = block.index() * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
-    double twice = 0;
+    double high = 0, low = 0;
     for (int64_t i = begin + block.thread(); i < end; i += block.threads()) {
       if (i + 1 < n && keys[i + 1] == keys[i]) continue;
       const int64_t first = first_of(keys[i], i), before = first > 0 ? positives[first - 1] : 0;
       const int64_t tied_positives = positives[i] - before, tied_negatives = i + 1 - first - tied_positives;
-      twice += static_cast<double>(tied_positives * (2 * (first - before) + tied_negatives));
+      const int64_t twice = tied_positives * (2 * (first - before) + tied_negatives);
+      high += static_cast<double>(twice >> kLowBits);
+      low += static_cast<double>(twice & ((int64_t{1} << kLowBits) - 1));
     }
-    twice = block.sum(twice);
-    if (block.thread() == 0) partial[block.index()] = twice;
+    high = block.sum(high);
+    low = block.sum(low);
+    if (block.thread() != 0) return;
+    partial[2 * block.index()] = high;
+    partial[2 * block.index() + 1] = low;
   }
   // The first row with this key; one is at `last`.
   KDEF_DEVICE int64_t first_of(uint32_t key, int64_t last) const {
@@ -75,28 +83,33 @@ struct SumLogLoss {
   }
 };
 
-double total(const Tensor& partial) {
-  double sum = 0;
-  for (const double part : partial.to_vector<double>()) sum += part;
-  return sum;
+uint64_t total_count(const Tensor& partial) {
+  const std::vector<double> parts = partial.to_vector<double>();
+  uint64_t high = 0, low = 0;
+  for (size_t i = 0; i < parts.size(); i += 2) {
+    high += static_cast<uint64_t>(parts[i]);
+    low += static_cast<uint64_t>(parts[i + 1]);
+  }
+  return (high << kLowBits) + low;
 }
 
 }  // namespace
 
 std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& labels) {
   const int64_t n = probabilities.shape()[0], columns = probabilities.shape()[1];
-  KDEF_CHECK(labels.numel() == n && n < int64_t{1} << 26, "metrics: ", describe(probabilities), " with ",
-             describe(labels), "; on CUDA less than 2^26 rows");
+  KDEF_CHECK(labels.numel() == n, "metrics: ", describe(probabilities), " with ", describe(labels));
   constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
   std::vector<Quality> all(static_cast<size_t>(columns), Quality{kUndefined, kUndefined});
   if (n == 0) return all;
   const int64_t blocks = (n + kChunk - 1) / kChunk;
   const float *p = probabilities.data<float>(), *y = labels.data<float>();
-  const Tensor partial = Tensor::empty({blocks}, DType::f64, probabilities.device());
+  const Tensor losses = Tensor::empty({blocks}, DType::f64, probabilities.device());
+  const Tensor counts = Tensor::empty({blocks, 2}, DType::f64, probabilities.device());
   for (int64_t column = 0; column < columns; ++column) {
     Quality& quality = all[static_cast<size_t>(column)];
-    for_blocks(blocks, 0, SumLogLoss{p, y, columns, column, n, partial.data<double>()});
-    quality.logloss = total(partial) / static_cast<double>(n);
+    for_blocks(blocks, 0, SumLogLoss{p, y, columns, column, n, losses.data<double>()});
+    const std::vector<double> parts = losses.to_vector<double>();
+    quality.logloss = std::accumulate(parts.begin(), parts.end(), 0.0) / static_cast<double>(n);
 
     Tensor keys = Tensor::empty({n}, DType::i32, probabilities.device()), positive = Tensor::empty_like(keys);
     const auto unsigned_keys = [&] { return reinterpret_cast<uint32_t*>(keys.data<int32_t>()); };
@@ -104,8 +117,8 @@ std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& 
     ops::cuda::sort_pairs(keys, positive, 32);
     const Tensor until = Tensor::empty_like(positive);
     ops::cuda::prefix_sum(positive, until);
-    for_blocks(blocks, 0, CountPairs{unsigned_keys(), until.data<int32_t>(), n, partial.data<double>()});
-    const double twice = total(partial);
+    for_blocks(blocks, 0, CountPairs{unsigned_keys(), until.data<int32_t>(), n, counts.data<double>()});
+    const double twice = static_cast<double>(total_count(counts));
     const int64_t positives = until.rows(n - 1, 1).to_vector<int32_t>()[0];
     if (positives == 0 || positives == n || std::isnan(quality.logloss)) continue;
     quality.auc = twice / 2.0 / (static_cast<double>(n - positives) * static_cast<double>(positives));

@@ -8,9 +8,9 @@
 
 namespace kdef::cuda {
 
-/// Of each column of `probabilities` f32 [n, columns], with labels f32 [n, 1]. The AUC is data::auc's to the last bit
-/// (both count pairs in whole numbers) for less than 2^26 rows, which it needs; the log loss is data::log_loss's but
-/// for the order of the sum. NaN where a probability is.
+/// Of each column of `probabilities` f32 [n, columns], with labels f32 [n, 1]. The AUC is data::auc's to the last bit:
+/// both count pairs in whole numbers. The log loss is data::log_loss's but for the order of the sum. NaN where a
+/// probability is.
 std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& labels);
 
 }  // namespace kdef::cuda

@@ -391,7 +391,10 @@ std::string over_students(const std::vector<Group>& groups, const plot::Chart& l
     const Statistic& s = g.*value;
     if ((of_students && !g.heads_trained) || !std::isfinite(s.mean)) continue;
     auto line = std::find_if(c.series.begin(), c.series.end(), [&](const auto& known) { return known.style == style; });
-    if (line == c.series.end()) line = c.series.insert(line, {.name = name, .style = style});
+    if (line == c.series.end()) {
+      c.series.push_back({.name = name, .style = style});
+      line = std::prev(c.series.end());
+    }
     plot::Point p{static_cast<double>(g.students), s.mean};
     if (std::isfinite(s.deviation)) p.low = s.mean - s.deviation, p.high = s.mean + s.deviation;
     line->points.push_back(p);

@@ -63,18 +63,22 @@ Tensor Mlp::forward(const SplitEmbedding& x, const Pass& pass) const {
   return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
 }
 
-bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision) {
-  const int64_t unit = precision == ops::GemmPrecision::bf16 ? 8 : 1;
+bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows) {
+  if (networks.size() < 2 || networks.size() > ops::kMostStacked || networks[0]->layers_.empty()) return false;
   const Mlp& first = *networks[0];
-  if (networks.size() < 2 || networks.size() > 64 || first.layers_.empty()) return false;
+  const bool rounded = precision == ops::GemmPrecision::bf16;
+  if (rounded && rows < ops::kLeastRounded) return false;
   const auto rate = [](const Hidden& h) { return h.tail.dropout ? h.tail.dropout->rate() : 0.0; };
+  const auto width_fits = [&](int64_t n) {
+    return !rounded || (n >= ops::kLeastRounded && n % ops::kRoundedUnit == 0);
+  };
   return std::all_of(networks.begin(), networks.end(), [&](const Mlp* network) {
     if (network->layers_.size() != first.layers_.size() || !network->output_) return false;
     if (network->output_->weight().shape()[0] != 1 || !network->output_->bias().defined()) return false;
     for (size_t i = 0; i < first.layers_.size(); ++i) {
       const Hidden &a = first.layers_[i], &b = network->layers_[i];
       const Shape& shape = b.linear->weight().shape();
-      if (shape != a.linear->weight().shape() || shape[0] % unit != 0 || shape[1] % unit != 0 ||
+      if (shape != a.linear->weight().shape() || !width_fits(shape[0]) || !width_fits(shape[1]) ||
           !b.linear->bias().defined() || !b.tail.batch_norm || b.tail.activation != Activation::relu ||
           rate(a) != rate(b)) {
         return false;
@@ -100,12 +104,11 @@ Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tenso
                  beta = ops::concat(of_all([&](const Mlp&n) { return norm(n).bias(); }), 0);
     const std::vector<Tensor> mean = of_all([&](const Mlp&n) { return norm(n).running_mean(); }),
                               var = of_all([&](const Mlp&n) { return norm(n).running_var(); });
-    double rate = 0;
+    const auto dropout = [i](const Mlp& n) { return n.layers_[i].tail.dropout; };
+    const double rate = dropout(*networks[0]) ? dropout(*networks[0])->rate() : 0.0;
     std::vector<ops::DropoutKey> keys;
     for (const Mlp* network : networks) {
-      const Dropout* dropout = network->layers_[i].tail.dropout;
-      rate = dropout ? dropout->rate() : 0.0;
-      keys.push_back(dropout ? dropout->key(pass) : ops::DropoutKey{});
+      keys.push_back(dropout(*network) ? dropout(*network)->key(pass) : ops::DropoutKey{});
     }
     if (i + 1 == depth) {
       return ops::stacked_output(z, bias, gamma, beta, mean, var, rate, keys,

@@ -34,9 +34,10 @@ class Mlp final : public Module {
   /// The output layer applied to hidden().
   Tensor output(const Tensor& hidden) const;
 
-  /// Whether forward_stacked() can compute them side by side: of one shape, with batch norm and ReLU and one output.
-  /// For operands in bf16 the rows of all layers must be read by 16 bytes.
-  static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision);
+  /// Whether forward_stacked() computes what forward() of each does: 2 to 64 networks of one shape, with batch norm and
+  /// ReLU, equal dropout and one output. In bf16 also: all widths and the rows are at least 16, so that the same
+  /// products are rounded, and the widths multiples of 8.
+  static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows);
   /// The outputs of all of them for the same input, in training: [B, in] -> [B, M]. The same numbers as forward() of
   /// each but for the order of sums, by fewer and larger launches (ops/stacked.h).
   static Tensor forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass);

@@ -227,18 +227,18 @@ struct FindRows {
 };
 
 // Sorted entries that a thread adds up one after the other.
-constexpr int64_t kTile = 32;
+constexpr int64_t kRun = 32;
 
-// A thread per tile of kTile sorted entries and dimension. The sum of the entries that go on with a row of the tile
+// A thread per tile of kRun sorted entries and dimension. The sum of the entries that go on with a row of the tile
 // before is left in `carries`; other sums go to their row.
 template <class T>
-struct SumTiles {
+struct SumRuns {
   const int32_t *rows, *sources;
   const T *dy, *factors;
   T *values, *carries;
   int64_t n, d;
   KDEF_DEVICE void operator()(int64_t i) const {
-    const int64_t tile = i / d, j = i % d, begin = tile * kTile, end = begin + kTile < n ? begin + kTile : n;
+    const int64_t tile = i / d, j = i % d, begin = tile * kRun, end = begin + kRun < n ? begin + kRun : n;
     T* to = begin > 0 && rows[begin] == rows[begin - 1] ? &carries[i] : nullptr;
     int32_t row = rows[begin];
     T total = 0;
@@ -267,14 +267,14 @@ struct AddCarries {
   T* values;
   int64_t n, d;
   KDEF_DEVICE void operator()(const Warp& lane, int64_t tile) const {
-    const int64_t begin = tile * kTile, last = begin + kTile - 1;
+    const int64_t begin = tile * kRun, last = begin + kRun - 1;
     if (last >= n - 1) return;
     const int32_t row = rows[last];
     const bool begins_before = begin > 0 && rows[begin] == row && rows[begin - 1] == row;
     if (row < 0 || rows[last + 1] != row || begins_before) return;
     for (int64_t j = 0; j < d; ++j) {
       double total = 0;
-      for (int64_t t = tile + 1 + lane.id(); t * kTile < n && rows[t * kTile] == row; t += lane.size()) {
+      for (int64_t t = tile + 1 + lane.id(); t * kRun < n && rows[t * kRun] == row; t += lane.size()) {
         total += static_cast<double>(carries[t * d + j]);
       }
       total = lane.sum(total);
@@ -314,10 +314,10 @@ std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vec
   });
 
   const Tensor values = Tensor::empty({total, d}, dtype_of<T>, device);
-  const int64_t tiles = (n + kTile - 1) / kTile;
+  const int64_t tiles = (n + kRun - 1) / kRun;
   const Tensor carries = Tensor::empty({tiles, d}, dtype_of<T>, device);
-  for_each(tiles * d, SumTiles<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
-                                  carries.data<T>(), n, d});
+  for_each(tiles * d, SumRuns<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
+                                 carries.data<T>(), n, d});
   for_warps(tiles, AddCarries<T>{rows.data<int32_t>(), carries.data<T>(), values.data<T>(), n, d});
 
   std::vector<RowGradient> gradients;

@@ -208,6 +208,17 @@ void gemm(const Gemm& g, const Tensor& a, const Tensor& b, const Tensor& c, cons
   });
 }
 
+#if defined(KDEF_HAS_CUDA)
+void cuda::check_rounded(const Gemm& g, const float* bias) {
+  for (const int64_t step : {g.lda, g.ldb, g.stride_a, g.stride_b}) {
+    KDEF_CHECK(step % kRoundedUnit == 0, "gemm: rounded operands [", g.m, ", ", g.k, "] x [", g.k, ", ", g.n,
+               "] whose rows are ", g.lda, " and ", g.ldb, " apart, matrices ", g.stride_a, " and ", g.stride_b,
+               "; all must be multiples of ", kRoundedUnit);
+  }
+  KDEF_CHECK(bias == nullptr || !g.accumulate, "gemm: an accumulated product with a bias");
+}
+#endif
+
 DType operand_type(const Tensor& x) {
   return !x.device().is_cpu() && x.dtype() == DType::f32 && t_precision == GemmPrecision::bf16 ? DType::bf16
                                                                                                : x.dtype();

@@ -50,6 +50,16 @@ GemmPrecision gemm_precision();
 /// What a kernel may write as that makes an operand of products from x, so that it need not be rounded by itself: bf16
 /// on a CUDA device in that precision, else x's type.
 DType operand_type(const Tensor& x);
+/// A CUDA device rounds the operands of a product in bf16 where no size of it is under this: small ones cost more to
+/// round than that saves.
+constexpr int64_t kLeastRounded = 16;
+namespace cuda {
+inline bool worth_rounding(const Gemm& g) {
+  return g.m >= kLeastRounded && g.n >= kLeastRounded && g.k >= kLeastRounded;
+}
+}  // namespace cuda
+/// Rows of operands that are rounded by themselves start at multiples of this many numbers, 16 bytes.
+constexpr int64_t kRoundedUnit = 8;
 /// x of f32 on a CUDA device as bf16, off the tape; x itself if it is bf16.
 Tensor round_operand(const Tensor& x);
 

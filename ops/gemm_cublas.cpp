@@ -167,28 +167,30 @@ Gemm onto_bias(const Gemm& g, T* c, const T* bias) {
 }  // namespace
 
 void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
+  check_rounded(g, bias);
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
-  if (g.k == 0 || (bias != nullptr && !readable(g, bias))) {
-    const Gemm plain = g.accumulate ? g : onto_bias(g, c, bias);
-    return g.k == 0 ? void() : gemm(plain, a, b, c, nullptr);
+  if (g.k == 0) {
+    if (!g.accumulate) set_rows(g, c, bias);
+    return;
   }
+  if (bias != nullptr && !readable(g, bias)) return gemm(onto_bias(g, c, bias), a, b, c, nullptr);
   run<float>(g, Kind::bf16, a, b, c, bias);
 }
 
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision) {
+  KDEF_CHECK(bias == nullptr || !g.accumulate, "gemm: an accumulated product with a bias");
   if (g.k == 0) {
     if (!g.accumulate) set_rows(g, c, bias);
     return;
   }
   // cublasLt has no bias for fp64.
-  if (bias != nullptr && !g.accumulate && (std::is_same_v<T, double> || !readable(g, bias))) {
+  if (bias != nullptr && (std::is_same_v<T, double> || !readable(g, bias))) {
     return gemm<T>(onto_bias(g, c, bias), a, b, c, nullptr, precision);
   }
   if constexpr (std::is_same_v<T, double>) {
-    KDEF_CHECK(bias == nullptr, "gemm: an accumulated product with a bias");
     run<double>(g, Kind::f64, a, b, c, nullptr);
-  } else if (precision == GemmPrecision::bf16 && std::min({g.m, g.n, g.k}) >= 16) {
+  } else if (precision == GemmPrecision::bf16 && worth_rounding(g)) {
     const Rounded ra = round(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
     const Rounded rb = round(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
     Gemm rounded = g;

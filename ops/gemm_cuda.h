@@ -8,8 +8,11 @@ namespace kdef::ops::cuda {
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision);
 
-/// The same of operands that are rounded already; rows, and matrices of a batch, start at multiples of 8 elements.
+/// The same of operands that are rounded already; rows, and matrices of a batch, start at multiples of kRoundedUnit.
 void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias);
+
+/// Throws unless that holds; a bias is for a product that does not accumulate.
+void check_rounded(const Gemm& g, const float* bias);
 
 /// "cublasLt 13.1.0.3"
 const char* gemm_version();

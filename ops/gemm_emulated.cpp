@@ -1,4 +1,3 @@
-#include <cstring>
 #include <type_traits>
 #include <vector>
 
@@ -19,8 +18,7 @@ std::vector<float> rounded(const float* x, int64_t rows, int64_t columns, int64_
     round_to_bf16(x + i * stride, 1, 0, rows, columns, leading, bits.data(), columns);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t j = 0; j < columns; ++j) {
-        const uint32_t u = static_cast<uint32_t>(bits[static_cast<size_t>(r * columns + j)].bits) << 16;
-        std::memcpy(&all[static_cast<size_t>(i * stride + r * leading + j)], &u, sizeof u);
+        all[static_cast<size_t>(i * stride + r * leading + j)] = from_bf16(bits[static_cast<size_t>(r * columns + j)]);
       }
     }
   }
@@ -31,8 +29,7 @@ std::vector<float> widened(const BFloat16* x, int64_t rows, int64_t columns, int
                            int64_t stride) {
   std::vector<float> all(static_cast<size_t>((batch - 1) * stride + (rows - 1) * leading + columns));
   for (size_t i = 0; i < all.size(); ++i) {
-    const uint32_t u = static_cast<uint32_t>(x[i].bits) << 16;
-    std::memcpy(&all[i], &u, sizeof u);
+    all[i] = from_bf16(x[i]);
   }
   return all;
 }
@@ -43,7 +40,7 @@ template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision) {
   kdef::cuda::emulated::enqueue([=] {
     if constexpr (std::is_same_v<T, float>) {
-      if (precision == GemmPrecision::bf16) {
+      if (precision == GemmPrecision::bf16 && worth_rounding(g)) {
         const auto ra = rounded(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
         const auto rb = rounded(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
         return reference::gemm(g, ra.data(), rb.data(), c, bias);
@@ -54,6 +51,7 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecis
 }
 
 void gemm(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
+  check_rounded(g, bias);
   kdef::cuda::emulated::enqueue([=] {
     const auto ra = widened(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
     const auto rb = widened(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);

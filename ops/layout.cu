@@ -98,10 +98,10 @@ struct alignas(16) Sixteen {
 }  // namespace
 
 void join(const std::vector<Tensor>& xs, const Tensor& y) {
-  const bool large = std::all_of(xs.begin(), xs.end(), [](const Tensor& x) {
+  const auto whole = [](const Tensor& x) {
     return x.bytes() % 16 == 0 && reinterpret_cast<uintptr_t>(x.raw()) % 16 == 0;
-  });
-  if (large) return join_as<Sixteen>(xs, y);
+  };
+  if (whole(y) && std::all_of(xs.begin(), xs.end(), whole)) return join_as<Sixteen>(xs, y);
   for_size(y.dtype(), [&]<class T>() { join_as<T>(xs, y); });
 }
 

@@ -46,7 +46,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 // Whether the operands of a linear layer are rounded once, for its forward and backward products, and not by each of
 // them. Rows must then start at multiples of 16 bytes.
 bool rounds_once(const Gemm& g, const Tensor& x) {
-  return operand_type(x) != x.dtype() && g.n % 8 == 0 && g.k % 8 == 0 && std::min({g.m, g.n, g.k}) >= 16;
+  return operand_type(x) != x.dtype() && g.n % kRoundedUnit == 0 && g.k % kRoundedUnit == 0 && cuda::worth_rounding(g);
 }
 
 }  // namespace

@@ -6,28 +6,22 @@
 
 #include "core/hd.h"
 #include "ops/dropout.h"
+#include "ops/norm.h"
 
 namespace kdef::ops::cuda {
 
-/// Networks that a launch knows by name: their masks or buffers are among its arguments.
-inline constexpr size_t kMostBlocks = 64;
-inline void check_blocks(size_t count) {
-  KDEF_CHECK(count > 0 && count <= kMostBlocks, count, " networks side by side; on CUDA 1 to ", kMostBlocks);
-}
-
-/// A key for each block of `columns` columns; element (row, column) of a block is number row columns + column of its
-/// mask (ops/dropout.h).
+/// A key for each block of `columns` columns, of one seed and step (check_stacked); element (row, column) of a block is
+/// number row columns + column of its mask (ops/dropout.h).
 struct BlockMasks {
   uint64_t seed;
   const uint64_t* step;
   double factor;
   uint32_t threshold;
   int64_t columns;
-  uint64_t streams[kMostBlocks];
+  uint64_t streams[kMostStacked];  // among the arguments of a launch
 
   BlockMasks(double p, const std::vector<DropoutKey>& keys, int64_t all_columns)
       : seed(keys[0].seed), step(keys[0].step), factor(1.0 / (1.0 - p)), threshold(dropout_threshold(p)), streams{} {
-    check_blocks(keys.size());
     columns = all_columns / static_cast<int64_t>(keys.size());
     for (size_t m = 0; m < keys.size(); ++m) streams[m] = keys[m].stream;
   }

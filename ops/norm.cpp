@@ -20,6 +20,9 @@ const OpInfo kBatchNormEvalInfo{"batch_norm_eval",
 const OpInfo kBatchNormReluDropoutInfo{
     "batch_norm_relu_dropout", "y = dropout(max(batch_norm(x), 0))",
     "d = dy [y > 0] / (1 - p), then dgamma, dbeta, dx of batch_norm (or batch_norm_eval) with d for dy"};
+const OpInfo kStackedBatchNormReluDropoutInfo{
+    "stacked_batch_norm_relu_dropout", "y = dropout(max(batch_norm(x + b), 0)) for networks side by side",
+    "d = dy [y > 0] / (1 - p), then dgamma, dbeta, dx of batch_norm with d for dy, db = sum over rows of dx"};
 const OpInfo kLayerNormInfo{
     "layer_norm", "h = (x - mean_c x) / sqrt(var_c x + eps), y = gamma h + beta",
     "g = gamma dy, dx = (g - mean_c g - h mean_c(g h)) / sqrt(var + eps), dgamma = sum dy h, dbeta = sum dy"};
@@ -361,14 +364,15 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 namespace {
 
 // y and dx of type `result`; bias may be undefined.
-Tensor hidden_layer(const Tensor& x, const NormMoments& moments, const Tensor& gamma, const Tensor& beta, bool training,
-                    double p, const std::vector<DropoutKey>& keys, DType result, const Tensor& bias = {}) {
+Tensor hidden_layer(const OpInfo& info, const Tensor& x, const NormMoments& moments, const Tensor& gamma,
+                    const Tensor& beta, bool training, double p, const std::vector<DropoutKey>& keys, DType result,
+                    const Tensor& bias = {}) {
   KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
   const double rate = training ? p : 0.0;
   Tensor y = Tensor::empty(x.shape(), result, x.device());
   KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, moments.mean, moments.rstd, gamma, beta, rate, keys, y);
   // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
-  return record(kBatchNormReluDropoutInfo, y, {x, gamma, beta, bias}, {x, moments.mean, moments.rstd, gamma, y},
+  return record(info, y, {x, gamma, beta, bias}, {x, moments.mean, moments.rstd, gamma, y},
                 [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
                   const Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg),
@@ -387,17 +391,38 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
                                double momentum, double eps) {
   check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
   const NormMoments moments = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
-  return hidden_layer(x, moments, gamma, beta, training, p, {key}, x.dtype());
+  return hidden_layer(kBatchNormReluDropoutInfo, x, moments, gamma, beta, training, p, {key}, x.dtype());
+}
+
+void check_stacked(const char* op, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                   const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var, double p,
+                   const std::vector<DropoutKey>& keys) {
+  check_batch_norm(op, x, gamma, beta);
+  KDEF_CHECK(bias.shape() == gamma.shape() && bias.dtype() == gamma.dtype(), op, ": bias ", describe(bias),
+             " for input ", describe(x));
+  KDEF_CHECK(p >= 0 && p < 1, op, ": dropout rate ", p, " is not in [0, 1)");
+  const size_t count = keys.size();
+  KDEF_CHECK(count > 0 && count <= kMostStacked && running_mean.size() == count && running_var.size() == count &&
+                 x.shape()[1] % static_cast<int64_t>(count) == 0,
+             op, ": ", count, " dropout keys, ", running_mean.size(), " running means and ", running_var.size(),
+             " running variances for input ", describe(x), "; needs one of each for 1 to ", kMostStacked,
+             " networks of equal width");
+  const Shape block{x.shape()[1] / static_cast<int64_t>(count)};
+  for (size_t m = 0; m < count; ++m) {
+    KDEF_CHECK(running_mean[m].shape() == block && running_var[m].shape() == block, op, ": running buffers ",
+               describe(running_mean[m]), " and ", describe(running_var[m]), " of network ", m, ", which has ",
+               block[0], " columns");
+    KDEF_CHECK(keys[m].seed == keys[0].seed && keys[m].step == keys[0].step, op,
+               ": the dropout keys differ in more than their stream");
+  }
 }
 
 Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
                                        const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,
                                        double p, const std::vector<DropoutKey>& keys, double momentum, double eps) {
-  check_batch_norm("stacked_batch_norm_relu_dropout", x, gamma, beta);
-  KDEF_CHECK(bias.shape() == gamma.shape() && bias.dtype() == gamma.dtype(), "stacked_batch_norm_relu_dropout: bias ",
-             describe(bias), " for input ", describe(x));
+  check_stacked("stacked_batch_norm_relu_dropout", x, bias, gamma, beta, running_mean, running_var, p, keys);
   const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
-  return hidden_layer(x, moments, gamma, beta, true, p, keys, operand_type(x), bias);
+  return hidden_layer(kStackedBatchNormReluDropoutInfo, x, moments, gamma, beta, true, p, keys, operand_type(x), bias);
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {

@@ -48,7 +48,7 @@ struct PartMoments {
         for (int k = 0; k < V; ++k) sums[0][k] += (v[k] - mean[k]) * (v[k] - mean[k]);
       }
     }
-    add_lanes<1, V>(block, at, tiles.width, sums, shared);
+    totals = add_lanes<1, V>(block, at, tiles.width, sums, shared) + at.group * V;
     if (!at.active || at.lane != 0) return;
     T* to = partial + at.part * 2 * tiles.c + at.column;
     for (int k = 0; k < V; ++k) {
@@ -93,7 +93,7 @@ struct MoveRunning {
   const T *observed, *shift;
   int64_t columns;  // of each
   T momentum, factor;
-  T* running[kMostBlocks];
+  T* running[kMostStacked];
   KDEF_DEVICE void operator()(int64_t j) const {
     T& r = running[j / columns][j % columns];
     r = ColumnNorm::moved(r, observed[j], shift != nullptr ? shift[j] : T(0), momentum, factor);
@@ -351,7 +351,6 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
 
 void move_running(const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift, double momentum,
                   double factor) {
-  check_blocks(running.size());
   for_float(observed.dtype(), "batch_norm", [&]<class T>() {
     const int64_t columns = observed.numel() / static_cast<int64_t>(running.size());
     MoveRunning<T> kernel{observed.data<T>(),

@@ -9,7 +9,8 @@
 
 namespace kdef::ops {
 
-extern const OpInfo kBatchNormInfo, kBatchNormEvalInfo, kBatchNormReluDropoutInfo, kLayerNormInfo;
+extern const OpInfo kBatchNormInfo, kBatchNormEvalInfo, kBatchNormReluDropoutInfo, kStackedBatchNormReluDropoutInfo,
+    kLayerNormInfo;
 
 /// Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) of x [B, C] per column, in training:
 /// normalises by the batch's mean and biased variance, and moves the running buffers [C] by `momentum`
@@ -27,11 +28,18 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
 /// The same of x + bias for M networks of one shape side by side: x [B, M K] with a block of K columns each, bias,
 /// gamma and beta [M K], M running buffers [K] of either kind, and a key for each. In training alone. Batch norm takes
 /// a bias away again, so that it is seen by the running means only; dbias = sum over rows of dx, which is 0 but for
-/// rounding. The result is an operand of a product (operand_type in ops/gemm.h): on CUDA it and dx may be bf16.
+/// rounding. The result is an operand of a product (operand_type in ops/gemm.h): on CUDA it and dx may be bf16; x
+/// must then be the result of a product and have no other reader, for its gradients could not be added.
 Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
                                        const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,
                                        double p, const std::vector<DropoutKey>& keys, double momentum = 0.1,
                                        double eps = 1e-5);
+/// Networks that may be side by side.
+inline constexpr size_t kMostStacked = 64;
+/// Throws unless bias, gamma, beta, the buffers and the keys are those of networks side by side in x, and 0 <= p < 1.
+void check_stacked(const char* op, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                   const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var, double p,
+                   const std::vector<DropoutKey>& keys);
 /// Layer normalisation over the last axis: x [.., C], gamma and beta [C].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 

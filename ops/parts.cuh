@@ -1,4 +1,4 @@
-// Long sums on the device: rows are summed in parts by a thread each, and the parts are added in their order.
+// Long sums on the device: rows are summed in parts, and the parts are added in a fixed order.
 #pragma once
 
 #include <cstdint>

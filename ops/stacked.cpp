@@ -79,8 +79,10 @@ Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias)
   gemm(blocks.forward(), x, w, z, bias);
   return record(kStackedLinearInfo, z, {x, weight, bias}, {x, w},
                 [blocks, type = z.dtype()](const BackwardContext& c, const Tensor& dy) {
-                  const Tensor &sx = c.saved[0], &sw = c.saved[1];
-                  const Tensor dz = sx.dtype() == DType::bf16 ? round_operand(dy) : dy;
+                  // If one of them is rounded already, all are.
+                  const bool round = c.saved[0].dtype() == DType::bf16 || dy.dtype() == DType::bf16;
+                  const auto operand = [&](const Tensor& t) { return round ? round_operand(t) : t; };
+                  const Tensor sx = operand(c.saved[0]), sw = operand(c.saved[1]), dz = operand(dy);
                   std::vector<Gradient> grads(3);
                   if (c.needs[0]) {
                     const Tensor dx = Tensor::empty(sx.shape(), type, sx.device());
@@ -92,7 +94,7 @@ Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias)
                     gemm(blocks.backward_weight(), dz, sx, dw);
                     grads[1] = dw;
                   }
-                  if (c.needs[2]) grads[2] = column_sums(dz, type).alias({blocks.count, blocks.out});
+                  if (c.needs[2]) grads[2] = column_sums(dy, type).alias({blocks.count, blocks.out});
                   return grads;
                 });
 }
@@ -101,8 +103,10 @@ Tensor stacked_output(const Tensor& x, const Tensor& bias, const Tensor& gamma, 
                       const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var, double p,
                       const std::vector<DropoutKey>& keys, const Tensor& weight, const Tensor& output_bias,
                       double momentum, double eps) {
+  check_stacked("stacked_output", x, bias, gamma, beta, running_mean, running_var, p, keys);
   KDEF_CHECK(weight.rank() == 2 && x.rank() == 2 && x.shape()[1] == weight.numel() && x.dtype() == weight.dtype() &&
-                 output_bias.shape() == Shape{weight.shape()[0]},
+                 output_bias.shape() == Shape{weight.shape()[0]} && output_bias.dtype() == x.dtype() &&
+                 keys.size() == static_cast<size_t>(weight.shape()[0]),
              "stacked_output: input ", describe(x), " does not fit weight ", describe(weight), " and bias ",
              describe(output_bias), " (needs [B, M K], [M, K] and [M])");
 #if defined(KDEF_HAS_CUDA)

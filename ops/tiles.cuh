@@ -2,6 +2,19 @@
 // stand side by side on the groups and, as lanes, below each other on the rows: what a column needs is loaded once and
 // stays in registers, memory is read V numbers at a time, and a row of the tile lies together. Sums over rows are added
 // up by each thread, over the lanes and over the parts: always in the same order.
+//
+//   struct Terms {                                   // what is added up: here the columns' sums of x and of x^2
+//     const float* x; float *sum, *squares; int64_t c;
+//     template <int V> struct Columns {              // V neighbouring columns: what they need, loaded once
+//       const Terms& of; int64_t column;
+//       void add(int64_t row, float (&sums)[2][V]) const;      // a row's terms
+//     };
+//     template <int V> Columns<V> at(int64_t column) const;
+//     void finish(const double (&sums)[2], int64_t column) const;  // stores what becomes of the whole sums
+//   };
+//   sum_tiles<float, V, 2>(rows, c, device, terms);  // with V from with_vectors()
+//
+// for_tiles() takes a Work whose Columns have row(r) instead, and RowSums adds up what row(r) returns.
 #pragma once
 
 #include <algorithm>
@@ -33,10 +46,7 @@ KDEF_DEVICE T widened(T x) {
 }
 template <class T>
 KDEF_DEVICE float widened(BFloat16 x) {
-  const uint32_t u = static_cast<uint32_t>(x.bits) << 16;
-  float y = 0;
-  memcpy(&y, &u, sizeof y);
-  return y;
+  return from_bf16(x);
 }
 template <class T>
 KDEF_DEVICE void assign(T x, T& to) {
@@ -63,8 +73,7 @@ struct Tiles {
   int64_t blocks() const { return parts() * across; }
 };
 
-/// Calls fn with V = 4 where rows are made of whole groups of 4 that begin at multiples of 16 bytes (8 of bf16),
-/// else 1.
+/// Calls fn with V = 4 where rows are made of whole groups of 4 and the pointers are multiples of 16 bytes, else V = 1.
 template <class Fn>
 void with_vectors(int64_t columns, std::initializer_list<const void*> pointers, Fn&& fn) {
   bool fits = columns % 4 == 0;

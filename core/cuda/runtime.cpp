@@ -146,6 +146,7 @@ CopyStream::CopyStream() : impl_(std::make_unique<Impl>()) {
   KDEF_CUDA_CHECK(cudaEventCreateWithFlags(&impl_->event, cudaEventDisableTiming));
 }
 CopyStream::~CopyStream() {
+  cudaStreamSynchronize(impl_->copies);  // whose sources and targets go with it
   cudaStreamDestroy(impl_->copies);
   cudaEventDestroy(impl_->event);
 }

@@ -102,10 +102,10 @@ TYPED_TEST(OnDevice, SumsIdsThatAreAllDistinct) {
   compare_sums<TypeParam>(ids, 100000, 2, false);
 }
 
-// Runs of ids that end before, at and behind the ends of parts of 64 entries.
+// Runs of ids that end before, at and behind the ends of the 32 entries that a thread adds up.
 TYPED_TEST(OnDevice, SumsRunsOfEveryLengthAroundAPart) {
-  for (const int length : {1, 63, 64, 65, 127, 128, 129, 192}) {
-    for (const int lead : {0, 1, 63, 64}) {
+  for (const int length : {1, 31, 32, 33, 63, 64, 65, 127, 128, 129, 192}) {
+    for (const int lead : {0, 1, 31, 32, 63, 64}) {
       std::vector<int32_t> ids(static_cast<size_t>(lead), 1);
       ids.insert(ids.end(), static_cast<size_t>(length), 2);
       ids.insert(ids.end(), 70, 3);
@@ -236,6 +236,17 @@ TYPED_TEST(OnDevice, FieldsOfEveryKindAndTablesInAnyOrder) {
   }
   compare_fields<TypeParam>(f, 100, {true, false, false, true, true});
   compare_fields<TypeParam>(f, 100, {false, true, true, false, false});
+}
+
+// Dimensions that are read by fours, and one that is not.
+TYPED_TEST(OnDevice, DimensionsOfWholePacks) {
+  for (const int64_t d : {4, 6, 8}) {
+    SCOPED_TRACE(cat("dimension ", d));
+    compare_fields<TypeParam>(
+        {{{Kind::id, 2, 0, 1}, {Kind::numeric, 1, 0, 1}, {Kind::average, 0, 1, 3}, {Kind::sum, 2, 4, 3}},
+         {{30, d}, {d, 1}, {9, d}}},
+        100, {true, true, true});
+  }
 }
 
 TYPED_TEST(OnDevice, OnlyIdsOrOnlyNumbers) {

@@ -19,7 +19,7 @@ using test::kDevice;
 /// some roundings of every step.
 double tolerance_of(DType dtype) { return dtype == DType::f32 ? 1e-6 : 1e-13; }
 
-// What a parameter is to the tests: some are longer than the 4096 elements that a block of the device takes.
+// What a parameter is to the tests: some are longer than the 8192 elements that a block of the device takes.
 struct Kind {
   const char* name;
   Shape shape;
@@ -27,8 +27,9 @@ struct Kind {
   int parts;  // of its gradient, by rows; 0: dense; -1: none
 };
 const std::vector<Kind> kKinds{{"weight", {70, 130}, false, 0}, {"bias", {5}, false, 0},
-                               {"table", {2000, 4}, true, 1},   {"numeric", {4, 1}, true, 0},
-                               {"twice", {30, 4}, true, 2},     {"idle", {20, 4}, true, -1}};
+                               {"table", {3000, 4}, true, 1},   {"odd", {3000, 3}, true, 1},
+                               {"numeric", {4, 1}, true, 0},    {"twice", {30, 4}, true, 2},
+                               {"idle", {20, 4}, true, -1}};
 
 Tensor uniform(const Shape& shape, DType dtype, uint64_t seed) {
   return ops::random_uniform(shape, -1, 1, seed).to(dtype);

@@ -143,6 +143,23 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Borders,
 INSTANTIATE_TEST_SUITE_P(ManyParts, Borders, testing::Combine(testing::Values(1000), testing::Values(1, 33)),
                          name_of_shape);
 
+// More parts than the arguments of one launch describe, of sizes that are and are not whole packs of 16 bytes, empty
+// ones among them, and parts that begin anywhere.
+TEST(BordersOfJoins, ManyPartsOfAnySize) {
+  for (const int64_t columns : {3, 4}) {
+    for (const int64_t offset : {0, 1}) {
+      const Tensor x = random_uniform({200, columns}, -2, 2, 1);
+      expect_as_on_cpu(
+          [=](const Inputs& in) {
+            std::vector<Tensor> parts;
+            for (int64_t i = 0; i + 2 < 140; ++i) parts.push_back(slice(in[0], 0, i + offset, i % 3));
+            return concat(parts, 0);
+          },
+          {x});
+    }
+  }
+}
+
 TEST(BordersOfPairs, UpperTriangle) {
   for (const int64_t fields : {1, 2, 16, 17}) {
     if (fields == 1) {

@@ -85,16 +85,16 @@ TEST(CudaTraining, EveryEnsembleAndOptimizerFollowsTheCpu) {
   const test::SmallExperiment e(1500);
   for (const char* settings : {"ensemble=mean", "ensemble=concat", "optimizer=lazy_adam", "optimizer=adagrad",
                                "shared_embedding=false", "precision=bf16"}) {
-    const ExperimentConfig config = e.load(with(kSmall, {"epochs=1", "batch_size=400", settings}));
-    const Trained cuda = train_on(kCuda, config, e.directory / cat("cuda ", settings));
-    if (std::string(settings) == "precision=bf16") {
-      EXPECT_TRUE(std::isfinite(cuda.losses.back()));  // the CPU's needs another processor
-      continue;
-    }
-    const Trained cpu = train_on(kCpu, config, e.directory / cat("cpu ", settings));
+    // The CPU's bf16 needs another processor: its fp32 is what the device's is near. Widths that may be stacked.
+    const bool rounded = std::string(settings) == "precision=bf16";
+    std::vector<std::string> common = with(kSmall, {"epochs=1", "batch_size=400"});
+    if (rounded) common = with(common, {"hidden_units=[32, 16]", "embedding_dim=8"});
+    const Trained cuda = train_on(kCuda, e.load(with(common, {settings})), e.directory / cat("cuda ", settings));
+    const Trained cpu =
+        train_on(kCpu, e.load(rounded ? common : with(common, {settings})), e.directory / cat("cpu ", settings));
     ASSERT_EQ(cpu.losses.size(), cuda.losses.size());
     for (size_t i = 0; i < cpu.losses.size(); ++i) {
-      EXPECT_NEAR(cuda.losses[i], cpu.losses[i], 2e-4) << settings << ", step " << i + 1;
+      EXPECT_NEAR(cuda.losses[i], cpu.losses[i], rounded ? 5e-3 : 2e-4) << settings << ", step " << i + 1;
     }
   }
 }
@@ -140,8 +140,9 @@ TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
     const nn::Pass pass{.training = true, .seed = 5, .step = 2, .tap = side_by_side ? nullptr : &tap};
     const Tensor loss = model.loss(model.forward(input, pass), input.labels);
     backward(loss);
-    EXPECT_EQ(seen["stacked_linear"], side_by_side ? 1 : 0);
-    EXPECT_EQ(seen["stacked_output"], side_by_side ? 1 : 0);
+    const bool stacks = side_by_side && (precision == ops::GemmPrecision::f32 || input.rows() >= 16);
+    EXPECT_EQ(seen["stacked_linear"], stacks ? 1 : 0);
+    EXPECT_EQ(seen["stacked_output"], stacks ? 1 : 0);
     std::map<std::string, std::vector<float>> all{{"loss", loss.to_vector<float>()}};
     for (const nn::Parameter& p : model.parameters()) all[p.name] = p.tensor.grad().to_vector<float>();
     for (const nn::Buffer& b : model.buffers()) all[b.name] = b.tensor.to_vector<float>();
@@ -155,7 +156,7 @@ TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
       for (int i = 0; i < 3; ++i) {
         config.students.push_back({"mlp", {24, units}, {"relu", "relu"}, {0.2, 0.2}, true, false});
       }
-      // 5 rows: fewer than what products in bf16 are otherwise rounded for.
+      // 5 rows: fewer than products in bf16 are rounded for, which are then computed one after the other.
       for (const auto& [precision, rows] : {std::pair{ops::GemmPrecision::f32, int64_t{150}},
                                             {ops::GemmPrecision::bf16, int64_t{150}},
                                             {ops::GemmPrecision::f32, int64_t{5}},
