@@ -28,6 +28,7 @@ int collapse(const Arguments& arguments) {
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(10000),
                         "rows to measure on, from the beginning of the file");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "also write all of it, with the spectra");
+  add_device_option(options);
   add_threads_option(options);
   const auto parsed =
       parse({"collapse", "--run DIR [--data FILE] [--rows N] [--json FILE]",
@@ -37,7 +38,7 @@ int collapse(const Arguments& arguments) {
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  const Run run(parsed->text("run"));
+  const Run run(parsed->text("run"), use_device(*parsed));
   const std::string file = run_data(*parsed, run.config().dataset.valid_data, "valid_data");
   data::RawFile rows(run.encoder(), file, true);
   const CollapseReport report = collapse_report(

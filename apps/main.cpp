@@ -1,11 +1,15 @@
 // kdef: the program. It finds the subcommand, and turns exceptions into exit statuses.
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "apps/commands.h"
 #include "core/error.h"
 #include "data/nearest.h"
+#include "ops/gemm.h"
 
 namespace kdef::apps {
 namespace {
@@ -42,6 +46,14 @@ void print_help(std::ostream& out) {
       << "Exit status: 0 done, 1 a check failed, 2 the input is wrong, 3 the system failed, 130 interrupted.\n";
 }
 
+const char* built_with_cuda() {
+#if defined(KDEF_HAS_CUDA)
+  return ", CUDA";
+#else
+  return ", without CUDA";
+#endif
+}
+
 int run(const Arguments& arguments) {
   if (arguments.empty()) {
     print_help(std::cerr);
@@ -53,7 +65,7 @@ int run(const Arguments& arguments) {
     return kDone;
   }
   if (name == "--version") {
-    std::cout << "kdef " << KDEF_VERSION << "\n";
+    std::cout << "kdef " << KDEF_VERSION << "\n" << ops::gemm_backend_name() << built_with_cuda() << "\n";
     return kDone;
   }
   std::vector<std::string> names;
@@ -67,8 +79,22 @@ int run(const Arguments& arguments) {
 }  // namespace
 }  // namespace kdef::apps
 
+// The threads of libgomp wait for each other by spinning for milliseconds. On a machine with other work that takes the
+// processor from the very thread that is waited for: training was seen to take up to nine times as long. The library
+// reads how long it may spin when it is loaded, so that the program starts itself again with a limit (some 20 us, which
+// costs nothing on an idle machine), unless the user has set one. If that fails, it goes on as it is.
+static void limit_spinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  char self[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self - 1);
+  if (length <= 0 || ::setenv("GOMP_SPINCOUNT", "10000", 0) != 0) return;
+  self[length] = '\0';
+  ::execv(self, argv);
+}
+
 int main(int argc, char** argv) {
   using namespace kdef::apps;
+  if (argc > 0) limit_spinning(argv);
   if (argc > 0) set_program_name(argv[0]);
   try {
     const int status = run({argv + 1, argv + argc});

@@ -18,9 +18,12 @@ int synth(const Arguments& arguments) {
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
                         "the same seed makes the same bytes");
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "folder to write into");
-  options.add_options()("positive-rate", po::value<double>()->value_name("R")->default_value(standard.positive_rate),
-                        "expected share of clicks");
-  options.add_options()("signal", po::value<double>()->value_name("S")->default_value(standard.signal),
+  options.add_options()(
+      "positive-rate",
+      po::value<double>()->value_name("R")->default_value(standard.positive_rate, cat(standard.positive_rate)),
+      "expected share of clicks");
+  options.add_options()("signal",
+                        po::value<double>()->value_name("S")->default_value(standard.signal, cat(standard.signal)),
                         "standard deviation of the true logit: the greater, the less noise in the labels");
   const auto parsed = parse({"synth", "[--shape SHAPE] [--rows N] [--seed S] --out DIR",
                              "Makes up click data: Zipf-distributed ids, and a click probability that single fields,\n"

@@ -60,6 +60,10 @@ pack() {
 }
 
 build() {
+  command -v nvidia-smi >/dev/null || {
+    echo "bench/gpu.sh build: no nvidia-smi, so no driver: this belongs on the machine with the GPU" >&2
+    exit 2
+  }
   local capability
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
   step configure cmake -S . -B $root/build -DCMAKE_BUILD_TYPE=Release -DKDEF_CUDA=ON -DKDEF_ONEDNN=OFF -DKDEF_TESTS=ON \

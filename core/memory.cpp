@@ -56,7 +56,10 @@ Device parse_device(const std::string& name) {
     }
   }
   const int count = cuda::device_count();
-  if (count == 0) throw InputError(cat("device '", name, "': no CUDA device was found; use --device cpu"));
+  if (count == 0)
+    throw InputError(cat("device '", name,
+                         "': no CUDA device was found (nvidia-smi shows what the driver finds; docs/gpu.md says what "
+                         "is needed); use --device cpu"));
   if (index >= count) {
     throw InputError(cat("device '", name, "': this machine has CUDA devices 0 to ", count - 1));
   }

@@ -16,6 +16,11 @@ struct AuditCase {
   std::function<ops::GradientReport()> check;
 };
 
+/// For test output.
+inline void PrintTo(const AuditCase& c, std::ostream* out) {
+  *out << c.name << (c.variant.empty() ? "" : ", ") << c.variant;
+}
+
 /// Every op, layer and objective, in a fixed order, to be checked on `device`.
 std::vector<AuditCase> audit_cases(Device device = kCpu);
 

@@ -601,7 +601,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
          },
          [](const Draft& d) { return d.config.precision; }},
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
-                           "the same bits whatever the number of threads"),
+                           "accepted either way: the bits never depend on the number of threads"),
         {"metrics", "list of AUC, logloss",
          "those that `monitor` may name; all are computed and shown after each evaluation",
          [](Draft& d, const Value& v) {

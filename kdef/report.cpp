@@ -420,6 +420,11 @@ std::string comparison(const std::vector<Group>& groups) {
     rows.back().push_back(students ? plus_minus(g.student_min, kDigits) : "");
     rows.back().push_back(students ? cat(g.gain.mean > 0 ? "+" : "", plus_minus(g.gain, kDigits)) : "");
     rows.back().push_back(plus_minus(g.abundance, 2));
+    if (g.repeated > 0) {
+      remarks.push_back(
+          cat("Of the runs of ", g.experiment, " (", g.ensemble, ", ", g.networks, ") ", g.repeated,
+              " repeat the settings and the seed of another: a training that was made twice counts twice."));
+    }
     if (!g.differing.empty()) {
       std::string keys;
       for (const std::string& key : g.differing) keys += cat(keys.empty() ? "" : ", ", key);
@@ -607,6 +612,9 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
       for (const KeyDifference& d : differences(first, other)) differing.insert(d.key);
     }
     g.differing.assign(differing.begin(), differing.end());
+    std::set<uint64_t> seeds;
+    for (const size_t i : g.runs) seeds.insert(runs[i].config.seed);
+    if (differing.empty()) g.repeated = g.runs.size() - seeds.size();
   }
   return groups;
 }

@@ -33,6 +33,7 @@ struct Group {
   Statistic student_mean, student_min;  // AUC
   Statistic abundance;                  // information abundance of the last hidden layer, mean over students
   std::vector<std::string> differing;   // keys beside the seed in which its runs differ
+  size_t repeated = 0;                  // runs of a seed that another has, if nothing differs
 };
 std::vector<Group> group_runs(const std::vector<RunRecord>& runs);
 

@@ -184,7 +184,7 @@ std::vector<OpCase> op_cases() {
   add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
   add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
   add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
-  add_case(kBatchNormReluDropoutInfo, "two networks side by side", [] {
+  add_case(kStackedBatchNormReluDropoutInfo, "", [] {
     return GradientCase{{rnd({7, 6}, 1), rnd({6}, 6), rnd({6}, 2, 0.5, 2), rnd({6}, 3, -1, 1)},
                         [](const Inputs& x) {
                           return stacked_batch_norm_relu_dropout(x[0], x[1], x[2], x[3], buffers(x[0], 2, 3, 0),

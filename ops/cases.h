@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,11 @@ struct OpCase {
   /// The inputs on `device`; the function puts its constants where its inputs are, in their type: fp32 inputs do too.
   std::function<GradientCase(Device)> make;
 };
+
+/// For test output.
+inline void PrintTo(const OpCase& c, std::ostream* out) {
+  *out << c.info->name << (c.variant.empty() ? "" : ", ") << c.variant;
+}
 
 /// All cases, in a fixed order; every op of ops/ has at least one.
 std::vector<OpCase> op_cases();

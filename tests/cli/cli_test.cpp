@@ -38,7 +38,7 @@ TEST_F(CliTest, HelpListsTheSubcommands) {
 TEST_F(CliTest, Version) {
   const Outcome version = kdef("--version");
   EXPECT_EQ(version.status, 0);
-  EXPECT_THAT(version.text, testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(version.text, testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA\n"));
 }
 
 TEST_F(CliTest, UnknownSubcommandNamesTheNearest) {

@@ -226,6 +226,15 @@ TEST_F(ReportTest, RunsThatDifferInMoreThanTheirSeedAreNamed) {
   EXPECT_THAT(to_html(report), HasSubstr("differ in more than their seed: learning_rate"));
 }
 
+TEST_F(ReportTest, ATrainingThatWasMadeTwiceIsNamed) {
+  const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string again = finish("again", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string other = finish("other", config(2, "kdef", 2), evaluation(0.81, {0.78, 0.80}));
+  EXPECT_EQ(group_runs(read_report({a, again, other}).runs).at(0).repeated, 1u);
+  EXPECT_THAT(to_html(read_report({a, again, other})), HasSubstr(" 1 repeat the settings and the seed of another"));
+  EXPECT_EQ(group_runs(read_report({a, other}).runs).at(0).repeated, 0u);
+}
+
 TEST_F(ReportTest, TheOneStudentTrainedAsMeanStandsForEveryKindOfEnsemble) {
   const std::string one = finish("one", config(1, "mean", 1), evaluation(0.7123, {0.7123}));
   const std::string two = finish("two", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
