@@ -4,8 +4,10 @@
 
 #include "ops/cases.h"
 #include "ops/dropout.h"
+#include "ops/gemm.h"
 #include "ops/layout.h"
 #include "ops/norm.h"
+#include "ops/reduce.h"
 #include "tests/cuda/support.h"
 
 namespace kdef::ops {
@@ -56,6 +58,73 @@ TEST(LayoutOnDevice, SlicesElementsOfAnySize) {
     const Tensor x = Tensor::empty({3, 80 / static_cast<int64_t>(size_of(type))}, type);
     std::copy(bytes.raw(), bytes.raw() + bytes.bytes(), x.raw());
     compare(x);
+  }
+}
+
+// ---- products of operands that are rounded already
+
+// Two matrices side by side in every operand, with a bias of their own.
+Gemm rounded_product(int64_t k) {
+  Gemm g;
+  g.m = 20, g.n = 16, g.k = k, g.batch = 2;
+  g.lda = g.ldb = 2 * std::max<int64_t>(k, 8), g.stride_a = g.stride_b = std::max<int64_t>(k, 8);
+  g.transpose_b = true;
+  g.ldc = 2 * g.n, g.stride_c = g.n, g.stride_bias = g.n;
+  return g;
+}
+
+TEST(RoundedProducts, AreThoseOfTheRoundedNumbers) {
+  for (const int64_t k : {24, 0}) {
+    for (const bool biased : {true, false}) {
+      const Gemm g = rounded_product(k);
+      const Tensor a = random_uniform({g.m, g.lda}, -1, 1, 1).to(DType::f32).to(kDevice),
+                   b = random_uniform({g.n, g.ldb}, -1, 1, 2).to(DType::f32).to(kDevice),
+                   bias = random_uniform({2 * g.n}, -1, 1, 3).to(DType::f32).to(kDevice);
+      const Tensor ra = round_operand(a), rb = round_operand(b);
+      EXPECT_EQ(ra.dtype(), DType::bf16);
+      const auto widened = [](const Tensor& t) {
+        std::vector<float> x;
+        for (const BFloat16 v : t.to_vector<BFloat16>()) x.push_back(from_bf16(v));
+        return Tensor::from(x, t.shape(), kDevice);
+      };
+      const Tensor have = Tensor::zeros({g.m, g.ldc}, DType::f32, kDevice),
+                   want = Tensor::zeros({g.m, g.ldc}, DType::f32, kDevice);
+      gemm(g, ra, rb, have, biased ? bias : Tensor());
+      gemm(g, widened(ra), widened(rb), want, biased ? bias : Tensor());
+      const std::vector<float> x = have.to_vector<float>(), y = want.to_vector<float>();
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-5) << "k " << k << ", element " << i;
+    }
+  }
+}
+
+TEST(RoundedProducts, NeedRowsThatAreReadBySixteenBytes) {
+  Gemm g = rounded_product(24);
+  const Tensor a = Tensor::zeros({2000}, DType::bf16, kDevice), c = Tensor::zeros({1000}, DType::f32, kDevice);
+  gemm(g, a, a, c);
+  g.lda += 4;
+  EXPECT_THROW(gemm(g, a, a, c), Error);
+  g = rounded_product(24);
+  g.accumulate = true;
+  EXPECT_THROW(gemm(g, a, a, c, c), Error) << "an accumulated product with a bias";
+}
+
+TEST(RoundedProducts, AreAskedForByThePrecision) {
+  const Tensor here = Tensor::zeros({4}), there = here.to(kDevice), wide = Tensor::zeros({4}, DType::f64, kDevice);
+  EXPECT_EQ(operand_type(there), DType::f32);
+  const PrecisionScope scope(GemmPrecision::bf16);
+  EXPECT_EQ(operand_type(there), DType::bf16);
+  EXPECT_EQ(operand_type(here), DType::f32) << "the CPU rounds within its products";
+  EXPECT_EQ(operand_type(wide), DType::f64);
+}
+
+TEST(RoundedProducts, TheirColumnsAreSummedAsFp32) {
+  for (const int64_t columns : {3, 32}) {
+    const Tensor x = round_operand(random_uniform({150, columns}, -1, 1, 1).to(DType::f32).to(kDevice));
+    std::vector<double> want(static_cast<size_t>(columns));
+    const std::vector<BFloat16> all = x.to_vector<BFloat16>();
+    for (size_t i = 0; i < all.size(); ++i) want[i % want.size()] += static_cast<double>(from_bf16(all[i]));
+    const std::vector<float> have = column_sums(x, DType::f32).to_vector<float>();
+    for (size_t j = 0; j < want.size(); ++j) EXPECT_NEAR(have[j], want[j], 1e-4);
   }
 }
 
