@@ -94,6 +94,15 @@ sanitize() {
   done
 }
 
+# A training from the cache: the seconds after each epoch are in metrics.jsonl.
+train_from_cache() {
+  local map=tests/fixtures/feature_maps/Criteo_x4_10_h5.json
+  [[ -d $root/clicks ]] || "$kdef" synth --shape $map --rows 1200000 --seed 3 --out $root/clicks
+  "$kdef" train --config $root/clicks --expid KDEF --device cuda --run $root/run-cache --overwrite num_student="$1" \
+    'hidden_units=[400,400,400]' batch_size=10000 epochs=3 precision=bf16
+  cut -c 1-60 $root/run-cache/metrics.jsonl
+}
+
 bench() {
   step versions sh -c 'nvidia-smi --query-gpu=name,driver_version --format=csv,noheader; nvcc --version | tail -n 2
     python3 -c "import torch; print(\"PyTorch\", torch.__version__)"'
@@ -109,6 +118,7 @@ bench() {
     step "pytorch-tuned-M$students-bf16" python3 bench/pytorch/step.py --feature-map $map --device cuda \
       --students $students --batch 10000 --precision bf16 --version tuned --compile
   done
+  for students in 1 10; do step "train-from-cache-M$students" train_from_cache $students; done
   tail -qn 1 "$out"/versions.log "$out"/kdef-M*.log "$out"/pytorch-*.log | tee "$out/bench.jsonl"
 }
 
