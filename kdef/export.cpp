@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "core/file.h"
@@ -112,12 +113,26 @@ Exported export_run(const std::string& run, const std::string& student, const st
   }
   result.parameters = model->parameter_count();
 
-  make_directories(out);
+  // In a folder of its own first, so that a full disk or a kill leaves nothing that looks like a run.
+  const std::string staged = out + "/.part";
   const std::string vocabulary = cat("/", data::Encoder::kFileName);
-  write_file(out + vocabulary, data::read_text(run + vocabulary));
-  save_model(out + "/model.safetensors", *model, metadata);
-  write_file(out + "/result.json", result_json(result.valid, result.test ? &*result.test : nullptr));
-  write_file(out + "/config.yaml", to_yaml(config));
+  std::filesystem::remove_all(staged);
+  try {
+    make_directories(staged);
+    write_file(staged + vocabulary, data::read_text(run + vocabulary));
+    save_model(staged + "/model.safetensors", *model, metadata);
+    write_file(staged + "/result.json", result_json(result.valid, result.test ? &*result.test : nullptr));
+    write_file(staged + "/config.yaml", to_yaml(config));
+    for (const std::string& name :
+         {vocabulary, std::string("/model.safetensors"), std::string("/result.json"), std::string("/config.yaml")}) {
+      std::filesystem::rename(staged + name, out + name);
+    }
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(staged, ignored);
+    throw;
+  }
+  std::filesystem::remove_all(staged);
   return result;
 }
 

@@ -156,6 +156,12 @@ TEST(Export, LeavesNoFileOfAnotherRunToStandForItsOwn) {
     EXPECT_THAT(refusal(run, "1", out), HasSubstr("already holds a run")) << stale;
     std::filesystem::remove_all(out);
   }
+  // What an export that was killed left behind is cleared away.
+  std::filesystem::create_directories(out + "/.part");
+  write_file(out + "/.part/model.safetensors", "half");
+  EXPECT_EQ(refusal(run, "1", out), "");
+  EXPECT_FALSE(std::filesystem::exists(out + "/.part"));
+  std::filesystem::remove_all(out);
   // A path that is not UTF-8 can be named in the model's metadata all the same.
   const std::string odd = e.directory / "r\xff";
   std::filesystem::rename(run, odd);
