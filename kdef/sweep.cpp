@@ -261,9 +261,14 @@ bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& start
     options.directory = run_directory(i);
     options.resume = states_[i] == SweepState::started;
     options.overwrite = false;
+    const bool was_there = exists(options.directory);
     try {
       if (run_experiment(plan_[i].config, options).interrupted) return false;
       look(i);
+    } catch (const InputError& e) {
+      if (!was_there) throw;
+      throw InputError(
+          cat(e.what(), "\nIf ", options.directory, " is damaged, delete it: the run is then trained anew"));
     } catch (const CheckError& e) {
       failures_.push_back(cat(plan_[i].name, ": ", e.what()));
     }
