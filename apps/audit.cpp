@@ -89,6 +89,7 @@ int audit(const Arguments& arguments) {
              "only if everything is within its tolerance."},
             options, arguments);
   if (!parsed) return kDone;
+  limit_spinning();
   const Device device = use_device(*parsed);
   bool passed = true, anything = false;
   if (parsed->flag("markdown")) {

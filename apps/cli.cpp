@@ -1,5 +1,9 @@
 #include "apps/cli.h"
 
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <new>
@@ -33,9 +37,27 @@ int64_t Parsed::integer(const char* option, int64_t min) const {
 
 namespace {
 std::string g_program = "kdef";
-}
+char** g_command_line = nullptr;
+}  // namespace
 const std::string& program_name() { return g_program; }
-void set_program_name(const char* name) { g_program = name; }
+void set_command_line(char** argv) {
+  g_command_line = argv;
+  g_program = argv[0];
+}
+
+// Libgomp reads how long its threads may spin when it is loaded, so that the program starts itself again with a limit
+// of some 20 us, which costs nothing on an idle machine. If that fails, it goes on as it is; so it does where the
+// loader was started with the program as its argument (AT_BASE is 0 then), for /proc/self/exe is the loader.
+void limit_spinning() {
+  if (num_threads() == 1 || g_command_line == nullptr) return;
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  if (::getauxval(AT_BASE) == 0) return;
+  char self[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self - 1);
+  if (length <= 0 || ::setenv("GOMP_SPINCOUNT", "10000", 0) != 0) return;
+  self[length] = '\0';
+  ::execv(self, g_command_line);
+}
 
 std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
                             const Arguments& arguments) {
@@ -115,11 +137,13 @@ void add_threads_option(po::options_description& options) {
 }
 
 void use_threads(const Parsed& parsed) {
-  if (!parsed.has("threads")) return;
-  constexpr int64_t kMost = 4096;
-  const int64_t threads = parsed.integer("threads", 1);
-  if (threads > kMost) throw InputError(cat("--threads: expected at most ", kMost, ", found ", threads));
-  set_num_threads(static_cast<int>(threads));
+  if (parsed.has("threads")) {
+    constexpr int64_t kMost = 4096;
+    const int64_t threads = parsed.integer("threads", 1);
+    if (threads > kMost) throw InputError(cat("--threads: expected at most ", kMost, ", found ", threads));
+    set_num_threads(static_cast<int>(threads));
+  }
+  limit_spinning();
 }
 
 void add_device_option(po::options_description& options) {

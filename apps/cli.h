@@ -19,7 +19,12 @@ enum ExitStatus { kDone = 0, kCheckFailed = 1, kBadInput = 2, kSystemFailed = 3,
 
 /// How the program was called ("build/bin/kdef"), for hints that can be pasted.
 const std::string& program_name();
-void set_program_name(const char* name);
+void set_command_line(char** argv);
+/// The threads of libgomp wait for each other by spinning for milliseconds. On a machine with other work that takes the
+/// processor from the very thread that is waited for: training was seen to take up to nine times as long. Limits it,
+/// where there are several threads and the user has not said how they wait, by starting the program again: to be called
+/// before anything is done. use_threads() does.
+void limit_spinning();
 
 using Arguments = std::vector<std::string>;  // after the subcommand's name
 

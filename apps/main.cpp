@@ -1,10 +1,6 @@
 // kdef: the program. It finds the subcommand, and turns exceptions into exit statuses.
 
-#include <sys/auxv.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
 
 #include "apps/commands.h"
@@ -80,25 +76,9 @@ int run(const Arguments& arguments) {
 }  // namespace
 }  // namespace kdef::apps
 
-// The threads of libgomp wait for each other by spinning for milliseconds. On a machine with other work that takes the
-// processor from the very thread that is waited for: training was seen to take up to nine times as long. The library
-// reads how long it may spin when it is loaded, so that the program starts itself again with a limit (some 20 us, which
-// costs nothing on an idle machine), unless the user has set one. If that fails, it goes on as it is; so it does where
-// the loader was started with the program as its argument (AT_BASE is 0 then), for /proc/self/exe is the loader.
-static void limit_spinning(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (::getauxval(AT_BASE) == 0) return;
-  char self[4096];
-  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length <= 0 || ::setenv("GOMP_SPINCOUNT", "10000", 0) != 0) return;
-  self[length] = '\0';
-  ::execv(self, argv);
-}
-
 int main(int argc, char** argv) {
   using namespace kdef::apps;
-  if (argc > 0) limit_spinning(argv);
-  if (argc > 0) set_program_name(argv[0]);
+  if (argc > 0) set_command_line(argv);
   try {
     const int status = run({argv + 1, argv + argc});
     std::cout.flush();

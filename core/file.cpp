@@ -126,6 +126,13 @@ void make_directories(const std::string& path) {
   if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
 }
 
+void rename_file(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::rename(from, to, error);
+  if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
+  sync_folder_of(to);
+}
+
 bool exists(const std::string& path) {
   std::error_code error;
   return std::filesystem::exists(path, error);

@@ -32,6 +32,10 @@ class AtomicFile {
 /// Makes a folder and those above it where they are missing; SystemError with its path where that fails.
 void make_directories(const std::string& path);
 
+/// Gives a file another name in its file system, in place of one that has it, and syncs that to disk; SystemError with
+/// the new name where that fails.
+void rename_file(const std::string& from, const std::string& to);
+
 /// Whether there is something of that name; false too where that cannot be found out.
 bool exists(const std::string& path);
 

@@ -92,7 +92,16 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
 }
 
 Ensemble::Output Ensemble::combined(const Tensor& z) const {
-  return {z, config_.kind == EnsembleKind::sum ? ops::sum(z, 1, true) : ops::mean(z, 1, true)};
+  switch (config_.kind) {
+    case EnsembleKind::kdef:
+    case EnsembleKind::mean:
+      return {z, ops::mean(z, 1, true)};
+    case EnsembleKind::sum:
+      return {z, ops::sum(z, 1, true)};
+    case EnsembleKind::concat:
+      break;  // reads hidden layers, not logits
+  }
+  throw Error("ensemble: unknown kind");
 }
 
 bool Ensemble::stacks(const nn::Pass& pass, int64_t rows) const {

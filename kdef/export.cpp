@@ -125,7 +125,7 @@ Exported export_run(const std::string& run, const std::string& student, const st
     write_file(staged + "/config.yaml", to_yaml(config));
     for (const std::string& name :
          {vocabulary, std::string("/model.safetensors"), std::string("/result.json"), std::string("/config.yaml")}) {
-      std::filesystem::rename(staged + name, out + name);
+      rename_file(staged + name, out + name);
     }
   } catch (...) {
     std::error_code ignored;

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "core/cuda/launch.cuh"
 #include "data/metrics.h"
@@ -42,7 +41,8 @@ struct CountPairs {
     double high = 0, low = 0;
     for (int64_t i = begin + block.thread(); i < end; i += block.threads()) {
       if (i + 1 < n && keys[i + 1] == keys[i]) continue;
-      const int64_t first = first_of(keys[i], i), before = first > 0 ? positives[first - 1] : 0;
+      const int64_t first = partition_point(0, i, [&](int64_t q) { return keys[q] < keys[i]; });
+      const int64_t before = first > 0 ? positives[first - 1] : 0;
       const int64_t tied_positives = positives[i] - before, tied_negatives = i + 1 - first - tied_positives;
       const int64_t twice = tied_positives * (2 * (first - before) + tied_negatives);
       high += static_cast<double>(twice >> kLowBits);
@@ -53,18 +53,6 @@ struct CountPairs {
     if (block.thread() != 0) return;
     partial[2 * block.index()] = high;
     partial[2 * block.index() + 1] = low;
-  }
-  // The first row with this key; one is at `last`.
-  KDEF_DEVICE int64_t first_of(uint32_t key, int64_t last) const {
-    int64_t low = 0, high = last;
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (keys[middle] < key)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
   }
 };
 
@@ -83,18 +71,9 @@ struct SumLogLoss {
   }
 };
 
-uint64_t total_count(const Tensor& partial) {
-  const std::vector<double> parts = partial.to_vector<double>();
-  uint64_t high = 0, low = 0;
-  for (size_t i = 0; i < parts.size(); i += 2) {
-    high += static_cast<uint64_t>(parts[i]);
-    low += static_cast<uint64_t>(parts[i + 1]);
-  }
-  return (high << kLowBits) + low;
-}
-
 }  // namespace
 
+// All is queued for every column before the host waits for any of it.
 std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& labels) {
   const int64_t n = probabilities.shape()[0], columns = probabilities.shape()[1];
   KDEF_CHECK(labels.numel() == n, "metrics: ", describe(probabilities), " with ", describe(labels));
@@ -103,25 +82,34 @@ std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& 
   if (n == 0) return all;
   const int64_t blocks = (n + kChunk - 1) / kChunk;
   const float *p = probabilities.data<float>(), *y = labels.data<float>();
-  const Tensor losses = Tensor::empty({blocks}, DType::f64, probabilities.device());
-  const Tensor counts = Tensor::empty({blocks, 2}, DType::f64, probabilities.device());
+  const Tensor losses = Tensor::empty({columns * blocks}, DType::f64, probabilities.device());
+  const Tensor counts = Tensor::empty({columns * blocks, 2}, DType::f64, probabilities.device());
+  Tensor until;  // positives until each row, in the last column's order
   for (int64_t column = 0; column < columns; ++column) {
-    Quality& quality = all[static_cast<size_t>(column)];
-    for_blocks(blocks, 0, SumLogLoss{p, y, columns, column, n, losses.data<double>()});
-    const std::vector<double> parts = losses.to_vector<double>();
-    quality.logloss = std::accumulate(parts.begin(), parts.end(), 0.0) / static_cast<double>(n);
-
+    for_blocks(blocks, 0, SumLogLoss{p, y, columns, column, n, losses.data<double>() + column * blocks});
     Tensor keys = Tensor::empty({n}, DType::i32, probabilities.device()), positive = Tensor::empty_like(keys);
     const auto unsigned_keys = [&] { return reinterpret_cast<uint32_t*>(keys.data<int32_t>()); };
     for_each(n, SortKeys{p, y, columns, column, unsigned_keys(), positive.data<int32_t>()});
     ops::cuda::sort_pairs(keys, positive, 32);
-    const Tensor until = Tensor::empty_like(positive);
+    until = Tensor::empty_like(positive);
     ops::cuda::prefix_sum(positive, until);
-    for_blocks(blocks, 0, CountPairs{unsigned_keys(), until.data<int32_t>(), n, counts.data<double>()});
-    const double twice = static_cast<double>(total_count(counts));
-    const int64_t positives = until.rows(n - 1, 1).to_vector<int32_t>()[0];
-    if (positives == 0 || positives == n || std::isnan(quality.logloss)) continue;
-    quality.auc = twice / 2.0 / (static_cast<double>(n - positives) * static_cast<double>(positives));
+    for_blocks(blocks, 0,
+               CountPairs{unsigned_keys(), until.data<int32_t>(), n, counts.data<double>() + 2 * column * blocks});
+  }
+  const int64_t positives = until.rows(n - 1, 1).to_vector<int32_t>()[0];
+  const std::vector<double> loss = losses.to_vector<double>(), count = counts.to_vector<double>();
+  for (size_t column = 0; column < all.size(); ++column) {
+    double sum = 0;
+    uint64_t high = 0, low = 0;
+    for (size_t i = column * static_cast<size_t>(blocks); i < (column + 1) * static_cast<size_t>(blocks); ++i) {
+      sum += loss[i];
+      high += static_cast<uint64_t>(count[2 * i]);
+      low += static_cast<uint64_t>(count[2 * i + 1]);
+    }
+    all[column].logloss = sum / static_cast<double>(n);
+    if (positives == 0 || positives == n || std::isnan(sum)) continue;
+    all[column].auc = static_cast<double>((high << kLowBits) + low) / 2.0 /
+                      (static_cast<double>(n - positives) * static_cast<double>(positives));
   }
   return all;
 }

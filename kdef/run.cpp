@@ -22,12 +22,6 @@ void remove(const std::string& path) {
   if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
 }
 
-void rename(const std::string& from, const std::string& to) {
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
-}
-
 // What a checkpoint must match: the settings that shape training, and the data.
 std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
                      const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
@@ -151,8 +145,8 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
       remove(directory + name);
     }
     remove_event_files(directory);
-    rename(yaml + ".new", yaml);
-    rename(words + ".new", words);
+    rename_file(yaml + ".new", yaml);
+    rename_file(words + ".new", words);
   }
   if (options.ready) options.ready(prepared, model);
   return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,

@@ -14,12 +14,10 @@ using kdef::cuda::fault;
 using kdef::cuda::Fault;
 using kdef::cuda::for_each;
 using kdef::cuda::for_warps;
+using kdef::cuda::kDescribed;
+using kdef::cuda::partition_point;
 using kdef::cuda::report_id;
 using kdef::cuda::Warp;
-
-// Fields or tables described by the arguments of one launch; more of them take several launches. So nothing has to be
-// copied to the device before.
-constexpr int64_t kDescribed = 64;
 
 // The id itself; outside its table it is reported, and stands for 0.
 template <class I>
@@ -180,15 +178,7 @@ struct SortedEntries {
 
   // The table of an entry: the last one that does not begin behind it.
   KDEF_DEVICE int64_t table_of(int64_t entry) const {
-    int64_t low = 0, high = count;
-    while (high - low > 1) {
-      const int64_t middle = (low + high) / 2;
-      if (segment[middle].begin <= entry)
-        low = middle;
-      else
-        high = middle;
-    }
-    return low;
+    return partition_point(0, count, [&](int64_t t) { return segment[t].begin <= entry; }) - 1;
   }
   KDEF_DEVICE bool skipped(int64_t entry, int64_t table) const {
     return padding && keys[entry] == segment[table].first_key;

@@ -123,14 +123,6 @@ template void gemm<double>(const Gemm&, const double*, const double*, double*, c
 namespace {
 template <class T>
 void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
-  if (g.batch > 1 && g.stride_bias != 0 && bias != nullptr) {
-    Gemm one = g;
-    one.batch = 1;
-    for (int64_t i = 0; i < g.batch; ++i) {
-      gemm_cpu(one, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c, bias + i * g.stride_bias);
-    }
-    return;
-  }
   if constexpr (std::is_same_v<T, float>) {
     if (g_backend == GemmBackend::automatic && g.k > 0) {
       if (cpu::gemm_with_vector(g, a, b, c, bias)) return;

@@ -20,12 +20,7 @@ template <int V>
 struct RoundAll {
   const float* from;
   BFloat16* to;
-  KDEF_DEVICE void operator()(int64_t i) const {
-    const Pack<float, V> x = load<V>(from + i * V);
-    Pack<BFloat16, V> y;
-    for (int k = 0; k < V; ++k) y[k] = to_bf16(x[k]);
-    store<V>(y, to + i * V);
-  }
+  KDEF_DEVICE void operator()(int64_t i) const { store<V>(load<V>(from + i * V), to + i * V); }
 };
 
 template <class T>

@@ -212,7 +212,7 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
     const Stored pa = part_of_a(g, a + batch * g.stride_a, i, m, 0, g.k);
     const Stored pb = part_of_b(g, b + batch * g.stride_b, j, n, 0, g.k);
     float* pc = c + batch * g.stride_c + i * g.ldc + j;
-    const float* bias_here = bias ? bias + j : nullptr;
+    const float* bias_here = bias ? bias + batch * g.stride_bias + j : nullptr;
     if (!bf16) return run(key, pa.data, pb.data, pc, bias_here);
     const BFloat16* common = reinterpret_cast<const BFloat16*>(shared.raw()) + batch * shared.shape()[1];
     const Stored& mine = by_rows ? pa : pb;
@@ -263,7 +263,7 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
       float* row = c + batch * g.stride_c + i * g.ldc;
       if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
       for (int64_t q = 0; q < kGroups; ++q) cpu::add_row(from + q * g.m * g.n, 1.0f, g.n, row);
-      if (bias) cpu::add_row(bias, 1.0f, g.n, row);
+      if (bias) cpu::add_row(bias + batch * g.stride_bias, 1.0f, g.n, row);
     }
   });
 }

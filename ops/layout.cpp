@@ -108,14 +108,15 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
   Tensor y = Tensor::empty(s, xs[0].dtype(), xs[0].device());
   const Slab to = slab(s, axis);
   std::vector<int64_t> sizes;
-  int64_t at = 0;
-  for (const Tensor& x : xs) {
-    const int64_t n = x.shape()[axis];
-    if (axis > 0) KDEF_LAUNCH(x.device(), copy_slab, x, y, to.outer, to.inner, n, 0, to.n, at, n);
-    sizes.push_back(n);
-    at += n;
+  for (const Tensor& x : xs) sizes.push_back(x.shape()[axis]);
+  if (axis == 0) {
+    KDEF_LAUNCH(y.device(), join, xs, y);
+  } else {
+    int64_t at = 0;
+    for (size_t i = 0; i < xs.size(); at += sizes[i++]) {
+      KDEF_LAUNCH(y.device(), copy_slab, xs[i], y, to.outer, to.inner, sizes[i], 0, to.n, at, sizes[i]);
+    }
   }
-  if (axis == 0) KDEF_LAUNCH(y.device(), join, xs, y);
   return record(kConcatInfo, y, xs, {}, [=](const BackwardContext& c, const Tensor& dy) {
     std::vector<Gradient> grads(sizes.size());
     int64_t first = 0;

@@ -7,6 +7,8 @@ namespace kdef::ops::cuda {
 namespace {
 
 using kdef::cuda::for_each;
+using kdef::cuda::kDescribed;
+using kdef::cuda::partition_point;
 
 // T stands for any element of its size. Rows of `n` elements, `nx` apart in x and `ny` apart in y.
 template <class T>
@@ -17,9 +19,6 @@ struct CopySlab {
   KDEF_DEVICE void operator()(int64_t i) const { y[i / n * ny + i % n] = x[i / n * nx + i % n]; }
 };
 
-// Parts described by the arguments of one launch.
-constexpr int64_t kDescribed = 64;
-
 template <class T>
 struct Join {
   T* y;
@@ -27,15 +26,9 @@ struct Join {
   int64_t begin[kDescribed];  // of each part in y
   const T* part[kDescribed];
   KDEF_DEVICE void operator()(int64_t i) const {
-    int64_t low = 0, high = count;
-    while (high - low > 1) {
-      const int64_t middle = (low + high) / 2;
-      if (begin[middle] <= i)
-        low = middle;
-      else
-        high = middle;
-    }
-    y[i] = part[low][i - begin[low]];
+    // The last part that does not begin behind it.
+    const int64_t p = partition_point(0, count, [&](int64_t q) { return begin[q] <= i; }) - 1;
+    y[i] = part[p][i - begin[p]];
   }
 };
 
@@ -48,6 +41,26 @@ struct TransposeCopy {
     const int64_t row = i / r, im = row % m, iq = row / m % q, in = row / m / q % n, ip = row / m / q / n;
     y[i] = x[(((ip * m + im) * q + iq) * n + in) * r + i % r];
   }
+};
+
+template <class T>
+void join_as(const std::vector<Tensor>& xs, const Tensor& y) {
+  T* to = reinterpret_cast<T*>(y.raw());
+  for (size_t first = 0; first < xs.size(); first += kDescribed) {
+    Join<T> kernel{to, 0, {}, {}};
+    int64_t at = 0;
+    for (size_t i = first; i < std::min(xs.size(), first + kDescribed); ++i) {
+      if (xs[i].numel() == 0) continue;
+      kernel.begin[kernel.count] = at;
+      kernel.part[kernel.count++] = reinterpret_cast<const T*>(xs[i].raw());
+      at += static_cast<int64_t>(xs[i].bytes() / sizeof(T));
+    }
+    for_each(at, kernel);
+    to += at;
+  }
+}
+struct alignas(16) Sixteen {
+  uint64_t v[2];
 };
 
 template <class Fn>
@@ -74,28 +87,6 @@ void copy_slab(const Tensor& x, const Tensor& y, int64_t outer, int64_t inner, i
     for_each(outer * count * inner, CopySlab<T>{from, to, count * inner, nx * inner, ny * inner});
   });
 }
-
-namespace {
-template <class T>
-void join_as(const std::vector<Tensor>& xs, const Tensor& y) {
-  T* to = reinterpret_cast<T*>(y.raw());
-  for (size_t first = 0; first < xs.size(); first += kDescribed) {
-    Join<T> kernel{to, 0, {}, {}};
-    int64_t at = 0;
-    for (size_t i = first; i < std::min(xs.size(), first + kDescribed); ++i) {
-      if (xs[i].numel() == 0) continue;
-      kernel.begin[kernel.count] = at;
-      kernel.part[kernel.count++] = reinterpret_cast<const T*>(xs[i].raw());
-      at += static_cast<int64_t>(xs[i].bytes() / sizeof(T));
-    }
-    for_each(at, kernel);
-    to += at;
-  }
-}
-struct alignas(16) Sixteen {
-  uint64_t v[2];
-};
-}  // namespace
 
 void join(const std::vector<Tensor>& xs, const Tensor& y) {
   const auto whole = [](const Tensor& x) {

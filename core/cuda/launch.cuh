@@ -28,6 +28,22 @@
 
 namespace kdef::cuda {
 
+/// Things described one by one by the arguments of a launch; more of them take several launches.
+inline constexpr int64_t kDescribed = 64;
+
+/// The first i of [low, high) for which before(i) does not hold, or high; it holds for all in front of that.
+template <class Before>
+KDEF_DEVICE int64_t partition_point(int64_t low, int64_t high, Before before) {
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (before(middle))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
 #if !defined(KDEF_CUDA_EMULATED)
 
 /// The lane policy of ops/lane.h: the 32 threads of a warp share a row.
