@@ -246,9 +246,9 @@ std::vector<OpCase> op_cases() {
 
   // Two of three id fields by their distinct ids, two on one table; 17 and 19 columns are no multiple of a block.
   const std::vector<EmbedField> id_fields = {{Kind::id, 0, 0, 1}, {Kind::id, 1, 1, 1}, {Kind::id, 0, 2, 1}};
-  const auto some_distinct = [=](int64_t most_ids, Device device) {
+  const auto some_distinct = [=](int64_t most_ids, Device device, int64_t most_combinations = 1) {
     const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 4, 3, 2, 1, 1, 4, 2, 2, 3, 1, 3, 2}, {5, 3}, device);
-    return distinct_ids(ids, id_fields, {5, 4}, {100, most_ids, 100});
+    return distinct_ids(ids, id_fields, {5, 4}, {100, most_ids, most_combinations});
   };
   add_case(kEmbedDistinctInfo, "two fields on one table", [=] {
     return GradientCase{{rnd({5, 3}, 1), rnd({4, 3}, 2)},
@@ -263,6 +263,12 @@ std::vector<OpCase> op_cases() {
     return GradientCase{
         {rnd({distinct.ids.shape()[0], 3}, 1), rnd({5, others * 3}, 2), rnd({17, 9}, 3), rnd({17}, 4)},
         [=](const Inputs& x) { return distinct_linear(x[0], x[1], some_distinct(3, x[0].device()), 3, x[2], x[3]); },
+        {}};
+  });
+  add_case(kDistinctLinearInfo, "fields that share a look-up", [=] {
+    return GradientCase{
+        {rnd({some_distinct(5, kCpu).ids.shape()[0], 3}, 1), rnd({17, 9}, 3), rnd({17}, 4)},
+        [=](const Inputs& x) { return distinct_linear(x[0], {}, some_distinct(5, x[0].device(), 12), 3, x[1], x[2]); },
         {}};
   });
   add_case(kDistinctLinearInfo, "all fields", [=] {

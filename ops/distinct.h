@@ -18,20 +18,30 @@ namespace kdef::ops {
 
 extern const OpInfo kEmbedDistinctInfo, kDistinctLinearInfo;
 
-/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors on the device of the batch.
-struct DistinctIds {
-  std::vector<size_t> fields;  // chosen, ascending
-  std::vector<int64_t> first;  // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
-  Tensor ids;                  // i64 [U], ascending within a field
-  std::vector<bool> padding;   // [fields]: the field's first id is 0
-  Tensor index;                // i32 [B, fields]: the stacked row of the batch's row
-  int64_t most = 0;            // U at most, for batches of this size: what memory is asked for
+/// What a CPU looks up once per row of the batch: the ids of one field; or, of several fields with few ids, the
+/// combinations that the batch has, whose parts are added up beforehand.
+struct Lookup {
+  std::vector<size_t> members;  // positions in DistinctIds::fields
+  int64_t count = 0;            // of ids or combinations
+  Tensor index;                 // i32 [B]: which one a row has
+  std::vector<Tensor> parts;    // of combinations: per member i32 [count], which of its ids
 };
 
-/// What may be chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most
-/// `most_ids` distinct ids, those with the fewest first, `most_total` together.
+/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors on the device of the batch.
+struct DistinctIds {
+  std::vector<size_t> fields;   // chosen, ascending
+  std::vector<int64_t> first;   // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
+  Tensor ids;                   // i64 [U], ascending within a field
+  std::vector<bool> padding;    // [fields]: the field's first id is 0
+  Tensor index;                 // i32 [fields, B]: which of the field's ids a row has
+  int64_t most = 0;             // U at most, for batches of this size: what memory is asked for
+  std::vector<Lookup> lookups;  // on the host, those of the fewest rows first
+};
+
+/// What is chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most `most_ids`
+/// distinct ids. Fields share a look-up where their ids could have at most `most_combinations`.
 struct DistinctLimits {
-  int64_t most_rows, most_ids, most_total;
+  int64_t most_rows, most_ids, most_combinations;
   /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md): the less a product costs, the fewer ids.
   static DistinctLimits for_batch(int64_t rows, GemmPrecision precision);
 };
@@ -51,9 +61,9 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
 Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
                        const Tensor& weight, const Tensor& bias);
 
-/// y += the part of the chosen fields.
+/// y += the part of the chosen fields; or y = it + bias, where a bias is given.
 KDEF_KERNEL(void, distinct_forward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
-            const Tensor& y)
+            const Tensor& bias, const Tensor& y)
 /// Writes the chosen fields' columns of dweight, and drows; either may be undefined.
 KDEF_KERNEL(void, distinct_backward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
             const Tensor& dy, const Tensor& drows, const Tensor& dweight)

@@ -28,7 +28,8 @@ struct ColumnNorm {
 };
 
 /// dx of the fused hidden layer y = dropout(max(batch_norm(x), 0)): ColumnNorm::dx of d / (1 - p), d = dy [y > 0], as
-/// a d + b (x - mean) + e with coefficients per column. `share` as above, `factor` 1 / (1 - p).
+/// a d + b (x - mean) + e with coefficients per column. `share` as above, `factor` 1 / (1 - p). The sum of dx over the
+/// rows is 0, and is to stay small: e outweighs the sum of a d for the a that is used, rounded.
 template <class T>
 struct HiddenLayerDx {
   T a, b, e;
@@ -36,7 +37,7 @@ struct HiddenLayerDx {
     const double w = static_cast<double>(gamma) * static_cast<double>(rstd);
     a = static_cast<T>(w * factor);
     b = static_cast<T>(-w * share * static_cast<double>(dgamma) * static_cast<double>(rstd));
-    e = static_cast<T>(-w * share * static_cast<double>(dbeta));
+    e = static_cast<T>(-static_cast<double>(a) / factor * share * static_cast<double>(dbeta));
   }
   static KDEF_HD T d(T dy, T y) { return y > T(0) ? dy : T(0); }
   static KDEF_HD T dx(T a, T b, T e, T d, T x, T mean) { return a * d + (b * (x - mean) + e); }
