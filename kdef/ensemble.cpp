@@ -71,8 +71,7 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& sett
   std::optional<nn::SplitEmbedding> split;
   if (device().is_cpu() && pass.training && config_.fused && config_.distinct && config_.shared_embedding &&
       std::all_of(networks_.begin(), networks_.end(), [](const nn::Network* n) { return n->reads_distinct(); })) {
-    split = embeddings_[0]->split(input.ids, input.values,
-                                  ops::DistinctLimits::for_batch(input.rows(), ops::gemm_precision()));
+    split = embeddings_[0]->split(input.ids, input.values, ops::DistinctLimits::for_batch(input.rows()));
   }
   const std::vector<Tensor> e = split ? std::vector<Tensor>() : embed(input);
   if (stacks(pass, input.rows())) return combined(nn::Mlp::forward_stacked(mlps_, nn::flatten(e[0]), pass));

@@ -18,9 +18,8 @@ const OpInfo kDistinctLinearInfo{"distinct_linear", "y_b = sum_f r[index_bf] W_f
                                  "s_uf = sum of dy_b over index_bf = u, dr_u = s_uf W_f, dW_f = s_f^T r_f; "
                                  "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy"};
 
-DistinctLimits DistinctLimits::for_batch(int64_t rows, GemmPrecision precision) {
-  const int64_t most_combinations = std::min<int64_t>(1024, rows / 8);
-  return {64 * rows, precision == GemmPrecision::bf16 ? rows / 3 : 3 * rows / 4, most_combinations};
+DistinctLimits DistinctLimits::for_batch(int64_t rows) {
+  return {64 * rows, 3 * rows / 4, std::min<int64_t>(1024, rows / 8)};
 }
 
 namespace {

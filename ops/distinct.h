@@ -42,8 +42,8 @@ struct DistinctIds {
 /// distinct ids. Fields share a look-up where their ids could have at most `most_combinations`.
 struct DistinctLimits {
   int64_t most_rows, most_ids, most_combinations;
-  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md): the less a product costs, the fewer ids.
-  static DistinctLimits for_batch(int64_t rows, GemmPrecision precision);
+  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md).
+  static DistinctLimits for_batch(int64_t rows);
 };
 
 /// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names. The choice is the

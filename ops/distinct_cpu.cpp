@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "core/parallel.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr size_t kTogether = 8;
 constexpr int64_t kRowsTogether = 8192;
 // The blocks are shared out in so many parts backward, of which each has its own sums for the gradient of the rows.
-constexpr int64_t kShares = 8;
+constexpr int64_t kShares = 6;
 
 // The look-ups [first, end).
 struct Group {
@@ -116,6 +117,90 @@ template <class T>
   }
 }
 
+// The same of operands rounded to bf16, kVec numbers k: they are multiplied in pairs, of which one is what an integer
+// holds.
+#if defined(__AVX512BF16__)
+constexpr bool kRounds = true;
+using Pairs = __m512i;
+
+__m512 packed(const Vec<float>& v) { return reinterpret_cast<__m512>(v); }
+
+// Element j is the pair of a[j] and b[j].
+Pairs pairs(const Vec<float>& a, const Vec<float>& b) {
+  const auto rounded = [](const Vec<float>& v) {
+    return _mm512_maskz_cvtepu16_epi32(0xFFFF, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(packed(v))));
+  };
+  return _mm512_or_si512(rounded(a), _mm512_maskz_slli_epi32(0xFFFF, rounded(b), 16));
+}
+void store(const Pairs& v, int32_t* to) { std::memcpy(to, &v, sizeof v); }
+// Pairs of neighbours.
+void store_pairs(const Vec<float>& v, int32_t* to) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(packed(v));
+  std::memcpy(to, &rounded, sizeof rounded);
+}
+void add_pairs(Vec<float>& sum, int32_t a, const Pairs& b) {
+  sum = reinterpret_cast<Vec<float>>(
+      _mm512_dpbf16_ps(packed(sum), reinterpret_cast<__m512bh>(_mm512_set1_epi32(a)), reinterpret_cast<__m512bh>(b)));
+}
+#else
+constexpr bool kRounds = false;
+using Pairs = Vec<int32_t>;
+Pairs pairs(const Vec<float>&, const Vec<float>&) { return {}; }
+void store_pairs(const Vec<float>&, int32_t*) {}
+void add_pairs(Vec<float>&, int32_t, const Pairs&) {}
+#endif
+constexpr int64_t kPairs = kVec / 2;
+
+// The pairs of rows of kVec numbers, kPairs a row.
+[[gnu::noinline]] void round_rows(const float* x, int64_t rows, int32_t* to) {
+  for (int64_t u = 0; u < rows; ++u) store_pairs(load(x + u * kVec), to + u * kPairs);
+}
+// Pairs of one row and the next, kVec for every two rows; beyond the last comes a row of zeros.
+void pair_rows(const float* x, int64_t rows, int32_t* to) {
+  for (int64_t u = 0; u < rows; u += 2) {
+    const Vec<float> next = u + 1 < rows ? load(x + (u + 1) * kVec) : Vec<float>{};
+    store(pairs(load(x + u * kVec), next), to + u / 2 * kVec);
+  }
+}
+
+// x of round_rows.
+template <bool kAdd>
+[[gnu::noinline]] void multiply_rounded(const int32_t* x, int64_t rows, const Vec<float>* w, Vec<float>* to) {
+  Pairs own[kPairs];
+  for (int64_t k = 0; k < kPairs; ++k) own[k] = pairs(w[2 * k], w[2 * k + 1]);
+  const auto some = [=, &own](int64_t u, const auto together) {
+    Vec<float> sums[together];
+    for (int64_t i = 0; i < together; ++i) sums[i] = kAdd ? to[u + i] : Vec<float>{};
+    for (int64_t k = 0; k < kPairs; ++k) {
+      for (int64_t i = 0; i < together; ++i) add_pairs(sums[i], x[(u + i) * kPairs + k], own[k]);
+    }
+    for (int64_t i = 0; i < together; ++i) to[u + i] = sums[i];
+  };
+  int64_t u = 0;
+  for (; u + 8 <= rows; u += 8) some(u, std::integral_constant<int64_t, 8>());
+  for (; u < rows; ++u) some(u, std::integral_constant<int64_t, 1>());
+}
+
+// x of pair_rows.
+[[gnu::noinline]] void sum_products_rounded(const int32_t* x, int64_t rows, const Vec<float>* y, Vec<float>* to) {
+  Vec<float> own[kVec] = {};
+  for (int64_t u = 0; u < rows; u += 2) {
+    const Pairs both = pairs(y[u], u + 1 < rows ? y[u + 1] : Vec<float>{});
+    for (int64_t k = 0; k < kVec; ++k) add_pairs(own[k], x[u / 2 * kVec + k], both);
+  }
+  for (int64_t k = 0; k < kVec; ++k) to[k] = own[k];
+}
+
+// Whether a product over whole columns would round its operands.
+template <class T>
+bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
+  Gemm g;
+  g.m = batch;
+  g.n = weight.shape()[0];
+  g.k = d;
+  return kRounds && std::is_same_v<T, float> && d == kVec && rounds_operands(g);
+}
+
 // What a group's look-ups read or write: a table each, and per row of the batch its place there.
 template <class T>
 struct Places {
@@ -149,17 +234,16 @@ template <class T>
 class GroupTables {
  public:
   GroupTables(const DistinctIds& distinct, const Group& group, Vec<T>* room)
-      : distinct_(distinct), group_(group), begin_(room), end_(room) {
-    const auto take = [&](int64_t rows) {
-      Vec<T>* from = end_;
-      end_ += rows;
-      return from;
-    };
+      : distinct_(distinct), group_(group), begin_(room) {
     for (size_t l = group.first; l < group.end; ++l) {
       const Lookup& lookup = distinct.lookups[l];
-      for (const size_t f : lookup.members) tables_.push_back(take(distinct.first[f + 1] - distinct.first[f]));
-      places_.table[l - group.first] = lookup.parts.empty() ? tables_.back() : take(lookup.count);
+      for (const size_t f : lookup.members) {
+        fields_.push_back(rows_);
+        rows_ += distinct.first[f + 1] - distinct.first[f];
+      }
+      places_.table[l - group.first] = begin_ + (lookup.parts.empty() ? fields_.back() : rows_);
       places_.index[l - group.first] = lookup.index.data<int32_t>();
+      if (!lookup.parts.empty()) rows_ += lookup.count;
     }
   }
 
@@ -168,7 +252,7 @@ class GroupTables {
   void for_fields(Fn&& fn) const {
     size_t t = 0;
     for (size_t l = group_.first; l < group_.end; ++l) {
-      for (const size_t f : distinct_.lookups[l].members) fn(f, tables_[t++]);
+      for (const size_t f : distinct_.lookups[l].members) fn(f, begin_ + fields_[t++]);
     }
   }
   /// Adds up the fields' tables for combinations.
@@ -183,7 +267,7 @@ class GroupTables {
       for (int64_t c = 0; c < count; ++c) part[of[c]] += sums[c];
     });
   }
-  void clear() const { std::fill(begin_, end_, Vec<T>{}); }
+  void clear() const { std::fill_n(begin_, rows_, Vec<T>{}); }
   const Places<T>& places() const { return places_; }
   int64_t lookups() const { return static_cast<int64_t>(group_.end - group_.first); }
 
@@ -195,7 +279,8 @@ class GroupTables {
     for (size_t l = group_.first; l < group_.end; ++l) {
       const Lookup& lookup = distinct_.lookups[l];
       for (size_t m = 0; m < lookup.parts.size(); ++m) {
-        fn(places_.table[l - group_.first], tables_[t + m], lookup.parts[m].data<int32_t>(), lookup.count, m == 0);
+        fn(places_.table[l - group_.first], begin_ + fields_[t + m], lookup.parts[m].data<int32_t>(), lookup.count,
+           m == 0);
       }
       t += lookup.members.size();
     }
@@ -203,8 +288,9 @@ class GroupTables {
 
   const DistinctIds& distinct_;
   Group group_;
-  Vec<T>*begin_, *end_;
-  std::vector<Vec<T>*> tables_;
+  Vec<T>* begin_;
+  int64_t rows_ = 0;
+  std::vector<int64_t> fields_;  // where their tables begin
   Places<T> places_;
 };
 
@@ -213,6 +299,77 @@ Vec<T>* vectors(const Tensor& t) {
   return reinterpret_cast<Vec<T>*>(t.data<T>());
 }
 
+// The products of a field, for one block of columns.
+template <class T>
+class FieldProducts {
+ public:
+  /// rows [U, D]; `rounded` as rounds() says.
+  FieldProducts(const Tensor& rows, const DistinctIds& distinct, bool rounded)
+      : rows_(rows.data<T>()), d_(rows.shape()[1]), distinct_(distinct), rounded_(rounded) {}
+
+  /// table[u] = sum over k of r[u, k] w[k]
+  void table(size_t f, const Vec<T>* w, Vec<T>* table) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded_) return multiply_rounded<false>(pairs_.data() + first(f) * kPairs, count(f), w, table);
+    }
+    multiply<false>(rows(f), count(f), d_, w, std::min(kVec, d_), table);
+    for (int64_t k = kVec; k < d_; k += kVec) {
+      multiply<true>(rows(f) + k, count(f), d_, w + k, std::min(kVec, d_ - k), table);
+    }
+  }
+  /// dw[k] = sum over u of r[u, k] s[u]
+  void weight_gradient(size_t f, const Vec<T>* s, Vec<T>* dw) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded_) return sum_products_rounded(pairs_.data() + paired(f), count(f), s, dw);
+    }
+    for (int64_t k = 0; k < d_; k += kVec) {
+      sum_products(rows(f) + k, count(f), d_, s, std::min(kVec, d_ - k), dw + k);
+    }
+  }
+  /// dr[u] = sum over j of s[u][j] w[j], or that added
+  void rows_gradient(size_t f, const Vec<T>* s, const Vec<T>* w, bool add, Vec<T>* dr) const {
+    const T* numbers = reinterpret_cast<const T*>(s);
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded_) {
+        thread_local std::vector<int32_t> of_s;
+        of_s.resize(static_cast<size_t>(count(f) * kPairs));
+        round_rows(numbers, count(f), of_s.data());
+        return (add ? multiply_rounded<true> : multiply_rounded<false>)(of_s.data(), count(f), w, dr);
+      }
+    }
+    (add ? multiply<true, T> : multiply<false, T>)(numbers, count(f), kVec, w, kVec, dr);
+  }
+
+  /// To be called before table() or weight_gradient() respectively.
+  void round_for_tables() {
+    if constexpr (std::is_same_v<T, float>) {
+      if (!rounded_) return;
+      pairs_.resize(static_cast<size_t>(distinct_.first.back() * kPairs));
+      round_rows(rows_, distinct_.first.back(), pairs_.data());
+    }
+  }
+  void round_for_weight_gradient() {
+    if constexpr (std::is_same_v<T, float>) {
+      if (!rounded_) return;
+      pairs_.resize(static_cast<size_t>(paired(distinct_.fields.size())));
+      for (size_t f = 0; f < distinct_.fields.size(); ++f) pair_rows(rows(f), count(f), pairs_.data() + paired(f));
+    }
+  }
+
+ private:
+  int64_t first(size_t f) const { return distinct_.first[f]; }
+  int64_t count(size_t f) const { return distinct_.first[f + 1] - distinct_.first[f]; }
+  const T* rows(size_t f) const { return rows_ + first(f) * d_; }
+  // Where the pairs of rows of field f begin: a field may have an odd number of rows.
+  int64_t paired(size_t f) const { return (first(f) / 2 + static_cast<int64_t>(f)) * kVec; }
+
+  const T* rows_;
+  int64_t d_;
+  const DistinctIds& distinct_;
+  bool rounded_;
+  std::vector<int32_t> pairs_;
+};
+
 }  // namespace
 
 void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& bias,
@@ -220,10 +377,12 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
   for_float(y.dtype(), "distinct_linear", [&]<class T>() {
     using V = Vec<T>;
     const int64_t batch = y.shape()[0], n = y.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
-    const T *r = rows.data<T>(), *w = weight.data<T>();
+    const T* w = weight.data<T>();
     T* out = y.data<T>();
     const std::vector<Group> groups = groups_of(distinct);
     const int64_t room = room_for(distinct);
+    FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
+    products.round_for_tables();
     parallel_for(divide_up(n, kVec), 1, [&](int64_t block, int64_t) {
       const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
       const Tensor scratch = Tensor::empty({(batch + d + room) * kVec}, y.dtype());
@@ -236,12 +395,8 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
       for (const Group& group : groups) {
         const GroupTables<T> of(distinct, group, tables);
         of.for_fields([&](size_t f, V* table) {
-          const int64_t first = distinct.first[f], count = distinct.first[f + 1] - first;
           load_lanes(w, n, width, j0, static_cast<int64_t>(distinct.fields[f]) * d, d, lanes);
-          multiply<false>(r + first * d, count, d, lanes, std::min(kVec, d), table);
-          for (int64_t k0 = kVec; k0 < d; k0 += kVec) {
-            multiply<true>(r + first * d + k0, count, d, lanes + k0, std::min(kVec, d - k0), table);
-          }
+          products.table(f, lanes, table);
         });
         of.combine();
         with_constant(of.lookups(), [&](const auto lookups) { gather<lookups>(of.places(), batch, sums); });
@@ -257,9 +412,11 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
     using V = Vec<T>;
     const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
     const int64_t blocks = divide_up(n, kVec), parts = divide_up(d, kVec), shares = std::min(kShares, blocks);
-    const T *r = rows.data<T>(), *w = weight.data<T>(), *g = dy.data<T>();
+    const T *w = weight.data<T>(), *g = dy.data<T>();
     const std::vector<Group> groups = groups_of(distinct);
     const int64_t room = room_for(distinct);
+    FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
+    products.round_for_weight_gradient();
     // What each share of the blocks adds to drows, in vectors of its columns.
     const Tensor row_sums =
         drows.defined() ? Tensor::empty({shares, parts, distinct.most, kVec}, dy.dtype()) : Tensor();
@@ -277,12 +434,9 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
           with_constant(of.lookups(), [&](const auto lookups) { scatter<lookups>(values, batch, of.places()); });
           of.spread();
           of.for_fields([&](size_t f, const V* table) {
-            const int64_t first = distinct.first[f], count = distinct.first[f + 1] - first;
             const int64_t column = static_cast<int64_t>(distinct.fields[f]) * d;
             if (dweight.defined()) {  // dW_f = s^T r
-              for (int64_t k0 = 0; k0 < d; k0 += kVec) {
-                sum_products(r + first * d + k0, count, d, table, std::min(kVec, d - k0), lanes + k0);
-              }
+              products.weight_gradient(f, table, lanes);
               T* to = dweight.data<T>() + j0 * width + column;
               for (int64_t j = 0; j < live; ++j) {
                 for (int64_t k = 0; k < d; ++k) to[j * width + k] = lanes[k][j];
@@ -290,11 +444,9 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
             }
             for (int64_t part = 0; part < (drows.defined() ? parts : 0); ++part) {  // dr = s W_f
               const T* columns = w + j0 * width + column + part * kVec;
-              for (int64_t j = 0; j < live; ++j) lanes[j] = load(columns + j * width, d - part * kVec);
-              (block == begin
-                   ? multiply<false, T>
-                   : multiply<true, T>)(reinterpret_cast<const T*>(table), count, kVec, lanes, live,
-                                        vectors<T>(row_sums) + (share * parts + part) * distinct.most + first);
+              for (int64_t j = 0; j < kVec; ++j) lanes[j] = j < live ? load(columns + j * width, d - part * kVec) : V{};
+              products.rows_gradient(f, table, lanes, block > begin,
+                                     vectors<T>(row_sums) + (share * parts + part) * distinct.most + distinct.first[f]);
             }
           });
         }

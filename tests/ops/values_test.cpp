@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/distinct.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -227,6 +228,112 @@ TEST(Values, HiddenLinearHasTheSameBitsForAnyNumberOfThreads) {
     }
   }
   set_num_threads(before);
+}
+
+// Many fields, so that look-ups make several groups, some for combinations, and columns that are no multiple of a
+// vector; 8300 rows in one case, which have more distinct ids than a group takes.
+struct DistinctCase {
+  int64_t rows, columns, dim;
+  std::vector<int32_t> sizes;
+};
+struct DistinctResult {
+  V y, tables, weight, bias;
+  bool operator==(const DistinctResult&) const = default;
+};
+// Numbers are drawn by `draw`(shape, seed).
+template <class Draw>
+DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Draw&& draw) {
+  const int64_t fields = static_cast<int64_t>(c.sizes.size());
+  std::vector<EmbedField> all;
+  std::vector<Tensor> tables;
+  std::vector<int64_t> sizes;
+  Random random(7);
+  std::vector<int32_t> ids(static_cast<size_t>(c.rows * fields));
+  for (int64_t f = 0; f < fields; ++f) {
+    const int32_t size = c.sizes[static_cast<size_t>(f)];
+    all.push_back({EmbedField::Kind::id, static_cast<int>(f), f, 1});
+    tables.push_back(draw({size, c.dim}, 10 + static_cast<uint64_t>(f)).to(type).set_requires_grad());
+    sizes.push_back(size);
+    for (int64_t b = 0; b < c.rows; ++b) {
+      ids[static_cast<size_t>(b * fields + f)] = static_cast<int32_t>(random.below(static_cast<uint64_t>(size)));
+    }
+  }
+  Tensor weight = draw({c.columns, fields * c.dim}, 1).to(type).set_requires_grad(),
+         bias = draw({c.columns}, 2).to(type).set_requires_grad();
+  const Tensor batch = Tensor::from(ids, {c.rows, fields});
+  Tensor y;
+  if (distinct) {
+    const DistinctIds found = distinct_ids(batch, all, sizes, {1 << 20, c.rows, 64});
+    EXPECT_EQ(found.fields.size(), c.sizes.size());
+    EXPECT_LT(found.lookups.size(), c.sizes.size()) << "nothing was combined";
+    y = distinct_linear(embed_distinct(tables, all, found), {}, found, fields, weight, bias);
+  } else {
+    y = linear(reshape(embed_fields(tables, batch, {}, all), {c.rows, fields * c.dim}), weight, bias);
+  }
+  backward(y, draw(y.shape(), 3).to(type));
+  DistinctResult result{
+      values(y.to(DType::f64)), {}, values(weight.grad().to(DType::f64)), values(bias.grad().to(DType::f64))};
+  for (const Tensor& table : tables) {
+    const V grad = values(table.grad().to(DType::f64));
+    result.tables.insert(result.tables.end(), grad.begin(), grad.end());
+  }
+  return result;
+}
+const DistinctCase kManyFields{600, 210, 16, {2, 3, 4, 5, 7, 9, 20, 40, 100, 150, 200, 300, 333, 390}},
+    kManyIds{8300, 33, 20, {9000, 20000, 5, 6}};
+
+TEST(Values, FirstLayerOnDistinctIdsAgreesWithThePlainOne) {
+  const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
+  for (const DistinctCase& c : {kManyFields, kManyIds}) {
+    const DistinctResult got = first_layer(c, true, DType::f64, draw), want = first_layer(c, false, DType::f64, draw);
+    expect_near(got.y, want.y, 1e-12);
+    expect_near(got.tables, want.tables, 1e-11);
+    expect_near(got.weight, want.weight, 1e-11);
+    expect_near(got.bias, want.bias, 1e-11);
+  }
+}
+
+TEST(Values, FirstLayerOnDistinctIdsHasTheSameBitsForAnyNumberOfThreads) {
+  const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
+  const int before = num_threads();
+  std::vector<DistinctResult> results;
+  for (const int threads : {1, 2, 3, 5}) {
+    set_num_threads(threads);
+    results.push_back(first_layer(kManyFields, true, DType::f32, draw));
+    EXPECT_TRUE(results.back() == results.front()) << threads << " threads";
+  }
+  set_num_threads(before);
+}
+
+// With whole numbers that bf16 holds, sums are exact in any order and rounding does nothing.
+TEST(Values, FirstLayerOnDistinctIdsRoundsOperandsInBf16) {
+  try {
+    check_precision(GemmPrecision::bf16, kCpu);
+  } catch (const InputError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const auto whole = [](const Shape& shape, uint64_t seed) {
+    Tensor x = random_uniform(shape, -1.5, 1.5, seed);
+    for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = std::round(x.data<double>()[i]);
+    return x;
+  };
+  const auto any = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
+  const DistinctResult exact = first_layer(kManyFields, false, DType::f32, whole),
+                       fp32 = first_layer(kManyFields, true, DType::f32, any);
+  const PrecisionScope scope(GemmPrecision::bf16);
+  EXPECT_TRUE(first_layer(kManyFields, true, DType::f32, whole) == exact);
+  const DistinctResult rounded = first_layer(kManyFields, true, DType::f32, any);
+  expect_near(rounded.y, fp32.y, 0.2);
+  expect_near(rounded.tables, fp32.tables, 2.0);
+  expect_near(rounded.weight, fp32.weight, 2.0);
+  const auto differ = [](const V& a, const V& b) {
+    int64_t count = 0;
+    for (size_t i = 0; i < a.size(); ++i) count += std::abs(a[i] - b[i]) > 1e-4;
+    return count;
+  };
+  EXPECT_GT(differ(rounded.y, fp32.y), 1000) << "nothing was rounded";
+  EXPECT_GT(differ(rounded.tables, fp32.tables), 1000) << "nothing was rounded";
+  EXPECT_GT(differ(rounded.weight, fp32.weight), 1000) << "nothing was rounded";
 }
 
 TEST(Values, HiddenLinearDoesWithoutBias) {
