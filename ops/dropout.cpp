@@ -33,10 +33,11 @@ void multiply_low(const Lanes& a, uint64_t factor, Lanes& p) {
 }  // namespace
 
 // Philox blocks side by side, so that the rounds run in vector registers: word w of eight blocks is one vector, in the
-// lower halves of its lanes. Block i serves elements 4i .. 4i+3.
-const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint32_t>& buffer) {
-  const uint64_t begin = static_cast<uint64_t>(first) / 4, end = (static_cast<uint64_t>(first + count) + 3) / 4;
-  const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * 4);
+// lower halves of its lanes.
+const uint16_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint16_t>& buffer) {
+  const uint64_t begin = static_cast<uint64_t>(first) / kDropoutBlock,
+                 end = (static_cast<uint64_t>(first + count) + kDropoutBlock - 1) / kDropoutBlock;
+  const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * kDropoutBlock);
   if (buffer.size() < room) buffer.resize(room);
   const uint64_t stream = key.stream_now();
   const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -60,11 +61,11 @@ const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count
     const Lanes low = (c0 & kLow) | c1 << 32, high = (c2 & kLow) | c3 << 32;
     const Lanes front = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
     const Lanes back = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
-    uint32_t* out = buffer.data() + (block - begin) * 4;
+    uint16_t* out = buffer.data() + (block - begin) * kDropoutBlock;
     std::memcpy(out, &front, sizeof front);
-    std::memcpy(out + 16, &back, sizeof back);
+    std::memcpy(out + 32, &back, sizeof back);
   }
-  return buffer.data() + first % 4;
+  return buffer.data() + first % kDropoutBlock;
 }
 
 void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey& key) {
@@ -75,10 +76,10 @@ void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey&
     const uint32_t threshold = dropout_threshold(p);
     parallel_for(x.numel(), kPiece, [=](int64_t first, int64_t last) {
       constexpr int64_t kChunk = 1024;
-      std::vector<uint32_t> bits;
+      std::vector<uint16_t> bits;
       for (int64_t i = first; i < last; i += kChunk) {
         const int64_t n = std::min(kChunk, last - i);
-        const uint32_t* u = dropout_bits(key, i, n, bits);
+        const uint16_t* u = dropout_bits(key, i, n, bits);
         for (int64_t j = 0; j < n; ++j) out[i + j] = u[j] < threshold ? T(0) : in[i + j] * factor;
       }
     });
@@ -89,12 +90,13 @@ void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey&
 
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
   KDEF_CHECK(p >= 0 && p < 1, "dropout: rate ", p, " is not in [0, 1)");
-  if (p == 0) return x;
+  const double rate = dropout_rate(p);
+  if (rate == 0) return x;
   Tensor y = Tensor::empty_like(x);
-  KDEF_LAUNCH(x.device(), dropout_apply, x, y, p, key);
+  KDEF_LAUNCH(x.device(), dropout_apply, x, y, rate, key);
   return record(kDropoutInfo, y, {x}, {}, [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
     Tensor dx = Tensor::empty_like(dy);
-    KDEF_LAUNCH(dy.device(), dropout_apply, dy, dx, p, key);
+    KDEF_LAUNCH(dy.device(), dropout_apply, dy, dx, rate, key);
     return {dx};
   });
 }

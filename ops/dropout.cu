@@ -6,7 +6,7 @@ namespace {
 
 using kdef::cuda::for_each;
 
-// A thread per Philox block: elements 4 i .. 4 i + 3.
+// A thread per Philox block.
 template <class T>
 struct Apply {
   const T* x;
@@ -17,9 +17,9 @@ struct Apply {
   DropoutKey key;
   KDEF_DEVICE void operator()(int64_t i) const {
     const auto bits = Philox::block(key.seed, key.stream_now(), static_cast<uint64_t>(i));
-    for (int64_t k = 0; k < 4 && 4 * i + k < n; ++k) {
-      const int64_t at = 4 * i + k;
-      y[at] = bits[static_cast<size_t>(k)] < threshold ? T(0) : x[at] * factor;
+    for (int k = 0; k < kDropoutBlock && kDropoutBlock * i + k < n; ++k) {
+      const int64_t at = kDropoutBlock * i + k;
+      y[at] = dropout_bits(bits, k) < threshold ? T(0) : x[at] * factor;
     }
   }
 };
@@ -29,7 +29,7 @@ struct Apply {
 void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey& key) {
   for_float(x.dtype(), "dropout", [&]<class T>() {
     const int64_t n = x.numel();
-    for_each((n + 3) / 4,
+    for_each((n + kDropoutBlock - 1) / kDropoutBlock,
              Apply<T>{x.data<T>(), y.data<T>(), n, static_cast<T>(1.0 / (1.0 - p)), dropout_threshold(p), key});
   });
 }

@@ -2,6 +2,9 @@
 // device and for any number of threads, and nothing is saved for the backward pass.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <vector>
 
 #include "core/dispatch.h"
@@ -26,15 +29,22 @@ inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step, cons
 }
 
 /// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,
-/// 2014). 0 <= p < 1; p = 0 returns x.
+/// 2014). 0 <= p < 1, of which dropout_rate(p) is used; 0 returns x.
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
 
-/// Dropped where the element's 32 random bits are under this.
-inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(p * 4294967296.0); }
+/// An element has 16 random bits, element i those numbered i % 8 of Philox block i / 8, the lower half of a word first.
+constexpr int kDropoutBlock = 8;
+KDEF_HD uint32_t dropout_bits(const std::array<uint32_t, 4>& block, int number) {
+  return block[static_cast<size_t>(number / 2)] >> number % 2 * 16 & 0xFFFFu;
+}
+/// The multiple of 2^-16 that a rate stands for: 0.1 for 0.1000061.
+inline double dropout_rate(double p) { return std::min(65535.0, std::round(p * 65536.0)) / 65536.0; }
+/// Dropped where the element's bits are under this.
+inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(dropout_rate(p) * 65536.0); }
 
 namespace cpu {
-/// The random bits of elements [first, first + count), in `buffer`, which needs room for count + 8 (it is resized).
-const uint32_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint32_t>& buffer);
+/// The random bits of elements [first, first + count), in `buffer`, which is resized.
+const uint16_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint16_t>& buffer);
 }  // namespace cpu
 
 KDEF_KERNEL(void, dropout_apply, const Tensor& x, const Tensor& y, double p, const DropoutKey& key)

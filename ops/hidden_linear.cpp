@@ -1,6 +1,7 @@
 #include "ops/hidden_linear.h"
 
 #include <algorithm>
+#include <numeric>
 #include <type_traits>
 
 #include "core/parallel.h"
@@ -78,39 +79,48 @@ const U* as_operands(const T* x, int64_t n, std::vector<U>& buffer) {
   }
 }
 
-template <class T>
-void note_kept(const T* __restrict h, int64_t n, uint8_t* __restrict kept) {
-  for (int64_t j = 0; j < n; ++j) kept[j] = h[j] > T(0);
-}
-
-// Per column, what normalisation needs.
-template <class T>
-struct Columns {
-  const T *mean, *rstd, *gamma, *beta;
-};
-
-// One row of the first sweep: h, g = dh where h was kept, and the sums of g (x - mean) and of g.
-template <class T>
-void backward_row(const T* __restrict x, const Columns<T>& c, const uint8_t* __restrict kept, T factor,
-                  const T* __restrict dh, int64_t n, T* __restrict h, T* __restrict g, T* __restrict sum_gx,
+// One row of the first sweep: h, as an operand, g = dh where h was kept, and the sums of g (x - mean) and of g.
+template <class T, class U>
+void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t* __restrict kept, T factor,
+                  const T* __restrict dh, int64_t n, U* __restrict h, T* __restrict g, T* __restrict sum_gx,
                   T* __restrict sum_g) {
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
     const Mask<T> mask = load_mask<T>(kept + j);
-    const Vec<T> from = load(x + j), mean = load(c.mean + j), zero = {},
-                 y = ColumnNorm::f(from, mean, load(c.rstd + j), load(c.gamma + j), load(c.beta + j)),
-                 own = mask ? load(dh + j) : zero;
-    store(mask ? y * factor : zero, h + j);
+    const Vec<T> zero = {}, own = mask ? load(dh + j) : zero;
+    store_operands(mask ? c.vector(x, j) * factor : zero, h + j);
     store(own, g + j);
-    store(load(sum_gx + j) + own * (from - mean), sum_gx + j);
+    store(load(sum_gx + j) + own * (load(x + j) - load(c.mean + j)), sum_gx + j);
     store(load(sum_g + j) + own, sum_g + j);
   }
   for (; j < n; ++j) {
-    h[j] = kept[j] ? ColumnNorm::f(x[j], c.mean[j], c.rstd[j], c.gamma[j], c.beta[j]) * factor : T(0);
+    store_operands(kept[j] ? c(x, j) * factor : T(0), h + j);
     g[j] = kept[j] ? dh[j] : T(0);
     sum_gx[j] += g[j] * (x[j] - c.mean[j]);
     sum_g[j] += g[j];
   }
+}
+
+// One row of dz: sums += dz; and dz rounded, where operands are.
+template <class T, class U>
+void dz_row(const T* __restrict dz, int64_t n, T* __restrict sums, [[maybe_unused]] U* __restrict rounded) {
+  constexpr bool kRounds = !std::is_same_v<T, U>;
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> v = load(dz + j);
+    store(load(sums + j) + v, sums + j);
+    if constexpr (kRounds) store_operands(v, rounded + j);
+  }
+  for (; j < n; ++j) {
+    sums[j] += dz[j];
+    if constexpr (kRounds) store_operands(dz[j], rounded + j);
+  }
+}
+
+// Calls fn(first, end) for the parts of so many rows.
+template <class Fn>
+void for_parts(int64_t rows, Fn&& fn) {
+  for (int64_t first = 0; first < rows; first += kRowPart) fn(first, std::min(rows, first + kRowPart));
 }
 
 // sums64 += sums, which are then zero.
@@ -136,8 +146,8 @@ struct Layer {
   int64_t in() const { return x.shape()[1]; }
   int64_t out() const { return weight.shape()[0]; }
   template <class T>
-  Columns<T> columns() const {
-    return {mean.data<T>(), rstd.data<T>(), gamma.data<T>(), beta.data<T>()};
+  NormColumns<T> columns() const {
+    return {mean, rstd, gamma, beta};
   }
   // Calls fn with values of the types T of the tensors and U of the products' operands.
   template <class Fn>
@@ -161,22 +171,14 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
   uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
   note_product(product_bt(rows, out, in));
-  parallel_for(cut.groups, 1, [&](int64_t first, int64_t last) {
-    thread_local std::vector<T> h;
-    thread_local std::vector<U> rounded_h;
+  parallel_for(rows, cut.chunk, [&](int64_t first, int64_t last) {
+    thread_local std::vector<U> h;
     h.resize(static_cast<size_t>(cut.chunk * in));
-    HiddenRow<T> row(layer.mean, layer.rstd, layer.gamma, layer.beta, layer.p, key);
-    for (int64_t p = first; p < last; ++p) {
-      cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t r = begin + i;
-          row(x + r * in, r, h.data() + i * in);
-          if (mask) note_kept(h.data() + i * in, in, mask + r * in);
-        }
-        gemm_piece(product_bt(count, out, in), as_operands(h.data(), count * in, rounded_h), weight, to + begin * out,
-                   b);
-      });
+    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    for (int64_t r = first; r < last; ++r) {
+      row(x + r * in, r, h.data() + (r - first) * in, mask ? mask + r * in : nullptr);
     }
+    gemm_piece(product_bt(last - first, out, in), h.data(), weight, to + first * out, b);
   });
 }
 
@@ -192,7 +194,7 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), width = 2 * in + out;
   const Cut cut(rows);
   const Sums all{Tensor::empty({cut.groups, out, in}, layer.x.dtype()), Tensor::zeros({cut.groups, width}, DType::f64)};
-  const Columns<T> columns = layer.columns<T>();
+  const NormColumns<T> columns = layer.columns<T>();
   const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
   std::vector<U> rounded;
   const U* weight = as_operands(layer.weight.data<T>(), out * in, rounded);
@@ -202,8 +204,8 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
   note_product(product(rows, in, out));
   note_product(product_at(out, in, rows));
   parallel_for(cut.groups, 1, [&](int64_t first, int64_t last) {
-    thread_local std::vector<T> dh, h, sums;
-    thread_local std::vector<U> rounded_h, rounded_dz;
+    thread_local std::vector<T> dh, sums;
+    thread_local std::vector<U> h, rounded_dz;
     dh.resize(static_cast<size_t>(cut.chunk * in));
     h.resize(static_cast<size_t>(cut.chunk * in));
     sums.assign(static_cast<size_t>(width), T(0));
@@ -212,20 +214,27 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
       double* sums64 = all.columns.data<double>() + p * width;
       cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
         const T* own = gradient + begin * out;
-        const U* operand = as_operands(own, count * out, rounded_dz);
+        const U* operand;
+        if constexpr (std::is_same_v<T, U>) {
+          operand = own;
+        } else {
+          rounded_dz.resize(static_cast<size_t>(cut.chunk * out));
+          operand = rounded_dz.data();
+        }
+        for_parts(count, [&](int64_t from, int64_t end) {
+          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded_dz.data() + i * out);
+          move_sums(sums.data(), out, sums64 + 2 * in);
+        });
         gemm_piece(product(count, in, out), operand, weight, dh.data());
-        for (int64_t from = 0; from < count; from += kRowPart) {
-          const int64_t end = std::min(count, from + kRowPart);
+        for_parts(count, [&](int64_t from, int64_t end) {
           for (int64_t i = from; i < end; ++i) {
             const int64_t at = (begin + i) * in;
             backward_row(x + at, columns, mask + at, factor, dh.data() + i * in, in, h.data() + i * in, waiting + at,
                          sums.data(), sums.data() + in);
-            add_row(own + i * out, T(1), out, sums.data() + 2 * in);
           }
-          move_sums(sums.data(), width, sums64);
-        }
-        gemm_piece(product_at(out, in, count, begin > p * cut.group), operand,
-                   as_operands(h.data(), count * in, rounded_h), dw);
+          move_sums(sums.data(), 2 * in, sums64);
+        });
+        gemm_piece(product_at(out, in, count, begin > p * cut.group), operand, h.data(), dw);
       });
     }
   });
@@ -265,6 +274,93 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   });
 }
 
+// ---- One output, as the last layer has: dh = dz w, so that g need not wait. With k = [h > 0] dz and the sums over the
+// rows X = k (x - mean), K = k:  s1 = w X,  s0 = w K,  dw = c (gamma rstd X + beta K).
+
+template <class T>
+void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
+  const int64_t rows = layer.rows(), in = layer.in();
+  const T *x = layer.x.data<T>(), *weight = layer.weight.data<T>(), b = bias.defined() ? *bias.data<T>() : T(0);
+  uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
+  T* to = z.data<T>();
+  note_product(product_bt(rows, 1, in));
+  parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
+    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    for (int64_t r = first; r < last; ++r) to[r] = row.dot(x + r * in, r, weight, mask ? mask + r * in : nullptr) + b;
+  });
+}
+
+// products += k (x - mean), plain += k
+template <class T>
+void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __restrict kept, T dz, int64_t n,
+              T* __restrict products, T* __restrict plain) {
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
+    store(load(products + j) + k * (load(x + j) - load(mean + j)), products + j);
+    store(load(plain + j) + k, plain + j);
+  }
+  for (; j < n; ++j) {
+    const T k = kept[j] ? dz : T(0);
+    products[j] += k * (x[j] - mean[j]);
+    plain[j] += k;
+  }
+}
+
+// dx of g = k w
+template <class T>
+void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict weight, const T* __restrict x,
+                const T* __restrict mean, const uint8_t* __restrict kept, T dz, int64_t n, T* __restrict dx) {
+  const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> zero = {}, g = load_mask<T>(kept + j) ? load(weight + j) * dz : zero;
+    store(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), g, load(x + j), load(mean + j)), dx + j);
+  }
+  for (; j < n; ++j) {
+    const T g = kept[j] ? weight[j] * dz : T(0);
+    dx[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], g, x[j], mean[j]);
+  }
+}
+
+template <class T>
+void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics,
+                  const Gradients& to) {
+  const int64_t rows = layer.rows(), in = layer.in();
+  const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>(), *gradient = dz.data<T>(),
+          *weight = layer.weight.data<T>();
+  const uint8_t* mask = kept.data<uint8_t>();
+  note_product(product(rows, in, 1));
+  note_product(product_at(1, in, rows));
+  std::vector<double> sums(static_cast<size_t>(2 * in));
+  column_sums<2, T>(rows, in, sums.data(), [=](int64_t first, int64_t last, T* part) {
+    for (int64_t r = first; r < last; ++r) {
+      add_kept(x + r * in, mean, mask + r * in, gradient[r], in, part, part + in);
+    }
+  });
+  const double factor = 1.0 / (1.0 - layer.p);
+  const NormColumns<T> c = layer.columns<T>();
+  for (int64_t j = 0; j < in; ++j) {
+    double &products = sums[static_cast<size_t>(j)], &plain = sums[static_cast<size_t>(in + j)];
+    const double scale = static_cast<double>(c.gamma[j]) * static_cast<double>(c.rstd[j]);
+    to.dweight.data<T>()[j] = static_cast<T>(factor * (scale * products + static_cast<double>(c.beta[j]) * plain));
+    products *= static_cast<double>(weight[j]);
+    plain *= static_cast<double>(weight[j]);
+  }
+  store_norm_sums<T>(sums.data(), sums.data() + in, layer.rstd, layer.p, to.dgamma, to.dbeta);
+  if (to.dbias.defined())
+    *to.dbias.data<T>() = static_cast<T>(parallel_sum<double>(rows, kPiece, [=](int64_t first, int64_t last) {
+      return std::accumulate(gradient + first, gradient + last, 0.0);
+    }));
+  const HiddenDxColumns<T> of(layer.rstd, layer.gamma, to.dgamma, to.dbeta, rows, layer.p, fixed_statistics);
+  T* dx = to.dx.data<T>();
+  parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      dx_row_one(of, weight, x + r * in, mean, mask + r * in, gradient[r], in, dx + r * in);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -286,21 +382,25 @@ Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, c
              " does not fit weight ", weight.shape());
   KDEF_CHECK(p >= 0 && p < 1, "hidden_linear: dropout rate ", p, " is not in [0, 1)");
   const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
-  const double rate = training ? p : 0.0;
+  const double rate = training ? dropout_rate(p) : 0.0;
   const cpu::Layer layer{x, mean, rstd, gamma, beta, weight, rate};
   const Tensor z = Tensor::empty({layer.rows(), layer.out()}, x.dtype());
   const Tensor kept = recording() ? Tensor::empty(x.shape(), DType::u8) : Tensor();
-  layer.with_types([&]<class T, class U>(T, U) { cpu::forward<T, U>(layer, key, bias, kept, z); });
-  return record(
-      kHiddenLinearInfo, z, {x, gamma, beta, weight, bias}, {x, mean, rstd, gamma, beta, weight, kept},
-      [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
-        const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
-        const cpu::Gradients to{Tensor::empty_like(saved.x), Tensor::empty_like(saved.gamma),
-                                Tensor::empty_like(saved.beta), Tensor::empty_like(saved.weight),
-                                c.needs[4] ? Tensor::empty({saved.out()}, dz.dtype()) : Tensor()};
-        saved.with_types([&]<class T, class U>(T, U) { cpu::backward<T, U>(saved, c.saved[6], dz, !training, to); });
-        return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
-      });
+  layer.with_types([&]<class T, class U>(T, U) {
+    (layer.out() == 1 ? cpu::forward_one<T> : cpu::forward<T, U>)(layer, key, bias, kept, z);
+  });
+  return record(kHiddenLinearInfo, z, {x, gamma, beta, weight, bias}, {x, mean, rstd, gamma, beta, weight, kept},
+                [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
+                  const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
+                  const cpu::Gradients to{Tensor::empty_like(saved.x), Tensor::empty_like(saved.gamma),
+                                          Tensor::empty_like(saved.beta), Tensor::empty_like(saved.weight),
+                                          c.needs[4] ? Tensor::empty({saved.out()}, dz.dtype()) : Tensor()};
+                  saved.with_types([&]<class T, class U>(T, U) {
+                    (saved.out() == 1 ? cpu::backward_one<T> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training,
+                                                                                    to);
+                  });
+                  return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
+                });
 }
 
 }  // namespace kdef::ops

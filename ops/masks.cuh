@@ -42,12 +42,15 @@ struct BlockMasks {
       Dropped<V> all = {};
       if (threshold == 0) return all;
       const uint64_t first = static_cast<uint64_t>(row * columns + column);
-      const auto bits = Philox::block(seed, stream, first / 4);
-      if constexpr (V == 4) {
-        for (int k = 0; k < V; ++k) all.v[k] = bits[static_cast<size_t>(k)] < threshold;
+      const int number = static_cast<int>(first % kDropoutBlock);
+      auto bits = Philox::block(seed, stream, first / kDropoutBlock);
+      if constexpr (V == 4) {  // half of a block, chosen without an index that is known only then
+        static_assert(kDropoutBlock == 8);
+        if (number != 0) bits = {bits[2], bits[3], 0, 0};
+        for (int k = 0; k < V; ++k) all.v[k] = dropout_bits(bits, k) < threshold;
       } else {
         static_assert(V == 1);
-        all.v[0] = bits[first % 4] < threshold;
+        all.v[0] = dropout_bits(bits, number) < threshold;
       }
       return all;
     }

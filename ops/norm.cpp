@@ -31,25 +31,6 @@ namespace cpu {
 
 namespace {
 
-// Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in order.
-template <int K, class T, class Fn>
-void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
-  const int64_t parts = divide_up(rows, kRowPart);
-  Tensor partial = Tensor::empty({std::max<int64_t>(parts, 1), K, columns}, dtype_of<T>);
-  T* p = partial.data<T>();
-  parallel_for(parts, 4, [=](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) {
-      T* sums = p + part * K * columns;
-      std::fill_n(sums, K * columns, T(0));
-      fn(part * kRowPart, std::min(rows, (part + 1) * kRowPart), sums);
-    }
-  });
-  std::fill_n(total, K * columns, 0.0);
-  for (int64_t part = 0; part < parts; ++part) {
-    for (int64_t j = 0; j < K * columns; ++j) total[j] += static_cast<double>(p[part * K * columns + j]);
-  }
-}
-
 // Row by row over the threads.
 template <class Fn>
 void for_rows(int64_t rows, int64_t columns, Fn fn) {
@@ -211,7 +192,7 @@ void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor&
       for (size_t m = 0; m < keys.size(); ++m) {
         const int64_t column = static_cast<int64_t>(m) * block;
         const auto own = [&](const Tensor& t) { return t.rows(column, block); };
-        HiddenRow<T> row(own(mean), own(rstd), own(gamma), own(beta), p, keys[m]);
+        HiddenRow<T> row(NormColumns<T>(own(mean), own(rstd), own(gamma), own(beta)), block, p, keys[m]);
         for (int64_t r = first; r < last; ++r) row(in + r * c + column, r, out + r * c + column);
       }
     });
@@ -368,7 +349,7 @@ Tensor hidden_layer(const OpInfo& info, const Tensor& x, const NormMoments& mome
                     const Tensor& beta, bool training, double p, const std::vector<DropoutKey>& keys, DType result,
                     const Tensor& bias = {}) {
   KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
-  const double rate = training ? p : 0.0;
+  const double rate = training ? dropout_rate(p) : 0.0;
   Tensor y = Tensor::empty(x.shape(), result, x.device());
   KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, moments.mean, moments.rstd, gamma, beta, rate, keys, y);
   // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.

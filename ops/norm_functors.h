@@ -40,7 +40,10 @@ struct HiddenLayerDx {
     e = static_cast<T>(-static_cast<double>(a) / factor * share * static_cast<double>(dbeta));
   }
   static KDEF_HD T d(T dy, T y) { return y > T(0) ? dy : T(0); }
-  static KDEF_HD T dx(T a, T b, T e, T d, T x, T mean) { return a * d + (b * (x - mean) + e); }
+  template <class V>
+  static KDEF_HD V dx(V a, V b, V e, V d, V x, V mean) {
+    return a * d + (b * (x - mean) + e);
+  }
 };
 
 }  // namespace kdef::ops

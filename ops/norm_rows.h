@@ -2,31 +2,56 @@
 // pointers that do not alias, so that they are vectorized.
 #pragma once
 
+#include <algorithm>
+#include <type_traits>
 #include <vector>
 
+#include "core/parallel.h"
 #include "core/tensor.h"
 #include "ops/dropout.h"
 #include "ops/norm_functors.h"
+#include "ops/vectors.h"
 
 namespace kdef::ops::cpu {
 
+/// Per column, what normalisation needs.
 template <class T>
-void norm_relu_row(const T* __restrict x, const T* __restrict mean, const T* __restrict rstd, const T* __restrict gamma,
-                   const T* __restrict beta, T* __restrict y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) {
-    const T v = ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]);
-    y[j] = v < T(0) ? T(0) : v;
+struct NormColumns {
+  const T *mean, *rstd, *gamma, *beta;
+  NormColumns(const Tensor& m, const Tensor& r, const Tensor& g, const Tensor& b)
+      : mean(m.data<T>()), rstd(r.data<T>()), gamma(g.data<T>()), beta(b.data<T>()) {}
+  T operator()(const T* x, int64_t j) const { return ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]); }
+  Vec<T> vector(const T* x, int64_t j) const {
+    return ColumnNorm::f(load(x + j), load(mean + j), load(rstd + j), load(gamma + j), load(beta + j));
   }
-}
+};
 
-template <class T>
-void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, const T* __restrict rstd,
-                           const T* __restrict gamma, const T* __restrict beta, const uint32_t* __restrict bits,
-                           uint32_t threshold, T factor, T* __restrict y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) {
-    const T v = ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]);
-    const T kept = bits[j] >= threshold ? v * factor : T(0);
-    y[j] = kept < T(0) ? T(0) : kept;
+/// One row y = dropout(max(batch_norm(x), 0)): calls put(column, numbers) with vectors of it, and with single numbers
+/// at the end. Notes where an element passed both, if `kept` is given. `bits` are the row's, or null without dropout.
+template <class T, class Put>
+void hidden_row(const T* __restrict x, const NormColumns<T>& c, const uint16_t* __restrict bits, uint32_t threshold,
+                T factor, int64_t n, uint8_t* __restrict kept, const Put& put) {
+  int64_t j = 0;
+  const auto vectors = [&](const auto has_bits, const auto has_kept) {
+    for (; j + kVec <= n; j += kVec) {
+      const Vec<T> v = c.vector(x, j), zero = {};
+      Mask<T> passes = ~(v <= zero);  // NaN passes
+      if constexpr (has_bits) passes &= load_mask<T>(bits + j, threshold);
+      put(j, passes ? v * factor : zero);
+      if constexpr (has_kept) store_mask(passes, kept + j);
+    }
+  };
+  const std::true_type yes;
+  const std::false_type no;
+  if (bits)
+    kept ? vectors(yes, yes) : vectors(yes, no);
+  else
+    kept ? vectors(no, yes) : vectors(no, no);
+  for (; j < n; ++j) {
+    const T v = c(x, j);
+    const bool passes = !(v <= T(0)) && (bits == nullptr || bits[j] >= threshold);
+    put(j, passes ? v * factor : T(0));
+    if (kept) kept[j] = passes;
   }
 }
 
@@ -34,34 +59,64 @@ void norm_relu_dropout_row(const T* __restrict x, const T* __restrict mean, cons
 /// between two sweeps over it. Parts are added up in fp64.
 inline constexpr int64_t kRowPart = 64;
 
+/// Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in
+/// order.
+template <int K, class T, class Fn>
+void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
+  const int64_t parts = divide_up(rows, kRowPart);
+  Tensor partial = Tensor::empty({std::max<int64_t>(parts, 1), K, columns}, dtype_of<T>);
+  T* p = partial.data<T>();
+  parallel_for(parts, 4, [=](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part) {
+      T* sums = p + part * K * columns;
+      std::fill_n(sums, K * columns, T(0));
+      fn(part * kRowPart, std::min(rows, (part + 1) * kRowPart), sums);
+    }
+  });
+  std::fill_n(total, K * columns, 0.0);
+  for (int64_t part = 0; part < parts; ++part) {
+    for (int64_t j = 0; j < K * columns; ++j) total[j] += static_cast<double>(p[part * K * columns + j]);
+  }
+}
+
 /// Row by row; not to be shared by threads, for it holds the random bits of a row.
 template <class T>
 class HiddenRow {
  public:
-  HiddenRow(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta, double p,
-            const DropoutKey& key)
-      : mean_(mean.data<T>()),
-        rstd_(rstd.data<T>()),
-        gamma_(gamma.data<T>()),
-        beta_(beta.data<T>()),
-        columns_(gamma.numel()),
-        p_(p),
-        key_(key),
-        bits_(static_cast<size_t>(p == 0 ? 0 : columns_ + 8)) {}
+  HiddenRow(const NormColumns<T>& columns, int64_t count, double rate, const DropoutKey& key)
+      : columns_(columns), count_(count), rate_(rate), key_(key) {}
 
-  /// Row `r` of the batch, x to y.
-  void operator()(const T* x, int64_t r, T* y) {
-    if (p_ == 0) return norm_relu_row(x, mean_, rstd_, gamma_, beta_, y, columns_);
-    norm_relu_dropout_row(x, mean_, rstd_, gamma_, beta_, dropout_bits(key_, r * columns_, columns_, bits_),
-                          dropout_threshold(p_), static_cast<T>(1.0 / (1.0 - p_)), y, columns_);
+  /// Row `r` of the batch, x to y, as operands of products, and kept (may be null).
+  template <class U>
+  void operator()(const T* x, int64_t r, U* __restrict y, uint8_t* kept = nullptr) {
+    run(x, r, kept, [=](int64_t j, const auto& v) { store_operands(v, y + j); });
+  }
+  /// The sum of y weight instead.
+  T dot(const T* x, int64_t r, const T* __restrict weight, uint8_t* kept) {
+    Vec<T> sums = {};
+    T rest = 0;
+    run(x, r, kept, [&](int64_t j, const auto& v) {
+      if constexpr (sizeof v == sizeof sums)
+        sums += v * load(weight + j);
+      else
+        rest += v * weight[j];
+    });
+    for (int64_t j = 0; j < kVec; ++j) rest += sums[j];
+    return rest;
   }
 
  private:
-  const T *mean_, *rstd_, *gamma_, *beta_;
-  int64_t columns_;
-  double p_;
+  template <class Put>
+  void run(const T* x, int64_t r, uint8_t* kept, const Put& put) {
+    hidden_row(x, columns_, rate_ == 0 ? nullptr : dropout_bits(key_, r * count_, count_, bits_),
+               dropout_threshold(rate_), static_cast<T>(1.0 / (1.0 - rate_)), count_, kept, put);
+  }
+
+  NormColumns<T> columns_;
+  int64_t count_;
+  double rate_;
   DropoutKey key_;
-  std::vector<uint32_t> bits_;
+  std::vector<uint16_t> bits_;
 };
 
 /// dgamma and dbeta from the sums over all rows of d (x - mean) and of d, d the gradient before 1 / (1 - p).

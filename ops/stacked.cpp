@@ -112,14 +112,15 @@ Tensor stacked_output(const Tensor& x, const Tensor& bias, const Tensor& gamma, 
 #if defined(KDEF_HAS_CUDA)
   if (!x.device().is_cpu()) {
     const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
-    const cuda::OutputLayer layer{x, moments.mean, moments.rstd, gamma, beta, weight, {}, p};
+    const double rate = dropout_rate(p);
+    const cuda::OutputLayer layer{x, moments.mean, moments.rstd, gamma, beta, weight, {}, rate};
     const Tensor z = Tensor::empty({x.shape()[0], weight.shape()[0]}, x.dtype(), x.device());
     const Tensor kept = cuda::output_forward(layer, keys, output_bias, z);
     return record(kStackedOutputInfo, z, {x, bias, gamma, beta, weight, output_bias},
                   {x, moments.mean, moments.rstd, gamma, beta, weight, kept},
-                  [p, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
+                  [rate, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
                     const std::vector<Tensor>& s = c.saved;
-                    const cuda::OutputLayer of{s[0], s[1], s[2], s[3], s[4], s[5], s[6], p};
+                    const cuda::OutputLayer of{s[0], s[1], s[2], s[3], s[4], s[5], s[6], rate};
                     const Tensor dgamma = Tensor::empty_like(of.gamma), dbeta = Tensor::empty_like(of.gamma),
                                  dbias = Tensor::empty_like(of.gamma), dweight = Tensor::empty_like(of.weight),
                                  dx = Tensor::empty(of.x.shape(), operand, of.x.device());

@@ -47,6 +47,21 @@ void store(const Vec<T>& v, int64_t n, T* to) {
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
 
+/// As operands of products: the numbers themselves, or rounded to bf16.
+inline void store_operands(const Vec<float>& v, float* to) { store<float>(v, to); }
+inline void store_operands(const Vec<double>& v, double* to) { store<double>(v, to); }
+inline void store_operands(float v, float* to) { *to = v; }
+inline void store_operands(double v, double* to) { *to = v; }
+inline void store_operands(float v, BFloat16* to) { *to = to_bf16(v); }
+inline void store_operands(const Vec<float>& v, BFloat16* to) {
+#if defined(__AVX512BF16__)
+  const __m256bh rounded = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+  std::memcpy(to, &rounded, sizeof rounded);
+#else
+  for (int64_t j = 0; j < kVec; ++j) to[j] = to_bf16(v[j]);
+#endif
+}
+
 inline void round_row(const float* __restrict from, int64_t n, BFloat16* __restrict to) {
   for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
 }
@@ -87,6 +102,28 @@ Mask<T> load_mask(const uint8_t* from) {
   for (int64_t j = 0; j < kVec; ++j) wide[j] = from[j];
 #endif
   return __builtin_convertvector(wide, Mask<T>) != 0;
+}
+
+/// All bits set in the elements whose number, of kVec, is at least `least`.
+template <class T>
+Mask<T> load_mask(const uint16_t* from, uint32_t least) {
+#if defined(__AVX512F__)
+  __m256i numbers;
+  std::memcpy(&numbers, from, sizeof numbers);
+  const auto wide = reinterpret_cast<Vec<int32_t>>(_mm512_maskz_cvtepu16_epi32(0xFFFF, numbers));
+#else
+  Vec<int32_t> wide = {};
+  for (int64_t j = 0; j < kVec; ++j) wide[j] = from[j];
+#endif
+  return __builtin_convertvector(wide >= static_cast<int32_t>(least), Mask<T>);
+}
+
+/// A byte of 1 for elements with all bits set, of 0 for the others.
+template <class M>
+void store_mask(const M& mask, uint8_t* to) {
+  typedef int8_t Bytes __attribute__((vector_size(kVec)));
+  const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
+  std::memcpy(to, &bytes, sizeof bytes);
 }
 
 }  // namespace kdef::ops::cpu

@@ -351,12 +351,14 @@ TEST(Values, HiddenLinearDoesWithoutBias) {
 
 TEST(Values, DropoutBitsAreThoseOfPhilox) {
   const DropoutKey key = dropout_key(9, 3, 7);
-  std::vector<uint32_t> buffer;
+  std::vector<uint16_t> buffer;
   for (int64_t first : {0, 1, 6, 1000003}) {
-    const uint32_t* u = cpu::dropout_bits(key, first, 77, buffer);
+    const uint16_t* u = cpu::dropout_bits(key, first, 77, buffer);
     for (int64_t i = 0; i < 77; ++i) {
       const uint64_t at = static_cast<uint64_t>(first + i);
-      ASSERT_EQ(u[i], Philox::block(key.seed, key.stream, at / 4)[at % 4]);
+      const uint32_t word = Philox::block(key.seed, key.stream, at / 8)[at % 8 / 2];
+      ASSERT_EQ(u[i], at % 2 ? word >> 16 : word & 0xFFFFu);
+      ASSERT_EQ(u[i], dropout_bits(Philox::block(key.seed, key.stream, at / 8), static_cast<int>(at % 8)));
     }
   }
 }
@@ -374,10 +376,11 @@ TEST(Values, DropoutKeepsTheMeanAndTheMask) {
   const V a = values(dropout(x, 0.3, dropout_key(1, 0, 5)));
   int64_t kept = 0;
   for (double v : a) {
-    EXPECT_TRUE(v == 0 || std::abs(v - 1 / 0.7) < 1e-12);
+    EXPECT_TRUE(v == 0 || std::abs(v - 1 / (1 - dropout_rate(0.3))) < 1e-12);
     kept += v != 0;
   }
   EXPECT_NEAR(static_cast<double>(kept) / 20000, 0.7, 0.015);
+  EXPECT_NEAR(dropout_rate(0.3), 0.3, 1.0 / 131072);
   for (int threads : {1, 2, 3}) {
     set_num_threads(threads);
     EXPECT_EQ(values(dropout(x, 0.3, dropout_key(1, 0, 5))), a);
