@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "core/dispatch.h"
@@ -101,24 +102,32 @@ void update_run(const T* __restrict g, T* __restrict w, T* __restrict m, T* __re
   }
 }
 
-// Sums over n consecutive elements, in fp64.
+// Sums over runs of elements, in fp64, lane by lane: runs are short, and are added up at the end only.
 struct Sums {
-  double gradient = 0, w1 = 0, w2 = 0;  // of squared regularized gradients, of |w|, of w^2
+  static constexpr int64_t kLanes = 8;
+  double gradients[kLanes] = {}, w1s[kLanes] = {}, w2s[kLanes] = {};
+  static double total(const double* lanes) { return std::accumulate(lanes, lanes + kLanes, 0.0); }
+  double gradient() const { return total(gradients); }  // of squared regularized gradients
+  double w1() const { return total(w1s); }              // of |w|
+  double w2() const { return total(w2s); }              // of w^2
 };
-template <bool kHasGradient, class T>
-void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& sums) {
-  double gradient = 0, w1 = 0, w2 = 0;
-#pragma omp simd reduction(+ : gradient, w1, w2)
-  for (int64_t i = 0; i < n; ++i) {
-    const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], l1, l2));
+template <bool kHasGradient, bool kL1, class T>
+void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& to) {
+  Sums sums = to;
+  const auto add = [&](int64_t i, int64_t lane) {
     const double wi = static_cast<double>(w[i]);
-    gradient += gi * gi;
-    w1 += std::abs(wi);
-    w2 += wi * wi;
+    const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], kL1 ? l1 : T(0), l2));
+    sums.gradients[lane] += gi * gi;
+    if (kL1) sums.w1s[lane] += std::abs(wi);
+    sums.w2s[lane] += wi * wi;
+  };
+  int64_t i = 0;
+  for (; i + Sums::kLanes <= n; i += Sums::kLanes) {
+#pragma omp simd
+    for (int64_t lane = 0; lane < Sums::kLanes; ++lane) add(i + lane, lane);
   }
-  sums.gradient += gradient;
-  sums.w1 += w1;
-  sums.w2 += w2;
+  for (int64_t lane = 0; i < n; ++i, ++lane) add(i, lane);
+  to = sums;
 }
 
 }  // namespace
@@ -245,14 +254,14 @@ StepRecord Optimizer::measure() {
       parallel_for(visited, kPiece, [&](int64_t first, int64_t last) {
         Sums sums;
         for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
-          if (g)
-            add_sums<true>(g, pw + a, b - a, l1, l2, sums);
+          if (l1 != T(0))
+            (g ? add_sums<true, true, T> : add_sums<false, true, T>)(g, pw + a, b - a, l1, l2, sums);
           else
-            add_sums<false>(g, pw + a, b - a, l1, l2, sums);
+            (g ? add_sums<true, false, T> : add_sums<false, false, T>)(g, pw + a, b - a, l1, l2, sums);
         });
         const size_t at = static_cast<size_t>(2 * (first / kPiece));
-        part[at] = sums.gradient;
-        part[at + 1] = slot.regularizer.l1 * sums.w1 + 0.5 * slot.regularizer.l2 * sums.w2;
+        part[at] = sums.gradient();
+        part[at + 1] = slot.regularizer.l1 * sums.w1() + 0.5 * slot.regularizer.l2 * sums.w2();
       });
       for (int64_t p = 0; p < pieces; ++p) {
         squares += part[static_cast<size_t>(2 * p)];

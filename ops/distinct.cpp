@@ -238,15 +238,16 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
         const Tensor drows = c.needs[0]
                                  ? Tensor::empty({distinct.most, d}, dy.dtype(), dy.device()).rows(0, sr.shape()[0])
                                  : Tensor(),
-                     dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor();
-        KDEF_LAUNCH(dy.device(), distinct_backward, sr, distinct, sw, dy, drows, dweight);
+                     dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor(),
+                     dbias = c.needs[3] ? Tensor::empty({n}, dy.dtype(), dy.device()) : Tensor();
+        KDEF_LAUNCH(dy.device(), distinct_backward, sr, distinct, sw, dy, drows, dweight, dbias);
         if (others > 0) {
           if (c.needs[1]) grads[1] = matmul(dy, packed_weight(sw));
           if (c.needs[2]) copy_other_columns(distinct, fields, dweight, matmul(dy, sx.detach(), true, false), false);
         }
         if (c.needs[0]) grads[0] = drows;
         if (c.needs[2]) grads[2] = dweight;
-        if (c.needs[3]) grads[3] = sum(dy, 0);
+        if (c.needs[3]) grads[3] = dbias;
         return grads;
       });
 }

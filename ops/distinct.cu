@@ -89,9 +89,10 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
 }
 
 void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
-                       const Tensor& drows, const Tensor& dweight) {
+                       const Tensor& drows, const Tensor& dweight, const Tensor& dbias) {
   for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
     const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
+    if (dbias.defined()) reduce_sum(dy, dbias, 1, batch, n, 1.0);
     const Tensor sums = Tensor::zeros({rows.shape()[0], n}, dy.dtype(), dy.device());
     for (size_t f = 0; f < distinct.fields.size(); ++f) {
       const int64_t first = distinct.first[f], count = distinct.first[f + 1] - first;

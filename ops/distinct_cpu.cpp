@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/distinct.h"
+#include "ops/norm_rows.h"
 #include "ops/vectors.h"
 
 // A result has N columns, of which kVec at a time, a block, make a vector: a table of a field has one vector per
@@ -407,7 +408,7 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
 }
 
 void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
-                       const Tensor& drows, const Tensor& dweight) {
+                       const Tensor& drows, const Tensor& dweight, const Tensor& dbias) {
   for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
     using V = Vec<T>;
     const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
@@ -426,7 +427,16 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
       const int64_t begin = share * blocks / shares, end = (share + 1) * blocks / shares;
       for (int64_t block = begin; block < end; ++block) {
         const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
-        for (int64_t b = 0; b < batch; ++b) values[b] = load(g + b * n + j0, live);
+        double column_sums[kVec] = {};
+        for (int64_t first = 0; first < batch; first += kRowPart) {
+          V sum = {};
+          for (int64_t b = first; b < std::min(batch, first + kRowPart); ++b) {
+            values[b] = load(g + b * n + j0, live);
+            sum += values[b];
+          }
+          for (int64_t j = 0; j < kVec; ++j) column_sums[j] += static_cast<double>(sum[j]);
+        }
+        if (dbias.defined()) std::copy_n(column_sums, live, dbias.data<T>() + j0);
         for (const Group& group : groups) {
           // s: the sums of dy by id.
           const GroupTables<T> of(distinct, group, tables);

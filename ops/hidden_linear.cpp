@@ -67,15 +67,18 @@ Gemm product_at(int64_t m, int64_t n, int64_t k, bool accumulate = false) {
   return g;
 }
 
-// n numbers as operands of type U: themselves, or rounded.
-template <class U, class T>
-const U* as_operands(const T* x, int64_t n, std::vector<U>& buffer) {
+// Numbers as operands of type U: themselves, or rounded.
+template <class T, class U>
+Tensor as_operands(const Tensor& x) {
   if constexpr (std::is_same_v<T, U>) {
     return x;
   } else {
-    if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(static_cast<size_t>(n));
-    round_row(x, n, buffer.data());
-    return buffer.data();
+    const Tensor rounded = Tensor::empty(x.shape(), DType::bf16);
+    const T* from = x.data<T>();
+    U* to = rounded.data<U>();
+    parallel_for(x.numel(), kPiece,
+                 [=](int64_t first, int64_t last) { round_row(from + first, last - first, to + first); });
+    return rounded;
   }
 }
 
@@ -165,8 +168,8 @@ template <class T, class U>
 void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
   const Cut cut(rows);
-  std::vector<U> rounded;
-  const U* weight = as_operands(layer.weight.data<T>(), out * in, rounded);
+  const Tensor operands = as_operands<T, U>(layer.weight);
+  const U* weight = operands.data<U>();
   const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
   uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
@@ -196,8 +199,8 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
   const Sums all{Tensor::empty({cut.groups, out, in}, layer.x.dtype()), Tensor::zeros({cut.groups, width}, DType::f64)};
   const NormColumns<T> columns = layer.columns<T>();
   const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
-  std::vector<U> rounded;
-  const U* weight = as_operands(layer.weight.data<T>(), out * in, rounded);
+  const Tensor operands = as_operands<T, U>(layer.weight);
+  const U* weight = operands.data<U>();
   const T *x = layer.x.data<T>(), *gradient = dz.data<T>();
   const uint8_t* mask = kept.data<uint8_t>();
   T* waiting = g.data<T>();

@@ -88,25 +88,26 @@ void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, cons
       }
     });
     // Chan, Golub, LeVeque (1979): with d the difference of the means, M2 = M2a + M2b + d^2 na nb / (na + nb).
-    std::vector<double> mu(static_cast<size_t>(c)), squares(static_cast<size_t>(c));
-    double n = 0;
-    for (int64_t part = 0; part < parts; ++part) {
-      const double nb = static_cast<double>(std::min(rows, (part + 1) * kRowPart) - part * kRowPart);
-      const T* from = p + part * 2 * c;
-      for (int64_t j = 0; j < c; ++j) {
-        double &mj = mu[static_cast<size_t>(j)], &sj = squares[static_cast<size_t>(j)];
-        const double d = static_cast<double>(from[j]) - mj;
-        mj += d * nb / (n + nb);
-        sj += static_cast<double>(from[c + j]) + d * d * n * nb / (n + nb);
+    constexpr int64_t kColumns = 64;
+    parallel_for(c, kColumns, [=](int64_t first, int64_t last) {
+      double mu[kColumns] = {}, squares[kColumns] = {}, n = 0;
+      for (int64_t part = 0; part < parts; ++part) {
+        const double nb = static_cast<double>(std::min(rows, (part + 1) * kRowPart) - part * kRowPart);
+        const T* from = p + part * 2 * c + first;
+        for (int64_t j = 0; j < last - first; ++j) {
+          const double d = static_cast<double>(from[j]) - mu[j];
+          mu[j] += d * nb / (n + nb);
+          squares[j] += static_cast<double>(from[c + j]) + d * d * n * nb / (n + nb);
+        }
+        n += nb;
       }
-      n += nb;
-    }
-    for (int64_t j = 0; j < c; ++j) {
-      const double variance = squares[static_cast<size_t>(j)] / n;
-      m[j] = static_cast<T>(mu[static_cast<size_t>(j)]);
-      v[j] = static_cast<T>(variance);
-      s[j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
-    }
+      for (int64_t j = 0; j < last - first; ++j) {
+        const double variance = squares[j] / n;
+        m[first + j] = static_cast<T>(mu[j]);
+        v[first + j] = static_cast<T>(variance);
+        s[first + j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
+      }
+    });
   });
 }
 
