@@ -165,6 +165,38 @@ bool rounds_operands([[maybe_unused]] const Gemm& g) {
 #endif
 }
 
+template <class T, class U>
+SharedOperand<T, U>::SharedOperand(const Gemm& piece, const T* b) : piece_(piece) {
+#if defined(KDEF_HAS_ONEDNN)
+  if constexpr (std::is_same_v<T, float>) {
+    if (g_backend == GemmBackend::automatic && piece.k > 0) {
+      arranged_ = onednn::arrange<U>(piece, b);
+      return;
+    }
+  }
+#endif
+  if constexpr (std::is_same_v<T, U>)
+    b_ = b;
+  else
+    throw Error("gemm: bf16 operands need oneDNN");
+}
+
+template <class T, class U>
+void SharedOperand<T, U>::multiply(int64_t rows, const U* a, T* c, const T* bias) const {
+#if defined(KDEF_HAS_ONEDNN)
+  if constexpr (std::is_same_v<T, float>) {
+    if (arranged_.defined()) return onednn::gemm_piece(piece_, rows, a, arranged_, c, bias);
+  }
+#endif
+  Gemm g = piece_;
+  g.m = rows;
+  gemm_piece(g, a, b_, c, bias);
+}
+
+template class SharedOperand<float, float>;
+template class SharedOperand<float, BFloat16>;
+template class SharedOperand<double, double>;
+
 template void gemm_piece(const Gemm&, const float*, const float*, float*, const float*);
 template void gemm_piece(const Gemm&, const double*, const double*, double*, const double*);
 template void gemm_piece(const Gemm&, const BFloat16*, const BFloat16*, float*, const float*);

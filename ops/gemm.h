@@ -95,6 +95,20 @@ namespace cpu {
 template <class T, class U>
 void gemm_piece(const Gemm& g, const U* a, const U* b, T* c, const T* bias = nullptr);
 void note_product(const Gemm& whole);
+/// B of a product by pieces of its rows: as it is, or rounded where U is BFloat16, and rearranged for the backend.
+template <class T, class U>
+class SharedOperand {
+ public:
+  /// `piece` is a product of as many rows as most pieces have. b must outlive this.
+  SharedOperand(const Gemm& piece, const T* b);
+  /// C = op(A) B + bias for `rows` rows, by this thread alone.
+  void multiply(int64_t rows, const U* a, T* c, const T* bias = nullptr) const;
+
+ private:
+  Gemm piece_;
+  Tensor arranged_;  // of the backend, or rounded
+  const U* b_ = nullptr;
+};
 /// Whether gemm() would round the operands of this product of fp32 in the precision that this thread asks for.
 bool rounds_operands(const Gemm& g);
 }  // namespace cpu
@@ -108,6 +122,11 @@ namespace onednn {
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision);
 void gemm_piece(const Gemm& g, const float* a, const float* b, float* c, const float* bias);
 void gemm_piece(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias);
+/// B of g in the order that oneDNN prefers for it, of type U; and a product of `rows` rows with it.
+template <class U>
+Tensor arrange(const Gemm& g, const float* b);
+template <class U>
+void gemm_piece(const Gemm& g, int64_t rows, const U* a, const Tensor& arranged, float* c, const float* bias);
 /// Rounding an operand of m x k costs a share of about 1 / n of the product: large products only.
 bool worth_rounding(const Gemm& g);
 const char* version();

@@ -23,6 +23,7 @@ using Dims = dnnl::memory::dims;
 struct Key {
   int64_t m, n, k, lda, ldb, ldc;
   bool ta, tb, accumulate, bias, bf16;
+  int64_t arranged_for = 0;  // rows of the products that B was arranged for; 0: B is as Gemm says
   bool operator==(const Key&) const = default;
 };
 // The key of a part of g with m rows, n columns and k sums.
@@ -32,7 +33,7 @@ Key key_of(const Gemm& g, int64_t m, int64_t n, int64_t k, bool bias, bool bf16)
 struct KeyHash {
   size_t operator()(const Key& key) const {
     size_t h = 0;
-    for (int64_t v : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc,
+    for (int64_t v : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc, key.arranged_for,
                       int64_t{key.ta} | int64_t{key.tb} << 1 | int64_t{key.accumulate} << 2 | int64_t{key.bias} << 3 |
                           int64_t{key.bf16} << 4}) {
       h = h * 1099511628211u ^ static_cast<size_t>(v);
@@ -75,11 +76,26 @@ dnnl::matmul::primitive_desc describe(const dnnl::memory::desc& a, const dnnl::m
 #endif
 }
 
+// B as `type`, as Gemm says.
+dnnl::memory::desc plain_b(const Key& key, dnnl::memory::data_type type) {
+  return {Dims{key.k, key.n}, type, key.tb ? Dims{1, key.ldb} : Dims{key.ldb, 1}};
+}
+
+// B as oneDNN prefers it for products of key.arranged_for rows.
+dnnl::memory::desc arranged_b(const Key& key) {
+  using dnnl::memory;
+  const auto f32 = memory::data_type::f32, operand = key.bf16 ? memory::data_type::bf16 : f32;
+  const memory::desc a(Dims{key.arranged_for, key.k}, operand, Dims{key.lda, 1});
+  const memory::desc b(Dims{key.k, key.n}, operand, memory::format_tag::any);
+  const memory::desc c(Dims{key.arranged_for, key.n}, f32, Dims{key.ldc, 1});
+  return describe(a, b, {}, c, {}).weights_desc();
+}
+
 Plan make_plan(const Key& key) {
   using dnnl::memory;
   const auto f32 = memory::data_type::f32, operand = key.bf16 ? memory::data_type::bf16 : f32;
   const memory::desc a(Dims{key.m, key.k}, operand, key.ta ? Dims{1, key.lda} : Dims{key.lda, 1});
-  const memory::desc b(Dims{key.k, key.n}, operand, key.tb ? Dims{1, key.ldb} : Dims{key.ldb, 1});
+  const memory::desc b = key.arranged_for ? arranged_b(key) : plain_b(key, operand);
   const memory::desc c(Dims{key.m, key.n}, f32, Dims{key.ldc, 1});
   const memory::desc bias = key.bias ? memory::desc(Dims{1, key.n}, f32, Dims{key.n, 1}) : memory::desc();
   dnnl::primitive_attr attr;
@@ -284,6 +300,33 @@ void gemm_piece(const Gemm& g, const float* a, const float* b, float* c, const f
 void gemm_piece(const Gemm& g, const BFloat16* a, const BFloat16* b, float* c, const float* bias) {
   one_piece(g, a, b, c, bias);
 }
+
+template <class U>
+Tensor arrange(const Gemm& g, const float* b) {
+  Key key = key_of(g, g.m, g.n, g.k, false, std::is_same_v<U, BFloat16>);
+  key.arranged_for = g.m;
+  Tensor arranged;
+  one_thread([&] {
+    const dnnl::memory::desc from = plain_b(key, dnnl::memory::data_type::f32), to = arranged_b(key);
+    arranged = Tensor::empty({static_cast<int64_t>(to.get_size())}, DType::u8);
+    dnnl::memory source(from, engine(), const_cast<float*>(b)), target(to, engine(), arranged.data<uint8_t>());
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
+  });
+  return arranged;
+}
+template Tensor arrange<float>(const Gemm&, const float*);
+template Tensor arrange<BFloat16>(const Gemm&, const float*);
+
+template <class U>
+void gemm_piece(const Gemm& g, int64_t rows, const U* a, const Tensor& arranged, float* c, const float* bias) {
+  Key key = key_of(g, rows, g.n, g.k, bias != nullptr, std::is_same_v<U, BFloat16>);
+  key.arranged_for = g.m;
+  one_thread([&] { run(key, a, arranged.data<uint8_t>(), c, bias); });
+}
+template void gemm_piece(const Gemm&, int64_t, const float*, const Tensor&, float*, const float*);
+template void gemm_piece(const Gemm&, int64_t, const BFloat16*, const Tensor&, float*, const float*);
 
 void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
   const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);

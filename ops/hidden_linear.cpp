@@ -67,21 +67,6 @@ Gemm product_at(int64_t m, int64_t n, int64_t k, bool accumulate = false) {
   return g;
 }
 
-// Numbers as operands of type U: themselves, or rounded.
-template <class T, class U>
-Tensor as_operands(const Tensor& x) {
-  if constexpr (std::is_same_v<T, U>) {
-    return x;
-  } else {
-    const Tensor rounded = Tensor::empty(x.shape(), DType::bf16);
-    const T* from = x.data<T>();
-    U* to = rounded.data<U>();
-    parallel_for(x.numel(), kPiece,
-                 [=](int64_t first, int64_t last) { round_row(from + first, last - first, to + first); });
-    return rounded;
-  }
-}
-
 // One row of the first sweep: h, as an operand, g = dh where h was kept, and the sums of g (x - mean) and of g.
 template <class T, class U>
 void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t* __restrict kept, T factor,
@@ -168,8 +153,7 @@ template <class T, class U>
 void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
   const Cut cut(rows);
-  const Tensor operands = as_operands<T, U>(layer.weight);
-  const U* weight = operands.data<U>();
+  const SharedOperand<T, U> weight(product_bt(cut.chunk, out, in), layer.weight.data<T>());
   const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
   uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
@@ -181,7 +165,7 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
     for (int64_t r = first; r < last; ++r) {
       row(x + r * in, r, h.data() + (r - first) * in, mask ? mask + r * in : nullptr);
     }
-    gemm_piece(product_bt(last - first, out, in), h.data(), weight, to + first * out, b);
+    weight.multiply(last - first, h.data(), to + first * out, b);
   });
 }
 
@@ -199,8 +183,7 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
   const Sums all{Tensor::empty({cut.groups, out, in}, layer.x.dtype()), Tensor::zeros({cut.groups, width}, DType::f64)};
   const NormColumns<T> columns = layer.columns<T>();
   const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
-  const Tensor operands = as_operands<T, U>(layer.weight);
-  const U* weight = operands.data<U>();
+  const SharedOperand<T, U> weight(product(cut.chunk, in, out), layer.weight.data<T>());
   const T *x = layer.x.data<T>(), *gradient = dz.data<T>();
   const uint8_t* mask = kept.data<uint8_t>();
   T* waiting = g.data<T>();
@@ -228,7 +211,7 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
           for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded_dz.data() + i * out);
           move_sums(sums.data(), out, sums64 + 2 * in);
         });
-        gemm_piece(product(count, in, out), operand, weight, dh.data());
+        weight.multiply(count, operand, dh.data());
         for_parts(count, [&](int64_t from, int64_t end) {
           for (int64_t i = from; i < end; ++i) {
             const int64_t at = (begin + i) * in;
@@ -255,7 +238,8 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
   double* total = sums.columns.data<double>();
   for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
-  store_norm_sums<T>(total, total + in, layer.rstd, layer.p, to.dgamma, to.dbeta);
+  const NormSums norm(total, total + in, layer.rstd.data<T>(), in, layer.p);
+  norm.store(to.dgamma.data<T>(), to.dbeta.data<T>());
   if (to.dbias.defined()) std::copy_n(total + 2 * in, out, to.dbias.data<T>());
   parallel_for(weights, kPiece / 4, [&](int64_t first, int64_t last) {
     T* dw = to.dweight.data<T>() + first;
@@ -264,7 +248,7 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
       add_row(sums.dweight.data<T>() + p * weights + first, T(1), last - first, dw);
     }
   });
-  const HiddenDxColumns<T> of(layer.rstd, layer.gamma, to.dgamma, to.dbeta, rows, layer.p, fixed_statistics);
+  const HiddenDxColumns<T> of(layer.rstd.data<T>(), layer.gamma.data<T>(), norm, rows, layer.p, fixed_statistics);
   const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>();
   T* dx = to.dx.data<T>();
   // The last rows first: they were written last, and may be in cache.
@@ -278,7 +262,7 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
 }
 
 // ---- One output, as the last layer has: dh = dz w, so that g need not wait. With k = [h > 0] dz and the sums over the
-// rows X = k (x - mean), K = k:  s1 = w X,  s0 = w K,  dw = c (gamma rstd X + beta K).
+// rows X = k (x - mean), K = k:  dgamma = w c rstd X,  dbeta = w c K,  dw = c (gamma rstd X + beta K).
 
 template <class T>
 void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
@@ -310,20 +294,17 @@ void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __
   }
 }
 
-// dx of g = k w
+// dx of k, the coefficients having w in them
 template <class T>
-void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict weight, const T* __restrict x,
-                const T* __restrict mean, const uint8_t* __restrict kept, T dz, int64_t n, T* __restrict dx) {
+void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean,
+                const uint8_t* __restrict kept, T dz, int64_t n, T* __restrict dx) {
   const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
-    const Vec<T> zero = {}, g = load_mask<T>(kept + j) ? load(weight + j) * dz : zero;
-    store(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), g, load(x + j), load(mean + j)), dx + j);
+    const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
+    store(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), k, load(x + j), load(mean + j)), dx + j);
   }
-  for (; j < n; ++j) {
-    const T g = kept[j] ? weight[j] * dz : T(0);
-    dx[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], g, x[j], mean[j]);
-  }
+  for (; j < n; ++j) dx[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], kept[j] ? dz : T(0), x[j], mean[j]);
 }
 
 template <class T>
@@ -341,25 +322,28 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
       add_kept(x + r * in, mean, mask + r * in, gradient[r], in, part, part + in);
     }
   });
-  const double factor = 1.0 / (1.0 - layer.p);
+  // Of k; gamma and beta see w k.
   const NormColumns<T> c = layer.columns<T>();
+  const NormSums of_k(sums.data(), sums.data() + in, c.rstd, in, layer.p);
+  std::vector<T> gamma_w(static_cast<size_t>(in));
   for (int64_t j = 0; j < in; ++j) {
-    double &products = sums[static_cast<size_t>(j)], &plain = sums[static_cast<size_t>(in + j)];
-    const double scale = static_cast<double>(c.gamma[j]) * static_cast<double>(c.rstd[j]);
-    to.dweight.data<T>()[j] = static_cast<T>(factor * (scale * products + static_cast<double>(c.beta[j]) * plain));
-    products *= static_cast<double>(weight[j]);
-    plain *= static_cast<double>(weight[j]);
+    const double w = static_cast<double>(weight[j]), gamma = static_cast<double>(c.gamma[j]);
+    const double dgamma = of_k.dgamma[static_cast<size_t>(j)], dbeta = of_k.dbeta[static_cast<size_t>(j)];
+    to.dgamma.data<T>()[j] = static_cast<T>(w * dgamma);
+    to.dbeta.data<T>()[j] = static_cast<T>(w * dbeta);
+    to.dweight.data<T>()[j] = static_cast<T>(gamma * dgamma + static_cast<double>(c.beta[j]) * dbeta);
+    gamma_w[static_cast<size_t>(j)] = static_cast<T>(gamma * w);
   }
-  store_norm_sums<T>(sums.data(), sums.data() + in, layer.rstd, layer.p, to.dgamma, to.dbeta);
-  if (to.dbias.defined())
+  if (to.dbias.defined()) {
     *to.dbias.data<T>() = static_cast<T>(parallel_sum<double>(rows, kPiece, [=](int64_t first, int64_t last) {
       return std::accumulate(gradient + first, gradient + last, 0.0);
     }));
-  const HiddenDxColumns<T> of(layer.rstd, layer.gamma, to.dgamma, to.dbeta, rows, layer.p, fixed_statistics);
+  }
+  const HiddenDxColumns<T> of(c.rstd, gamma_w.data(), of_k, rows, layer.p, fixed_statistics);
   T* dx = to.dx.data<T>();
   parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      dx_row_one(of, weight, x + r * in, mean, mask + r * in, gradient[r], in, dx + r * in);
+      dx_row_one(of, x + r * in, mean, mask + r * in, gradient[r], in, dx + r * in);
     }
   });
 }
@@ -367,7 +351,8 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
 }  // namespace
 }  // namespace cpu
 
-bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) { return rows >= 8 * std::max(in, out); }
+// One output does without a product, for any number of rows in the same way: a prediction shall not depend on it.
+bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) { return out == 1 || rows >= 8 * std::max(in, out); }
 
 Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                      const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,

@@ -33,11 +33,11 @@ struct ColumnNorm {
 template <class T>
 struct HiddenLayerDx {
   T a, b, e;
-  KDEF_HD HiddenLayerDx(T rstd, T gamma, T dgamma, T dbeta, double share, double factor) {
+  KDEF_HD HiddenLayerDx(T rstd, T gamma, double dgamma, double dbeta, double share, double factor) {
     const double w = static_cast<double>(gamma) * static_cast<double>(rstd);
     a = static_cast<T>(w * factor);
-    b = static_cast<T>(-w * share * static_cast<double>(dgamma) * static_cast<double>(rstd));
-    e = static_cast<T>(-static_cast<double>(a) / factor * share * static_cast<double>(dbeta));
+    b = static_cast<T>(-w * share * dgamma * static_cast<double>(rstd));
+    e = static_cast<T>(-static_cast<double>(a) / factor * share * dbeta);
   }
   static KDEF_HD T d(T dy, T y) { return y > T(0) ? dy : T(0); }
   template <class V>

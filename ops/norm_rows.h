@@ -120,26 +120,36 @@ class HiddenRow {
 };
 
 /// dgamma and dbeta from the sums over all rows of d (x - mean) and of d, d the gradient before 1 / (1 - p).
-template <class T>
-void store_norm_sums(const double* products, const double* plain, const Tensor& rstd, double p, const Tensor& dgamma,
-                     const Tensor& dbeta) {
-  const double factor = 1.0 / (1.0 - p);
-  for (int64_t j = 0; j < rstd.numel(); ++j) {
-    dgamma.data<T>()[j] = static_cast<T>(products[j] * factor * static_cast<double>(rstd.data<T>()[j]));
-    dbeta.data<T>()[j] = static_cast<T>(plain[j] * factor);
+struct NormSums {
+  std::vector<double> dgamma, dbeta;
+  template <class T>
+  NormSums(const double* products, const double* plain, const T* rstd, int64_t columns, double p) {
+    const double factor = 1.0 / (1.0 - p);
+    for (int64_t j = 0; j < columns; ++j) {
+      dgamma.push_back(products[j] * factor * static_cast<double>(rstd[j]));
+      dbeta.push_back(plain[j] * factor);
+    }
   }
-}
+  /// Of tensors that hold them.
+  NormSums(const Tensor& g, const Tensor& b)
+      : dgamma(g.to(DType::f64).to_vector<double>()), dbeta(b.to(DType::f64).to_vector<double>()) {}
+  template <class T>
+  void store(T* g, T* b) const {
+    for (size_t j = 0; j < dgamma.size(); ++j) {
+      g[j] = static_cast<T>(dgamma[j]);
+      b[j] = static_cast<T>(dbeta[j]);
+    }
+  }
+};
 
 /// HiddenLayerDx of all columns.
 template <class T>
 struct HiddenDxColumns {
   std::vector<T> a, b, e;
-  HiddenDxColumns(const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta, int64_t rows,
-                  double p, bool constant) {
+  HiddenDxColumns(const T* rstd, const T* gamma, const NormSums& sums, int64_t rows, double p, bool constant) {
     const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
-    for (int64_t j = 0; j < rstd.numel(); ++j) {
-      const HiddenLayerDx<T> of(rstd.data<T>()[j], gamma.data<T>()[j], dgamma.data<T>()[j], dbeta.data<T>()[j], share,
-                                factor);
+    for (size_t j = 0; j < sums.dgamma.size(); ++j) {
+      const HiddenLayerDx<T> of(rstd[j], gamma[j], sums.dgamma[j], sums.dbeta[j], share, factor);
       a.push_back(of.a);
       b.push_back(of.b);
       e.push_back(of.e);
