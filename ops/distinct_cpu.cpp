@@ -402,7 +402,12 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
         of.combine();
         with_constant(of.lookups(), [&](const auto lookups) { gather<lookups>(of.places(), batch, sums); });
       }
-      for (int64_t b = 0; b < batch; ++b) store(sums[b], live, out + b * n + j0);
+      if (rows_are_aligned(out, n)) {
+        for (int64_t b = 0; b < batch; ++b) stream(sums[b], out + b * n + j0);
+        end_streams();
+      } else {
+        for (int64_t b = 0; b < batch; ++b) store(sums[b], live, out + b * n + j0);
+      }
     });
   });
 }

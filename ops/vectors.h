@@ -47,6 +47,27 @@ void store(const Vec<T>& v, int64_t n, T* to) {
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
 
+/// Past the caches, for what other work comes before it is read again: a store otherwise reads its line first. `to` is a
+/// multiple of 64 bytes; a thread calls end_streams() before it is done.
+inline void stream(const Vec<float>& v, float* to) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, reinterpret_cast<__m512>(v));
+#else
+  store<float>(v, to);
+#endif
+}
+inline void stream(const Vec<double>& v, double* to) { store<double>(v, to); }
+inline void end_streams() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+/// Whether rows of n numbers from `first` on all begin where stream() may write.
+template <class T>
+bool rows_are_aligned(const T* first, int64_t n) {
+  return reinterpret_cast<uintptr_t>(first) % 64 == 0 && n * static_cast<int64_t>(sizeof(T)) % 64 == 0;
+}
+
 /// As operands of products: the numbers themselves, or rounded to bf16.
 inline void store_operands(const Vec<float>& v, float* to) { store<float>(v, to); }
 inline void store_operands(const Vec<double>& v, double* to) { store<double>(v, to); }
