@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "core/dispatch.h"
@@ -87,15 +88,26 @@ void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool onl
   if (at < last) fn(at, last, static_cast<const T*>(nullptr));
 }
 
+// Calls fn with both as constants.
+template <class Fn>
+void with_flags(bool a, bool b, Fn&& fn) {
+  const std::true_type yes;
+  const std::false_type no;
+  if (a)
+    b ? fn(yes, yes) : fn(yes, no);
+  else
+    b ? fn(no, yes) : fn(no, no);
+}
+
 // Applies a rule to n consecutive elements; g may be null (no data gradient). The pointers do not alias, so that the
 // loop runs in vector registers.
-template <bool kHasGradient, class T, class Rule>
+template <bool kHasGradient, bool kL1, class T, class Rule>
 void update_run(const T* __restrict g, T* __restrict w, T* __restrict m, T* __restrict v, int64_t n, T l1, T l2, T clip,
                 Rule rule) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     T wi = w[i], mi = Rule::kM ? m[i] : T(0), vi = Rule::kV ? v[i] : T(0);
-    rule(clip * regularized(kHasGradient ? g[i] : T(0), wi, l1, l2), wi, mi, vi);
+    rule(clip * regularized(kHasGradient ? g[i] : T(0), wi, kL1 ? l1 : T(0), l2), wi, mi, vi);
     w[i] = wi;
     if constexpr (Rule::kM) m[i] = mi;
     if constexpr (Rule::kV) v[i] = vi;
@@ -113,13 +125,16 @@ struct Sums {
 };
 template <bool kHasGradient, bool kL1, class T>
 void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& to) {
-  Sums sums = to;
+  constexpr bool kPlain = !kHasGradient && !kL1;  // all there is is l2 w
+  Sums sums;
   const auto add = [&](int64_t i, int64_t lane) {
     const double wi = static_cast<double>(w[i]);
-    const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], kL1 ? l1 : T(0), l2));
-    sums.gradients[lane] += gi * gi;
-    if (kL1) sums.w1s[lane] += std::abs(wi);
     sums.w2s[lane] += wi * wi;
+    if constexpr (!kPlain) {
+      const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], kL1 ? l1 : T(0), l2));
+      sums.gradients[lane] += gi * gi;
+    }
+    if constexpr (kL1) sums.w1s[lane] += std::abs(wi);
   };
   int64_t i = 0;
   for (; i + Sums::kLanes <= n; i += Sums::kLanes) {
@@ -127,7 +142,12 @@ void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l
     for (int64_t lane = 0; lane < Sums::kLanes; ++lane) add(i + lane, lane);
   }
   for (int64_t lane = 0; i < n; ++i, ++lane) add(i, lane);
-  to = sums;
+  const double squared = static_cast<double>(l2) * static_cast<double>(l2);
+  for (int64_t lane = 0; lane < Sums::kLanes; ++lane) {
+    to.gradients[lane] += kPlain ? squared * sums.w2s[lane] : sums.gradients[lane];
+    to.w1s[lane] += sums.w1s[lane];
+    to.w2s[lane] += sums.w2s[lane];
+  }
 }
 
 }  // namespace
@@ -254,10 +274,9 @@ StepRecord Optimizer::measure() {
       parallel_for(visited, kPiece, [&](int64_t first, int64_t last) {
         Sums sums;
         for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
-          if (l1 != T(0))
-            (g ? add_sums<true, true, T> : add_sums<false, true, T>)(g, pw + a, b - a, l1, l2, sums);
-          else
-            (g ? add_sums<true, false, T> : add_sums<false, false, T>)(g, pw + a, b - a, l1, l2, sums);
+          with_flags(g != nullptr, l1 != T(0), [&](const auto has_gradient, const auto has_l1) {
+            add_sums<has_gradient, has_l1>(g, pw + a, b - a, l1, l2, sums);
+          });
         });
         const size_t at = static_cast<size_t>(2 * (first / kPiece));
         part[at] = sums.gradient();
@@ -289,10 +308,9 @@ void Optimizer::update(double factor) {
         parallel_for(count_visited(view, w.numel(), lazy), kPiece, [&](int64_t first, int64_t last) {
           for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
             T *m = pm ? pm + a : nullptr, *v = pv ? pv + a : nullptr;
-            if (g)
-              update_run<true>(g, pw + a, m, v, b - a, l1, l2, c, rule);
-            else
-              update_run<false>(g, pw + a, m, v, b - a, l1, l2, c, rule);
+            with_flags(g != nullptr, l1 != T(0), [&](const auto has_gradient, const auto has_l1) {
+              update_run<has_gradient, has_l1>(g, pw + a, m, v, b - a, l1, l2, c, rule);
+            });
           });
         });
       };
