@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <numeric>
-#include <type_traits>
 #include <utility>
 
 #include "core/dispatch.h"
@@ -88,66 +86,39 @@ void for_runs(const GradientView<T>& view, int64_t first, int64_t last, bool onl
   if (at < last) fn(at, last, static_cast<const T*>(nullptr));
 }
 
-// Calls fn with both as constants.
-template <class Fn>
-void with_flags(bool a, bool b, Fn&& fn) {
-  const std::true_type yes;
-  const std::false_type no;
-  if (a)
-    b ? fn(yes, yes) : fn(yes, no);
-  else
-    b ? fn(no, yes) : fn(no, no);
-}
-
 // Applies a rule to n consecutive elements; g may be null (no data gradient). The pointers do not alias, so that the
 // loop runs in vector registers.
-template <bool kHasGradient, bool kL1, class T, class Rule>
+template <bool kHasGradient, class T, class Rule>
 void update_run(const T* __restrict g, T* __restrict w, T* __restrict m, T* __restrict v, int64_t n, T l1, T l2, T clip,
                 Rule rule) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     T wi = w[i], mi = Rule::kM ? m[i] : T(0), vi = Rule::kV ? v[i] : T(0);
-    rule(clip * regularized(kHasGradient ? g[i] : T(0), wi, kL1 ? l1 : T(0), l2), wi, mi, vi);
+    rule(clip * regularized(kHasGradient ? g[i] : T(0), wi, l1, l2), wi, mi, vi);
     w[i] = wi;
     if constexpr (Rule::kM) m[i] = mi;
     if constexpr (Rule::kV) v[i] = vi;
   }
 }
 
-// Sums over runs of elements, in fp64, lane by lane: runs are short, and are added up at the end only.
+// Sums over n consecutive elements, in fp64.
 struct Sums {
-  static constexpr int64_t kLanes = 8;
-  double gradients[kLanes] = {}, w1s[kLanes] = {}, w2s[kLanes] = {};
-  static double total(const double* lanes) { return std::accumulate(lanes, lanes + kLanes, 0.0); }
-  double gradient() const { return total(gradients); }  // of squared regularized gradients
-  double w1() const { return total(w1s); }              // of |w|
-  double w2() const { return total(w2s); }              // of w^2
+  double gradient = 0, w1 = 0, w2 = 0;  // of squared regularized gradients, of |w|, of w^2
 };
-template <bool kHasGradient, bool kL1, class T>
-void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& to) {
-  constexpr bool kPlain = !kHasGradient && !kL1;  // all there is is l2 w
-  Sums sums;
-  const auto add = [&](int64_t i, int64_t lane) {
+template <bool kHasGradient, class T>
+void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l2, Sums& sums) {
+  double gradient = 0, w1 = 0, w2 = 0;
+#pragma omp simd reduction(+ : gradient, w1, w2)
+  for (int64_t i = 0; i < n; ++i) {
+    const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], l1, l2));
     const double wi = static_cast<double>(w[i]);
-    sums.w2s[lane] += wi * wi;
-    if constexpr (!kPlain) {
-      const double gi = static_cast<double>(regularized(kHasGradient ? g[i] : T(0), w[i], kL1 ? l1 : T(0), l2));
-      sums.gradients[lane] += gi * gi;
-    }
-    if constexpr (kL1) sums.w1s[lane] += std::abs(wi);
-  };
-  int64_t i = 0;
-  for (; i + Sums::kLanes <= n; i += Sums::kLanes) {
-#pragma omp simd
-    for (int64_t lane = 0; lane < Sums::kLanes; ++lane) add(i + lane, lane);
+    gradient += gi * gi;
+    w1 += std::abs(wi);
+    w2 += wi * wi;
   }
-  for (int64_t lane = 0; i < n; ++i, ++lane) add(i, lane);
-  const double squared = static_cast<double>(l2) * static_cast<double>(l2);
-  for (int64_t lane = 0; lane < Sums::kLanes; ++lane) {
-    to.gradients[lane] += kPlain ? squared * sums.w2s[lane] : sums.gradients[lane];
-    to.w1s[lane] += sums.w1s[lane];
-    to.w2s[lane] += sums.w2s[lane];
-  }
+  sums.gradient += gradient;
+  sums.w1 += w1;
+  sums.w2 += w2;
 }
 
 }  // namespace
@@ -274,13 +245,14 @@ StepRecord Optimizer::measure() {
       parallel_for(visited, kPiece, [&](int64_t first, int64_t last) {
         Sums sums;
         for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
-          with_flags(g != nullptr, l1 != T(0), [&](const auto has_gradient, const auto has_l1) {
-            add_sums<has_gradient, has_l1>(g, pw + a, b - a, l1, l2, sums);
-          });
+          if (g)
+            add_sums<true>(g, pw + a, b - a, l1, l2, sums);
+          else
+            add_sums<false>(g, pw + a, b - a, l1, l2, sums);
         });
         const size_t at = static_cast<size_t>(2 * (first / kPiece));
-        part[at] = sums.gradient();
-        part[at + 1] = slot.regularizer.l1 * sums.w1() + 0.5 * slot.regularizer.l2 * sums.w2();
+        part[at] = sums.gradient;
+        part[at + 1] = slot.regularizer.l1 * sums.w1 + 0.5 * slot.regularizer.l2 * sums.w2;
       });
       for (int64_t p = 0; p < pieces; ++p) {
         squares += part[static_cast<size_t>(2 * p)];
@@ -308,9 +280,10 @@ void Optimizer::update(double factor) {
         parallel_for(count_visited(view, w.numel(), lazy), kPiece, [&](int64_t first, int64_t last) {
           for_runs(view, first, last, lazy, [&](int64_t a, int64_t b, const T* g) {
             T *m = pm ? pm + a : nullptr, *v = pv ? pv + a : nullptr;
-            with_flags(g != nullptr, l1 != T(0), [&](const auto has_gradient, const auto has_l1) {
-              update_run<has_gradient, has_l1>(g, pw + a, m, v, b - a, l1, l2, c, rule);
-            });
+            if (g)
+              update_run<true>(g, pw + a, m, v, b - a, l1, l2, c, rule);
+            else
+              update_run<false>(g, pw + a, m, v, b - a, l1, l2, c, rule);
           });
         });
       };

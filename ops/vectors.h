@@ -47,8 +47,8 @@ void store(const Vec<T>& v, int64_t n, T* to) {
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
 
-/// Past the caches, for what other work comes before it is read again: a store otherwise reads its line first. `to` is a
-/// multiple of 64 bytes; a thread calls end_streams() before it is done.
+/// Past the caches, for what other work comes before it is read again: a store otherwise reads its line first. `to` is
+/// a multiple of 64 bytes; a thread calls end_streams() before it is done.
 inline void stream(const Vec<float>& v, float* to) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, reinterpret_cast<__m512>(v));
