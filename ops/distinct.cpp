@@ -8,7 +8,6 @@
 #include "core/parallel.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
-#include "ops/reduce.h"
 
 namespace kdef::ops {
 
@@ -215,7 +214,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
              describe(rows), " of ", fields, " fields do not fit weight ", describe(weight));
   KDEF_CHECK(others == 0 ? !dense.defined() : dense.shape() == (Shape{batch, others * d}), "distinct_linear: ", others,
              " fields are not chosen, but the numbers for them are ", dense.defined() ? describe(dense) : "missing");
-  KDEF_CHECK(bias.shape() == Shape{n}, "distinct_linear: bias ", describe(bias), " does not fit weight ",
+  KDEF_CHECK(n > 0 && bias.shape() == Shape{n}, "distinct_linear: bias ", describe(bias), " does not fit weight ",
              weight.shape());
   const auto packed_weight = [=](const Tensor& from) {
     const Tensor packed = Tensor::empty({n, others * d}, from.dtype(), from.device());

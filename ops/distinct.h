@@ -4,7 +4,8 @@
 // rows. So with e(id) the embedding, W_f the columns of the weight that read field f,
 //   y_b = sum_f W_f e_f(id_bf) + bias
 // W_f e is computed once per distinct id and added up by row; the gradient of y is summed by id first, and multiplied
-// then. Exact up to the order of sums. Fields with many distinct ids go through the plain product.
+// then. Exact up to the order of sums; in bf16 the CPU rounds the operands of these products, as it does those of the
+// plain one. Fields with many distinct ids go through the plain product.
 #pragma once
 
 #include <vector>
@@ -12,7 +13,6 @@
 #include "core/dispatch.h"
 #include "core/tape.h"
 #include "ops/embedding.h"
-#include "ops/gemm.h"
 
 namespace kdef::ops {
 
@@ -27,7 +27,8 @@ struct Lookup {
   std::vector<Tensor> parts;    // of combinations: per member i32 [count], which of its ids
 };
 
-/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors on the device of the batch.
+/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors, but for those of look-ups, on
+/// the device of the batch.
 struct DistinctIds {
   std::vector<size_t> fields;   // chosen, ascending
   std::vector<int64_t> first;   // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
@@ -35,7 +36,7 @@ struct DistinctIds {
   std::vector<bool> padding;    // [fields]: the field's first id is 0
   Tensor index;                 // i32 [fields, B]: which of the field's ids a row has
   int64_t most = 0;             // U at most, for batches of this size: what memory is asked for
-  std::vector<Lookup> lookups;  // on the host, those of the fewest rows first
+  std::vector<Lookup> lookups;  // for the CPU, those of the fewest ids or combinations first
 };
 
 /// What is chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most `most_ids`

@@ -4,7 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/distinct.h"
-#include "ops/norm_rows.h"
+#include "ops/gemm.h"
 #include "ops/vectors.h"
 
 // A result has N columns, of which kVec at a time, a block, make a vector: a table of a field has one vector per
@@ -19,6 +19,8 @@ constexpr size_t kTogether = 8;
 constexpr int64_t kRowsTogether = 8192;
 // The blocks are shared out in so many parts backward, of which each has its own sums for the gradient of the rows.
 constexpr int64_t kShares = 6;
+// Rows summed as one part, in the tensor's type; parts are added up in fp64.
+constexpr int64_t kPart = 64;
 
 // The look-ups [first, end).
 struct Group {
@@ -62,7 +64,8 @@ void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64
   }
 }
 
-// Calls fn with std::integral_constant<int64_t, n> for an n of 1 .. kTogether.
+// Calls fn with std::integral_constant<int64_t, n> for an n of 1 .. kTogether: its parameter is a constant, as those
+// called `together` and `n` below are or may be.
 template <int64_t N = kTogether, class Fn>
 void with_constant(int64_t n, Fn&& fn) {
   if constexpr (N > 1) {
@@ -146,7 +149,7 @@ void add_pairs(Vec<float>& sum, int32_t a, const Pairs& b) {
 #else
 constexpr bool kRounds = false;
 using Pairs = Vec<int32_t>;
-Pairs pairs(const Vec<float>&, const Vec<float>&) { return {}; }
+Pairs pairs(const Vec<float>&, const Vec<float>&) { throw Error("distinct_linear: bf16 without AVX512-BF16"); }
 void store_pairs(const Vec<float>&, int32_t*) {}
 void add_pairs(Vec<float>&, int32_t, const Pairs&) {}
 #endif
@@ -192,7 +195,8 @@ template <bool kAdd>
   for (int64_t k = 0; k < kVec; ++k) to[k] = own[k];
 }
 
-// Whether a product over whole columns would round its operands.
+// Whether operands are rounded: where a product over whole columns would round them, for rows of kVec numbers and where
+// the instructions are there; else these products stay in fp32.
 template <class T>
 bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
   Gemm g;
@@ -333,7 +337,7 @@ class FieldProducts {
     if constexpr (std::is_same_v<T, float>) {
       if (rounded_) {
         thread_local std::vector<int32_t> of_s;
-        of_s.resize(static_cast<size_t>(count(f) * kPairs));
+        if (static_cast<int64_t>(of_s.size()) < count(f) * kPairs) of_s.resize(static_cast<size_t>(count(f) * kPairs));
         round_rows(numbers, count(f), of_s.data());
         return (add ? multiply_rounded<true> : multiply_rounded<false>)(of_s.data(), count(f), w, dr);
       }
@@ -402,7 +406,7 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
         of.combine();
         with_constant(of.lookups(), [&](const auto lookups) { gather<lookups>(of.places(), batch, sums); });
       }
-      if (rows_are_aligned(out, n)) {
+      if (rows_can_stream(out, n)) {
         for (int64_t b = 0; b < batch; ++b) stream(sums[b], out + b * n + j0);
         end_streams();
       } else {
@@ -432,16 +436,16 @@ void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Te
       const int64_t begin = share * blocks / shares, end = (share + 1) * blocks / shares;
       for (int64_t block = begin; block < end; ++block) {
         const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
-        double column_sums[kVec] = {};
-        for (int64_t first = 0; first < batch; first += kRowPart) {
+        double bias_sums[kVec] = {};
+        for (int64_t first = 0; first < batch; first += kPart) {
           V sum = {};
-          for (int64_t b = first; b < std::min(batch, first + kRowPart); ++b) {
+          for (int64_t b = first; b < std::min(batch, first + kPart); ++b) {
             values[b] = load(g + b * n + j0, live);
             sum += values[b];
           }
-          for (int64_t j = 0; j < kVec; ++j) column_sums[j] += static_cast<double>(sum[j]);
+          for (int64_t j = 0; j < kVec; ++j) bias_sums[j] += static_cast<double>(sum[j]);
         }
-        if (dbias.defined()) std::copy_n(column_sums, live, dbias.data<T>() + j0);
+        if (dbias.defined()) std::copy_n(bias_sums, live, dbias.data<T>() + j0);
         for (const Group& group : groups) {
           // s: the sums of dy by id.
           const GroupTables<T> of(distinct, group, tables);

@@ -37,7 +37,7 @@ constexpr int kDropoutBlock = 8;
 KDEF_HD uint32_t dropout_bits(const std::array<uint32_t, 4>& block, int number) {
   return block[static_cast<size_t>(number / 2)] >> number % 2 * 16 & 0xFFFFu;
 }
-/// The multiple of 2^-16 that a rate stands for: 0.1 for 0.1000061.
+/// The multiple of 2^-16 that is used for a rate: 0.1 becomes 0.1000061.
 inline double dropout_rate(double p) { return std::min(65535.0, std::round(p * 65536.0)) / 65536.0; }
 /// Dropped where the element's bits are under this.
 inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(dropout_rate(p) * 65536.0); }

@@ -167,6 +167,7 @@ bool rounds_operands([[maybe_unused]] const Gemm& g) {
 
 template <class T, class U>
 SharedOperand<T, U>::SharedOperand(const Gemm& piece, const T* b) : piece_(piece) {
+  KDEF_CHECK(!piece.transpose_a && !piece.accumulate && piece.batch == 1, "gemm: a shared operand of another product");
 #if defined(KDEF_HAS_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
     if (g_backend == GemmBackend::automatic && piece.k > 0) {

@@ -99,14 +99,14 @@ void note_product(const Gemm& whole);
 template <class T, class U>
 class SharedOperand {
  public:
-  /// `piece` is a product of as many rows as most pieces have. b must outlive this.
+  /// `piece` is a product of as many rows as most pieces have, of one A that is not transposed. b must outlive this.
   SharedOperand(const Gemm& piece, const T* b);
-  /// C = op(A) B + bias for `rows` rows, by this thread alone.
+  /// C = A op(B) + bias for `rows` rows, by this thread alone.
   void multiply(int64_t rows, const U* a, T* c, const T* bias = nullptr) const;
 
  private:
   Gemm piece_;
-  Tensor arranged_;  // of the backend, or rounded
+  Tensor arranged_;  // by the backend, where there is one
   const U* b_ = nullptr;
 };
 /// Whether gemm() would round the operands of this product of fp32 in the precision that this thread asks for.

@@ -305,15 +305,19 @@ template <class U>
 Tensor arrange(const Gemm& g, const float* b) {
   Key key = key_of(g, g.m, g.n, g.k, false, std::is_same_v<U, BFloat16>);
   key.arranged_for = g.m;
-  dnnl::memory::desc to;
-  one_thread([&] { to = arranged_b(key); });
-  const Tensor arranged = Tensor::empty({static_cast<int64_t>(to.get_size())}, DType::u8);
-  dnnl::memory source(plain_b(key, dnnl::memory::data_type::f32), engine(), const_cast<float*>(b)),
-      target(to, engine(), arranged.data<uint8_t>());
-  dnnl::stream stream(engine());
-  dnnl::reorder(source, target).execute(stream, source, target);
-  stream.wait();
-  return arranged;
+  try {
+    dnnl::memory::desc to;
+    one_thread([&] { to = arranged_b(key); });
+    const Tensor arranged = Tensor::empty({static_cast<int64_t>(to.get_size())}, DType::u8);
+    dnnl::memory source(plain_b(key, dnnl::memory::data_type::f32), engine(), const_cast<float*>(b)),
+        target(to, engine(), arranged.data<uint8_t>());
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
+    return arranged;
+  } catch (const dnnl::error& e) {
+    throw Error(cat("gemm: oneDNN cannot arrange an operand of [", g.k, ", ", g.n, "]: ", e.what()));
+  }
 }
 template Tensor arrange<float>(const Gemm&, const float*);
 template Tensor arrange<BFloat16>(const Gemm&, const float*);

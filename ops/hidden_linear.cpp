@@ -201,6 +201,12 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
       cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
         const T* own = gradient + begin * out;
         const U* operand;
+        const auto rounded = [&]([[maybe_unused]] int64_t i) -> U* {
+          if constexpr (std::is_same_v<T, U>)
+            return nullptr;
+          else
+            return rounded_dz.data() + i * out;
+        };
         if constexpr (std::is_same_v<T, U>) {
           operand = own;
         } else {
@@ -208,7 +214,7 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
           operand = rounded_dz.data();
         }
         for_parts(count, [&](int64_t from, int64_t end) {
-          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded_dz.data() + i * out);
+          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded(i));
           move_sums(sums.data(), out, sums64 + 2 * in);
         });
         weight.multiply(count, operand, dh.data());
@@ -322,7 +328,7 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
       add_kept(x + r * in, mean, mask + r * in, gradient[r], in, part, part + in);
     }
   });
-  // Of k; gamma and beta see w k.
+  // Of k, of which g is w times: for gamma w they are what dgamma and dbeta are for gamma.
   const NormColumns<T> c = layer.columns<T>();
   const NormSums of_k(sums.data(), sums.data() + in, c.rstd, in, layer.p);
   std::vector<T> gamma_w(static_cast<size_t>(in));
@@ -352,7 +358,9 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
 }  // namespace cpu
 
 // One output does without a product, for any number of rows in the same way: a prediction shall not depend on it.
-bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) { return out == 1 || rows >= 8 * std::max(in, out); }
+bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) {
+  return rows > 0 && (out == 1 || rows >= 8 * std::max(in, out));
+}
 
 Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                      const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,

@@ -11,9 +11,9 @@ extern const OpInfo kHiddenLinearInfo;
 /// z = linear(batch_norm_relu_dropout(x, ..), weight, bias): x [B, K], gamma, beta and running buffers [K], weight
 /// [N, K], bias [N] or undefined -> [B, N]. On the CPU the hidden layer is never whole in memory: a chunk of its rows
 /// is made in cache and multiplied there, forward, and made again for the gradient of the weight, so that nine and a
-/// half matrices of the batch are moved where the two ops move sixteen. Backward it uses up to 16 threads. With one
-/// output neither it nor its gradient is made at all. x and weight always get their gradients. Elsewhere than on the
-/// CPU it is the two ops, one after the other.
+/// half matrices of the batch are moved where the two ops move sixteen. Backward it uses up to 16 threads; with one
+/// output neither it nor its gradient is made at all, and all threads are used. x and weight always get their
+/// gradients. Elsewhere than on the CPU it is the two ops, one after the other.
 Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                      const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,
                      const Tensor& bias, double momentum = 0.1, double eps = 1e-5);

@@ -29,7 +29,8 @@ struct ColumnNorm {
 
 /// dx of the fused hidden layer y = dropout(max(batch_norm(x), 0)): ColumnNorm::dx of d / (1 - p), d = dy [y > 0], as
 /// a d + b (x - mean) + e with coefficients per column. `share` as above, `factor` 1 / (1 - p). The sum of dx over the
-/// rows is 0, and is to stay small: e outweighs the sum of a d for the a that is used, rounded.
+/// rows is 0, and is to stay small: e cancels the sum of a d for the a that is used, which is rounded: hence a /
+/// factor, not w.
 template <class T>
 struct HiddenLayerDx {
   T a, b, e;

@@ -1,5 +1,5 @@
-// The CPU's loops over rows of a fused hidden layer y = dropout(max(batch_norm(x), 0)). Functions of their own, with
-// pointers that do not alias, so that they are vectorized.
+// The CPU's loops over rows of a fused hidden layer y = dropout(max(batch_norm(x), 0)), and sums over parts of rows.
+// Functions of their own, with pointers that do not alias, so that they are vectorized; some by hand (ops/vectors.h).
 #pragma once
 
 #include <algorithm>
@@ -96,10 +96,10 @@ class HiddenRow {
     Vec<T> sums = {};
     T rest = 0;
     run(x, r, kept, [&](int64_t j, const auto& v) {
-      if constexpr (sizeof v == sizeof sums)
-        sums += v * load(weight + j);
-      else
+      if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(v)>>)
         rest += v * weight[j];
+      else
+        sums += v * load(weight + j);
     });
     for (int64_t j = 0; j < kVec; ++j) rest += sums[j];
     return rest;

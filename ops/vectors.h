@@ -62,10 +62,10 @@ inline void end_streams() {
   _mm_sfence();
 #endif
 }
-/// Whether rows of n numbers from `first` on all begin where stream() may write.
+/// Whether rows of n numbers from `first` on are whole vectors that stream() may write.
 template <class T>
-bool rows_are_aligned(const T* first, int64_t n) {
-  return reinterpret_cast<uintptr_t>(first) % 64 == 0 && n * static_cast<int64_t>(sizeof(T)) % 64 == 0;
+bool rows_can_stream(const T* first, int64_t n) {
+  return reinterpret_cast<uintptr_t>(first) % 64 == 0 && n % kVec == 0;
 }
 
 /// As operands of products: the numbers themselves, or rounded to bf16.
