@@ -280,12 +280,13 @@ DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Dra
   }
   return result;
 }
-const DistinctCase kManyFields{600, 210, 16, {2, 3, 4, 5, 7, 9, 20, 40, 100, 150, 200, 300, 333, 390}},
+const DistinctCase kHalfVector{90, 24, 16, {3, 4, 20}},
+    kManyFields{600, 210, 16, {2, 3, 4, 5, 7, 9, 20, 40, 100, 150, 200, 300, 333, 390}},
     kManyIds{8300, 33, 20, {9000, 20000, 5, 6}};
 
 TEST(Values, FirstLayerOnDistinctIdsAgreesWithThePlainOne) {
   const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
-  for (const DistinctCase& c : {kManyFields, kManyIds}) {
+  for (const DistinctCase& c : {kHalfVector, kManyFields, kManyIds}) {
     const DistinctResult got = first_layer(c, true, DType::f64, draw), want = first_layer(c, false, DType::f64, draw);
     expect_near(got.y, want.y, 1e-12);
     expect_near(got.tables, want.tables, 1e-11);
