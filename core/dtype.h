@@ -72,6 +72,13 @@ KDEF_HD float from_bf16(BFloat16 x) {
   return y;
 }
 
+/// A number as stored, in the type to compute with.
+template <class T>
+KDEF_HD T number(T x) {
+  return x;
+}
+KDEF_HD float number(BFloat16 x) { return from_bf16(x); }
+
 template <class T>
 struct DTypeOf;
 template <>

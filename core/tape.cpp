@@ -55,17 +55,22 @@ void add_to(const Tensor& a, const Tensor& b) {
   a.changed();
 }
 
+Tensor widened(const Tensor& t, DType type) { return t.dtype() == DType::bf16 ? t.to(type) : t; }
+
 }  // namespace
+
+void Gradient::widen(DType type) {
+  if (dense_.defined()) dense_ = widened(dense_, type);
+}
 
 void Gradient::add(const Gradient& other) {
   if (other.dense_.defined()) {
     if (!dense_.defined()) {
       dense_ = other.dense_;
-    } else if (dense_.exclusive()) {
-      add_to(dense_, other.dense_);
     } else {
-      dense_ = dense_.clone();
-      add_to(dense_, other.dense_);
+      dense_ = widened(dense_, DType::f32);
+      if (!dense_.exclusive()) dense_ = dense_.clone();
+      add_to(dense_, widened(other.dense_, DType::f32));
     }
   }
   rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
@@ -121,6 +126,7 @@ Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vec
   }
   node->needs = std::move(needs);
   node->shape = y.shape();
+  node->type = y.dtype();
   node->sequence = g_sequence++;
   node->backward = std::move(backward);
   y.set_node(std::move(node));
@@ -163,8 +169,9 @@ void backward(const Tensor& y, const Tensor& seed) {
     Node& node = **it;
     const auto found = pending.find(&node);
     if (found == pending.end()) continue;
-    const Gradient gradient = std::move(found->second);
+    Gradient gradient = std::move(found->second);
     pending.erase(found);
+    if (!node.info->takes_rounded) gradient.widen(node.type);
     KDEF_CHECK(!node.released, "backward: the tape behind '", node.info->name,
                "' was already used; compute the forward again before a second backward");
     for (size_t i = 0; i < node.saved.size(); ++i) {
@@ -183,10 +190,12 @@ void backward(const Tensor& y, const Tensor& seed) {
                  node.info->name, "': gradient ", grads[i].dense_part().shape(), " for input ", i, " of shape ",
                  x.shape());
       Gradient moved = std::move(grads[i]);
-      if (x.node())
+      if (x.node()) {
         pending[x.node().get()].add(moved);
-      else
+      } else {
+        moved.widen(x.dtype());
         x.gradient().add(moved);
+      }
     }
     node.released = true;
     node.saved.clear();

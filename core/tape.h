@@ -6,6 +6,7 @@
 // - backward receives dy = dL/dy of the node's single output and returns dL/dx for each input, in input
 // order;
 //   an undefined Gradient stands for zero.
+// - A gradient is of its tensor's type, or in bf16 where it is an operand of products rounded beforehand.
 // - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that
 // used
 //   it: a fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
@@ -30,6 +31,8 @@ struct OpInfo {
   const char* name;
   const char* forward;   // "y = max(x, 0)"
   const char* backward;  // "dx = dy [x > 0]"
+  // Backward takes a dy in bf16 of a y in f32, for it will be an operand of products. Others get it in y's type.
+  bool takes_rounded = false;
 };
 
 /// An id that names no row.
@@ -50,8 +53,10 @@ class Gradient {
   Gradient(RowGradient rows) { rows_.push_back(std::move(rows)); }
 
   bool defined() const { return dense_.defined() || !rows_.empty(); }
-  /// Adds another gradient of the same tensor.
+  /// Adds another gradient of the same tensor; a sum is never of bf16.
   void add(const Gradient& other);
+  /// Makes a dense part in bf16 one of `type`.
+  void widen(DType type);
   /// The sum as a dense tensor of `shape`; undefined if this is. Adds the rows in order of their arrival.
   Tensor dense(const Shape& shape) const;
   bool is_rows_only() const { return !dense_.defined() && !rows_.empty(); }
@@ -78,6 +83,7 @@ struct Node {
   std::vector<int64_t> versions;  // of the saved tensors, when saved
   std::vector<bool> needs;
   Shape shape;        // of the output
+  DType type;         // of the output
   uint64_t sequence;  // order of creation
   bool released = false;
   BackwardFn backward;

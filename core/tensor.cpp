@@ -84,13 +84,17 @@ Tensor Tensor::to(DType target) const {
   if (target == dtype()) return *this;
   KDEF_CHECK(device().is_cpu(), "to(dtype): move the tensor to the host first");
   Tensor t = empty(shape(), target);
-  for_float(dtype(), "to", [&]<class From>() {
+  const auto convert = [&]<class From>() {
     for_float(target, "to", [&]<class To>() {
       const From* x = data<From>();
       To* y = t.data<To>();
-      for (int64_t i = 0, n = numel(); i < n; ++i) y[i] = static_cast<To>(x[i]);
+      for (int64_t i = 0, n = numel(); i < n; ++i) y[i] = static_cast<To>(number(x[i]));
     });
-  });
+  };
+  if (dtype() == DType::bf16)
+    convert.operator()<BFloat16>();
+  else
+    for_float(dtype(), "to", convert);
   return t;
 }
 

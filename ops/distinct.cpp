@@ -15,7 +15,8 @@ const OpInfo kEmbedDistinctInfo{"embed_distinct", "y_u = table_f[id_u] for the d
                                 "dtable_f[id_u] = dy_u (row 0: none)"};
 const OpInfo kDistinctLinearInfo{"distinct_linear", "y_b = sum_f r[index_bf] W_f^T + x_b W_x^T + bias",
                                  "s_uf = sum of dy_b over index_bf = u, dr_u = s_uf W_f, dW_f = s_f^T r_f; "
-                                 "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy"};
+                                 "dx = dy W_x, dW_x = dy^T x, dbias = sum over rows of dy",
+                                 true};
 
 DistinctLimits DistinctLimits::for_batch(int64_t rows) {
   return {64 * rows, 3 * rows / 4, std::min<int64_t>(1024, rows / 8)};
@@ -235,14 +236,17 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
         const Tensor &sr = c.saved[0], &sx = c.saved[1], &sw = c.saved[2];
         std::vector<Gradient> grads(4);
         const Tensor drows = c.needs[0]
-                                 ? Tensor::empty({distinct.most, d}, dy.dtype(), dy.device()).rows(0, sr.shape()[0])
+                                 ? Tensor::empty({distinct.most, d}, sw.dtype(), dy.device()).rows(0, sr.shape()[0])
                                  : Tensor(),
                      dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor(),
-                     dbias = c.needs[3] ? Tensor::empty({n}, dy.dtype(), dy.device()) : Tensor();
+                     dbias = c.needs[3] ? Tensor::empty({n}, sw.dtype(), dy.device()) : Tensor();
         KDEF_LAUNCH(dy.device(), distinct_backward, sr, distinct, sw, dy, drows, dweight, dbias);
         if (others > 0) {
-          if (c.needs[1]) grads[1] = matmul(dy, packed_weight(sw));
-          if (c.needs[2]) copy_other_columns(distinct, fields, dweight, matmul(dy, sx.detach(), true, false), false);
+          const Tensor numbers = dy.to(sw.dtype());
+          if (c.needs[1]) grads[1] = matmul(numbers, packed_weight(sw));
+          if (c.needs[2]) {
+            copy_other_columns(distinct, fields, dweight, matmul(numbers, sx.detach(), true, false), false);
+          }
         }
         if (c.needs[0]) grads[0] = drows;
         if (c.needs[2]) grads[2] = dweight;

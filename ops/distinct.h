@@ -65,7 +65,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
 /// y += the part of the chosen fields; or y = it + bias, where a bias is given.
 KDEF_KERNEL(void, distinct_forward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
             const Tensor& bias, const Tensor& y)
-/// Writes the chosen fields' columns of dweight, drows, and dbias; each may be undefined.
+/// Writes the chosen fields' columns of dweight, drows, and dbias; each may be undefined. On the CPU dy may be bf16.
 KDEF_KERNEL(void, distinct_backward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
             const Tensor& dy, const Tensor& drows, const Tensor& dweight, const Tensor& dbias)
 

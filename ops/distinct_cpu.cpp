@@ -17,6 +17,8 @@ namespace {
 // Look-ups that are done together: in so many rows of tables at most, unless one alone has more.
 constexpr size_t kTogether = 8;
 constexpr int64_t kRowsTogether = 8192;
+// Blocks of dy that are taken out of its rows at once: a row's numbers in them lie side by side.
+constexpr int64_t kAhead = 2;
 // The blocks are shared out in so many parts backward, of which each has its own sums for the gradient of the rows.
 constexpr int64_t kShares = 6;
 // Rows summed as one part, in the tensor's type; parts are added up in fp64.
@@ -136,7 +138,7 @@ Pairs pairs(const Vec<float>& a, const Vec<float>& b) {
   };
   return _mm512_or_si512(rounded(a), _mm512_maskz_slli_epi32(0xFFFF, rounded(b), 16));
 }
-void store(const Pairs& v, int32_t* to) { std::memcpy(to, &v, sizeof v); }
+void store_both(const Pairs& v, int32_t* to) { std::memcpy(to, &v, sizeof v); }
 // Pairs of neighbours.
 void store_pairs(const Vec<float>& v, int32_t* to) {
   const __m256bh rounded = _mm512_cvtneps_pbh(packed(v));
@@ -163,7 +165,7 @@ constexpr int64_t kPairs = kVec / 2;
 void pair_rows(const float* x, int64_t rows, int32_t* to) {
   for (int64_t u = 0; u < rows; u += 2) {
     const Vec<float> next = u + 1 < rows ? load(x + (u + 1) * kVec) : Vec<float>{};
-    store(pairs(load(x + u * kVec), next), to + u / 2 * kVec);
+    store_both(pairs(load(x + u * kVec), next), to + u / 2 * kVec);
   }
 }
 
@@ -213,23 +215,55 @@ struct Places {
   const int32_t* index[kTogether];
 };
 
-// sums[b] += the rows' vectors of N tables.
-template <int64_t N, class T>
-[[gnu::noinline]] void gather(const Places<T>& from, int64_t rows, Vec<T>* sums) {
+// Calls put(b, start(b) + the rows' vectors of N tables).
+template <int64_t N, class T, class Start, class Put>
+[[gnu::noinline]] void gather(const Places<T>& from, int64_t rows, const Start start, const Put put) {
   const Places<T> own = from;
   for (int64_t b = 0; b < rows; ++b) {
-    Vec<T> sum = sums[b];
+    Vec<T> sum = start(b);
     for (int64_t l = 0; l < N; ++l) sum += own.table[l][own.index[l][b]];
-    sums[b] = sum;
+    put(b, sum);
+  }
+}
+
+// The numbers of a row in one block.
+template <class U>
+struct Piece {
+  U numbers[kVec];
+};
+
+// pieces[i rows + b] = those of row b of dy in block i of N, zero beyond the `columns` that dy has from there on; and
+// their sums over the rows.
+template <int64_t N, class T, class U>
+[[gnu::noinline]] void take_blocks(const U* dy, int64_t rows, int64_t stride, int64_t columns, Piece<U>* pieces,
+                                   double (*sums)[kVec]) {
+  for (int64_t first = 0; first < rows; first += kPart) {
+    Vec<T> part[N] = {};
+    for (int64_t b = first; b < std::min(rows, first + kPart); ++b) {
+      for (int64_t i = 0; i < N; ++i) {
+        Piece<U>& piece = pieces[i * rows + b];
+        const U* from = dy + b * stride + i * kVec;
+        if ((i + 1) * kVec <= columns) {
+          std::memcpy(&piece, from, sizeof piece);
+        } else {
+          piece = {};
+          std::copy_n(from, columns - i * kVec, piece.numbers);
+        }
+        part[i] += load_operands(piece.numbers);
+      }
+    }
+    for (int64_t i = 0; i < N; ++i) {
+      for (int64_t j = 0; j < kVec; ++j) sums[i][j] += static_cast<double>(part[i][j]);
+    }
   }
 }
 
 // The rows' vectors of N tables += values[b].
-template <int64_t N, class T>
-[[gnu::noinline]] void scatter(const Vec<T>* values, int64_t rows, const Places<T>& to) {
+template <int64_t N, class T, class U>
+[[gnu::noinline]] void scatter(const Piece<U>* values, int64_t rows, const Places<T>& to) {
   const Places<T> own = to;
   for (int64_t b = 0; b < rows; ++b) {
-    const Vec<T> value = values[b];
+    const Vec<T> value = load_operands(values[b].numbers);
     for (int64_t l = 0; l < N; ++l) own.table[l][own.index[l][b]] += value;
   }
 }
@@ -262,14 +296,22 @@ class GroupTables {
   }
   /// Adds up the fields' tables for combinations.
   void combine() const {
-    for_parts([](Vec<T>* sums, const Vec<T>* part, const int32_t* of, int64_t count, bool first) {
-      for (int64_t c = 0; c < count; ++c) sums[c] = first ? part[of[c]] : sums[c] + part[of[c]];
+    for_shared([](Vec<T>* sums, int64_t count, const std::vector<Member>& members) {
+      const auto [first, of_first] = members[0];
+      const auto [second, of_second] = members[1];
+      for (int64_t c = 0; c < count; ++c) sums[c] = first[of_first[c]] + second[of_second[c]];
+      for (size_t m = 2; m < members.size(); ++m) {
+        const auto [table, of] = members[m];
+        for (int64_t c = 0; c < count; ++c) sums[c] += table[of[c]];
+      }
     });
   }
   /// The gradient of combine().
   void spread() const {
-    for_parts([](const Vec<T>* sums, Vec<T>* part, const int32_t* of, int64_t count, bool) {
-      for (int64_t c = 0; c < count; ++c) part[of[c]] += sums[c];
+    for_shared([](const Vec<T>* sums, int64_t count, const std::vector<Member>& members) {
+      for (const auto [table, of] : members) {
+        for (int64_t c = 0; c < count; ++c) table[of[c]] += sums[c];
+      }
     });
   }
   void clear() const { std::fill_n(begin_, rows_, Vec<T>{}); }
@@ -277,16 +319,23 @@ class GroupTables {
   int64_t lookups() const { return static_cast<int64_t>(group_.end - group_.first); }
 
  private:
-  // Calls fn(combinations, table of a member, its place per combination, combinations, whether it is the first member).
+  // Of the fields that share a look-up: a table, and which of its rows a combination has.
+  struct Member {
+    Vec<T>* table;
+    const int32_t* of;
+  };
+  // Calls fn(combinations, how many, members) for the look-ups that fields share: two at least.
   template <class Fn>
-  void for_parts(Fn&& fn) const {
+  void for_shared(Fn&& fn) const {
     size_t t = 0;
+    std::vector<Member> members;
     for (size_t l = group_.first; l < group_.end; ++l) {
       const Lookup& lookup = distinct_.lookups[l];
+      members.clear();
       for (size_t m = 0; m < lookup.parts.size(); ++m) {
-        fn(places_.table[l - group_.first], begin_ + fields_[t + m], lookup.parts[m].data<int32_t>(), lookup.count,
-           m == 0);
+        members.push_back({begin_ + fields_[t + m], lookup.parts[m].data<int32_t>()});
       }
+      if (!members.empty()) fn(places_.table[l - group_.first], lookup.count, members);
       t += lookup.members.size();
     }
   }
@@ -392,11 +441,15 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
       const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
       const Tensor scratch = Tensor::empty({(batch + d + room) * kVec}, y.dtype());
       V *sums = vectors<T>(scratch), *lanes = sums + batch, *tables = lanes + d;
-      if (bias.defined()) {
-        std::fill_n(sums, batch, load(bias.data<T>() + j0, live));
-      } else {
+      const V start = bias.defined() ? load(bias.data<T>() + j0, live) : V{};
+      if (!bias.defined()) {
         for (int64_t b = 0; b < batch; ++b) sums[b] = load(out + b * n + j0, live);
       }
+      const auto from_bias = [start](int64_t) { return start; };
+      const auto from_sums = [sums](int64_t b) { return sums[b]; };
+      const auto to_sums = [sums](int64_t b, const V& sum) { sums[b] = sum; };
+      const auto to_result = [to = out + j0, n](int64_t b, const V& sum) { stream(sum, to + b * n); };
+      const bool streams = rows_can_stream(out, n);
       for (const Group& group : groups) {
         const GroupTables<T> of(distinct, group, tables);
         of.for_fields([&](size_t f, V* table) {
@@ -404,86 +457,108 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
           products.table(f, lanes, table);
         });
         of.combine();
-        with_constant(of.lookups(), [&](const auto lookups) { gather<lookups>(of.places(), batch, sums); });
+        with_constant(of.lookups(), [&](const auto lookups) {
+          const auto add = [&](const auto& from) {
+            if (streams && &group == &groups.back())
+              gather<lookups>(of.places(), batch, from, to_result);
+            else
+              gather<lookups>(of.places(), batch, from, to_sums);
+          };
+          if (bias.defined() && &group == &groups.front())
+            add(from_bias);
+          else
+            add(from_sums);
+        });
       }
-      if (rows_can_stream(out, n)) {
-        for (int64_t b = 0; b < batch; ++b) stream(sums[b], out + b * n + j0);
-        end_streams();
-      } else {
-        for (int64_t b = 0; b < batch; ++b) store(sums[b], live, out + b * n + j0);
-      }
+      if (streams) return end_streams();
+      for (int64_t b = 0; b < batch; ++b) store(sums[b], live, out + b * n + j0);
     });
   });
 }
 
+namespace {
+
+// dy of type U
+template <class T, class U>
+void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
+              const Tensor& drows, const Tensor& dweight, const Tensor& dbias) {
+  using V = Vec<T>;
+  const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
+  const int64_t blocks = divide_up(n, kVec), parts = divide_up(d, kVec), shares = std::min(kShares, blocks);
+  const T* w = weight.data<T>();
+  const U* g = dy.data<U>();
+  const std::vector<Group> groups = groups_of(distinct);
+  const int64_t room = room_for(distinct);
+  FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
+  products.round_for_weight_gradient();
+  // What each share of the blocks adds to drows, in vectors of its columns.
+  const Tensor row_sums =
+      drows.defined() ? Tensor::empty({shares, parts, distinct.most, kVec}, weight.dtype()) : Tensor();
+  parallel_for(shares, 1, [&](int64_t share, int64_t) {
+    const Tensor scratch = Tensor::empty({(std::max(d, kVec) + room) * kVec}, weight.dtype()),
+                 taken = Tensor::empty({kAhead * batch * kVec}, dy.dtype());
+    V *lanes = vectors<T>(scratch), *tables = lanes + std::max(d, kVec);
+    Piece<U>* pieces = reinterpret_cast<Piece<U>*>(taken.data<U>());
+    const auto add_block = [&](const Piece<U>* values, int64_t j0, int64_t live, bool add) {
+      for (const Group& group : groups) {
+        // s: the sums of dy by id.
+        const GroupTables<T> of(distinct, group, tables);
+        of.clear();
+        with_constant(of.lookups(), [&](const auto lookups) { scatter<lookups>(values, batch, of.places()); });
+        of.spread();
+        of.for_fields([&](size_t f, const V* table) {
+          const int64_t column = static_cast<int64_t>(distinct.fields[f]) * d;
+          if (dweight.defined()) {  // dW_f = s^T r
+            products.weight_gradient(f, table, lanes);
+            T* to = dweight.data<T>() + j0 * width + column;
+            for (int64_t j = 0; j < live; ++j) {
+              for (int64_t k = 0; k < d; ++k) to[j * width + k] = lanes[k][j];
+            }
+          }
+          for (int64_t part = 0; part < (drows.defined() ? parts : 0); ++part) {  // dr = s W_f
+            const T* columns = w + j0 * width + column + part * kVec;
+            for (int64_t j = 0; j < kVec; ++j) lanes[j] = j < live ? load(columns + j * width, d - part * kVec) : V{};
+            products.rows_gradient(f, table, lanes, add,
+                                   vectors<T>(row_sums) + (share * parts + part) * distinct.most + distinct.first[f]);
+          }
+        });
+      }
+    };
+    const int64_t begin = share * blocks / shares, end = (share + 1) * blocks / shares;
+    for (int64_t first = begin; first < end; first += kAhead) {
+      double sums[kAhead][kVec] = {};
+      if (first + kAhead <= end)
+        take_blocks<kAhead, T>(g + first * kVec, batch, n, n - first * kVec, pieces, sums);
+      else
+        take_blocks<1, T>(g + first * kVec, batch, n, n - first * kVec, pieces, sums);
+      for (int64_t block = first; block < std::min(end, first + kAhead); ++block) {
+        const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
+        if (dbias.defined()) std::copy_n(sums[block - first], live, dbias.data<T>() + j0);
+        add_block(pieces + (block - first) * batch, j0, live, block > begin);
+      }
+    }
+  });
+  if (!drows.defined()) return;
+  T* out = drows.data<T>();
+  parallel_for(rows.shape()[0], 512, [&](int64_t first, int64_t last) {
+    for (int64_t part = 0; part < parts; ++part) {
+      const V* from = vectors<T>(row_sums) + part * distinct.most;
+      for (int64_t u = first; u < last; ++u) {
+        V sum = from[u];
+        for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * distinct.most + u];
+        store(sum, std::min(kVec, d - part * kVec), out + u * d + part * kVec);
+      }
+    }
+  });
+}
+
+}  // namespace
+
 void distinct_backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
                        const Tensor& drows, const Tensor& dweight, const Tensor& dbias) {
-  for_float(dy.dtype(), "distinct_linear", [&]<class T>() {
-    using V = Vec<T>;
-    const int64_t batch = dy.shape()[0], n = dy.shape()[1], d = rows.shape()[1], width = weight.shape()[1];
-    const int64_t blocks = divide_up(n, kVec), parts = divide_up(d, kVec), shares = std::min(kShares, blocks);
-    const T *w = weight.data<T>(), *g = dy.data<T>();
-    const std::vector<Group> groups = groups_of(distinct);
-    const int64_t room = room_for(distinct);
-    FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
-    products.round_for_weight_gradient();
-    // What each share of the blocks adds to drows, in vectors of its columns.
-    const Tensor row_sums =
-        drows.defined() ? Tensor::empty({shares, parts, distinct.most, kVec}, dy.dtype()) : Tensor();
-    parallel_for(shares, 1, [&](int64_t share, int64_t) {
-      const Tensor scratch = Tensor::empty({(batch + std::max(d, kVec) + room) * kVec}, dy.dtype());
-      V *values = vectors<T>(scratch), *lanes = values + batch, *tables = lanes + std::max(d, kVec);
-      const int64_t begin = share * blocks / shares, end = (share + 1) * blocks / shares;
-      for (int64_t block = begin; block < end; ++block) {
-        const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
-        double bias_sums[kVec] = {};
-        for (int64_t first = 0; first < batch; first += kPart) {
-          V sum = {};
-          for (int64_t b = first; b < std::min(batch, first + kPart); ++b) {
-            values[b] = load(g + b * n + j0, live);
-            sum += values[b];
-          }
-          for (int64_t j = 0; j < kVec; ++j) bias_sums[j] += static_cast<double>(sum[j]);
-        }
-        if (dbias.defined()) std::copy_n(bias_sums, live, dbias.data<T>() + j0);
-        for (const Group& group : groups) {
-          // s: the sums of dy by id.
-          const GroupTables<T> of(distinct, group, tables);
-          of.clear();
-          with_constant(of.lookups(), [&](const auto lookups) { scatter<lookups>(values, batch, of.places()); });
-          of.spread();
-          of.for_fields([&](size_t f, const V* table) {
-            const int64_t column = static_cast<int64_t>(distinct.fields[f]) * d;
-            if (dweight.defined()) {  // dW_f = s^T r
-              products.weight_gradient(f, table, lanes);
-              T* to = dweight.data<T>() + j0 * width + column;
-              for (int64_t j = 0; j < live; ++j) {
-                for (int64_t k = 0; k < d; ++k) to[j * width + k] = lanes[k][j];
-              }
-            }
-            for (int64_t part = 0; part < (drows.defined() ? parts : 0); ++part) {  // dr = s W_f
-              const T* columns = w + j0 * width + column + part * kVec;
-              for (int64_t j = 0; j < kVec; ++j) lanes[j] = j < live ? load(columns + j * width, d - part * kVec) : V{};
-              products.rows_gradient(f, table, lanes, block > begin,
-                                     vectors<T>(row_sums) + (share * parts + part) * distinct.most + distinct.first[f]);
-            }
-          });
-        }
-      }
-    });
-    if (!drows.defined()) return;
-    T* out = drows.data<T>();
-    parallel_for(rows.shape()[0], 512, [&](int64_t first, int64_t last) {
-      for (int64_t part = 0; part < parts; ++part) {
-        const V* from = vectors<T>(row_sums) + part * distinct.most;
-        for (int64_t u = first; u < last; ++u) {
-          V sum = from[u];
-          for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * distinct.most + u];
-          store(sum, std::min(kVec, d - part * kVec), out + u * d + part * kVec);
-        }
-      }
-    });
-  });
+  if (dy.dtype() == DType::bf16) return backward<float, BFloat16>(rows, distinct, weight, dy, drows, dweight, dbias);
+  for_float(dy.dtype(), "distinct_linear",
+            [&]<class T>() { backward<T, T>(rows, distinct, weight, dy, drows, dweight, dbias); });
 }
 
 }  // namespace kdef::ops::cpu

@@ -22,7 +22,8 @@ namespace kdef::ops {
 
 const OpInfo kHiddenLinearInfo{"hidden_linear", "h = dropout(max(batch_norm(x), 0)), z = h W^T + b",
                                "dW = dz^T h, db = sum over rows of dz, d = (dz W) [h > 0] / (1 - p), then dgamma, "
-                               "dbeta, dx of batch_norm (or batch_norm_eval) with d for dy"};
+                               "dbeta, dx of batch_norm (or batch_norm_eval) with d for dy",
+                               true};
 
 namespace cpu {
 namespace {
@@ -67,41 +68,43 @@ Gemm product_at(int64_t m, int64_t n, int64_t k, bool accumulate = false) {
   return g;
 }
 
-// One row of the first sweep: h, as an operand, g = dh where h was kept, and the sums of g (x - mean) and of g.
+// One row of the first sweep: h and g = dh where h was kept, as operands, and the sums of g (x - mean) and of g.
 template <class T, class U>
 void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t* __restrict kept, T factor,
-                  const T* __restrict dh, int64_t n, U* __restrict h, T* __restrict g, T* __restrict sum_gx,
+                  const T* __restrict dh, int64_t n, U* __restrict h, U* __restrict g, T* __restrict sum_gx,
                   T* __restrict sum_g) {
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
     const Mask<T> mask = load_mask<T>(kept + j);
     const Vec<T> zero = {}, own = mask ? load(dh + j) : zero;
     store_operands(mask ? c.vector(x, j) * factor : zero, h + j);
-    store(own, g + j);
+    store_operands(own, g + j);
     store(load(sum_gx + j) + own * (load(x + j) - load(c.mean + j)), sum_gx + j);
     store(load(sum_g + j) + own, sum_g + j);
   }
   for (; j < n; ++j) {
     store_operands(kept[j] ? c(x, j) * factor : T(0), h + j);
-    g[j] = kept[j] ? dh[j] : T(0);
-    sum_gx[j] += g[j] * (x[j] - c.mean[j]);
-    sum_g[j] += g[j];
+    const T own = kept[j] ? dh[j] : T(0);
+    store_operands(own, g + j);
+    sum_gx[j] += own * (x[j] - c.mean[j]);
+    sum_g[j] += own;
   }
 }
 
-// One row of dz: sums += dz; and dz rounded, where operands are.
-template <class T, class U>
-void dz_row(const T* __restrict dz, int64_t n, T* __restrict sums, [[maybe_unused]] U* __restrict rounded) {
-  constexpr bool kRounds = !std::is_same_v<T, U>;
+// One row of dz: sums += dz; and dz as operands, where it is not of their type yet.
+template <class T, class U, class Dz>
+void dz_row(const Dz* __restrict dz, int64_t n, T* __restrict sums, U* __restrict operands) {
+  constexpr bool kRounds = !std::is_same_v<U, Dz>;
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
-    const Vec<T> v = load(dz + j);
+    const Vec<T> v = load_operands(dz + j);
     store(load(sums + j) + v, sums + j);
-    if constexpr (kRounds) store_operands(v, rounded + j);
+    if constexpr (kRounds) store_operands(v, operands + j);
   }
   for (; j < n; ++j) {
-    sums[j] += dz[j];
-    if constexpr (kRounds) store_operands(dz[j], rounded + j);
+    const T v = number(dz[j]);
+    sums[j] += v;
+    if constexpr (kRounds) store_operands(v, operands + j);
   }
 }
 
@@ -121,10 +124,16 @@ void move_sums(T* __restrict sums, int64_t n, double* __restrict sums64) {
 }
 
 // In place of g: dx = a g + (b (x - mean) + e).
-template <class T>
-void dx_row(const T* __restrict a, const T* __restrict b, const T* __restrict e, const T* __restrict x,
-            const T* __restrict mean, int64_t n, T* __restrict g) {
-  for (int64_t j = 0; j < n; ++j) g[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], g[j], x[j], mean[j]);
+template <class T, class U>
+void dx_row(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean, int64_t n, U* __restrict g) {
+  const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> own = load_operands(g + j);
+    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), own, load(x + j), load(mean + j)),
+                   g + j);
+  }
+  for (; j < n; ++j) store_operands(HiddenLayerDx<T>::dx(a[j], b[j], e[j], number(g[j]), x[j], mean[j]), g + j);
 }
 
 struct Layer {
@@ -137,12 +146,13 @@ struct Layer {
   NormColumns<T> columns() const {
     return {mean, rstd, gamma, beta};
   }
-  // Calls fn with values of the types T of the tensors and U of the products' operands.
+  // Calls fn with values of the types T of the tensors and U of the products' operands, and of dx, which will be one.
+  // (For one output there is no product here: then as for the layer's width.)
   template <class Fn>
   void with_types(Fn&& fn) const {
     for_float(x.dtype(), "hidden_linear", [&]<class T>() {
       if constexpr (std::is_same_v<T, float>) {
-        if (rounds_operands(product_bt(rows(), out(), in()))) return fn(T(), BFloat16());
+        if (rounds_operands(product_bt(rows(), out() == 1 ? in() : out(), in()))) return fn(T(), BFloat16());
       }
       fn(T(), T());
     });
@@ -176,7 +186,8 @@ struct Sums {
   Tensor columns;  // f64 [groups, 2 in + out]
 };
 
-template <class T, class U>
+// dz of type T or U
+template <class T, class U, class Dz>
 Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const Tensor& g) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), width = 2 * in + out;
   const Cut cut(rows);
@@ -184,9 +195,10 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
   const NormColumns<T> columns = layer.columns<T>();
   const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
   const SharedOperand<T, U> weight(product(cut.chunk, in, out), layer.weight.data<T>());
-  const T *x = layer.x.data<T>(), *gradient = dz.data<T>();
+  const T* x = layer.x.data<T>();
+  const Dz* gradient = dz.data<Dz>();
   const uint8_t* mask = kept.data<uint8_t>();
-  T* waiting = g.data<T>();
+  U* waiting = g.data<U>();
   note_product(product(rows, in, out));
   note_product(product_at(out, in, rows));
   parallel_for(cut.groups, 1, [&](int64_t first, int64_t last) {
@@ -199,22 +211,17 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
       T* dw = all.dweight.data<T>() + p * out * in;
       double* sums64 = all.columns.data<double>() + p * width;
       cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
-        const T* own = gradient + begin * out;
+        const Dz* own = gradient + begin * out;
         const U* operand;
-        const auto rounded = [&]([[maybe_unused]] int64_t i) -> U* {
-          if constexpr (std::is_same_v<T, U>)
-            return nullptr;
-          else
-            return rounded_dz.data() + i * out;
-        };
-        if constexpr (std::is_same_v<T, U>) {
+        U* rounded = nullptr;
+        if constexpr (std::is_same_v<U, Dz>) {
           operand = own;
         } else {
           rounded_dz.resize(static_cast<size_t>(cut.chunk * out));
-          operand = rounded_dz.data();
+          operand = rounded = rounded_dz.data();
         }
         for_parts(count, [&](int64_t from, int64_t end) {
-          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded(i));
+          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded + i * out);
           move_sums(sums.data(), out, sums64 + 2 * in);
         });
         weight.multiply(count, operand, dh.data());
@@ -237,10 +244,12 @@ struct Gradients {
   Tensor dx, dgamma, dbeta, dweight, dbias;  // dbias may be undefined
 };
 
+// dx of type U
 template <class T, class U>
 void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics, const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), weights = out * in;
-  const Sums sums = first_sweep<T, U>(layer, kept, dz, to.dx);
+  const Sums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, kept, dz, to.dx)
+                                              : first_sweep<T, U, T>(layer, kept, dz.to(dtype_of<T>), to.dx);
   const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
   double* total = sums.columns.data<double>();
   for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
@@ -256,13 +265,13 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   });
   const HiddenDxColumns<T> of(layer.rstd.data<T>(), layer.gamma.data<T>(), norm, rows, layer.p, fixed_statistics);
   const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>();
-  T* dx = to.dx.data<T>();
+  U* dx = to.dx.data<U>();
   // The last rows first: they were written last, and may be in cache.
   const int64_t piece = std::max<int64_t>(1, kPiece / in);
   parallel_for(divide_up(rows, piece), 1, [&](int64_t p, int64_t) {
     const int64_t end = rows - p * piece, begin = std::max<int64_t>(0, end - piece);
     for (int64_t r = begin; r < end; ++r) {
-      dx_row(of.a.data(), of.b.data(), of.e.data(), x + r * in, mean, in, dx + r * in);
+      dx_row(of, x + r * in, mean, in, dx + r * in);
     }
   });
 }
@@ -301,19 +310,22 @@ void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __
 }
 
 // dx of k, the coefficients having w in them
-template <class T>
+template <class T, class D>
 void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean,
-                const uint8_t* __restrict kept, T dz, int64_t n, T* __restrict dx) {
+                const uint8_t* __restrict kept, T dz, int64_t n, D* __restrict dx) {
   const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
     const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
-    store(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), k, load(x + j), load(mean + j)), dx + j);
+    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), k, load(x + j), load(mean + j)), dx + j);
   }
-  for (; j < n; ++j) dx[j] = HiddenLayerDx<T>::dx(a[j], b[j], e[j], kept[j] ? dz : T(0), x[j], mean[j]);
+  for (; j < n; ++j) {
+    store_operands(HiddenLayerDx<T>::dx(a[j], b[j], e[j], kept[j] ? dz : T(0), x[j], mean[j]), dx + j);
+  }
 }
 
-template <class T>
+// dx of type D
+template <class T, class D>
 void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics,
                   const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in();
@@ -346,7 +358,7 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
     }));
   }
   const HiddenDxColumns<T> of(c.rstd, gamma_w.data(), of_k, rows, layer.p, fixed_statistics);
-  T* dx = to.dx.data<T>();
+  D* dx = to.dx.data<D>();
   parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       dx_row_one(of, x + r * in, mean, mask + r * in, gradient[r], in, dx + r * in);
@@ -388,12 +400,15 @@ Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, c
   return record(kHiddenLinearInfo, z, {x, gamma, beta, weight, bias}, {x, mean, rstd, gamma, beta, weight, kept},
                 [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
                   const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
-                  const cpu::Gradients to{Tensor::empty_like(saved.x), Tensor::empty_like(saved.gamma),
-                                          Tensor::empty_like(saved.beta), Tensor::empty_like(saved.weight),
-                                          c.needs[4] ? Tensor::empty({saved.out()}, dz.dtype()) : Tensor()};
+                  cpu::Gradients to{{},
+                                    Tensor::empty_like(saved.gamma),
+                                    Tensor::empty_like(saved.beta),
+                                    Tensor::empty_like(saved.weight),
+                                    c.needs[4] ? Tensor::empty({saved.out()}, saved.x.dtype()) : Tensor()};
                   saved.with_types([&]<class T, class U>(T, U) {
-                    (saved.out() == 1 ? cpu::backward_one<T> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training,
-                                                                                    to);
+                    to.dx = Tensor::empty(saved.x.shape(), dtype_of<U>);
+                    (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training,
+                                                                                       to);
                   });
                   return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
                 });

@@ -8,7 +8,7 @@
 namespace kdef::ops {
 
 const OpInfo kMatmulInfo{"matmul", "C = A B", "dA = dC B^T, dB = A^T dC"};
-const OpInfo kLinearInfo{"linear", "y = x W^T + b", "dx = dy W, dW = dy^T x, db = sum over rows of dy"};
+const OpInfo kLinearInfo{"linear", "y = x W^T + b", "dx = dy W, dW = dy^T x, db = sum over rows of dy", true};
 
 namespace {
 
@@ -88,7 +88,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const Tensor a = rounded ? round_operand(x) : x, b = rounded ? round_operand(weight) : weight;
   gemm(g, a, b, y, bias);
   return record(kLinearInfo, y, {x, weight, bias}, {a, b},
-                [type = x.dtype()](const BackwardContext& c, const Tensor& gradient) {
+                [type = x.dtype()](const BackwardContext& c, const Tensor& given) {
+                  // On the CPU a product rounds its operands itself.
+                  const Tensor gradient = given.device().is_cpu() ? given.to(type) : given;
                   const Tensor dy = c.saved[0].dtype() == DType::bf16 ? round_operand(gradient) : gradient;
                   std::vector<Gradient> grads(3);
                   if (c.needs[0]) grads[0] = product(dy, c.saved[1], false, false);

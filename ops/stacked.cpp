@@ -8,7 +8,7 @@
 namespace kdef::ops {
 
 const OpInfo kStackedLinearInfo{"stacked_linear", "z_m = x_m W_m^T + b_m for networks m side by side",
-                                "dx_m = dz_m W_m, dW_m = dz_m^T x_m, db = sum over rows of dz"};
+                                "dx_m = dz_m W_m, dW_m = dz_m^T x_m, db = sum over rows of dz", true};
 const OpInfo kStackedOutputInfo{
     "stacked_output", "h = dropout(max(batch_norm(x), 0)), z_m = h_m w_m + b_m for networks m side by side",
     "dw_m = sum over rows of dz_m h_m, db = sum over rows of dz, d_m = dz_m w_m [h_m > 0] / (1 - p), then dgamma, "
@@ -78,7 +78,8 @@ Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias)
   const Tensor z = Tensor::empty({blocks.rows, blocks.count * blocks.out}, weight.dtype(), x.device());
   gemm(blocks.forward(), x, w, z, bias);
   return record(kStackedLinearInfo, z, {x, weight, bias}, {x, w},
-                [blocks, type = z.dtype()](const BackwardContext& c, const Tensor& dy) {
+                [blocks, type = z.dtype()](const BackwardContext& c, const Tensor& given) {
+                  const Tensor dy = given.device().is_cpu() ? given.to(type) : given;
                   // If one of them is rounded already, all are.
                   const bool round = c.saved[0].dtype() == DType::bf16 || dy.dtype() == DType::bf16;
                   const auto operand = [&](const Tensor& t) { return round ? round_operand(t) : t; };

@@ -83,6 +83,22 @@ inline void store_operands(const Vec<float>& v, BFloat16* to) {
 #endif
 }
 
+/// Operands as numbers again.
+inline Vec<float> load_operands(const float* from) { return load(from); }
+inline Vec<double> load_operands(const double* from) { return load(from); }
+inline Vec<float> load_operands(const BFloat16* from) {
+#if defined(__AVX512F__)
+  __m256i halves;
+  std::memcpy(&halves, from, sizeof halves);
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xFFFF, halves);
+  return reinterpret_cast<Vec<float>>(_mm512_maskz_slli_epi32(0xFFFF, wide, 16));
+#else
+  Vec<float> v;
+  for (int64_t j = 0; j < kVec; ++j) v[j] = from_bf16(from[j]);
+  return v;
+#endif
+}
+
 inline void round_row(const float* __restrict from, int64_t n, BFloat16* __restrict to) {
   for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
 }
