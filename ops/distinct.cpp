@@ -150,7 +150,7 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
     std::copy(column.found.begin(), column.found.end(), out.ids.data<int64_t>() + out.first[static_cast<size_t>(i)]);
     std::copy(column.at.begin(), column.at.end(), out.index.data<int32_t>() + i * rows);
   });
-  out.lookups = share_lookups(out, limits.most_combinations);
+  if (ids.device().is_cpu()) out.lookups = share_lookups(out, limits.most_combinations);
   out.ids = out.ids.to(ids.device());
   out.index = out.index.to(ids.device());
   return out;

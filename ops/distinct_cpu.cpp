@@ -21,8 +21,6 @@ constexpr int64_t kRowsTogether = 8192;
 constexpr int64_t kAhead = 2;
 // The blocks are shared out in so many parts backward, of which each has its own sums for the gradient of the rows.
 constexpr int64_t kShares = 6;
-// Rows summed as one part, in the tensor's type; parts are added up in fp64.
-constexpr int64_t kPart = 64;
 
 // The look-ups [first, end).
 struct Group {
@@ -76,6 +74,14 @@ void with_constant(int64_t n, Fn&& fn) {
   fn(std::integral_constant<int64_t, N>());
 }
 
+// Calls some(first row, how many) for rows eight at a time, then for what is left one by one.
+template <class Fn>
+void in_eights(int64_t rows, const Fn& some) {
+  int64_t u = 0;
+  for (; u + 8 <= rows; u += 8) some(u, std::integral_constant<int64_t, 8>());
+  for (; u < rows; ++u) some(u, std::integral_constant<int64_t, 1>());
+}
+
 // The loops below are functions of their own, not to be inlined: their vectors then stay in registers.
 
 // to[u] (+)= sum over k < count of x[u, k] w[k], rows of x `stride` apart. An addition waits for the one before it: so
@@ -93,9 +99,7 @@ template <bool kAdd, class T>
       }
       for (int64_t i = 0; i < together; ++i) to[u + i] = sums[i];
     };
-    int64_t u = 0;
-    for (; u + 8 <= rows; u += 8) some(u, std::integral_constant<int64_t, 8>());
-    for (; u < rows; ++u) some(u, std::integral_constant<int64_t, 1>());
+    in_eights(rows, some);
   };
   // The usual count is a constant.
   if (count == kVec) {
@@ -152,6 +156,7 @@ void add_pairs(Vec<float>& sum, int32_t a, const Pairs& b) {
 constexpr bool kRounds = false;
 using Pairs = Vec<int32_t>;
 Pairs pairs(const Vec<float>&, const Vec<float>&) { throw Error("distinct_linear: bf16 without AVX512-BF16"); }
+void store_both(const Pairs&, int32_t*) {}
 void store_pairs(const Vec<float>&, int32_t*) {}
 void add_pairs(Vec<float>&, int32_t, const Pairs&) {}
 #endif
@@ -182,9 +187,7 @@ template <bool kAdd>
     }
     for (int64_t i = 0; i < together; ++i) to[u + i] = sums[i];
   };
-  int64_t u = 0;
-  for (; u + 8 <= rows; u += 8) some(u, std::integral_constant<int64_t, 8>());
-  for (; u < rows; ++u) some(u, std::integral_constant<int64_t, 1>());
+  in_eights(rows, some);
 }
 
 // x of pair_rows.
@@ -237,9 +240,9 @@ struct Piece {
 template <int64_t N, class T, class U>
 [[gnu::noinline]] void take_blocks(const U* dy, int64_t rows, int64_t stride, int64_t columns, Piece<U>* pieces,
                                    double (*sums)[kVec]) {
-  for (int64_t first = 0; first < rows; first += kPart) {
+  for (int64_t first = 0; first < rows; first += kRowPart) {
     Vec<T> part[N] = {};
-    for (int64_t b = first; b < std::min(rows, first + kPart); ++b) {
+    for (int64_t b = first; b < std::min(rows, first + kRowPart); ++b) {
       for (int64_t i = 0; i < N; ++i) {
         Piece<U>& piece = pieces[i * rows + b];
         const U* from = dy + b * stride + i * kVec;
@@ -364,7 +367,7 @@ class FieldProducts {
   /// table[u] = sum over k of r[u, k] w[k]
   void table(size_t f, const Vec<T>* w, Vec<T>* table) const {
     if constexpr (std::is_same_v<T, float>) {
-      if (rounded_) return multiply_rounded<false>(pairs_.data() + first(f) * kPairs, count(f), w, table);
+      if (rounded_) return multiply_rounded<false>(rounded_rows_.data() + first(f) * kPairs, count(f), w, table);
     }
     multiply<false>(rows(f), count(f), d_, w, std::min(kVec, d_), table);
     for (int64_t k = kVec; k < d_; k += kVec) {
@@ -374,7 +377,7 @@ class FieldProducts {
   /// dw[k] = sum over u of r[u, k] s[u]
   void weight_gradient(size_t f, const Vec<T>* s, Vec<T>* dw) const {
     if constexpr (std::is_same_v<T, float>) {
-      if (rounded_) return sum_products_rounded(pairs_.data() + paired(f), count(f), s, dw);
+      if (rounded_) return sum_products_rounded(paired_rows_.data() + paired(f), count(f), s, dw);
     }
     for (int64_t k = 0; k < d_; k += kVec) {
       sum_products(rows(f) + k, count(f), d_, s, std::min(kVec, d_ - k), dw + k);
@@ -398,15 +401,16 @@ class FieldProducts {
   void round_for_tables() {
     if constexpr (std::is_same_v<T, float>) {
       if (!rounded_) return;
-      pairs_.resize(static_cast<size_t>(distinct_.first.back() * kPairs));
-      round_rows(rows_, distinct_.first.back(), pairs_.data());
+      rounded_rows_.resize(static_cast<size_t>(distinct_.first.back() * kPairs));
+      round_rows(rows_, distinct_.first.back(), rounded_rows_.data());
     }
   }
   void round_for_weight_gradient() {
     if constexpr (std::is_same_v<T, float>) {
       if (!rounded_) return;
-      pairs_.resize(static_cast<size_t>(paired(distinct_.fields.size())));
-      for (size_t f = 0; f < distinct_.fields.size(); ++f) pair_rows(rows(f), count(f), pairs_.data() + paired(f));
+      paired_rows_.resize(static_cast<size_t>(paired(distinct_.fields.size())));
+      for (size_t f = 0; f < distinct_.fields.size(); ++f)
+        pair_rows(rows(f), count(f), paired_rows_.data() + paired(f));
     }
   }
 
@@ -421,7 +425,7 @@ class FieldProducts {
   int64_t d_;
   const DistinctIds& distinct_;
   bool rounded_;
-  std::vector<int32_t> pairs_;
+  std::vector<int32_t> rounded_rows_, paired_rows_;  // as round_rows() and pair_rows() make them
 };
 
 }  // namespace
@@ -497,6 +501,7 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
   parallel_for(shares, 1, [&](int64_t share, int64_t) {
     const Tensor scratch = Tensor::empty({(std::max(d, kVec) + room) * kVec}, weight.dtype()),
                  taken = Tensor::empty({kAhead * batch * kVec}, dy.dtype());
+    // lanes: vectors of the gradient of the weight, then of the weight.
     V *lanes = vectors<T>(scratch), *tables = lanes + std::max(d, kVec);
     Piece<U>* pieces = reinterpret_cast<Piece<U>*>(taken.data<U>());
     const auto add_block = [&](const Piece<U>* values, int64_t j0, int64_t live, bool add) {

@@ -159,7 +159,7 @@ struct HiddenLayerTerms {
       const Pack<T, V> dy = load<V>(of.dy + i), x = load<V>(of.x + i);
       const Pack<U, V> y = load<V>(of.y + i);
       for (int k = 0; k < V; ++k) {
-        const T d = HiddenLayerDx<T>::d(dy[k], widened<T>(y[k]));
+        const T d = HiddenLayerDx<T>::d(dy[k], number(y[k]));
         sums[0][k] += d * (x[k] - mean[k]);
         sums[1][k] += d;
       }
@@ -280,7 +280,7 @@ struct NormReluDropoutDx {
       const Pack<U, V> y = load<V>(of.y + i);
       Pack<T, V> dx;
       for (int k = 0; k < V; ++k) {
-        const T d = HiddenLayerDx<T>::d(dy[k], widened<T>(y[k]));
+        const T d = HiddenLayerDx<T>::d(dy[k], number(y[k]));
         dx[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], d, x[k], mean[k]);
       }
       store<V>(dx, of.dx + i);

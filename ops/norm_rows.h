@@ -55,10 +55,6 @@ void hidden_row(const T* __restrict x, const NormColumns<T>& c, const uint16_t* 
   }
 }
 
-/// Rows summed as one part, in the tensor's type: few enough that fp32 keeps its digits, and that a part stays in cache
-/// between two sweeps over it. Parts are added up in fp64.
-inline constexpr int64_t kRowPart = 64;
-
 /// Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in
 /// order.
 template <int K, class T, class Fn>

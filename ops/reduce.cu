@@ -37,7 +37,7 @@ struct ColumnTerms {
     int64_t c;
     KDEF_DEVICE void add(int64_t r, T (&sums)[1][V]) const {
       const Pack<U, V> row = load<V>(x + r * c);
-      for (int k = 0; k < V; ++k) sums[0][k] += widened<T>(row[k]);
+      for (int k = 0; k < V; ++k) sums[0][k] += number(row[k]);
     }
   };
   template <int V>

@@ -39,15 +39,7 @@ KDEF_DEVICE Pack<T, V> load(const T* from) {
   return *reinterpret_cast<const Pack<T, V>*>(from);
 }
 
-/// A number as T, from itself or from bf16; and rounded to bf16 where `to` is that.
-template <class T>
-KDEF_DEVICE T widened(T x) {
-  return x;
-}
-template <class T>
-KDEF_DEVICE float widened(BFloat16 x) {
-  return from_bf16(x);
-}
+/// Stores a number, rounded to bf16 where `to` is that.
 template <class T>
 KDEF_DEVICE void assign(T x, T& to) {
   to = x;

@@ -1,4 +1,4 @@
-// Vectors of kVec numbers for the CPU's kernels, where the compiler does not find them by itself.
+// For the CPU's kernels: vectors of kVec numbers, where the compiler does not find them by itself, and parts of rows.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,10 @@
 namespace kdef::ops::cpu {
 
 inline constexpr int64_t kVec = 16;
+
+/// Rows summed as one part, in the tensor's type: few enough that fp32 keeps its digits, and that a part stays in cache
+/// between two sweeps over it. Parts are added up in fp64.
+inline constexpr int64_t kRowPart = 64;
 
 template <class T>
 struct VecOf {
