@@ -55,12 +55,10 @@ void add_to(const Tensor& a, const Tensor& b) {
   a.changed();
 }
 
-Tensor widened(const Tensor& t, DType type) { return t.dtype() == DType::bf16 ? t.to(type) : t; }
-
 }  // namespace
 
 void Gradient::widen(DType type) {
-  if (dense_.defined()) dense_ = widened(dense_, type);
+  if (dense_.defined() && dense_.dtype() == DType::bf16) dense_ = dense_.to(type);
 }
 
 void Gradient::add(const Gradient& other) {
@@ -68,9 +66,8 @@ void Gradient::add(const Gradient& other) {
     if (!dense_.defined()) {
       dense_ = other.dense_;
     } else {
-      dense_ = widened(dense_, DType::f32);
       if (!dense_.exclusive()) dense_ = dense_.clone();
-      add_to(dense_, widened(other.dense_, DType::f32));
+      add_to(dense_, other.dense_);
     }
   }
   rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
@@ -189,13 +186,13 @@ void backward(const Tensor& y, const Tensor& seed) {
       KDEF_CHECK(!grads[i].dense_part().defined() || grads[i].dense_part().shape() == x.shape(), "backward of '",
                  node.info->name, "': gradient ", grads[i].dense_part().shape(), " for input ", i, " of shape ",
                  x.shape());
-      Gradient moved = std::move(grads[i]);
-      if (x.node()) {
-        pending[x.node().get()].add(moved);
-      } else {
-        moved.widen(x.dtype());
-        x.gradient().add(moved);
+      Gradient& sum = x.node() ? pending[x.node().get()] : x.gradient();
+      if (!x.node() || sum.defined()) {
+        sum.widen(x.dtype());
+        grads[i].widen(x.dtype());
       }
+      sum.add(grads[i]);
+      grads[i] = {};
     }
     node.released = true;
     node.saved.clear();

@@ -6,7 +6,9 @@
 // - backward receives dy = dL/dy of the node's single output and returns dL/dx for each input, in input
 // order;
 //   an undefined Gradient stands for zero.
-// - A gradient is of its tensor's type, or in bf16 where it is an operand of products rounded beforehand.
+// - A gradient of an f32 tensor may be in bf16, rounded beforehand where products read it. Ops that say so take it as
+// it
+//   is (OpInfo::takes_rounded); for others, in sums and in leaves it is widened.
 // - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that
 // used
 //   it: a fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
@@ -29,10 +31,9 @@ namespace kdef {
 /// audit lists them (ops/cases.h).
 struct OpInfo {
   const char* name;
-  const char* forward;   // "y = max(x, 0)"
-  const char* backward;  // "dx = dy [x > 0]"
-  // Backward takes a dy in bf16 of a y in f32, for it will be an operand of products. Others get it in y's type.
-  bool takes_rounded = false;
+  const char* forward;         // "y = max(x, 0)"
+  const char* backward;        // "dx = dy [x > 0]"
+  bool takes_rounded = false;  // backward takes a dy in bf16 of a y in f32
 };
 
 /// An id that names no row.
@@ -53,9 +54,9 @@ class Gradient {
   Gradient(RowGradient rows) { rows_.push_back(std::move(rows)); }
 
   bool defined() const { return dense_.defined() || !rows_.empty(); }
-  /// Adds another gradient of the same tensor; a sum is never of bf16.
+  /// Adds another gradient of the same tensor, of its type.
   void add(const Gradient& other);
-  /// Makes a dense part in bf16 one of `type`.
+  /// Makes a dense part in bf16 one of `type`, that of the tensor.
   void widen(DType type);
   /// The sum as a dense tensor of `shape`; undefined if this is. Adds the rows in order of their arrival.
   Tensor dense(const Shape& shape) const;

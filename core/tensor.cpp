@@ -1,5 +1,6 @@
 #include "core/tensor.h"
 
+#include "core/parallel.h"
 #include "core/tape.h"
 #include "core/tape_kernels.h"
 
@@ -82,13 +83,15 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::to(DType target) const {
   if (target == dtype()) return *this;
-  KDEF_CHECK(device().is_cpu(), "to(dtype): move the tensor to the host first");
+  if (!device().is_cpu()) return to(kCpu).to(target).to(device());
   Tensor t = empty(shape(), target);
   const auto convert = [&]<class From>() {
     for_float(target, "to", [&]<class To>() {
       const From* x = data<From>();
       To* y = t.data<To>();
-      for (int64_t i = 0, n = numel(); i < n; ++i) y[i] = static_cast<To>(number(x[i]));
+      parallel_for(numel(), kPiece, [=](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) y[i] = static_cast<To>(number(x[i]));
+      });
     });
   };
   if (dtype() == DType::bf16)

@@ -86,8 +86,8 @@ class Tensor {
   Tensor rows(int64_t first, int64_t count) const;
   /// A copy with its own data, off the tape.
   Tensor clone() const;
-  /// A copy of another floating-point type (of f32 or f64, on the host) or on another device, off the tape; itself if
-  /// nothing changes.
+  /// A copy of another type, f32 or f64 (by way of the host), or on another device, off the tape; itself if nothing
+  /// changes.
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
   /// Overwrites the elements; same shape and dtype, any device. Counts as a change in place.

@@ -595,7 +595,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
         boolean_key<Draft>("shuffle", KDEF_AT(config.shuffle), "a new order of all rows in each epoch"),
         integer_key<Draft>("seed", KDEF_AT(config.seed), 0, "of initial values, order and dropout"),
         {"precision", "f32, tf32, bf16",
-         "operands of the matrix products of training; all else, and prediction, is fp32",
+         "operands of the matrix products of training, in bf16 also gradients between hidden layers; all else, and "
+         "prediction, is fp32",
          [](Draft& d, const Value& v) {
            d.config.precision = v.one_of({"f32", "tf32", "bf16"});
          },

@@ -241,7 +241,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
                      dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor(),
                      dbias = c.needs[3] ? Tensor::empty({n}, sw.dtype(), dy.device()) : Tensor();
         KDEF_LAUNCH(dy.device(), distinct_backward, sr, distinct, sw, dy, drows, dweight, dbias);
-        if (others > 0) {
+        if (others > 0 && (c.needs[1] || c.needs[2])) {
           const Tensor numbers = dy.to(sw.dtype());
           if (c.needs[1]) grads[1] = matmul(numbers, packed_weight(sw));
           if (c.needs[2]) {

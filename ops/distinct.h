@@ -36,7 +36,7 @@ struct DistinctIds {
   std::vector<bool> padding;    // [fields]: the field's first id is 0
   Tensor index;                 // i32 [fields, B]: which of the field's ids a row has
   int64_t most = 0;             // U at most, for batches of this size: what memory is asked for
-  std::vector<Lookup> lookups;  // for the CPU, those of the fewest ids or combinations first
+  std::vector<Lookup> lookups;  // those of the fewest ids or combinations first; on a CPU alone
 };
 
 /// What is chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most `most_ids`

@@ -201,7 +201,7 @@ template <bool kAdd>
 }
 
 // Whether operands are rounded: where a product over whole columns would round them, for rows of kVec numbers and where
-// the instructions are there; else these products stay in fp32.
+// the instructions are there; else these products stay in fp32 (but for dy, which may come rounded).
 template <class T>
 bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
   Gemm g;
@@ -438,6 +438,7 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
     const T* w = weight.data<T>();
     T* out = y.data<T>();
     const std::vector<Group> groups = groups_of(distinct);
+    KDEF_CHECK(!groups.empty(), "distinct_linear: the batch's ids were found for another device than the CPU");
     const int64_t room = room_for(distinct);
     FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
     products.round_for_tables();
@@ -532,10 +533,9 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
     const int64_t begin = share * blocks / shares, end = (share + 1) * blocks / shares;
     for (int64_t first = begin; first < end; first += kAhead) {
       double sums[kAhead][kVec] = {};
-      if (first + kAhead <= end)
-        take_blocks<kAhead, T>(g + first * kVec, batch, n, n - first * kVec, pieces, sums);
-      else
-        take_blocks<1, T>(g + first * kVec, batch, n, n - first * kVec, pieces, sums);
+      with_constant<kAhead>(std::min(kAhead, end - first), [&](const auto count) {
+        take_blocks<count, T>(g + first * kVec, batch, n, n - first * kVec, pieces, sums);
+      });
       for (int64_t block = first; block < std::min(end, first + kAhead); ++block) {
         const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
         if (dbias.defined()) std::copy_n(sums[block - first], live, dbias.data<T>() + j0);

@@ -17,6 +17,7 @@
 //   dW += dz^T h,  db += dz,  s1 += g (x - mean),  s0 += g.
 // Second sweep: mean and variance depend on every row, so that dx needs the whole sums. Until then g waits in dx:
 //   dgamma = c rstd s1,  dbeta = c s0 with c = 1 / (1 - p),  dx = a g + b (x - mean) + e  (HiddenLayerDx).
+// In bf16 h, dz and dx are rounded, as operands of products, and g while it waits; the sums are of g as it was.
 
 namespace kdef::ops {
 
@@ -146,8 +147,8 @@ struct Layer {
   NormColumns<T> columns() const {
     return {mean, rstd, gamma, beta};
   }
-  // Calls fn with values of the types T of the tensors and U of the products' operands, and of dx, which will be one.
-  // (For one output there is no product here: then as for the layer's width.)
+  // Calls fn with values of the types T of the tensors and U of operands: of the products here, and of dx, which the
+  // product that made x will read. (With one output there is no product here: then as if it had the width of x.)
   template <class Fn>
   void with_types(Fn&& fn) const {
     for_float(x.dtype(), "hidden_linear", [&]<class T>() {
@@ -221,7 +222,8 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
           operand = rounded = rounded_dz.data();
         }
         for_parts(count, [&](int64_t from, int64_t end) {
-          for (int64_t i = from; i < end; ++i) dz_row(own + i * out, out, sums.data(), rounded + i * out);
+          for (int64_t i = from; i < end; ++i)
+            dz_row(own + i * out, out, sums.data(), rounded ? rounded + i * out : nullptr);
           move_sums(sums.data(), out, sums64 + 2 * in);
         });
         weight.multiply(count, operand, dh.data());
@@ -329,7 +331,8 @@ template <class T, class D>
 void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics,
                   const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in();
-  const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>(), *gradient = dz.data<T>(),
+  const Tensor numbers = dz.to(dtype_of<T>);
+  const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>(), *gradient = numbers.data<T>(),
           *weight = layer.weight.data<T>();
   const uint8_t* mask = kept.data<uint8_t>();
   note_product(product(rows, in, 1));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/tape.h"
 
 namespace kdef {
@@ -48,6 +50,12 @@ TEST(Tensor, ErrorsNameShapesAndTypes) {
 TEST(Tensor, ConvertsTypes) {
   const Tensor t = Tensor::from<float>({0.5f, -2}, {2}).to(DType::f64);
   EXPECT_EQ(t.to_vector<double>(), (std::vector<double>{0.5, -2}));
+}
+
+TEST(Tensor, WidensBf16) {
+  const Tensor t = Tensor::from<BFloat16>({{0x3F80}, {0xC049}, {0x0001}, {0x7F80}}, {4});  // pi is 0x40490FDB
+  EXPECT_EQ(t.to(DType::f32).to_vector<float>(), (std::vector<float>{1, -3.140625f, std::ldexp(1.0f, -133), INFINITY}));
+  EXPECT_EQ(t.to(DType::f64).to_vector<double>(), (std::vector<double>{1, -3.140625, std::ldexp(1.0, -133), INFINITY}));
 }
 
 TEST(Memory, ReusesBlocksOfEqualSize) {

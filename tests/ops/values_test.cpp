@@ -1,6 +1,7 @@
 // Values of the ops against plain loops and known numbers; the gradient checks only tie derivatives to values.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -219,8 +220,10 @@ TEST(Values, FusedHiddenLinearAgreesWithItsParts) {
 
 TEST(Values, HiddenLinearHasTheSameBitsForAnyNumberOfThreads) {
   const int before = num_threads();
-  for (const auto& [out, precision] :
-       {std::pair{64, GemmPrecision::f32}, {64, GemmPrecision::bf16}, {1, GemmPrecision::f32}}) {
+  for (const auto& [out, precision] : {std::pair{64, GemmPrecision::f32},
+                                       {64, GemmPrecision::bf16},
+                                       {1, GemmPrecision::f32},
+                                       {1, GemmPrecision::bf16}}) {
     if (precision == GemmPrecision::bf16 && !has_bf16_products()) continue;
     const PrecisionScope scope(precision);
     std::vector<V> first;
@@ -261,44 +264,76 @@ Tensor watched(const Tensor& x, DType& type) {
   });
 }
 
-// By layers that read it as it is, by those that do not, where it is added to another, and by leaves.
+// By layers that take it as it is, by those that do not, where it is added to others, and by leaves.
 TEST(Values, GradientsInBf16AreReadAsTheNumbersTheyAre) {
+  using Parameters = std::vector<Tensor>;
+  struct LayerCase {
+    int64_t in, out;
+    bool takes_rounded;
+    std::function<Tensor(const Tensor&, const Parameters&)> f;
+  };
+  const auto hidden = [](const Tensor& x, const Parameters& p) {
+    const Tensor mean = Tensor::zeros({40}), var = Tensor::full({40}, 1);
+    return hidden_linear(x, p[2], p[3], mean, var, true, 0.25, dropout_key(1, 0, 0), p[0], p[1]);
+  };
+
   const auto draw = [](const Shape& shape, uint64_t seed) {
     return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();
   };
-  const std::vector<std::function<Tensor(const Tensor&, const std::vector<Tensor>&)>> layers = {
-      [](const Tensor& x, const std::vector<Tensor>&) { return x; },
-      [](const Tensor& x, const std::vector<Tensor>&) { return relu(x); },
-      [](const Tensor& x, const std::vector<Tensor>& p) { return linear(x, p[0], p[1]); },
-      [](const Tensor& x, const std::vector<Tensor>& p) {
-        return stacked_linear(x, reshape(p[0], {2, 20, 40}), reshape(p[1], {2, 20}));
-      },
-      [](const Tensor& x, const std::vector<Tensor>& p) {
-        const Tensor mean = Tensor::zeros({40}), var = Tensor::full({40}, 1);
-        return hidden_linear(x, p[2], p[3], mean, var, true, 0.25, dropout_key(1, 0, 0), p[0], p[1]);
-      }};
+  const std::vector<LayerCase> cases = {
+      {40, 40, false, [](const Tensor& x, const Parameters&) { return x; }},
+      {40, 40, false, [](const Tensor& x, const Parameters&) { return relu(x); }},
+      {40, 39, true, [](const Tensor& x, const Parameters& p) { return linear(x, p[0], p[1]); }},
+      {80, 40, true,
+       [](const Tensor& x, const Parameters& p) {
+         return stacked_linear(x, reshape(p[0], {2, 20, 40}), reshape(p[1], {2, 20}));
+       }},
+      {40, 40, true, hidden},
+      {40, 39, true, hidden},
+      {40, 1, true, hidden}};
   std::vector<GemmPrecision> precisions = {GemmPrecision::f32};
   if (has_bf16_products()) precisions.push_back(GemmPrecision::bf16);
   for (const GemmPrecision precision : precisions) {
     const PrecisionScope scope(precision);
-    for (size_t layer = 0; layer < layers.size(); ++layer) {
-      for (const bool twice : {false, true}) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const LayerCase& c = cases[i];
+      // What else reads the layer's result: nothing; an op whose gradient is rounded too, or not, before or behind it.
+      for (int others = 0; others < 4; ++others) {
         std::vector<V> results[2];
         for (const DType type : {DType::bf16, DType::f32}) {
-          const Tensor x = draw({3000, layer == 3 ? 80 : 40}, 1);
-          const std::vector<Tensor> parameters = {draw({40, 40}, 2), draw({40}, 3), draw({40}, 4), draw({40}, 5)};
-          const Tensor y = layers[layer](x, parameters);
-          const Tensor seed = draw(y.shape(), 6), z = rounded_gradient(y, type);
-          backward(twice ? add(z, rounded_gradient(y, type)) : z, seed.detach());
+          const Tensor x = draw({3000, c.in}, 1);
+          const Parameters parameters = {draw({c.out, 40}, 2), draw({c.out}, 3), draw({40}, 4), draw({40}, 5)};
+          const Tensor y = c.f(x, parameters), seed = draw(y.shape(), 6).detach();
+          EXPECT_EQ(y.node() && y.node()->info->takes_rounded, c.takes_rounded);
+          const Tensor first = others == 2 ? neg(y) : Tensor(), z = rounded_gradient(y, type),
+                       last = others == 1   ? rounded_gradient(y, type)
+                              : others == 3 ? neg(y)
+                                            : Tensor();
+          backward(others == 0 ? z : add(z, others == 2 ? first : last), seed);
           std::vector<V>& result = results[type == DType::bf16];
           result.push_back(values(x.grad().to(DType::f64)));
           for (const Tensor& p : parameters) {
             if (p.grad().defined()) result.push_back(values(p.grad().to(DType::f64)));
           }
         }
-        EXPECT_EQ(results[0], results[1]) << "layer " << layer << ", twice " << twice;
+        EXPECT_EQ(results[0], results[1]) << "case " << i << ", others " << others;
       }
     }
+  }
+}
+
+TEST(Values, GradientInBf16IsAddedToOneOfRows) {
+  const Tensor ids = Tensor::from<int32_t>({2, 1, 2}, {3});
+  for (const bool rows_first : {true, false}) {
+    Tensor x = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2}).set_requires_grad();
+    const Tensor table = linear(x, Tensor::from<float>({1, 0, 0, 1}, {2, 2}), {});
+    // Gradients come in the reverse order of the uses.
+    Tensor uses[2];
+    for (const bool dense : {rows_first, !rows_first}) {
+      uses[dense] = sum(dense ? rounded_gradient(table, DType::bf16) : embedding(table, ids, true));
+    }
+    backward(add(uses[0], uses[1]));
+    EXPECT_EQ(x.grad().to_vector<float>(), (std::vector<float>{1, 1, 2, 2, 3, 3}));
   }
 }
 
@@ -325,9 +360,11 @@ TEST(Values, HiddenLinearRoundsItsGradientForTheProductThatReadsIt) {
 // Many fields, so that look-ups make several groups, some for combinations, and columns that are no multiple of a
 // vector; one case of 8300 rows, which have more distinct ids than a group takes, and one of 24 columns: whole cache
 // lines of fp64, but no whole vectors.
+// The last have whole vectors alone, which are written past the caches; one leaves fields to the plain product.
 struct DistinctCase {
   int64_t rows, columns, dim;
   std::vector<int32_t> sizes;
+  int64_t most_ids = 1 << 20;
 };
 struct DistinctResult {
   V y, tables, weight, bias;
@@ -357,10 +394,16 @@ DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Dra
   const Tensor batch = Tensor::from(ids, {c.rows, fields});
   Tensor y;
   if (distinct) {
-    const DistinctIds found = distinct_ids(batch, all, sizes, {1 << 20, c.rows, 64});
-    EXPECT_EQ(found.fields.size(), c.sizes.size());
-    EXPECT_LT(found.lookups.size(), c.sizes.size()) << "nothing was combined";
-    y = distinct_linear(embed_distinct(tables, all, found), {}, found, fields, weight, bias);
+    const DistinctIds found = distinct_ids(batch, all, sizes, {1 << 20, c.most_ids, 64});
+    EXPECT_LT(found.lookups.size(), found.fields.size()) << "nothing was combined";
+    std::vector<EmbedField> others;
+    for (size_t f = 0; f < all.size(); ++f) {
+      if (std::find(found.fields.begin(), found.fields.end(), f) == found.fields.end()) others.push_back(all[f]);
+    }
+    EXPECT_EQ(others.empty(), c.most_ids >= c.rows);
+    const int64_t left = static_cast<int64_t>(others.size()) * c.dim;
+    const Tensor dense = left > 0 ? reshape(embed_fields(tables, batch, {}, others), {c.rows, left}) : Tensor();
+    y = distinct_linear(embed_distinct(tables, all, found), dense, found, fields, weight, bias);
   } else {
     y = linear(reshape(embed_fields(tables, batch, {}, all), {c.rows, fields * c.dim}), weight, bias);
   }
@@ -375,11 +418,22 @@ DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Dra
 }
 const DistinctCase kHalfVector{90, 24, 16, {3, 4, 20}},
     kManyFields{600, 210, 16, {2, 3, 4, 5, 7, 9, 20, 40, 100, 150, 200, 300, 333, 390}},
-    kManyIds{8300, 33, 20, {9000, 20000, 5, 6}};
+    kManyIds{8300, 33, 20, {9000, 20000, 5, 6}}, kPairs{600, 186, 16, kManyFields.sizes},
+    kWholeVectors{600, 208, 16, kManyFields.sizes}, kSomeFields{600, 208, 16, kManyFields.sizes, 300};
+const std::vector<DistinctCase> kDistinctCases = {kHalfVector, kManyFields,   kManyIds,
+                                                  kPairs,      kWholeVectors, kSomeFields};
+
+Tensor whole_numbers(const Shape& shape, uint64_t seed) {
+  Tensor x = random_uniform(shape, -1.5, 1.5, seed);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = std::round(x.data<double>()[i]);
+  return x;
+}
 
 TEST(Values, FirstLayerOnDistinctIdsAgreesWithThePlainOne) {
   const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
-  for (const DistinctCase& c : {kHalfVector, kManyFields, kManyIds}) {
+  for (const DistinctCase& c : kDistinctCases) {
+    EXPECT_TRUE(first_layer(c, true, DType::f32, whole_numbers) == first_layer(c, false, DType::f32, whole_numbers))
+        << "sums of whole numbers are exact in any order; " << c.columns << " columns";
     const DistinctResult got = first_layer(c, true, DType::f64, draw), want = first_layer(c, false, DType::f64, draw);
     expect_near(got.y, want.y, 1e-12);
     expect_near(got.tables, want.tables, 1e-11);
@@ -391,11 +445,13 @@ TEST(Values, FirstLayerOnDistinctIdsAgreesWithThePlainOne) {
 TEST(Values, FirstLayerOnDistinctIdsHasTheSameBitsForAnyNumberOfThreads) {
   const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
   const int before = num_threads();
-  std::vector<DistinctResult> results;
-  for (const int threads : {1, 2, 3, 5}) {
-    set_num_threads(threads);
-    results.push_back(first_layer(kManyFields, true, DType::f32, draw));
-    EXPECT_TRUE(results.back() == results.front()) << threads << " threads";
+  for (const DType gradient : {DType::f32, DType::bf16}) {
+    std::vector<DistinctResult> results;
+    for (const int threads : {1, 2, 3, 5}) {
+      set_num_threads(threads);
+      results.push_back(first_layer(kManyFields, true, DType::f32, draw, gradient));
+      EXPECT_TRUE(results.back() == results.front()) << threads << " threads";
+    }
   }
   set_num_threads(before);
 }
@@ -406,10 +462,10 @@ TEST(Values, FirstLayerOnDistinctIdsReadsAGradientInBf16) {
   if (has_bf16_products()) precisions.push_back(GemmPrecision::bf16);
   for (const GemmPrecision precision : precisions) {
     const PrecisionScope scope(precision);
-    for (const DistinctCase& c : {kHalfVector, kManyFields, kManyIds}) {
+    for (const DistinctCase& c : kDistinctCases) {
       EXPECT_TRUE(first_layer(c, true, DType::f32, draw, DType::bf16) ==
                   first_layer(c, true, DType::f32, draw, DType::f32))
-          << c.rows << " rows";
+          << c.rows << " rows, " << c.columns << " columns";
     }
   }
 }
@@ -420,16 +476,11 @@ TEST(Values, FirstLayerOnDistinctIdsRoundsOperandsInBf16) {
   GTEST_SKIP() << "built for processors without AVX512-BF16";
 #endif
   if (!has_bf16_products()) GTEST_SKIP() << "no bf16 products here";
-  const auto whole = [](const Shape& shape, uint64_t seed) {
-    Tensor x = random_uniform(shape, -1.5, 1.5, seed);
-    for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = std::round(x.data<double>()[i]);
-    return x;
-  };
   const auto any = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
-  const DistinctResult exact = first_layer(kManyFields, false, DType::f32, whole),
+  const DistinctResult exact = first_layer(kManyFields, false, DType::f32, whole_numbers),
                        fp32 = first_layer(kManyFields, true, DType::f32, any);
   const PrecisionScope scope(GemmPrecision::bf16);
-  EXPECT_TRUE(first_layer(kManyFields, true, DType::f32, whole) == exact);
+  EXPECT_TRUE(first_layer(kManyFields, true, DType::f32, whole_numbers) == exact);
   const DistinctResult rounded = first_layer(kManyFields, true, DType::f32, any);
   expect_near(rounded.y, fp32.y, 0.2);
   expect_near(rounded.tables, fp32.tables, 2.0);
