@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <typeinfo>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -84,6 +85,12 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
   } catch (const po::unknown_option& e) {
     throw InputError(cat("unknown option '", e.get_option_name(), "'",
                          data::did_you_mean(e.get_option_name(), option_names(visible)), see));
+  } catch (const po::invalid_option_value& e) {
+    std::string name = e.get_option_name();
+    name.erase(0, name.find_first_not_of('-'));
+    const auto* value = dynamic_cast<const po::typed_value_base*>(visible.find(name, false).semantic().get());
+    const bool whole = value != nullptr && value->value_type() == typeid(int64_t);
+    throw InputError(cat(e.what(), whole ? ": expected an integer" : ": expected a number", see));
   } catch (const po::error& e) {
     throw InputError(cat(e.what(), see));
   }

@@ -70,6 +70,9 @@ TEST_F(CliTest, WrongOptionsAreNamed) {
   };
   EXPECT_THAT(refused("synth --row 10 --out x"), AllOf(HasSubstr("'--row'"), HasSubstr("did you mean '--rows'")));
   EXPECT_THAT(refused("synth --rows ten --out x"), AllOf(HasSubstr("ten"), HasSubstr("--rows")));
+  EXPECT_THAT(refused("bench step --seconds 0.1"),
+              AllOf(HasSubstr("'0.1'"), HasSubstr("--seconds"), HasSubstr("expected an integer")));
+  EXPECT_THAT(refused("synth --signal much --out x"), HasSubstr("expected a number"));
   EXPECT_THAT(refused("synth --rows=-5 --out x"), HasSubstr("--rows: expected an integer of at least 10, found -5"));
   EXPECT_THAT(refused("synth --out"), HasSubstr("--out"));
   EXPECT_THAT(refused("synth"), AllOf(HasSubstr("--out"), HasSubstr("required")));

@@ -82,15 +82,19 @@ TEST_F(RunTest, ThreadsDoNotChangeTheBits) {
   EXPECT_EQ(content(path("one/model.safetensors")), content(path("three/model.safetensors")));
 }
 
-// Starts the program, and sends `signal` as soon as `file` exists and a little time has passed.
+// Starts the program, and sends `signal` as soon as it has written `file` and a little time has passed.
 int run_and_signal(const std::string& arguments, const std::string& file, int signal, int wait_ms) {
+  const auto written = [&] {
+    std::error_code none;
+    return std::filesystem::last_write_time(file, none);
+  };
+  const auto before = written();
   const pid_t child = ::fork();
   if (child == 0) {
     ::execl("/bin/sh", "sh", "-c", ("exec " KDEF_PROGRAM " " + arguments + " >/dev/null 2>&1").c_str(), nullptr);
     ::_exit(127);
   }
-  for (int i = 0; i < 2000 && !std::filesystem::exists(file); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (int i = 0; i < 6000 && written() == before; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
   ::kill(child, signal);
   int status = 0;
@@ -117,9 +121,8 @@ TEST_F(RunTest, ControlCSavesACheckpointAndSaysSo) {
   const std::string more = "epochs=1000000 early_stop_patience=1000000 checkpoint_every=1 --run " + path("run");
   EXPECT_EQ(run_and_signal(train_command(more), path("run/checkpoint/state.safetensors"), SIGINT, 30), 130);
   EXPECT_FALSE(std::filesystem::exists(path("run/result.json")));
-  EXPECT_EQ(
-      run_and_signal("train --resume --run " + path("run"), path("run/checkpoint/state.safetensors"), SIGINT, 300),
-      130);
+  EXPECT_EQ(run_and_signal("train --resume --run " + path("run"), path("run/checkpoint/state.safetensors"), SIGINT, 30),
+            130);
 }
 
 TEST_F(RunTest, ControlCStopsThePreparationToo) {
