@@ -3,18 +3,14 @@
 // be printed line by line (explain) or drawn (to_dot).
 //
 // Conventions, once for all ops:
-// - backward receives dy = dL/dy of the node's single output and returns dL/dx for each input, in input
-// order;
-//   an undefined Gradient stands for zero.
+// - backward receives dy = dL/dy of the node's single output and returns dL/dx for each input, in their order; an
+//   undefined Gradient stands for zero.
 // - A gradient of an f32 tensor may be in bf16, rounded beforehand where products read it. Ops that say so take it as
-// it
-//   is (OpInfo::takes_rounded); for others, in sums and in leaves it is widened.
-// - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that
-// used
-//   it: a fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
-// - Saved tensors are released by backward(); a second backward() through the same nodes is an error, and so
-// is
-//   a change in place of a saved tensor.
+//   it is (OpInfo::takes_rounded); for others, in sums and in leaves it is widened.
+// - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that used it: a
+//   fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
+// - Saved tensors are released by backward(); a second backward() through the same nodes is an error, and so is a
+//   change in place of a saved tensor.
 #pragma once
 
 #include <functional>

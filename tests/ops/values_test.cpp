@@ -173,6 +173,12 @@ bool has_bf16_products() {
   }
 }
 
+std::vector<GemmPrecision> precisions_here() {
+  std::vector<GemmPrecision> all = {GemmPrecision::f32};
+  if (has_bf16_products()) all.push_back(GemmPrecision::bf16);
+  return all;
+}
+
 // Rows of several groups and chunks, columns that are no multiple of a vector. In bf16 both round the same operands,
 // but that the fused one rounds two more: dh, which waits, and dx.
 TEST(Values, FusedHiddenLinearAgreesWithItsParts) {
@@ -276,7 +282,6 @@ TEST(Values, GradientsInBf16AreReadAsTheNumbersTheyAre) {
     const Tensor mean = Tensor::zeros({40}), var = Tensor::full({40}, 1);
     return hidden_linear(x, p[2], p[3], mean, var, true, 0.25, dropout_key(1, 0, 0), p[0], p[1]);
   };
-
   const auto draw = [](const Shape& shape, uint64_t seed) {
     return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();
   };
@@ -291,9 +296,7 @@ TEST(Values, GradientsInBf16AreReadAsTheNumbersTheyAre) {
       {40, 40, true, hidden},
       {40, 39, true, hidden},
       {40, 1, true, hidden}};
-  std::vector<GemmPrecision> precisions = {GemmPrecision::f32};
-  if (has_bf16_products()) precisions.push_back(GemmPrecision::bf16);
-  for (const GemmPrecision precision : precisions) {
+  for (const GemmPrecision precision : precisions_here()) {
     const PrecisionScope scope(precision);
     for (size_t i = 0; i < cases.size(); ++i) {
       const LayerCase& c = cases[i];
@@ -305,11 +308,11 @@ TEST(Values, GradientsInBf16AreReadAsTheNumbersTheyAre) {
           const Parameters parameters = {draw({c.out, 40}, 2), draw({c.out}, 3), draw({40}, 4), draw({40}, 5)};
           const Tensor y = c.f(x, parameters), seed = draw(y.shape(), 6).detach();
           EXPECT_EQ(y.node() && y.node()->info->takes_rounded, c.takes_rounded);
-          const Tensor first = others == 2 ? neg(y) : Tensor(), z = rounded_gradient(y, type),
-                       last = others == 1   ? rounded_gradient(y, type)
-                              : others == 3 ? neg(y)
-                                            : Tensor();
-          backward(others == 0 ? z : add(z, others == 2 ? first : last), seed);
+          Tensor other = others == 2 ? neg(y) : Tensor();
+          const Tensor z = rounded_gradient(y, type);
+          if (others == 1) other = rounded_gradient(y, type);
+          if (others == 3) other = neg(y);
+          backward(other.defined() ? add(z, other) : z, seed);
           std::vector<V>& result = results[type == DType::bf16];
           result.push_back(values(x.grad().to(DType::f64)));
           for (const Tensor& p : parameters) {
@@ -359,8 +362,8 @@ TEST(Values, HiddenLinearRoundsItsGradientForTheProductThatReadsIt) {
 
 // Many fields, so that look-ups make several groups, some for combinations, and columns that are no multiple of a
 // vector; one case of 8300 rows, which have more distinct ids than a group takes, and one of 24 columns: whole cache
-// lines of fp64, but no whole vectors.
-// The last have whole vectors alone, which are written past the caches; one leaves fields to the plain product.
+// lines of fp64, but no whole vectors. The last have whole vectors alone, which are written past the caches; one leaves
+// fields to the plain product.
 struct DistinctCase {
   int64_t rows, columns, dim;
   std::vector<int32_t> sizes;
@@ -458,9 +461,7 @@ TEST(Values, FirstLayerOnDistinctIdsHasTheSameBitsForAnyNumberOfThreads) {
 
 TEST(Values, FirstLayerOnDistinctIdsReadsAGradientInBf16) {
   const auto draw = [](const Shape& shape, uint64_t seed) { return random_uniform(shape, -1, 1, seed); };
-  std::vector<GemmPrecision> precisions = {GemmPrecision::f32};
-  if (has_bf16_products()) precisions.push_back(GemmPrecision::bf16);
-  for (const GemmPrecision precision : precisions) {
+  for (const GemmPrecision precision : precisions_here()) {
     const PrecisionScope scope(precision);
     for (const DistinctCase& c : kDistinctCases) {
       EXPECT_TRUE(first_layer(c, true, DType::f32, draw, DType::bf16) ==
