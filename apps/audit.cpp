@@ -2,9 +2,9 @@
 #include <iostream>
 
 #include "apps/commands.h"
-#include "core/file.h"
-#include "kdef/audit.h"
-#include "ops/gemm.h"
+#include "core/io/file.h"
+#include "kdef/audit/audit.h"
+#include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
 namespace {

@@ -3,10 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
-#include "core/parallel.h"
-#include "data/synth.h"
-#include "kdef/benchmark.h"
-#include "ops/gemm.h"
+#include "core/base/parallel.h"
+#include "data/builtin/synth.h"
+#include "kdef/audit/benchmark.h"
+#include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
 

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
-#include "core/parallel.h"
-#include "data/benchmark.h"
+#include "core/base/parallel.h"
+#include "data/builtin/benchmark.h"
 
 namespace kdef::apps {
 namespace {

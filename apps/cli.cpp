@@ -9,9 +9,9 @@
 #include <new>
 #include <typeinfo>
 
-#include "core/error.h"
-#include "core/parallel.h"
-#include "data/nearest.h"
+#include "core/base/error.h"
+#include "core/base/nearest.h"
+#include "core/base/parallel.h"
 
 namespace kdef::apps {
 namespace {
@@ -84,7 +84,7 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
     po::notify(parsed.options);
   } catch (const po::unknown_option& e) {
     throw InputError(cat("unknown option '", e.get_option_name(), "'",
-                         data::did_you_mean(e.get_option_name(), option_names(visible)), see));
+                         did_you_mean(e.get_option_name(), option_names(visible)), see));
   } catch (const po::invalid_option_value& e) {
     std::string name = e.get_option_name();
     name.erase(0, name.find_first_not_of('-'));

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "core/device.h"
-#include "kdef/config.h"
+#include "core/tensor/device.h"
+#include "kdef/config/config.h"
 
 namespace kdef::apps {
 

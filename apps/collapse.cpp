@@ -2,9 +2,9 @@
 #include <iostream>
 
 #include "apps/commands.h"
-#include "core/file.h"
-#include "kdef/collapse.h"
-#include "kdef/run.h"
+#include "core/io/file.h"
+#include "kdef/measure/collapse.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 namespace {

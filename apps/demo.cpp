@@ -5,9 +5,10 @@
 #include "apps/commands.h"
 #include "apps/progress.h"
 #include "apps/report_lines.h"
-#include "data/movielens.h"
-#include "data/synth.h"
-#include "kdef/run.h"
+#include "data/builtin/movielens.h"
+#include "data/builtin/synth.h"
+#include "kdef/measure/metrics.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 namespace {
@@ -65,7 +66,8 @@ int demo(const Arguments& arguments) {
       synth.out_dir = data_dir;
       const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
       display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " made-up clicks in ",
-                       data_dir, "; no model can be expected above AUC ", metric_text(made.best_auc)));
+                       data_dir, "; no model can be expected above AUC ",
+                       metric_text(auc(made.test_logits, made.test_labels))));
     } else {
       const std::string& path = parsed->rest[0];
       if (!data::is_movielens(path)) {

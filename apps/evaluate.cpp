@@ -2,7 +2,7 @@
 
 #include "apps/commands.h"
 #include "apps/report_lines.h"
-#include "kdef/run.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 

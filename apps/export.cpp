@@ -1,10 +1,10 @@
-#include "kdef/export.h"
+#include "kdef/run/export.h"
 
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/report_lines.h"
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace kdef::apps {
 

@@ -2,8 +2,8 @@
 #include <iostream>
 
 #include "apps/commands.h"
-#include "data/feature_map.h"
-#include "kdef/run.h"
+#include "data/encode/feature_map.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 

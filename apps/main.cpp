@@ -4,9 +4,9 @@
 #include <iostream>
 
 #include "apps/commands.h"
-#include "core/error.h"
-#include "data/nearest.h"
-#include "ops/gemm.h"
+#include "core/base/error.h"
+#include "core/base/nearest.h"
+#include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
 namespace {
@@ -70,7 +70,7 @@ int run(const Arguments& arguments) {
     if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
     names.push_back(command.name);
   }
-  throw InputError(cat("unknown subcommand '", name, "'", data::did_you_mean(name, names), "; see kdef --help"));
+  throw InputError(cat("unknown subcommand '", name, "'", did_you_mean(name, names), "; see kdef --help"));
 }
 
 }  // namespace

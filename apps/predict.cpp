@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "apps/commands.h"
-#include "core/file.h"
-#include "kdef/run.h"
+#include "core/io/file.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 namespace {

@@ -1,10 +1,10 @@
-#include "data/prepare.h"
+#include "data/encode/prepare.h"
 
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/progress.h"
-#include "kdef/run.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 

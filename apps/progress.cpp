@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/clock.h"
-#include "core/error.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
 
 namespace kdef::apps {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "data/prepare.h"
-#include "kdef/trainer.h"
+#include "data/encode/prepare.h"
+#include "kdef/train/trainer.h"
 
 namespace kdef::apps {
 

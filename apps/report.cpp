@@ -1,9 +1,9 @@
 #include <iostream>
 
 #include "apps/commands.h"
-#include "core/error.h"
-#include "core/file.h"
-#include "kdef/report.h"
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "kdef/study/report.h"
 
 namespace kdef::apps {
 

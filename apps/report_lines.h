@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "kdef/evaluation.h"
+#include "kdef/measure/evaluation.h"
 
 namespace kdef::apps {
 

@@ -1,4 +1,4 @@
-#include "kdef/sweep.h"
+#include "kdef/study/sweep.h"
 
 #include <charconv>
 #include <iostream>
@@ -7,9 +7,9 @@
 #include "apps/progress.h"
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
-#include "core/error.h"
-#include "core/text.h"
-#include "data/nearest.h"
+#include "core/base/error.h"
+#include "core/base/nearest.h"
+#include "core/base/text.h"
 
 namespace kdef::apps {
 namespace {
@@ -40,7 +40,7 @@ std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
     }
     if (all.size() == before) {
       throw InputError(cat("--ensembles: expected kdef, mean, sum or concat with commas between, found '", item, "'",
-                           data::did_you_mean(item, names)));
+                           did_you_mean(item, names)));
     }
   }
   return all;

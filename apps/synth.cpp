@@ -1,10 +1,11 @@
-#include "data/synth.h"
+#include "data/builtin/synth.h"
 
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/progress.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "kdef/measure/metrics.h"
 
 namespace kdef::apps {
 
@@ -53,7 +54,8 @@ int synth(const Arguments& arguments) {
   }
   std::cout << "Wrote " << config.out_dir << ": " << result.train_rows << " training, " << result.valid_rows
             << " validation, " << result.test_rows << " test rows\n"
-            << "No model can be expected above AUC " << result.best_auc << " on the test rows\n"
+            << "No model can be expected above AUC " << auc(result.test_logits, result.test_labels)
+            << " on the test rows\n"
             << "Train with: " << program_name() << " train --config " << config.out_dir << " --expid KDEF\n";
   return kDone;
 }

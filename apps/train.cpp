@@ -5,7 +5,7 @@
 #include "apps/progress.h"
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
-#include "kdef/run.h"
+#include "kdef/run/run.h"
 
 namespace kdef::apps {
 

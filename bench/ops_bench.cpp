@@ -2,11 +2,11 @@
 
 #include <benchmark/benchmark.h>
 
-#include "core/parallel.h"
-#include "kdef/objective.h"
+#include "core/base/parallel.h"
+#include "kdef/method/objective.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
-#include "ops/gemm.h"
+#include "ops/gemm/gemm.h"
 #include "ops/norm.h"
 
 namespace kdef {

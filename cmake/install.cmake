@@ -9,7 +9,7 @@ if(NOT KDEF_MINIMAL)
 endif()
 install(TARGETS kdef_flags ${libraries} EXPORT kdefTargets)
 install(DIRECTORY ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kdef FILES_MATCHING PATTERN "*.h"
-  PATTERN "yaml_value.h" EXCLUDE PATTERN "config_keys.h" EXCLUDE)
+  PATTERN "config/yaml_value.h" EXCLUDE PATTERN "config/keys.h" EXCLUDE)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/kdef)
 install(EXPORT kdefTargets NAMESPACE kdef:: DESTINATION ${package_folder})

@@ -1,5 +1,5 @@
 // What a data set is: its files, its columns and how each becomes model input. Plain structs, filled from the
-// user's dataset_config.yaml (kdef/config.h), from a feature map (feature_map.h) or by hand.
+// user's dataset_config.yaml (kdef/config/config.h), from a feature map (feature_map.h) or by hand.
 // The semantics are FuxiCTR's, so that vocabulary sizes and parameter counts agree with published runs.
 #pragma once
 

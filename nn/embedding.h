@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "nn/module.h"
-#include "ops/distinct.h"
+#include "ops/fused/distinct.h"
 
 namespace kdef::nn {
 
@@ -21,7 +21,7 @@ struct EmbeddingField {
   std::string shared;      // name of an earlier field whose table it uses; empty: its own
 };
 
-/// A batch for a first linear layer that works on distinct ids (ops/distinct.h).
+/// A batch for a first linear layer that works on distinct ids (ops/fused/distinct.h).
 struct SplitEmbedding {
   ops::DistinctIds distinct;
   Tensor rows;   // [U, D] of the fields with few distinct ids

@@ -5,7 +5,7 @@
 
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
-#include "ops/hidden_linear.h"
+#include "ops/fused/hidden_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "ops/fused/stacked.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
-#include "ops/stacked.h"
 
 namespace kdef::nn {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "nn/layers.h"
-#include "ops/gemm.h"
+#include "ops/gemm/gemm.h"
 
 namespace kdef::nn {
 
@@ -39,7 +39,7 @@ class Mlp final : public Module {
   /// products are rounded, and the widths multiples of 8.
   static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows);
   /// The outputs of all of them for the same input, in training: [B, in] -> [B, M]. The same numbers as forward() of
-  /// each but for the order of sums, by fewer and larger launches (ops/stacked.h).
+  /// each but for the order of sums, by fewer and larger launches (ops/fused/stacked.h).
   static Tensor forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass);
 
  private:

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/parallel.h"
+#include "core/base/parallel.h"
 
 namespace kdef::nn {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/random.h"
-#include "core/tape.h"
+#include "core/base/random.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::nn {
 

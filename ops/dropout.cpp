@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "core/parallel.h"
+#include "core/base/parallel.h"
 
 namespace kdef::ops {
 

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <vector>
 
-#include "core/dispatch.h"
-#include "core/random.h"
-#include "core/tape.h"
+#include "core/base/random.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::ops {
 

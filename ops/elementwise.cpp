@@ -1,7 +1,7 @@
 #include "ops/elementwise.h"
 
+#include "ops/device/launch_cpu.h"
 #include "ops/elementwise_kernels.h"
-#include "ops/launch_cpu.h"
 #include "ops/reduce.h"
 
 namespace kdef::ops {

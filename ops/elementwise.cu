@@ -1,5 +1,5 @@
 #include "core/cuda/launch.cuh"
-#include "ops/broadcast.h"
+#include "ops/device/broadcast.h"
 #include "ops/elementwise_functors.h"
 #include "ops/elementwise_kernels.h"
 

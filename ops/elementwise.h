@@ -1,7 +1,7 @@
 // Elementwise functions, from the lists in elementwise_functors.h. All take f32 or f64.
 #pragma once
 
-#include "core/tape.h"
+#include "core/tensor/tape.h"
 #include "ops/elementwise_functors.h"
 
 namespace kdef::ops {

@@ -9,7 +9,7 @@
 
 #include <cmath>
 
-#include "core/hd.h"
+#include "core/base/hd.h"
 
 namespace kdef::ops {
 

@@ -2,8 +2,8 @@
 // lists.
 #pragma once
 
-#include "core/dispatch.h"
-#include "core/tensor.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tensor.h"
 
 namespace kdef::ops {
 #define KDEF_DECLARE(ns)                                                                                           \

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/parallel.h"
+#include "core/base/parallel.h"
 #include "ops/embedding_functors.h"
 
 namespace kdef::ops {

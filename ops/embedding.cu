@@ -2,10 +2,10 @@
 #include <bit>
 
 #include "core/cuda/launch.cuh"
+#include "ops/device/sort.h"
+#include "ops/device/tiles.cuh"
 #include "ops/embedding.h"
 #include "ops/embedding_functors.h"
-#include "ops/sort.h"
-#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {

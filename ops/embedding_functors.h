@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/hd.h"
+#include "core/base/hd.h"
 
 namespace kdef::ops {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/parallel.h"
-#include "ops/launch_cpu.h"
+#include "core/base/parallel.h"
+#include "ops/device/launch_cpu.h"
 
 namespace kdef::ops {
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/dispatch.h"
-#include "core/tape.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::ops {
 

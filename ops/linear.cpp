@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/gemm.h"
+#include "ops/gemm/gemm.h"
 #include "ops/reduce.h"
 
 namespace kdef::ops {

@@ -1,7 +1,7 @@
 // Matrix products on the tape.
 #pragma once
 
-#include "core/tape.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::ops {
 

@@ -1,7 +1,7 @@
 #include "ops/loss.h"
 
-#include "core/parallel.h"
-#include "ops/launch_cpu.h"
+#include "core/base/parallel.h"
+#include "ops/device/launch_cpu.h"
 #include "ops/loss_functors.h"
 #include "ops/loss_kernels.h"
 

@@ -1,7 +1,7 @@
 // Losses of a batch, each a mean over all elements.
 #pragma once
 
-#include "core/tape.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::ops {
 

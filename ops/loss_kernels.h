@@ -1,8 +1,8 @@
 // Kernels of the losses. Each is a template over the functor (ops/loss_functors.h), instantiated per device.
 #pragma once
 
-#include "core/dispatch.h"
-#include "core/tensor.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tensor.h"
 
 namespace kdef::ops {
 #define KDEF_DECLARE(ns)                                                                    \

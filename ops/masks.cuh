@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/hd.h"
+#include "core/base/hd.h"
 #include "ops/dropout.h"
 #include "ops/norm.h"
 

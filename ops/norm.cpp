@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "core/parallel.h"
-#include "ops/gemm.h"
-#include "ops/launch_cpu.h"
+#include "core/base/parallel.h"
+#include "ops/device/launch_cpu.h"
+#include "ops/gemm/gemm.h"
 #include "ops/norm_rows.h"
 #include "ops/reduce.h"
 #include "ops/rowwise_functors.h"

@@ -1,11 +1,11 @@
 #include <type_traits>
 
 #include "core/cuda/launch.cuh"
+#include "ops/device/tiles.cuh"
 #include "ops/masks.cuh"
 #include "ops/norm.h"
 #include "ops/norm_functors.h"
 #include "ops/rowwise_functors.h"
-#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/dispatch.h"
-#include "core/tape.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tape.h"
 #include "ops/dropout.h"
 
 namespace kdef::ops {
@@ -28,7 +28,7 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
 /// The same of x + bias for M networks of one shape side by side: x [B, M K] with a block of K columns each, bias,
 /// gamma and beta [M K], M running buffers [K] of either kind, and a key for each. In training alone. Batch norm takes
 /// a bias away again, so that it is seen by the running means only; dbias = sum over rows of dx, which is 0 but for
-/// rounding. The result is an operand of a product (operand_type in ops/gemm.h): on CUDA it and dx may be bf16; x
+/// rounding. The result is an operand of a product (operand_type in ops/gemm/gemm.h): on CUDA it and dx may be bf16; x
 /// must then be the result of a product and have no other reader, for its gradients could not be added.
 Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
                                        const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,

@@ -1,7 +1,7 @@
 // Maths of normalisation by columns, for every device.
 #pragma once
 
-#include "core/hd.h"
+#include "core/base/hd.h"
 
 namespace kdef::ops {
 

@@ -1,16 +1,17 @@
 // The CPU's loops over rows of a fused hidden layer y = dropout(max(batch_norm(x), 0)), and sums over parts of rows.
-// Functions of their own, with pointers that do not alias, so that they are vectorized; some by hand (ops/vectors.h).
+// Functions of their own, with pointers that do not alias, so that they are vectorized; some by hand
+// (ops/device/vectors.h).
 #pragma once
 
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
-#include "core/parallel.h"
-#include "core/tensor.h"
+#include "core/base/parallel.h"
+#include "core/tensor/tensor.h"
+#include "ops/device/vectors.h"
 #include "ops/dropout.h"
 #include "ops/norm_functors.h"
-#include "ops/vectors.h"
 
 namespace kdef::ops::cpu {
 

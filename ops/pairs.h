@@ -1,8 +1,8 @@
 // Pairs of fields.
 #pragma once
 
-#include "core/dispatch.h"
-#include "core/tape.h"
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tape.h"
 
 namespace kdef::ops {
 

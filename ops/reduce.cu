@@ -1,6 +1,6 @@
 #include "core/cuda/launch.cuh"
+#include "ops/device/tiles.cuh"
 #include "ops/reduce.h"
-#include "ops/tiles.cuh"
 
 namespace kdef::ops::cuda {
 namespace {

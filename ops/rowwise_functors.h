@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/lane.h"
+#include "ops/device/lane.h"
 
 namespace kdef::ops {
 

@@ -1,6 +1,6 @@
 #include "ops/softmax.h"
 
-#include "ops/launch_cpu.h"
+#include "ops/device/launch_cpu.h"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::ops {

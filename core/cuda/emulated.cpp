@@ -10,7 +10,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/caching_memory.h"
+#include "core/tensor/caching_memory.h"
 
 namespace kdef::cuda {
 namespace {

@@ -7,10 +7,10 @@
 #include <functional>
 #include <vector>
 
+#include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/cuda/geometry.h"
 #include "core/cuda/runtime.h"
-#include "core/error.h"
-#include "core/parallel.h"
 
 namespace kdef::cuda {
 namespace emulated {

@@ -2,9 +2,9 @@
 // one thread does; it is included by .cu files only.
 //
 //   for_each(n, K{..})                      K::operator()(int64_t i)                      for every element
-//   for_warps(rows, K{..})                  K::operator()(const Warp& lane, int64_t row)  a warp per row (ops/lane.h)
-//   for_blocks(blocks, bytes, K{..})        K::operator()(const Block& block)             kBlockThreads threads that
-//   can
+//   for_warps(rows, K{..})                  K::operator()(const Warp& lane, int64_t row)  a warp per row
+//   (ops/device/lane.h) for_blocks(blocks, bytes, K{..})        K::operator()(const Block& block) kBlockThreads threads
+//   that can
 //                                                                                         sync, and share `bytes`
 //
 // Where KDEF_CUDA_EMULATED is set, the same kernels run on the host, block by block and thread by thread with the same
@@ -13,10 +13,10 @@
 
 #include <cstdint>
 
+#include "core/base/error.h"
+#include "core/base/hd.h"
 #include "core/cuda/geometry.h"
 #include "core/cuda/runtime.h"
-#include "core/error.h"
-#include "core/hd.h"
 
 #if defined(KDEF_CUDA_EMULATED)
 #include "core/cuda/emulated.h"
@@ -46,7 +46,7 @@ KDEF_DEVICE int64_t partition_point(int64_t low, int64_t high, Before before) {
 
 #if !defined(KDEF_CUDA_EMULATED)
 
-/// The lane policy of ops/lane.h: the 32 threads of a warp share a row.
+/// The lane policy of ops/device/lane.h: the 32 threads of a warp share a row.
 struct Warp {
   KDEF_DEVICE int id() const { return static_cast<int>(threadIdx.x % kWarpThreads); }
   KDEF_DEVICE int size() const { return kWarpThreads; }

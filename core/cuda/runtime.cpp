@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/caching_memory.h"
 #include "core/cuda/check.h"
+#include "core/tensor/caching_memory.h"
 
 namespace kdef::cuda {
 namespace {

@@ -10,8 +10,8 @@
 #include <memory>
 #include <string>
 
-#include "core/device.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/tensor/device.h"
 
 namespace kdef::cuda {
 

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/cuda/launch.cuh"
-#include "core/tensor.h"
-#include "ops/gradcheck.h"
+#include "core/tensor/tensor.h"
+#include "ops/check/gradcheck.h"
 #include "ops/rowwise_functors.h"
 
 namespace kdef::cuda {

@@ -1,9 +1,9 @@
 // AUC and log loss measured on the device, against the CPU's.
 #include <cmath>
 
-#include "core/random.h"
-#include "data/metrics.h"
-#include "kdef/metrics_cuda.h"
+#include "core/base/random.h"
+#include "kdef/measure/metrics.h"
+#include "kdef/measure/metrics_cuda.h"
 #include "tests/cuda/support.h"
 
 namespace kdef {
@@ -44,8 +44,8 @@ void expect_as_on_cpu(const Made& made) {
           static_cast<double>(made.probabilities[i * static_cast<size_t>(made.columns) + static_cast<size_t>(k)]));
     }
     const Quality& q = have[static_cast<size_t>(k)];
-    EXPECT_EQ(q.auc, data::auc(column, made.labels)) << "column " << k;
-    EXPECT_NEAR(q.logloss, data::log_loss(column, made.labels), 1e-12 * std::abs(q.logloss)) << "column " << k;
+    EXPECT_EQ(q.auc, auc(column, made.labels)) << "column " << k;
+    EXPECT_NEAR(q.logloss, log_loss(column, made.labels), 1e-12 * std::abs(q.logloss)) << "column " << k;
   }
 }
 

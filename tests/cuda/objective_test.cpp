@@ -1,5 +1,5 @@
 // The fused objective on the device against the CPU, over students, parts of 64 rows and configurations.
-#include "kdef/objective.h"
+#include "kdef/method/objective.h"
 
 #include "tests/cuda/support.h"
 

@@ -2,9 +2,9 @@
 // kernel for the device fails here.
 #include <algorithm>
 
-#include "ops/cases.h"
+#include "ops/check/cases.h"
 #include "ops/dropout.h"
-#include "ops/gemm.h"
+#include "ops/gemm/gemm.h"
 #include "ops/layout.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"

@@ -1,12 +1,12 @@
 // Shapes on both sides of the borders of parts (64 rows), warps (32) and blocks (256), against the CPU.
 #include "ops/elementwise.h"
+#include "ops/fused/stacked.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
-#include "ops/stacked.h"
 #include "tests/cuda/support.h"
 
 namespace kdef::ops {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/cuda/runtime.h"
-#include "core/tape.h"
-#include "ops/gradcheck.h"
+#include "core/tensor/tape.h"
+#include "ops/check/gradcheck.h"
 #if defined(KDEF_CUDA_EMULATED)
 #include "core/cuda/emulated.h"
 #endif

@@ -6,13 +6,13 @@
 #include <filesystem>
 #include <map>
 
-#include "core/random.h"
-#include "kdef/audit.h"
-#include "kdef/batch_feed.h"
-#include "kdef/benchmark.h"
-#include "kdef/run.h"
-#include "kdef/training_step.h"
-#include "ops/gradcheck.h"
+#include "core/base/random.h"
+#include "kdef/audit/audit.h"
+#include "kdef/audit/benchmark.h"
+#include "kdef/method/batch_feed.h"
+#include "kdef/run/run.h"
+#include "kdef/train/training_step.h"
+#include "ops/check/gradcheck.h"
 #include "tests/cuda/support.h"
 #include "tests/kdef/support.h"
 

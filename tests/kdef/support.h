@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/synth.h"
-#include "kdef/run.h"
+#include "data/builtin/synth.h"
+#include "kdef/run/run.h"
 
 namespace kdef::test {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "nn/embedding.h"
-#include "nn/network.h"
-#include "ops/gradcheck.h"
+#include "nn/networks/network.h"
+#include "ops/check/gradcheck.h"
 
 namespace kdef::nn {
 namespace {

@@ -8,14 +8,16 @@
 #include <functional>
 #include <optional>
 
-#include "core/parallel.h"
-#include "ops/distinct.h"
+#include "core/base/parallel.h"
+#include "ops/check/gradcheck.h"
+#include "ops/device/vectors.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
-#include "ops/gemm.h"
-#include "ops/gradcheck.h"
-#include "ops/hidden_linear.h"
+#include "ops/fused/distinct.h"
+#include "ops/fused/hidden_linear.h"
+#include "ops/fused/stacked.h"
+#include "ops/gemm/gemm.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
@@ -23,8 +25,6 @@
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
-#include "ops/stacked.h"
-#include "ops/vectors.h"
 
 namespace kdef::ops {
 namespace {

@@ -27,5 +27,5 @@ if check "$tree" >/dev/null; then
   exit 1
 fi
 
-[[ -f $1/core/error.h ]] || { echo "$1: not the source directory"; exit 1; }
+[[ -f $1/core/base/error.h ]] || { echo "$1: not the source directory"; exit 1; }
 check "$1"

@@ -1,9 +1,9 @@
 // Trains a KDEF ensemble of two students on random rows, with the installed library alone.
 #include <cstdio>
 
-#include "core/random.h"
-#include "kdef/ensemble.h"
-#include "nn/optimizer.h"
+#include "core/base/random.h"
+#include "kdef/method/ensemble.h"
+#include "nn/optimizer/optimizer.h"
 
 int main() {
   using namespace kdef;

@@ -1,0 +1,126 @@
+// The caching allocator behind every device's Memory. A free block serves a request if it wastes at most a quarter of
+// itself: best fit over a map from size to block. The blocks of a step with fixed shapes find each other again exactly.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "core/base/error.h"
+#include "core/tensor/device.h"
+
+namespace kdef {
+
+/// `System` hands out raw memory of the device:
+///   size_t round_up(size_t bytes);          what is asked of it, so that near sizes share blocks
+///   void* allocate(size_t bytes) noexcept;  null if there is none
+///   void release(void* block) noexcept;
+///   std::string shortage();                 what an error adds about the device's memory
+///   void copy(void* to, const void* from, size_t bytes);
+///   void zero(void* to, size_t bytes);
+template <class System>
+class CachingMemory final : public Memory {
+ public:
+  void* allocate(size_t bytes) override {
+    const size_t size = system_.round_up(bytes);
+    std::lock_guard lock(mutex_);
+    auto& free = free_[pool_];
+    const auto it = free.lower_bound(size);
+    Block taken{nullptr, size, pool_};
+    if (it != free.end() && it->first <= size + size / 3) {
+      taken = it->second;
+      free.erase(it);
+    } else {
+      taken.address = from_system(size);
+    }
+    taken_[taken.address] = taken;
+    stats_.in_use += taken.size;
+    if (stats_.in_use > stats_.peak) stats_.peak = stats_.in_use;
+    return taken.address;
+  }
+
+  void release(void* address) noexcept override {
+    std::lock_guard lock(mutex_);
+    const auto it = taken_.find(address);
+    const Block block = it->second;
+    taken_.erase(it);
+    stats_.in_use -= block.size;
+    free_[block.pool].emplace(block.size, block);
+  }
+
+  void copy(void* to, const void* from, size_t bytes) override { system_.copy(to, from, bytes); }
+  void zero(void* to, size_t bytes) override { system_.zero(to, bytes); }
+
+  void trim() override {
+    std::lock_guard lock(mutex_);
+    trim_locked();
+  }
+
+  int use_pool(int pool) override {
+    std::lock_guard lock(mutex_);
+    const int before = pool_;
+    pool_ = pool;
+    return before;
+  }
+
+  void retire_pool(int pool) noexcept override {
+    std::lock_guard lock(mutex_);
+    for (auto& [address, block] : taken_) {
+      if (block.pool == pool) block.pool = 0;
+    }
+    const auto found = free_.find(pool);
+    if (found == free_.end() || pool == 0) return;
+    for (auto& [size, block] : found->second) block.pool = 0;
+    free_[0].merge(found->second);
+    free_.erase(pool);
+  }
+
+  Statistics statistics() const override {
+    std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  void restart_peak() override {
+    std::lock_guard lock(mutex_);
+    stats_.peak = stats_.in_use;
+  }
+
+ private:
+  struct Block {
+    void* address;
+    size_t size;
+    int pool;
+  };
+
+  void* from_system(size_t size) {
+    void* address = system_.allocate(size);
+    if (address == nullptr) {
+      trim_locked();
+      address = system_.allocate(size);
+    }
+    if (address == nullptr) {
+      throw SystemError(cat("out of memory: ", size >> 20, " MiB asked, ", stats_.in_use >> 20, " MiB in use",
+                            system_.shortage(), "; lower batch_size, embedding_dim or the number of students"));
+    }
+    stats_.reserved += size;
+    ++stats_.system_allocations;
+    return address;
+  }
+
+  // The blocks of other pools stay: recorded work reads and writes them.
+  void trim_locked() {
+    for (const auto& [size, block] : free_[0]) {
+      stats_.reserved -= size;
+      system_.release(block.address);
+    }
+    free_[0].clear();
+  }
+
+  mutable std::mutex mutex_;
+  System system_;
+  std::map<int, std::multimap<size_t, Block>> free_;
+  std::unordered_map<void*, Block> taken_;
+  int pool_ = 0;
+  Statistics stats_;
+};
+
+}  // namespace kdef

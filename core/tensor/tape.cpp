@@ -1,0 +1,280 @@
+#include "core/tensor/tape.h"
+
+#include <algorithm>
+#include <atomic>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/base/clock.h"
+#include "core/base/parallel.h"
+#include "core/tensor/tape_kernels.h"
+
+namespace kdef {
+namespace {
+
+thread_local bool t_recording = true;
+thread_local RecordObserver* t_observer = nullptr;
+thread_local TapeProfiler* t_profiler = nullptr;
+std::atomic<uint64_t> g_sequence{0};
+
+}  // namespace
+
+namespace cpu {
+
+void accumulate(const Tensor& a, const Tensor& b) {
+  for_float(a.dtype(), "gradient accumulation", [&]<class T>() {
+    T* x = a.data<T>();
+    const T* y = b.data<T>();
+    parallel_for(a.numel(), kPiece, [=](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) x[i] += y[i];
+    });
+  });
+}
+
+void accumulate_rows(const Tensor& table, const RowGradient& rows) {
+  for_float(table.dtype(), "row gradient", [&]<class T>() {
+    const int64_t d = table.shape().back();
+    const int64_t* ids = rows.ids.data<int64_t>();
+    const T* values = rows.values.data<T>();
+    T* out = table.data<T>();
+    for (int64_t u = 0; u < rows.ids.numel(); ++u) {
+      if (ids[u] == kNoRow) break;
+      for (int64_t j = 0; j < d; ++j) out[ids[u] * d + j] += values[u * d + j];
+    }
+  });
+}
+
+}  // namespace cpu
+
+namespace {
+
+void add_to(const Tensor& a, const Tensor& b) {
+  KDEF_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device(),
+             "gradient accumulation: ", describe(a), " and ", describe(b), " differ");
+  KDEF_LAUNCH(a.device(), accumulate, a, b);
+  a.changed();
+}
+
+}  // namespace
+
+void Gradient::widen(DType type) {
+  if (dense_.defined() && dense_.dtype() == DType::bf16) dense_ = dense_.to(type);
+}
+
+void Gradient::add(const Gradient& other) {
+  if (other.dense_.defined()) {
+    if (!dense_.defined()) {
+      dense_ = other.dense_;
+    } else {
+      if (!dense_.exclusive()) dense_ = dense_.clone();
+      add_to(dense_, other.dense_);
+    }
+  }
+  rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+}
+
+Tensor Gradient::dense(const Shape& shape) const {
+  if (!defined()) return {};
+  if (rows_.empty()) return dense_;
+  Tensor sum =
+      dense_.defined() ? dense_.clone() : Tensor::zeros(shape, rows_[0].values.dtype(), rows_[0].values.device());
+  for (const RowGradient& r : rows_) KDEF_LAUNCH(sum.device(), accumulate_rows, sum, r);
+  return sum;
+}
+
+bool recording() { return t_recording; }
+NoGrad::NoGrad() : before_(t_recording) { t_recording = false; }
+NoGrad::~NoGrad() { t_recording = before_; }
+
+RecordObserver::RecordObserver(std::function<void(const OpInfo&, const Tensor&)> see)
+    : see_(std::move(see)), before_(t_observer) {
+  t_observer = this;
+}
+RecordObserver::~RecordObserver() { t_observer = before_; }
+
+TapeProfiler::TapeProfiler() : last_(seconds_now()), before_(t_profiler) { t_profiler = this; }
+TapeProfiler::~TapeProfiler() { t_profiler = before_; }
+void TapeProfiler::restart() { last_ = seconds_now(); }
+void TapeProfiler::count(std::map<std::string, double>& where, const char* op) {
+  const double now = seconds_now();
+  where[op] += now - last_;
+  last_ = now;
+}
+
+Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved,
+              BackwardFn backward) {
+  if (t_observer) t_observer->see_(info, y);
+  if (t_profiler && t_recording) t_profiler->count(t_profiler->forward, info.name);
+  if (!t_recording) return y;
+  bool any = false;
+  std::vector<bool> needs;
+  for (const Tensor& x : inputs) {
+    needs.push_back(x.requires_grad());
+    any = any || needs.back();
+  }
+  if (!any) return y;
+  auto node = std::make_shared<Node>();
+  node->info = &info;
+  node->inputs = std::move(inputs);
+  for (const Tensor& s : saved) {
+    // Saved off the tape: a node that held its own output would keep itself alive.
+    node->saved.push_back(s.defined() ? s.detach() : Tensor());
+    node->versions.push_back(s.defined() ? s.version() : 0);
+  }
+  node->needs = std::move(needs);
+  node->shape = y.shape();
+  node->type = y.dtype();
+  node->sequence = g_sequence++;
+  node->backward = std::move(backward);
+  y.set_node(std::move(node));
+  return y;
+}
+
+std::vector<Node*> nodes_behind(const Tensor& y) {
+  std::vector<Node*> found;
+  if (!y.defined() || !y.node()) return found;
+  std::unordered_set<Node*> seen{y.node().get()};
+  found.push_back(y.node().get());
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const Tensor& x : found[i]->inputs) {
+      if (x.defined() && x.node() && seen.insert(x.node().get()).second) found.push_back(x.node().get());
+    }
+  }
+  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->sequence < b->sequence; });
+  return found;
+}
+
+void backward(const Tensor& y, const Tensor& seed) {
+  KDEF_CHECK(y.requires_grad(), "backward: the tensor was not computed from anything that requires a gradient");
+  Tensor start = seed;
+  if (!start.defined()) {
+    KDEF_CHECK(y.numel() == 1, "backward: a tensor of shape ", y.shape(), " needs a seed gradient of that shape");
+    start = Tensor::full(y.shape(), 1.0, y.dtype(), y.device());
+  }
+  KDEF_CHECK(start.shape() == y.shape() && start.dtype() == y.dtype(), "backward: seed ", describe(start),
+             " does not fit ", describe(y));
+  NoGrad no_grad;
+  if (!y.node()) {
+    y.gradient().add(start);
+    return;
+  }
+  std::unordered_map<Node*, Gradient> pending;
+  pending[y.node().get()].add(start);
+  start = {};
+  const std::vector<Node*> nodes = nodes_behind(y);
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    Node& node = **it;
+    const auto found = pending.find(&node);
+    if (found == pending.end()) continue;
+    Gradient gradient = std::move(found->second);
+    pending.erase(found);
+    if (!node.info->takes_rounded) gradient.widen(node.type);
+    KDEF_CHECK(!node.released, "backward: the tape behind '", node.info->name,
+               "' was already used; compute the forward again before a second backward");
+    for (size_t i = 0; i < node.saved.size(); ++i) {
+      KDEF_CHECK(!node.saved[i].defined() || node.saved[i].version() == node.versions[i], "backward of '",
+                 node.info->name, "': saved tensor ", i, " (", describe(node.saved[i]),
+                 ") was changed in place after the forward; change a clone() instead");
+    }
+    const Tensor dy = gradient.dense(node.shape);
+    std::vector<Gradient> grads = node.backward({node.saved, node.needs}, dy);
+    KDEF_CHECK(grads.size() == node.inputs.size(), "backward of '", node.info->name, "' returned ", grads.size(),
+               " gradients for ", node.inputs.size(), " inputs");
+    for (size_t i = 0; i < grads.size(); ++i) {
+      const Tensor& x = node.inputs[i];
+      if (!node.needs[i] || !grads[i].defined()) continue;
+      KDEF_CHECK(!grads[i].dense_part().defined() || grads[i].dense_part().shape() == x.shape(), "backward of '",
+                 node.info->name, "': gradient ", grads[i].dense_part().shape(), " for input ", i, " of shape ",
+                 x.shape());
+      Gradient& sum = x.node() ? pending[x.node().get()] : x.gradient();
+      if (!x.node() || sum.defined()) {
+        sum.widen(x.dtype());
+        grads[i].widen(x.dtype());
+      }
+      sum.add(grads[i]);
+      grads[i] = {};
+    }
+    node.released = true;
+    node.saved.clear();
+    node.versions.clear();
+    node.backward = nullptr;
+    if (t_profiler) t_profiler->count(t_profiler->backward, node.info->name);
+  }
+}
+
+namespace {
+
+// Numbers every tensor behind y: leaves as x1.., results as their node's position.
+struct Naming {
+  std::unordered_map<const void*, std::string> leaves;
+  std::unordered_map<const Node*, std::string> results;
+
+  explicit Naming(const std::vector<Node*>& nodes) {
+    for (size_t i = 0; i < nodes.size(); ++i) results[nodes[i]] = cat("t", i + 1);
+    for (Node* node : nodes) {
+      for (const Tensor& x : node->inputs) {
+        if (x.defined() && !x.node()) leaves.emplace(x.identity(), cat("x", leaves.size() + 1));
+      }
+    }
+  }
+  std::string of(const Tensor& x) const {
+    if (!x.defined()) return "-";
+    return x.node() ? results.at(x.node().get()) : leaves.at(x.identity());
+  }
+};
+
+}  // namespace
+
+std::string explain(const Tensor& y) {
+  const std::vector<Node*> nodes = nodes_behind(y);
+  const Naming names(nodes);
+  std::string text;
+  for (const Node* node : nodes) {
+    text += cat(names.results.at(node), " ", node->shape, " = ", node->info->name, "(");
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      const Tensor& x = node->inputs[i];
+      text += cat(i ? ", " : "", names.of(x), x.defined() ? cat(" ", x.shape()) : std::string(),
+                  node->needs[i] ? "" : " (constant)");
+    }
+    text += cat(")  |  ", node->info->forward, "  |  ", node->info->backward, "  |  saved:");
+    if (node->released)
+      text += " released";
+    else if (node->saved.empty())
+      text += " nothing";
+    for (const Tensor& s : node->saved) text += s.defined() ? cat(" ", name_of(s.dtype()), s.shape()) : " -";
+    text += "\n";
+  }
+  return text;
+}
+
+std::string to_dot(const Tensor& y) {
+  const std::vector<Node*> nodes = nodes_behind(y);
+  const Naming names(nodes);
+  const auto escape = [](const std::string& s) {
+    std::string out;
+    for (char c : s) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out;
+  };
+  std::string text = "digraph tape {\n  rankdir=TB;\n  node [fontname=\"Helvetica\"];\n";
+  std::unordered_set<const void*> drawn;
+  for (const Node* node : nodes) {
+    const std::string& name = names.results.at(node);
+    text += cat("  ", name, " [shape=box, label=\"", node->info->name, " ", node->shape, "\\n",
+                escape(node->info->forward), "\\n", escape(node->info->backward), "\"];\n");
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      const Tensor& x = node->inputs[i];
+      if (!x.defined()) continue;
+      if (!x.node() && drawn.insert(x.identity()).second) {
+        text += cat("  ", names.of(x), " [shape=ellipse, label=\"", names.of(x), " ", x.shape(), "\"",
+                    node->needs[i] ? "" : ", style=dashed", "];\n");
+      }
+      text += cat("  ", names.of(x), " -> ", name, node->needs[i] ? "" : " [style=dashed]", ";\n");
+    }
+  }
+  return text + "}\n";
+}
+
+}  // namespace kdef

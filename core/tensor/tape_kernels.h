@@ -1,0 +1,18 @@
+// The engine's only arithmetic: what gradients and tensors need of a device.
+#pragma once
+
+#include "core/tensor/dispatch.h"
+#include "core/tensor/tape.h"
+
+namespace kdef {
+
+/// a += b
+KDEF_KERNEL(void, accumulate, const Tensor& a, const Tensor& b)
+/// table[ids[u]] += values[u] for every row that is one.
+KDEF_KERNEL(void, accumulate_rows, const Tensor& table, const RowGradient& rows)
+/// Every element of t, floating or integer, becomes `value`. CUDA only: the host writes its own memory.
+namespace cuda {
+void fill(const Tensor& t, double value);
+}
+
+}  // namespace kdef

@@ -1,0 +1,43 @@
+// Click logs made up from a seed: Zipf-distributed ids, and a known probability of a click that single fields, pairs
+// and triples of fields decide. Same configuration, same bytes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/encode/prepare.h"
+#include "data/schema.h"
+
+namespace kdef::data {
+
+struct SynthConfig {
+  /// "default" (ten fields: categorical, one sequence, two numeric), "criteo", "ml-1m", or the path of a feature map.
+  /// The named ones have the columns and the numbers of distinct values of the published data sets.
+  std::string shape = "default";
+  int64_t rows = 300000;  // of train, valid and test together, 8 : 1 : 1
+  uint64_t seed = 2024;
+  std::string out_dir;
+  double signal = 1.85;        // standard deviation of the true logit: the greater, the less noise in the labels
+  double positive_rate = 0.3;  // expected share of clicks
+};
+
+struct SynthResult {
+  DatasetConfig dataset;  // as dataset_config.yaml has it
+  int64_t train_rows = 0, valid_rows = 0, test_rows = 0;
+  // The true logit and the label of every test row: no model does better than these logits in expectation.
+  std::vector<double> test_logits;
+  std::vector<float> test_labels;
+};
+
+/// The feature map that a data set of this shape has when every value is kept: what a model of it looks like.
+FeatureMap shape_feature_map(const std::string& shape);
+
+/// Writes train.csv, valid.csv, test.csv, dataset_config.yaml and model_config.yaml into `config.out_dir`.
+/// The true logit is a sum over fields of a normal effect of the field's value, over planted pairs and triples of
+/// fields of sum_d u_d v_d (w_d) with normal latent vectors of the values, shifted and scaled to positive_rate and
+/// signal.
+SynthResult synthesize(const SynthConfig& config, const std::function<void(const Progress&)>& progress = {});
+
+}  // namespace kdef::data

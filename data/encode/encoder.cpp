@@ -1,0 +1,308 @@
+#include "data/encode/encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "data/encode/feature_map.h"
+#include "data/encode/recent_cells.h"
+#include "data/raw/chunks.h"
+#include "data/schema_json.h"
+
+namespace kdef::data {
+namespace {
+
+// File: magic, version, length of the JSON, the JSON, then per vocabulary named there its words (lengths, then bytes),
+// and last a CRC-32 of all before it.
+constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'V', 'O', 'C', '\n'};
+constexpr uint32_t kVersion = 1;
+
+using Json = nlohmann::ordered_json;
+
+Json column_json(const Encoder::Column& column) {
+  Json json = field_json(column.cells.field());
+  json["shift"] = column.shift;
+  json["scale"] = column.scale;
+  return json;
+}
+
+FieldConfig column_field(const Json& json) {
+  FieldConfig f;
+  json.at("name").get_to(f.name);
+  json.at("type").get_to(f.type);
+  json.at("dtype").get_to(f.cell);
+  json.at("preprocess").get_to(f.preprocess);
+  json.at("splitter").get_to(f.splitter);
+  json.at("max_len").get_to(f.max_len);
+  json.at("padding").get_to(f.padding);
+  json.at("pooling").get_to(f.pooling);
+  json.at("share_embedding").get_to(f.share_embedding);
+  if (json.contains("fill_na")) f.fill_na = json["fill_na"].get<std::string>();
+  if (json.contains("embedding_dim")) f.embedding_dim = json["embedding_dim"].get<int64_t>();
+  return f;
+}
+
+template <class T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+// Reads a file's bytes in order.
+struct Cursor {
+  const std::string& path;
+  const char* p;
+  size_t left;
+  const char* take(size_t n) {
+    if (n > left) throw InputError(cat(path, ": ends too early; prepare the data again"));
+    left -= n;
+    return std::exchange(p, p + n);
+  }
+  template <class T>
+  T get() {
+    T value;
+    std::memcpy(&value, take(sizeof(value)), sizeof(value));
+    return value;
+  }
+};
+
+bool owns_vocabulary(const FieldConfig& field) {
+  return field.type != FieldType::numeric && field.share_embedding.empty();
+}
+
+}  // namespace
+
+Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
+    : config_(std::move(config)), columns_(std::move(columns)) {
+  map_.dataset = config_.id;
+  map_.label = config_.label;
+  config_.fields.clear();
+  for (const Column& column : columns_) {
+    const FieldConfig& f = column.cells.field();
+    Field field{f.name, f.type, 0, 1, f.pooling, f.embedding_dim, f.share_embedding};
+    if (f.type != FieldType::numeric) field.vocab_size = column.vocabulary->size();
+    if (f.type == FieldType::sequence) field.max_len = f.max_len;
+    map_.fields.push_back(field);
+    config_.fields.push_back(f);
+  }
+  id_columns_ = data::id_columns(map_);
+  numeric_columns_ = data::numeric_columns(map_);
+}
+
+void Encoder::save(const std::string& path) const {
+  Json json = {{"dataset", config_.id},
+               {"label", config_.label},
+               {"separator", config_.separator},
+               {"columns", config_.columns},
+               {"fields", Json::array()}};
+  for (const Column& column : columns_) json["fields"].push_back(column_json(column));
+  std::string text;
+  try {
+    text = json.dump();
+  } catch (const Json::type_error&) {
+    throw InputError(
+        cat("data set ", config_.id, ": a name or fill_na is not valid UTF-8; change it in the configuration"));
+  }
+  AtomicFile file(path);
+  uint32_t crc = 0;
+  std::string block(kMagic, sizeof(kMagic));
+  const auto flush = [&] {
+    crc = crc32(block.data(), block.size(), crc);
+    file.write(block.data(), block.size());
+    block.clear();
+  };
+  put(block, kVersion);
+  put(block, static_cast<uint64_t>(text.size()));
+  block += text;
+  for (const Column& column : columns_) {
+    if (!owns_vocabulary(column.cells.field())) continue;
+    const StringSet& words = column.vocabulary->words();
+    put(block, static_cast<uint64_t>(words.size()));
+    for (int64_t i = 0; i < words.size(); ++i) {
+      put(block, static_cast<uint32_t>(words[i].size()));
+      block += words[i];
+      if (block.size() > (size_t{1} << 20)) flush();
+    }
+  }
+  flush();
+  file.write(&crc, sizeof(crc));
+  file.commit();
+}
+
+Encoder Encoder::load(const std::string& given) {
+  const std::string path =
+      std::filesystem::is_directory(given) ? (std::filesystem::path(given) / kFileName).string() : given;
+  const std::string bytes = read_text(path);
+  const std::string remedy = "; prepare the data again, or copy the file once more";
+  if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
+    throw InputError(cat(path, ": not a vocabulary file of kdef", remedy));
+  }
+  uint32_t stored = 0;
+  if (bytes.size() >= 24) std::memcpy(&stored, bytes.data() + bytes.size() - 4, 4);
+  if (bytes.size() < 24 || crc32(bytes.data(), bytes.size() - 4) != stored) {
+    throw InputError(cat(path, ": truncated or damaged (checksum mismatch)", remedy));
+  }
+  try {
+    Cursor in{path, bytes.data() + sizeof(kMagic), bytes.size() - sizeof(kMagic) - 4};
+    const uint32_t version = in.get<uint32_t>();
+    if (version != kVersion) {
+      throw InputError(cat(path, ": format version ", version, ", this program reads version ", kVersion, remedy));
+    }
+    const uint64_t length = in.get<uint64_t>();
+    const char* text = in.take(length);
+    const Json json = Json::parse(text, text + length);
+    DatasetConfig config;
+    json.at("dataset").get_to(config.id);
+    json.at("label").get_to(config.label);
+    json.at("separator").get_to(config.separator);
+    json.at("columns").get_to(config.columns);
+    std::vector<Column> columns;
+    for (const Json& entry : json.at("fields")) {
+      const FieldConfig field = column_field(entry);
+      Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
+      if (owns_vocabulary(field)) {
+        auto vocabulary = std::make_shared<Vocabulary>();
+        for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
+          const uint32_t size = in.get<uint32_t>();
+          vocabulary->add(std::string_view(in.take(size), size));
+        }
+        column.vocabulary = std::move(vocabulary);
+      } else if (field.type != FieldType::numeric) {
+        for (const Column& other : columns) {
+          if (other.cells.field().name == field.share_embedding) column.vocabulary = other.vocabulary;
+        }
+        if (column.vocabulary == nullptr) throw InputError(cat(path, ": inconsistent content", remedy));
+      }
+      columns.push_back(std::move(column));
+    }
+    return Encoder(std::move(config), std::move(columns));
+  } catch (const Json::exception&) {
+    throw InputError(cat(path, ": unexpected content", remedy));
+  }
+}
+
+void Encoder::select(RowReader& reader, bool with_label) const {
+  std::vector<std::string> names;
+  for (const Column& column : columns_) names.push_back(column.cells.field().name);
+  if (with_label) names.push_back(config_.label);
+  reader.select(names);
+}
+
+void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out) {
+  const int64_t n = static_cast<int64_t>(tokens.size()), kept = std::min(n, max_len);
+  std::fill_n(out, max_len, 0);
+  if (padding == Padding::post) {
+    std::copy_n(tokens.begin(), kept, out);
+  } else {
+    std::copy_n(tokens.end() - kept, kept, out + (max_len - kept));
+  }
+}
+
+void Encoder::encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const {
+  const int64_t rows = chunk.rows();
+  out.resize(rows, id_columns_, numeric_columns_);
+  if (!with_label) out.labels.clear();
+  int32_t* ids = out.ids.data();  // of the column at hand, in the first row
+  float* numbers = out.numerics.data();
+  const int64_t slots = static_cast<int64_t>(columns_.size());
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    const Column& column = columns_[static_cast<size_t>(slot)];
+    const FieldConfig& field = column.cells.field();
+    if (field.type == FieldType::numeric) {
+      for (int64_t row = 0; row < rows; ++row) {
+        const float value = column.cells.number(chunk.cell(row, slot), {path, chunk.line(row)});
+        numbers[row * numeric_columns_] = scaled(value, column.shift, column.scale);
+      }
+      ++numbers;
+    } else if (field.type == FieldType::categorical) {
+      encode_words(column, chunk, slot, path, ids);
+      ++ids;
+    } else {
+      std::vector<int32_t> tokens;
+      for (int64_t row = 0; row < rows; ++row) {
+        tokens.clear();
+        column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token) {
+          tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token));
+        });
+        encode_sequence(tokens, field.max_len, field.padding, ids + row * id_columns_);
+      }
+      ids += field.max_len;
+    }
+  }
+  for (int64_t row = 0; with_label && row < rows; ++row) {
+    out.labels[static_cast<size_t>(row)] = parse_label(chunk.cell(row, slots), config_.label, {path, chunk.line(row)});
+  }
+}
+
+void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
+                           int32_t* out) const {
+  if (!column.cells.verbatim()) {
+    RecentCells recent;
+    CellReader::Scratch scratch;
+    for (int64_t row = 0; row < chunk.rows(); ++row) {
+      const std::string_view cell = chunk.cell(row, slot);
+      out[row * id_columns_] = recent.id(cell, [&] {
+        return column.vocabulary->id(column.cells.word(cell, {path, chunk.line(row)}, scratch));
+      });
+    }
+    return;
+  }
+  constexpr int64_t kTogether = 256;
+  std::array<std::string_view, kTogether> words;
+  std::array<int32_t, kTogether> ids;
+  for (int64_t first = 0; first < chunk.rows(); first += kTogether) {
+    const size_t n = static_cast<size_t>(std::min(kTogether, chunk.rows() - first));
+    for (size_t i = 0; i < n; ++i) {
+      words[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
+      if (words[i].empty()) words[i] = column.cells.missing();
+    }
+    column.vocabulary->ids({words.data(), n}, ids.data());
+    for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * id_columns_] = ids[i];
+  }
+}
+
+RawFile::RawFile(const Encoder& encoder, const std::string& path, bool need_label)
+    : encoder_(encoder),
+      reader_(path, encoder.config().separator, encoder.config().columns, need_label ? "" : encoder.config().label),
+      has_label_(need_label || reader_.has_column(encoder.config().label)) {
+  encoder.select(reader_, has_label_);
+}
+
+bool RawFile::read_group() {
+  count_ = read_chunks(reader_, chunks_);
+  encoded_.resize(kGroupChunks);
+  for_each_index(count_, [&](size_t i) {
+    reader_.parse(chunks_[i]);
+    encoder_.encode(chunks_[i], reader_.path(), has_label_, encoded_[i]);
+  });
+  at_ = 0;
+  row_ = 0;
+  return count_ > 0;
+}
+
+bool RawFile::next(Batch& batch, int64_t max_rows) {
+  KDEF_CHECK(max_rows >= 1, "RawFile::next: max_rows is ", max_rows);
+  while (at_ == count_ || row_ == encoded_[at_].rows) {
+    if (at_ < count_) ++at_;
+    row_ = 0;
+    if (at_ == count_ && !read_group()) return false;
+  }
+  const Batch& from = encoded_[at_];
+  const int64_t n = std::min(max_rows, from.rows - row_), ids = encoder_.id_columns(),
+                numbers = encoder_.numeric_columns();
+  batch.resize(n, ids, numbers);
+  std::copy_n(from.ids.begin() + row_ * ids, n * ids, batch.ids.begin());
+  std::copy_n(from.numerics.begin() + row_ * numbers, n * numbers, batch.numerics.begin());
+  if (has_label_) {
+    std::copy_n(from.labels.begin() + row_, n, batch.labels.begin());
+  } else {
+    batch.labels.clear();
+  }
+  row_ += n;
+  return true;
+}
+
+}  // namespace kdef::data

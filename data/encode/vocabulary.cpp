@@ -1,0 +1,138 @@
+#include "data/encode/vocabulary.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace kdef::data {
+namespace {
+
+// Multiply and fold, as in wyhash (Wang Yi): 64x64 -> 128 bits, halves xored.
+uint64_t fold(uint64_t a, uint64_t b) {
+  const __uint128_t product = static_cast<__uint128_t>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t hash(std::string_view text, uint64_t head) {
+  constexpr uint64_t k0 = 0xA0761D6478BD642Full, k1 = 0xE7037ED1A0B428DBull;
+  uint64_t h = fold(head ^ k0, k1 ^ text.size());
+  if (text.size() <= 8) return h;
+  const char* p = text.data() + 8;
+  size_t n = text.size() - 8;
+  for (; n > 8; n -= 8, p += 8) {
+    uint64_t word;
+    std::memcpy(&word, p, 8);
+    h = fold(h ^ word, k1);
+  }
+  return fold(h ^ text_head({p, n}), k1);
+}
+
+constexpr size_t kBlock = 32;  // lookups whose memory is fetched together
+
+}  // namespace
+
+struct StringSet::Key {
+  Key() = default;
+  explicit Key(std::string_view text)
+      : head(text_head(text)),
+        hash(data::hash(text, head)),
+        tag(static_cast<uint32_t>(hash >> 32 & 0xFFFFFF00u) |
+            static_cast<uint32_t>(std::min<size_t>(text.size(), 255))) {}
+  uint64_t head, hash;
+  uint32_t tag;
+};
+
+// The slot of `text`, or the empty one where it belongs.
+size_t StringSet::probe(std::string_view text, const Key& key) const {
+  const size_t mask = slots_.size() - 1;
+  for (size_t at = key.hash & mask;; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.index1 == 0) return at;
+    if (slot.head == key.head && slot.tag == key.tag && (text.size() <= 8 || (*this)[slot.index1 - 1] == text))
+      return at;
+  }
+}
+
+int64_t StringSet::insert(std::string_view text, const Key& key) {
+  if (4 * (ends_.size() + 1) > 3 * slots_.size()) grow();
+  Slot& slot = slots_[probe(text, key)];
+  if (slot.index1 == 0) {
+    if (size() >= (int64_t{1} << 31) - 4) {
+      throw InputError("a field has more than 2^31 distinct values; leave it out or make its values coarser");
+    }
+    bytes_.append(text);
+    ends_.push_back(bytes_.size());
+    slot = {key.head, key.tag, static_cast<uint32_t>(ends_.size())};
+  }
+  return int64_t{slot.index1} - 1;
+}
+
+int64_t StringSet::insert(std::string_view text) { return insert(text, Key(text)); }
+
+int64_t StringSet::find(std::string_view text) const {
+  return slots_.empty() ? -1 : int64_t{slots_[probe(text, Key(text))].index1} - 1;
+}
+
+// Calls lookup(i, key) for every text in order, the slots of a block fetched ahead.
+template <class Fn>
+void StringSet::each_in_blocks(std::span<const std::string_view> texts, Fn&& lookup) const {
+  std::array<Key, kBlock> keys;
+  for (size_t first = 0; first < texts.size(); first += kBlock) {
+    const size_t n = std::min(kBlock, texts.size() - first);
+    const size_t mask = slots_.size() - 1;
+    for (size_t i = 0; i < n; ++i) {
+      keys[i] = Key(texts[first + i]);
+      __builtin_prefetch(&slots_[keys[i].hash & mask]);
+    }
+    for (size_t i = 0; i < n; ++i) lookup(first + i, keys[i]);
+  }
+}
+
+void StringSet::insert(std::span<const std::string_view> texts, int32_t* indices) {
+  if (slots_.empty()) grow();
+  each_in_blocks(texts, [&](size_t i, const Key& key) { indices[i] = static_cast<int32_t>(insert(texts[i], key)); });
+}
+
+void StringSet::find(std::span<const std::string_view> texts, int32_t* indices) const {
+  if (slots_.empty()) {
+    std::fill_n(indices, texts.size(), -1);
+    return;
+  }
+  each_in_blocks(texts, [&](size_t i, const Key& key) {
+    indices[i] = static_cast<int32_t>(slots_[probe(texts[i], key)].index1) - 1;
+  });
+}
+
+void StringSet::grow() {
+  std::vector<Slot> slots(std::max<size_t>(64, 2 * slots_.size()));
+  const size_t mask = slots.size() - 1;
+  for (int64_t i = 0; i < size(); ++i) {
+    const Key key((*this)[i]);
+    size_t at = key.hash & mask;
+    while (slots[at].index1 != 0) at = (at + 1) & mask;
+    slots[at] = {key.head, key.tag, static_cast<uint32_t>(i + 1)};
+  }
+  slots_ = std::move(slots);
+}
+
+void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) const {
+  words_.find(words, ids);
+  for (size_t i = 0; i < words.size(); ++i) ids[i] = ids[i] < 0 ? out_of_vocabulary() : ids[i] + 1;
+}
+
+void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+                     std::string_view excluded) {
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < counted.size(); ++i) {
+    if (counts[static_cast<size_t>(i)] >= min_count && counted[i] != excluded) kept.push_back(i);
+  }
+  std::sort(kept.begin(), kept.end(), [&](int64_t a, int64_t b) {
+    const int64_t ca = counts[static_cast<size_t>(a)], cb = counts[static_cast<size_t>(b)];
+    return ca != cb ? ca > cb : counted[a] < counted[b];
+  });
+  for (int64_t i : kept) words_.insert(counted[i]);
+}
+
+}  // namespace kdef::data

@@ -1,0 +1,76 @@
+// Batches of encoded rows: a permutation per epoch, read ahead by a background thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "data/encode/cache.h"
+
+namespace kdef::data {
+
+/// Gives an encoded file's rows in batches. An epoch is a permutation of all rows that depends on (seed, epoch, window)
+/// alone, or, without shuffling, their order in the file; the last, smaller batch is kept. For use from one thread; the
+/// file must outlive the loader. Memory: 4 bytes a row of the window when shuffling, and a few batches.
+///
+/// With a window of all rows every permutation is equally likely. A file that does not fit into memory would be read
+/// from disk row by row then. So with a smaller window the file's blocks of kBlockRows rows are shuffled, and as many
+/// of them as make a window are read whole, in advance, and their rows shuffled: every row is in one batch of the
+/// epoch, but the rows of a batch come from the blocks of one or two windows.
+class Loader {
+ public:
+  /// `window`: in rows; it is made a whole number of blocks. 0: default_window().
+  Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window = 0);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// ceil(rows / batch_size).
+  int64_t steps_per_epoch() const { return (file_.rows() + batch_size_ - 1) / batch_size_; }
+  /// All rows where the file takes at most half of the machine's memory. Otherwise what takes a quarter of it: one
+  /// window is in use while the next is read.
+  static int64_t default_window(const EncodedFile& file);
+  /// The window in rows, to be kept with a training: set_window() before the first epoch brings the same order back.
+  int64_t window() const { return window_blocks_ * kBlockRows; }
+  void set_window(int64_t rows);
+  /// Begins the epoch at batch `first_batch`, as if the batches before it had been read.
+  void start_epoch(int64_t epoch, int64_t first_batch = 0);
+  /// The next batch, into buffers that are reused; false at the end of the epoch. Rethrows what failed in the thread.
+  bool next(Batch& batch);
+
+ private:
+  void stop();
+  void produce(int64_t epoch, int64_t first_batch);
+  void start_order(int64_t epoch, int64_t first);
+  int64_t window_rows(int64_t first_block) const;
+  void enter_window(int64_t first_block);
+  int64_t next_row();
+  void read_ahead(int64_t until);
+  void fill(int64_t batch_index, Batch& batch);
+
+  const EncodedFile& file_;
+  const int64_t batch_size_;
+  const bool shuffle_;
+  const uint64_t seed_;
+  int64_t window_blocks_;
+  // The order of the epoch, used by the thread alone.
+  std::vector<uint32_t> blocks_;     // of the file, shuffled if there is more than one window
+  std::vector<uint32_t> in_window_;  // the rows of the window, shuffled: block of the window * kBlockRows + row in it
+  int64_t epoch_ = -1, first_block_ = -1;  // of in_window_
+  int64_t at_ = 0;                         // next in in_window_
+  int64_t asked_for_ = 0;                  // how many of blocks_ are asked to be read
+
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;   // guarded by mutex_, as is all below
+  std::vector<Batch> spare_;  // buffers to reuse
+  bool done_ = true, stopping_ = false;
+  std::exception_ptr failure_;
+};
+
+}  // namespace kdef::data

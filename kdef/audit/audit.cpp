@@ -1,0 +1,396 @@
+#include "kdef/audit/audit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "core/base/random.h"
+#include "kdef/method/ensemble.h"
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+#include "ops/softmax.h"
+
+namespace kdef {
+namespace {
+
+using ops::GradientCase;
+using ops::GradientReport;
+
+Tensor rnd(Device device, const Shape& s, uint64_t seed, double low = -2, double high = 2) {
+  return ops::random_uniform(s, low, high, seed).to(device);
+}
+
+Tensor labels(Device device, int64_t rows) {
+  std::vector<double> y(static_cast<size_t>(rows));
+  for (size_t i = 0; i < y.size(); ++i) y[i] = i % 3 == 1 ? 1 : 0;
+  return Tensor::from(y, {rows, 1}, device);
+}
+
+// Initial values that are zero or one hide errors: parameters of an audited module are drawn anew.
+template <class M>
+std::vector<Tensor> scrambled(const M& module) {
+  std::vector<Tensor> leaves;
+  uint64_t seed = 100;
+  for (const nn::Parameter& p : module.parameters()) {
+    Tensor t = p.tensor;
+    t.copy_from(rnd(kCpu, t.shape(), seed++, -1, 1));
+    leaves.push_back(t);
+  }
+  return leaves;
+}
+
+template <class M, class Fn>
+GradientReport check_module(const M& module, Tensor x, Fn f) {
+  std::vector<Tensor> leaves = scrambled(module);
+  leaves.push_back(x.set_requires_grad());
+  return ops::check_leaves(leaves, [&] { return f(module, x); });
+}
+
+const std::vector<nn::EmbeddingField>& some_fields() {
+  using Kind = nn::EmbeddingField::Kind;
+  static const std::vector<nn::EmbeddingField> fields = {{"user", Kind::categorical, 5, 1, 0, ""},
+                                                         {"tags", Kind::sequence_average, 6, 3, 0, ""},
+                                                         {"price", Kind::numeric, 0, 1, 0, ""},
+                                                         {"words", Kind::sequence_sum, 6, 2, 0, "tags"}};
+  return fields;
+}
+
+// Seven rows for some_fields(); the categorical column has no padding, whose row gets no gradient though it is read.
+ModelInput some_batch(Device device) {
+  ModelInput input;
+  input.ids = Tensor::from<int32_t>({1, 1, 0, 2, 3, 0, 2, 0, 0, 0, 0, 0, 4, 5, 5, 5, 1, 1, 1, 2, 3,
+                                     4, 5, 0, 3, 0, 1, 0, 2, 2, 2, 1, 1, 0, 0, 4, 4, 3, 2, 1, 0, 3},
+                                    {7, 6});
+  input.values = rnd(kCpu, {7, 1}, 77);
+  input.labels = labels(kCpu, 7);
+  return input.to(device);
+}
+
+EnsembleConfig some_ensemble(EnsembleKind kind, bool batch_norm, bool fused) {
+  EnsembleConfig config;
+  config.kind = kind;
+  config.embedding_dim = 3;
+  config.fused = fused;
+  for (int i = 0; i < 3; ++i) config.students.push_back({"mlp", {4}, {"sigmoid"}, {0.0}, batch_norm, false});
+  return config;
+}
+
+const nn::Pass kTraining{.training = true, .seed = 3, .step = 2};
+
+}  // namespace
+
+std::vector<AuditCase> audit_cases(Device device) {
+  std::vector<AuditCase> cases;
+  for (const ops::OpCase& c : ops::op_cases()) {
+    cases.push_back(
+        {c.info->name, c.variant, c.info, [=, make = c.make] { return ops::check_gradient(make(device)); }});
+  }
+
+  // -- layers and networks: every parameter and the input
+  const auto layer = [&](std::string name, std::string variant, std::function<GradientReport(nn::Builder&)> check) {
+    cases.push_back({std::move(name), std::move(variant), nullptr, [=, check = std::move(check)] {
+                       nn::Builder build(1, DType::f64, device);
+                       return check(build);
+                     }});
+  };
+  layer("Linear", "", [](nn::Builder& b) {
+    return check_module(nn::Linear(4, 3, b), rnd(b.device(), {5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+  });
+  for (const bool training : {true, false}) {
+    layer("BatchNorm1d", training ? "training" : "evaluation", [training](nn::Builder& b) {
+      return check_module(nn::BatchNorm1d(4, b), rnd(b.device(), {5, 4}, 1),
+                          [=](auto& m, auto& x) { return m.forward(x, {.training = training}); });
+    });
+  }
+  layer("LayerNorm", "", [](nn::Builder& b) {
+    return check_module(nn::LayerNorm(4, b), rnd(b.device(), {5, 4}, 1), [](auto& m, auto& x) { return m.forward(x); });
+  });
+  layer("Dropout", "p = 0.4", [](nn::Builder& b) {
+    return check_module(nn::Dropout(0.4, b), rnd(b.device(), {5, 4}, 1),
+                        [](auto& m, auto& x) { return m.forward(x, kTraining); });
+  });
+  for (const char* norm : {"batch norm", "layer norm", "no norm"}) {
+    layer("Mlp", cat("tanh, dropout 0.2, ", norm), [norm = std::string(norm)](nn::Builder& b) {
+      nn::MlpConfig config{{5, 3}, {nn::Activation::tanh, nn::Activation::sigmoid}, {0.2, 0.0}};
+      config.batch_norm = norm == "batch norm";
+      config.layer_norm = norm == "layer norm";
+      return check_module(nn::Mlp(4, config, b), rnd(b.device(), {6, 4}, 1),
+                          [](auto& m, auto& x) { return m.forward(x, kTraining); });
+    });
+  }
+  for (const bool fused : {true, false}) {
+    layer("Mlp", cat("relu, dropout 0.2, batch norm, ", fused ? "fused" : "composed"), [fused](nn::Builder& b) {
+      const nn::MlpConfig config{{5, 3}, {nn::Activation::relu, nn::Activation::relu}, {0.2, 0.2}, true};
+      nn::Pass pass = kTraining;
+      pass.fused = fused;
+      return check_module(nn::Mlp(4, config, b), rnd(b.device(), {6, 4}, 1),
+                          [=](auto& m, auto& x) { return m.forward(x, pass); });
+    });
+    layer("EmbeddingTables", fused ? "fused" : "composed", [fused](nn::Builder& b) {
+      const nn::EmbeddingTables tables(some_fields(), 3, b);
+      const ModelInput input = some_batch(b.device());
+      return ops::check_leaves(scrambled(tables), [&] { return tables.forward(input.ids, input.values, fused); });
+    });
+  }
+
+  for (const std::string& name : nn::network_names()) {
+    for (const bool fused : {true, false}) {
+      layer("network " + name, fused ? "fused" : "composed", [name, fused](nn::Builder& b) {
+        nn::NetworkConfig c;
+        c.network = name;
+        c.hidden_units = {6, 4};
+        c.hidden_activations = {"relu", "sigmoid"};
+        c.num_cross_layers = 2;
+        c.dropout = {0.2, 0.1};
+        c.batch_norm = true;
+        c.layer_norm = name == "autoint";  // where both exist: in its attention
+        c.cin_units = {3, 2};
+        c.afn_hidden_units = {4};
+        c.logarithmic_neurons = 3;
+        c.num_heads = 2;
+        c.attention_dim = 4;
+        nn::Pass pass = kTraining;
+        pass.fused = fused;
+        const auto network = nn::make_network(c, {3, 4, 12}, b);
+        Tensor e = ops::random_uniform({6, 3, 4}, -2, 2, 1, 0.0).to(b.device());
+        return check_module(*network, e, [=](auto& m, auto& x) { return m.forward(x, pass); });
+      });
+    }
+  }
+
+  // -- objectives: differences are taken with the teacher and the peers held, since both stand under a stop-gradient
+  const auto objective = [&](std::string variant, ObjectiveConfig config, int64_t students) {
+    for (const bool fused : {true, false}) {
+      cases.push_back({"kdef_objective", cat(fused ? "fused" : "composed", ", M = ", students, variant),
+                       fused ? &kObjectiveInfo : nullptr, [=] {
+                         const Tensor z0 = rnd(device, {7, students}, 5), y = labels(device, 7);
+                         GradientCase c;
+                         c.inputs = {z0};
+                         c.function = [=](const std::vector<Tensor>& x) {
+                           return fused ? kdef_objective(x[0], y, config) : kdef_objective_composed(x[0], y, config);
+                         };
+                         c.held = [=](const std::vector<Tensor>& x) {
+                           return kdef_objective_held(x[0], z0, y, config);
+                         };
+                         return ops::check_gradient(c);
+                       }});
+    }
+  };
+  for (const int64_t m : {1, 2, 3, 5}) objective("", {}, m);
+  objective(", KD only", {true, false, Examination::on}, 3);
+  objective(", DML only", {false, true, Examination::on}, 3);
+  objective(", equal weights", {true, true, Examination::equal}, 3);
+  objective(", detached weights", {true, true, Examination::detached}, 3);
+
+  // -- whole models: from the embedding tables to the loss
+  for (const EnsembleKind kind : {EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {
+    layer("Ensemble", cat(name_of(kind), ", loss"), [kind](nn::Builder& b) {
+      const Ensemble model(some_ensemble(kind, true, true), some_fields(), b);
+      const ModelInput input = some_batch(b.device());
+      return ops::check_leaves(scrambled(model),
+                               [&] { return model.loss(model.forward(input, kTraining), input.labels); });
+    });
+  }
+  const auto of_kdef = [&](bool fused, bool shared) {
+    const std::string variant = cat("kdef, loss, ", fused ? "fused" : "composed", shared ? "" : ", own embeddings");
+    layer("Ensemble", variant, [fused, shared](nn::Builder& b) {
+      EnsembleConfig config = some_ensemble(EnsembleKind::kdef, true, fused);
+      config.shared_embedding = shared;
+      const Ensemble model(config, some_fields(), b);
+      const ModelInput input = some_batch(b.device());
+      const std::vector<Tensor> leaves = scrambled(model);
+      const Tensor held = model.forward(input, kTraining).students.detach();
+      return ops::check_leaves(
+          leaves, [&] { return model.loss(model.forward(input, kTraining), input.labels); },
+          [&] { return kdef_objective_held(model.forward(input, kTraining).students, held, input.labels); });
+    });
+  };
+  for (const bool shared : {true, false}) {
+    for (const bool fused : {true, false}) of_kdef(fused, shared);
+  }
+  return cases;
+}
+
+namespace {
+
+// The value of a case in fp32, and the gradients of sum(r * value), r a fixed random cotangent, on the host.
+std::vector<Tensor> evaluated(const ops::OpCase& c, Device device) {
+  const GradientCase at = c.make(device);
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < at.inputs.size(); ++i) {
+    inputs.push_back(at.inputs[i].to(kCpu).to(DType::f32).to(device));
+    const bool constant = std::find(at.constants.begin(), at.constants.end(), i) != at.constants.end();
+    if (is_floating(inputs[i].dtype()) && !constant) inputs[i].set_requires_grad();
+  }
+  const Tensor y = at.function(inputs);
+  backward(y, rnd(kCpu, y.shape(), 1000, -1, 1).to(DType::f32).to(device));
+  std::vector<Tensor> all{y.to(kCpu)};
+  for (const Tensor& x : inputs) {
+    const Tensor g = x.grad();
+    if (g.defined()) all.push_back(g.to(kCpu));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<DeviceComparison> compare_devices(Device device) {
+  std::vector<DeviceComparison> all;
+  for (const ops::OpCase& c : ops::op_cases()) {
+    DeviceComparison row{c.info->name, c.variant};
+    const std::vector<Tensor> want = evaluated(c, kCpu), have = evaluated(c, device);
+    for (size_t t = 0; t < want.size(); ++t) {
+      for (int64_t i = 0; i < want[t].numel(); ++i) {
+        const double a = static_cast<double>(have[t].data<float>()[i]),
+                     b = static_cast<double>(want[t].data<float>()[i]);
+        const double deviation = std::abs(a - b) / std::max(1.0, std::abs(b));
+        row.deviation = std::isnan(deviation) ? INFINITY : std::max(row.deviation, deviation);
+      }
+    }
+    all.push_back(row);
+  }
+  return all;
+}
+
+std::string device_markdown(Device device) {
+  std::vector<std::string> ops;  // in order
+  std::map<std::string, double> between, gradient;
+  for (const DeviceComparison& c : compare_devices(device)) {
+    if (between.count(c.op) == 0) ops.push_back(c.op);
+    between[c.op] = std::max(between[c.op], c.deviation);
+  }
+  for (const AuditCase& c : audit_cases(device)) {
+    if (between.count(c.name) > 0) gradient[c.name] = std::max(gradient[c.name], c.check().deviation);
+  }
+  std::string text = cat("| op | CPU | ", name_of(device), " | largest deviation between them, fp32 | of the gradient ",
+                         "on the device from differences, fp64 |\n|---|---|---|---|---|\n");
+  for (const std::string& op : ops) {
+    char row[160];
+    std::snprintf(row, sizeof row, "| `%s` | yes | yes | %.1e | %.1e |\n", op.c_str(), between[op], gradient.at(op));
+    text += row;
+  }
+  return text;
+}
+
+std::vector<std::string> audit_self_test() {
+  // Each pairs a right value with a wrong gradient, by differentiating one function and differencing another.
+  struct Wrong {
+    const char* name;
+    GradientCase c;
+  };
+  const auto one = [](Shape s, auto differentiated, auto right) {
+    GradientCase c;
+    c.inputs = {rnd(kCpu, s, 1)};
+    c.function = [=](const std::vector<Tensor>& x) { return differentiated(x[0]); };
+    c.held = [=](const std::vector<Tensor>& x) { return right(x[0]); };
+    return c;
+  };
+  const Tensor square_matrix = rnd(kCpu, {3, 3}, 2);
+  const std::vector<Wrong> wrong = {
+      {"a wrong sign", one(
+                           {2, 3}, [](const Tensor& x) { return ops::neg(ops::sigmoid(x)); },
+                           [](const Tensor& x) { return ops::sigmoid(x); })},
+      {"a transposed gradient", one(
+                                    {3, 3}, [=](const Tensor& x) { return ops::matmul(x, square_matrix); },
+                                    [=](const Tensor& x) { return ops::matmul(x, square_matrix, false, true); })},
+      {"a missing term", one(
+                             {4}, [](const Tensor& x) { return ops::mul(x, x.detach()); },
+                             [](const Tensor& x) { return ops::mul(x, x); })},
+      {"softmax without its sum term", one(
+                                           {2, 4},
+                                           [](const Tensor& x) {
+                                             const Tensor e = ops::exp(x);
+                                             return ops::div(e, ops::sum(e.detach(), 1, true));
+                                           },
+                                           [](const Tensor& x) { return ops::softmax(x, 1); })},
+      {"a factor 1.000001", one(
+                                {2, 3}, [](const Tensor& x) { return ops::scale(x, 1.000001); },
+                                [](const Tensor& x) { return ops::scale(x, 1.0); })},
+  };
+  std::vector<std::string> missed;
+  for (const Wrong& w : wrong) {
+    if (ops::check_gradient(w.c).passed()) missed.push_back(w.name);
+  }
+  return missed;
+}
+
+std::vector<std::string> audit_stop_gradients() {
+  std::vector<std::string> broken;
+  const Tensor y = labels(kCpu, 7);
+  const auto gradient = [&](const ObjectiveConfig& config, bool of_held) {
+    Tensor z = rnd(kCpu, {7, 3}, 5), held = z.clone();
+    z.set_requires_grad();
+    held.set_requires_grad();
+    backward(kdef_objective_held(z, held, y, config));
+    const Tensor g = of_held ? held.grad() : z.grad();
+    double largest = 0;
+    if (g.defined()) {
+      for (double v : g.to_vector<double>()) largest = std::max(largest, std::abs(v));
+    }
+    return largest;
+  };
+  if (gradient({}, true) != 0) broken.push_back("the teacher or a peer's target passes a gradient");
+  // The examination's edge: the gradient differs from the one with the same weights held constant.
+  Tensor a = rnd(kCpu, {7, 3}, 5), b = a.clone();
+  a.set_requires_grad();
+  b.set_requires_grad();
+  backward(kdef_objective(a, y, {true, true, Examination::on}));
+  backward(kdef_objective(b, y, {true, true, Examination::detached}));
+  double difference = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    difference = std::max(difference, std::abs(a.grad().data<double>()[i] - b.grad().data<double>()[i]));
+  }
+  if (difference < 1e-6) broken.push_back("the weights carry no gradient of the examination");
+  return broken;
+}
+
+std::string gradients_markdown() {
+  std::string text =
+      "# Gradients\n\n"
+      "Every op with its value and its derivative, as the code states them. This file is written by "
+      "`kdef audit --markdown`; a test keeps it current.\n\n"
+      "L is the loss, dy stands for dL/dy, B for the number of rows, M for the number of students, sg for "
+      "stop-gradient. Backward stands beside forward in the file that defines an op; elementwise ops are in "
+      "`ops/elementwise_functors.h`.\n\n"
+      "| op | value | derivative |\n|---|---|---|\n";
+  const auto cell = [](std::string s) {
+    for (size_t i = 0; (i = s.find('|', i)) != std::string::npos; i += 2) s.insert(i, "\\");
+    return s;
+  };
+  std::set<const OpInfo*> seen;
+  for (const AuditCase& c : audit_cases(kCpu)) {
+    if (c.op == nullptr || !seen.insert(c.op).second) continue;
+    text += cat("| `", c.op->name, "` | ", cell(c.op->forward), " | ", cell(c.op->backward), " |\n");
+  }
+  text += cat(
+      "\n## How they are checked\n\n"
+      "In fp64, every partial derivative of sum(r * f(x)), r a fixed random cotangent, against the central difference "
+      "with step h = 1e-6 max(1, |x|). The largest accepted deviation |analytic - numeric| / max(1, |analytic|, "
+      "|numeric|) is ",
+      ops::kGradientTolerance,
+      ". Points within 0.05 of a kink are not drawn. Whole objectives are checked with everything under a "
+      "stop-gradient held at its value. `kdef audit --ops` runs the checks, with a self-test in which a wrong sign, "
+      "a transposed gradient, a missing term and a factor of 1.000001 must be caught.\n\n"
+      "| checked | case |\n|---|---|\n");
+  for (const AuditCase& c : audit_cases(kCpu)) text += cat("| `", c.name, "` | ", cell(c.variant), " |\n");
+  return text;
+}
+
+namespace {
+Tensor small_loss() {
+  nn::Builder build(1, DType::f64);
+  const Ensemble model(some_ensemble(EnsembleKind::kdef, true, false), some_fields(), build);
+  const ModelInput input = some_batch(kCpu);
+  return model.loss(model.forward(input, kTraining), input.labels);
+}
+}  // namespace
+
+std::string audit_tape_dot() { return to_dot(small_loss()); }
+std::string audit_tape_text() { return explain(small_loss()); }
+
+}  // namespace kdef

@@ -1,0 +1,268 @@
+#include "kdef/audit/benchmark.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/clock.h"
+#include "core/base/parallel.h"
+#include "core/base/random.h"
+#include "kdef/config/build.h"
+#include "kdef/measure/evaluation.h"
+#include "kdef/method/batch_feed.h"
+#include "kdef/train/training_step.h"
+#include "ops/gemm/gemm.h"
+
+namespace kdef {
+namespace {
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  const size_t n = v.size();
+  return n == 0 ? 0 : n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
+}
+
+// Rank by a continuous Zipf law with exponent 1 over [1, n]: n^u for uniform u.
+int32_t zipf(Random& random, int64_t n) {
+  return static_cast<int32_t>(
+      std::min<int64_t>(n, static_cast<int64_t>(std::pow(static_cast<double>(n), random.uniform()))));
+}
+
+data::Batch random_rows(const data::FeatureMap& map, int64_t rows, uint64_t seed) {
+  Random random(seed, kStreamSynth);
+  data::Batch batch;
+  batch.rows = rows;
+  for (int64_t b = 0; b < rows; ++b) {
+    for (const data::Field& f : map.fields) {
+      if (f.type == data::FieldType::numeric) {
+        batch.numerics.push_back(static_cast<float>(random.uniform()));
+        continue;
+      }
+      const int64_t used = f.type == data::FieldType::sequence
+                               ? 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(f.max_len)))
+                               : 1;
+      for (int64_t l = 0; l < f.max_len; ++l) {
+        batch.ids.push_back(l < used ? zipf(random, std::max<int64_t>(1, f.vocab_size - 1)) : 0);
+      }
+    }
+    batch.labels.push_back(random.uniform() < 0.25 ? 1.0f : 0.0f);
+  }
+  return batch;
+}
+
+ModelInput as_input(data::Batch& batch, const Ensemble& model) {
+  return model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
+}
+
+// Row `b`, on the same memory.
+ModelInput one_row(const ModelInput& input, int64_t b) {
+  const auto row = [&](const Tensor& t) { return t.defined() ? t.rows(b, 1) : t; };
+  return {row(input.ids), row(input.values), row(input.labels)};
+}
+
+// Ops by the kind of work they are; what is not listed is "other".
+const char* kind_of(const std::string& op) {
+  static const std::map<std::string, const char*> kinds = {
+      {"linear", "GEMM"},
+      {"matmul", "GEMM"},
+      {"embed_fields", "embedding"},
+      {"embed_distinct", "embedding"},
+      {"distinct_linear", "first layer by distinct ids"},
+      {"hidden_linear", "hidden layers and products"},
+      {"embedding", "embedding"},
+      {"batch_norm_eval", "normalisation and activation"},
+      {"pool_sequence", "embedding"},
+      {"batch_norm", "normalisation and activation"},
+      {"batch_norm_relu_dropout", "normalisation and activation"},
+      {"stacked_batch_norm_relu_dropout", "normalisation and activation"},
+      {"layer_norm", "normalisation and activation"},
+      {"relu", "normalisation and activation"},
+      {"sigmoid", "normalisation and activation"},
+      {"tanh", "normalisation and activation"},
+      {"dropout", "normalisation and activation"},
+      {"kdef_objective", "objective"},
+      {"binary_cross_entropy", "objective"}};
+  const auto it = kinds.find(op);
+  return it == kinds.end() ? "other" : it->second;
+}
+
+// A model, of zeros, whose products are all those of its formulas: those too that first layers on distinct ids avoid.
+Ensemble plain_model(EnsembleConfig config, const data::FeatureMap& map, Device device) {
+  config.distinct = false;
+  nn::Builder zeros = nn::Builder::zeros(DType::f32, device);
+  return Ensemble(config, embedding_fields(map), zeros);
+}
+
+// Runs the products alone, all on the same three buffers.
+class ProductsAlone {
+ public:
+  ProductsAlone(std::vector<ops::Gemm> products, Device device) : products_(std::move(products)), device_(device) {
+    int64_t a = 0, b = 0, c = 0;
+    for (const ops::Gemm& g : products_) {
+      a = std::max(a, g.batch * g.m * g.k);
+      b = std::max(b, g.batch * g.k * g.n);
+      c = std::max(c, g.batch * g.m * g.n);
+      gflop += 2e-9 * static_cast<double>(g.batch * g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+    }
+    a_ = Tensor::full({a}, 0.01, DType::f32, device);
+    b_ = Tensor::full({b}, 0.01, DType::f32, device);
+    c_ = Tensor::zeros({c}, DType::f32, device);
+    if (ops::operand_type(c_) != DType::bf16) return;
+    rounded_a_ = ops::round_operand(a_);
+    rounded_b_ = ops::round_operand(b_);
+  }
+  double seconds() const {
+    synchronize(device_);
+    const double start = seconds_now();
+    for (const ops::Gemm& g : products_) {
+      // Rounded operands as a step has them, but for products that it computes in fp32.
+      const bool rounded = rounded_a_.defined() && ops::cuda::worth_rounding(g) && g.lda % ops::kRoundedUnit == 0 &&
+                           g.ldb % ops::kRoundedUnit == 0;
+      if (rounded)
+        ops::gemm(g, rounded_a_, rounded_b_, c_);
+      else
+        ops::gemm(g, a_, b_, c_);
+    }
+    synchronize(device_);
+    return seconds_now() - start;
+  }
+  double gflop = 0;
+
+ private:
+  std::vector<ops::Gemm> products_;
+  Device device_;
+  Tensor a_, b_, c_;
+  Tensor rounded_a_, rounded_b_;  // where products on this device read them so
+};
+
+}  // namespace
+
+StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
+  const ops::PrecisionScope precision(config.precision);
+  const Device device = config.device;
+  std::vector<data::Batch> batches;
+  for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_rows(map, config.batch_size, config.seed + i));
+  std::vector<ops::Gemm> products;
+  {
+    // Before the model is made, so that there is memory for one set of tables alone.
+    const Ensemble plain = plain_model(config.model, map, device);
+    const ModelInput input = as_input(batches[0], plain).to(device);
+    const ops::GemmRecorder recorder;
+    backward(plain.loss(plain.forward(input, {true, config.seed, 0}), input.labels));
+    products = recorder.products;
+  }
+  memory_of(device).trim();
+  memory_of(device).restart_peak();
+  nn::Builder build(config.seed, DType::f32, device);
+  Ensemble model(config.model, embedding_fields(map), build);
+  nn::Optimizer optimizer(model.parameters(), config.optimizer);
+  BatchFeed feed(device, config.batch_size, model.embedding().id_columns(), model.embedding().value_columns());
+  TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size);
+  uint64_t step = 0;
+  // A device is given ten steps at a time, so that the host goes ahead of it as it does in training.
+  const int together = device.is_cpu() ? 1 : 10;
+  const auto run = [&] {
+    for (int i = 0; i < together; ++i, ++step) compute.run(feed.put(batches[step % batches.size()]), step);
+    optimizer.take_records();
+  };
+  for (int i = 0; i < config.warmup; ++i) run();
+
+  StepBenchmark result;
+  result.peak_mib = static_cast<double>(memory_of(device).statistics().peak) / (1 << 20);
+  const ProductsAlone alone(std::move(products), device);
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  // The two are timed in turn, so that a drift of the machine's speed meets both.
+  std::vector<double> steps, gemms;
+  const double until = seconds_now() + config.seconds;
+  while (steps.size() < 5 || seconds_now() < until) {
+    const double start = seconds_now();
+    run();
+    steps.push_back((seconds_now() - start) / together);
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(steps.size()) * together;
+  result.step_ms = 1e3 * median(steps);
+  result.gemm_ms = 1e3 * median(gemms);
+  result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
+  if (!device.is_cpu()) return result;  // its steps are recorded: there is nothing to stop the clock at
+
+  const int profiled = 3;
+  double optimizer_seconds = 0;
+  TapeProfiler profiler;
+  for (int i = 0; i < profiled; ++i, ++step) {
+    const ModelInput input = as_input(batches[step % batches.size()], model);
+    profiler.restart();
+    backward(model.loss(model.forward(input, {true, config.seed, step}), input.labels));
+    const double start = seconds_now();
+    optimizer.step();
+    optimizer_seconds += seconds_now() - start;
+  }
+  for (const auto* times : {&profiler.forward, &profiler.backward}) {
+    for (const auto& [op, seconds] : *times) result.kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
+  }
+  result.kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  return result;
+}
+
+PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config) {
+  data::Batch rows = random_rows(map, config.batch_size, config.seed);
+  std::vector<ops::Gemm> products;
+  {
+    const Ensemble plain = plain_model(config.model, map, kCpu);
+    const ModelInput input = as_input(rows, plain);
+    const NoGrad no_grad;
+    const ops::GemmRecorder recorder;
+    plain.forward(input, {});
+    products = recorder.products;
+  }
+  memory_of(kCpu).trim();
+  memory_of(kCpu).restart_peak();
+  nn::Builder build(config.seed);
+  const Ensemble model(config.model, embedding_fields(map), build);
+  const ModelInput input = as_input(rows, model);
+  PredictBenchmark result;
+  const ProductsAlone alone(std::move(products), kCpu);
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  predict(model, input);
+  result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
+  std::vector<double> batches, gemms;
+  const double until = seconds_now() + config.seconds;
+  while (batches.size() < 5 || seconds_now() < until) {
+    const double start = seconds_now();
+    predict(model, input);
+    batches.push_back(seconds_now() - start);
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(batches.size());
+  result.batch_ms = 1e3 * median(batches);
+  result.gemm_ms = 1e3 * median(gemms);
+  result.rows_per_s = static_cast<double>(config.batch_size) / median(batches);
+
+  const int threads = num_threads();
+  const auto latency = [&]() -> PredictBenchmark::Latency {
+    constexpr int64_t kWarmup = 100;
+    std::vector<double> seconds;
+    for (int64_t i = -kWarmup; i < config.latency_rows; ++i) {
+      const ModelInput row = one_row(input, (i + kWarmup) % config.batch_size);
+      const double start = seconds_now();
+      predict(model, row);
+      if (i >= 0) seconds.push_back(seconds_now() - start);
+    }
+    std::sort(seconds.begin(), seconds.end());
+    const auto at = [&](double share) {
+      return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
+    };
+    return {at(0.5), at(0.99)};
+  };
+  result.all_threads = latency();
+  set_num_threads(1);
+  result.one_thread = latency();
+  TapeProfiler profiler;
+  model.forward(input, {});
+  for (const auto& [op, seconds] : profiler.forward) result.kinds_ms[kind_of(op)] += 1e3 * seconds;
+  set_num_threads(threads);
+  return result;
+}
+
+}  // namespace kdef

@@ -1,0 +1,65 @@
+// How fast a training step and a prediction are, against the cost of their matrix products alone.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/schema.h"
+#include "kdef/method/ensemble.h"
+#include "nn/optimizer/optimizer.h"
+#include "ops/gemm/gemm.h"
+
+namespace kdef {
+
+struct StepBenchmark {
+  double step_ms = 0;  // median of the repetitions
+  double gemm_ms = 0;  // the step's matrix products alone, in the same run: median
+  double rows_per_s = 0;
+  double gemm_gflop = 0;  // of one step
+  double peak_mib = 0;    // of tensor memory
+  int repetitions = 0;
+  std::map<std::string, double> kinds_ms;  // of the CPU: by kind of work, mean of profiled steps
+};
+
+struct StepBenchmarkConfig {
+  EnsembleConfig model;
+  nn::OptimizerConfig optimizer;
+  Device device = kCpu;
+  ops::GemmPrecision precision = ops::GemmPrecision::f32;
+  int64_t batch_size = 10000;
+  int warmup = 2;
+  double seconds = 10;  // measuring goes on for about this long, at least 5 steps
+  uint64_t seed = 1;
+};
+
+/// Times steps on random rows of `map`'s shape, from batches in host memory on: ids by Zipf's law, one in four rows
+/// clicked.
+StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config);
+
+struct PredictBenchmark {
+  double batch_ms = 0;  // predict() of a batch: median of the repetitions
+  double gemm_ms = 0;   // the matrix products of its forward pass alone, in the same run: median
+  double rows_per_s = 0;
+  double gemm_gflop = 0;  // of one batch
+  double peak_mib = 0;    // of tensor memory
+  int repetitions = 0;
+  struct Latency {  // of predict() of one row, in microseconds
+    double p50 = 0, p99 = 0;
+  };
+  Latency one_thread, all_threads;
+  std::map<std::string, double> kinds_ms;  // of a batch on one thread, by kind of work
+};
+
+struct PredictBenchmarkConfig {
+  EnsembleConfig model;
+  int64_t batch_size = 10000;
+  int64_t latency_rows = 5000;  // each predicted alone, with one thread and then with all
+  double seconds = 10;          // batches are measured for about this long, at least 5 of them
+  uint64_t seed = 1;
+};
+
+/// Times predictions of random rows as above, from encoded rows in memory to probabilities.
+PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config);
+
+}  // namespace kdef

@@ -1,0 +1,396 @@
+// Replays files recorded from PyTorch: see audit.h.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <typeinfo>
+
+#include "core/io/safetensors.h"
+#include "kdef/audit/audit.h"
+#include "kdef/measure/metrics.h"
+#include "kdef/method/ensemble.h"
+#include "nn/optimizer/optimizer.h"
+#include "ops/elementwise.h"
+
+namespace kdef {
+namespace {
+
+using Json = nlohmann::json;
+
+// fp64 differs by the order of sums only. fp32 rounds every number at 6e-8; batch normalisation makes part of the run
+// ill-conditioned: a bias in front of it has a true gradient of zero, and Adam turns its rounding noise into full
+// steps.
+constexpr double kTolerance64 = 1e-8;
+constexpr double kTolerance32 = 1e-5;
+constexpr double kTolerance32LaterLoss = 1e-4;
+constexpr double kTolerance32Prediction = 1e-3;
+constexpr double kToleranceMetrics = 1e-12;
+// Tensors whose exact value is zero have no relative deviation; this, times the tolerance, is accepted as zero.
+constexpr double kZero = 1e-6;
+
+const char* const kShown = "fp32 with batch norm: shown, not judged";
+
+// Comparisons collected by group.
+class Comparison {
+ public:
+  void add(const std::string& group, const std::string& name, const Tensor& got, const Tensor& want, double tolerance,
+           const std::string& note = "", bool by_absolute = false) {
+    const auto [it, fresh] = index_.emplace(group, rows_.size());
+    if (fresh) rows_.push_back({group, 0, 0, 0, tolerance, "", note, true});
+    FixtureRow& row = rows_[it->second];
+    const std::vector<double> a = got.to(kCpu).to(DType::f64).to_vector<double>(),
+                              b = want.to(kCpu).to(DType::f64).to_vector<double>();
+    if (a.size() != b.size()) {
+      throw InputError(cat("fixture: tensor '", name, "' has ", b.size(), " values where ", a.size(), " are expected"));
+    }
+    double absolute = 0, scale = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      const double d = std::abs(a[i] - b[i]);
+      absolute = std::isnan(d) ? INFINITY : std::max(absolute, d);
+      scale = std::max(scale, std::abs(b[i]));
+    }
+    const double relative = absolute == 0 ? 0 : absolute / std::max(scale, kZero);
+    ++row.tensors;
+    row.absolute = std::max(row.absolute, absolute);
+    if (row.worst.empty() || relative > row.relative) {
+      row.relative = std::max(row.relative, relative);
+      row.worst = name;
+    }
+    if (tolerance > 0 && !((by_absolute ? absolute : relative) <= tolerance)) row.passed = false;
+  }
+
+  std::vector<FixtureRow> rows() && { return std::move(rows_); }
+
+ private:
+  std::vector<FixtureRow> rows_;
+  std::map<std::string, size_t> index_;
+};
+
+Tensor scalar(double value) { return Tensor::full({1}, value, DType::f64); }
+
+std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
+  Comparison result;
+  for (const std::string& name : file.names()) {
+    const size_t dot = name.find('.');
+    if (name.substr(dot + 1) != "labels") continue;
+    const std::string c = name.substr(0, dot);
+    const std::vector<double> scores = file.read(c + ".scores").to(DType::f64).to_vector<double>();
+    const std::vector<float> labels = file.read(name).to(DType::f32).to_vector<float>();
+    result.add("AUC", c, scalar(auc(scores, labels)), file.read(c + ".auc"), kToleranceMetrics);
+    result.add("log loss", c, scalar(log_loss(scores, labels)), file.read(c + ".logloss"), kToleranceMetrics);
+  }
+  return std::move(result).rows();
+}
+
+std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, Device device) {
+  Comparison result;
+  for (const std::string& name : file.names()) {
+    const std::string suffix = ".grad_logits";
+    if (name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) continue;
+    const std::string c = name.substr(0, name.size() - suffix.size());
+    Tensor z = file.read(c + ".logits").to(device);
+    z.set_requires_grad();
+    const Tensor y = file.read(c + ".labels").to(device);
+    const Tensor loss = fused ? kdef_objective(z, y) : kdef_objective_composed(z, y);
+    backward(loss);
+    const double tolerance = z.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
+    result.add("loss", c + ".loss", loss, file.read(c + ".loss"), tolerance);
+    result.add("gradient of the logits", name, z.grad(), file.read(name), tolerance);
+  }
+  return std::move(result).rows();
+}
+
+// A network's settings under the names of the recordings. Dropout is 0 in all of them.
+nn::NetworkConfig network_config(const std::string& name, const Json& s) {
+  nn::NetworkConfig c;
+  c.network = name;
+  c.hidden_units = s.value("hidden_units", std::vector<int64_t>());
+  c.num_cross_layers = s.value("cross_layers", c.num_cross_layers);
+  c.hidden_activations.assign(c.hidden_units.size(), "relu");
+  c.dropout.assign(std::max(c.hidden_units.size(), static_cast<size_t>(c.num_cross_layers)), 0.0);
+  if (!c.hidden_units.empty()) c.dropout.resize(c.hidden_units.size());
+  c.batch_norm = s.value("batch_norm", false);
+  c.layer_norm = s.value("layer_norm", false);
+  c.cin_units = s.value("cin_units", c.cin_units);
+  c.afn_hidden_units = s.value("afn_hidden_units", c.afn_hidden_units);
+  c.logarithmic_neurons = s.value("logarithmic_neurons", c.logarithmic_neurons);
+  c.attention_layers = s.value("attention_layers", c.attention_layers);
+  c.num_heads = s.value("num_heads", c.num_heads);
+  c.attention_dim = s.value("attention_dim", c.attention_dim);
+  c.use_scale = s.value("use_scale", c.use_scale);
+  c.use_residual = s.value("use_residual", c.use_residual);
+  return c;
+}
+
+// The recording of the mlp is of a class that numbers its layers apart: layer.i, norm.i, fc.
+std::string recorded_name(const std::string& network, const std::string& name, size_t hidden_layers) {
+  if (network != "mlp") return name;
+  const size_t dot = name.find('.', 4);
+  const size_t number = std::stoul(name.substr(4, dot - 4));  // mlp.NUMBER.weight
+  if (number == 3 * hidden_layers) return "fc" + name.substr(dot);
+  return cat(number % 3 == 0 ? "layer." : "norm.", number / 3, name.substr(dot));
+}
+
+// Networks alone, in training mode: output, the gradients of sum(out * out_weight), and the buffers afterwards.
+std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused, Device device) {
+  Comparison result;
+  const auto meta = file.metadata().find("networks");
+  if (meta == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no 'networks'"));
+  try {
+    const Json networks = Json::parse(meta->second);
+    for (const auto& [name, settings] : networks.items()) {
+      Tensor in = file.read(name + ".in").to(device);
+      in.set_requires_grad();
+      const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
+      const nn::NetworkConfig config = network_config(name, settings);
+      nn::Builder build(0, in.dtype(), device);
+      const nn::EmbeddingShape shape{in.shape()[1], in.shape()[2], in.shape()[1] * in.shape()[2]};
+      const auto network = nn::make_network(config, shape, build);
+      const auto recorded = [&](const std::string& of, const std::string& parameter) {
+        return file.has(name + of + parameter) ? name + of + parameter
+                                               : name + of + recorded_name(name, parameter, config.hidden_units.size());
+      };
+      // A recording without a head is of the representation: the output layer has no counterpart there.
+      const Tensor want = file.read(name + ".out");
+      const bool headless = want.shape().back() != 1;
+      std::vector<nn::Parameter> parameters;
+      for (nn::Parameter& p : network->parameters()) {
+        if (headless && !file.has(recorded(".param.", p.name))) continue;
+        p.tensor.copy_from(file.read(recorded(".param.", p.name)).alias(p.tensor.shape()));
+        parameters.push_back(p);
+      }
+      const nn::Pass pass{.training = true, .fused = fused};
+      const Tensor out = headless ? network->hidden(in, pass) : network->forward(in, pass);
+      backward(out, file.read(name + ".out_weight").to(device));
+      result.add(name + ": output", name + ".out", out, want, tight);
+      result.add(name + ": gradient of the input", name + ".grad_in", in.grad(), file.read(name + ".grad_in"), tight);
+      for (const nn::Parameter& p : parameters) {
+        result.add(name + ": gradients of the parameters", p.name, p.tensor.grad(),
+                   file.read(recorded(".grad.", p.name)), tight);
+      }
+      for (const nn::Buffer& b : network->buffers()) {
+        result.add(name + ": buffers", b.name, b.tensor, file.read(recorded(".buffer_after.", b.name)), tight);
+      }
+    }
+  } catch (const Json::exception& e) {
+    throw InputError(cat(file.path(), ": metadata is not that of recorded networks: ", e.what()));
+  }
+  return std::move(result).rows();
+}
+
+// A recorded training run: the model and settings from the metadata, then step by step.
+class Run {
+ public:
+  Run(const SafetensorsFile& file, bool fused, Device device) : file_(file), fused_(fused), device_(device) {
+    const auto metadata = [&](const char* key) -> Json {
+      const auto it = file.metadata().find(key);
+      if (it == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no '", key, "'"));
+      return Json::parse(it->second);
+    };
+    try {
+      const Json fields = metadata("fields");
+      for (const Json& f : fields) {
+        nn::EmbeddingField field;
+        field.name = f.at(0);
+        field.vocab_size = f.at(1);
+        field.max_len = f.at(2);
+        field.kind =
+            field.max_len > 1 ? nn::EmbeddingField::Kind::sequence_average : nn::EmbeddingField::Kind::categorical;
+        fields_.push_back(field);
+      }
+      EnsembleConfig config;
+      config.fused = fused;
+      config.embedding_dim = metadata("embedding_dim");
+      const Json model = metadata("model");
+      for (const Json& s : model.at("students")) config.students.push_back(network_config(s.at("network"), s));
+      const Json optimizer = metadata("optimizer");
+      settings_.kind = nn::parse_optimizer(optimizer.at("name"));
+      settings_.learning_rate = optimizer.at("lr");
+      settings_.beta1 = optimizer.at("betas").at(0);
+      settings_.beta2 = optimizer.at("betas").at(1);
+      settings_.eps = optimizer.at("eps");
+      settings_.embedding.l2 = metadata("embedding_regularizer");
+      settings_.clip_norm = metadata("clip_norm");
+      steps_ = metadata("steps");
+      dtype_ = file.dtype(prefixed("init."));
+      nn::Builder build(0, dtype_, device);
+      model_.emplace(config, fields_, build);
+    } catch (const Json::exception& e) {
+      throw InputError(cat(file.path(), ": metadata is not that of a recorded run: ", e.what()));
+    }
+  }
+
+  std::vector<FixtureRow> replay() {
+    load("init.");
+    const bool exact = dtype_ == DType::f64;
+    const bool normalised = !model_->buffers().empty();
+    const double tight = exact ? kTolerance64 : kTolerance32;
+    const double later = !exact && normalised ? kTolerance32LaterLoss : tight;
+    // The noise of another device's rounding is another noise, of the size of a few steps.
+    const double prediction = exact || !normalised ? tight : device_.is_cpu() ? kTolerance32Prediction : 0;
+    const bool judge_state = exact || !normalised;
+
+    nn::Optimizer optimizer(model_->parameters(), settings_);
+    for (int64_t step = 0; step < steps_; ++step) {
+      const std::string at = cat("step", step, ".");
+      const ModelInput input = batch(at + "x.", at + "y");
+      const Tensor loss = model_->loss(model_->forward(input, {.training = true}), input.labels);
+      backward(loss);
+      if (step == 0) compare_gradients(optimizer);
+      const nn::StepRecord report = fused_ ? optimizer.step() : nn::composed_step(optimizer);
+      const std::string when = step == 0 ? ", step 0" : ", later steps";
+      const double tolerance = step == 0 ? tight : later;
+      result_.add("loss" + when, at + "data_loss", loss, file_.read(at + "data_loss"), tolerance);
+      result_.add("loss" + when, at + "loss", scalar(loss.item() + report.regularization), file_.read(at + "loss"),
+                  tolerance);
+      result_.add("gradient norm" + when, at + "grad_norm", scalar(report.gradient_norm), file_.read(at + "grad_norm"),
+                  step == 0 || judge_state ? tight : 0, step == 0 || judge_state ? "" : kShown);
+    }
+    const std::set<std::string> noisy = biases_before_norm();
+    for (const nn::Parameter& p : model_->parameters()) {
+      const bool judged = judge_state || noisy.count(p.name) == 0;
+      const std::string kind = p.embedding ? "final embeddings"
+                               : judged    ? "final network parameters"
+                                           : "final biases in front of batch norm";
+      result_.add(kind, p.name, p.tensor, file_.read("final." + p.name), judge_state ? tight : 0,
+                  judge_state ? "" : kShown);
+    }
+    for (const nn::Buffer& b : model_->buffers()) {
+      const bool mean = b.name.size() > 12 && b.name.compare(b.name.size() - 12, 12, "running_mean") == 0;
+      result_.add(mean ? "final running means" : "final running variances", b.name, b.tensor,
+                  file_.read("final." + b.name), judge_state ? tight : 0, judge_state ? "" : kShown);
+    }
+    const NoGrad no_grad;
+    const Ensemble::Output output = model_->forward(batch("eval.x.", ""), {});
+    const Tensor students = file_.read("eval.student_logits");
+    // Probabilities near 1/2 that rest on noisy biases: judged by their absolute deviation.
+    const char* how = judge_state        ? ""
+                      : device_.is_cpu() ? "fp32 with batch norm: judged by the absolute deviation"
+                                         : kShown;
+    result_.add("predictions of the ensemble", "eval.prob", ops::sigmoid(output.ensemble), file_.read("eval.prob"),
+                prediction, how, !judge_state);
+    result_.add("predictions of the students", "sigmoid(eval.student_logits)", ops::sigmoid(output.students),
+                ops::sigmoid(students), prediction, how, !judge_state);
+    result_.add("logits of the students", "eval.student_logits", output.students, students, judge_state ? tight : 0,
+                judge_state ? "" : kShown);
+    return std::move(result_).rows();
+  }
+
+ private:
+  // A name that starts with `prefix`, to learn the run's type from.
+  std::string prefixed(const std::string& prefix) const {
+    for (const std::string& name : file_.names()) {
+      if (name.rfind(prefix, 0) == 0) return name;
+    }
+    throw InputError(cat(file_.path(), ": has no tensors '", prefix, "*'"));
+  }
+
+  void load(const std::string& prefix) {
+    for (nn::Parameter& p : model_->parameters()) copy(p.tensor, prefix + p.name);
+    for (nn::Buffer& b : model_->buffers()) copy(b.tensor, prefix + b.name);
+  }
+  void copy(Tensor& to, const std::string& name) const {
+    const Tensor from = file_.read(name);
+    if (from.shape() != to.shape() || from.dtype() != to.dtype()) {
+      throw InputError(
+          cat(file_.path(), ": tensor '", name, "' is ", describe(from), ", the model needs ", describe(to)));
+    }
+    to.copy_from(from);
+  }
+
+  ModelInput batch(const std::string& x, const std::string& y) const {
+    ModelInput input;
+    int64_t rows = 0;
+    std::vector<std::vector<int64_t>> columns;
+    for (const nn::EmbeddingField& f : fields_) {
+      const Tensor ids = file_.read(x + f.name);
+      rows = ids.shape()[0];
+      if (ids.numel() != rows * f.max_len) {
+        throw InputError(
+            cat(file_.path(), ": tensor '", x, f.name, "' is ", ids.shape(), ", not [", rows, ", ", f.max_len, "]"));
+      }
+      columns.push_back(ids.to_vector<int64_t>());
+    }
+    input.ids = Tensor::empty({rows, model_->embedding().id_columns()}, DType::i32);
+    int32_t* out = input.ids.data<int32_t>();
+    for (int64_t b = 0; b < rows; ++b) {
+      for (size_t f = 0; f < fields_.size(); ++f) {
+        for (int64_t l = 0; l < fields_[f].max_len; ++l) {
+          *out++ = static_cast<int32_t>(columns[f][static_cast<size_t>(b * fields_[f].max_len + l)]);
+        }
+      }
+    }
+    if (!y.empty()) input.labels = file_.read(y);
+    return input.to(device_);
+  }
+
+  void compare_gradients(nn::Optimizer& optimizer) {
+    const std::vector<Tensor> grads = optimizer.clipped_gradients();
+    const std::vector<nn::Parameter> parameters = model_->parameters();
+    const bool exact = dtype_ == DType::f64;
+    const std::set<std::string> noisy = exact ? std::set<std::string>() : biases_before_norm();
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const std::string name = "step0.grad." + parameters[i].name;
+      const bool judged = noisy.count(parameters[i].name) == 0;
+      result_.add(!judged                   ? "gradient of biases in front of batch norm, step 0"
+                  : parameters[i].embedding ? "gradient of the embeddings, step 0"
+                                            : "gradient of the networks, step 0",
+                  name, grads[i], file_.read(name),
+                  !judged ? 0
+                  : exact ? kTolerance64
+                          : kTolerance32,
+                  judged ? "" : "their true gradient is zero: shown, not judged");
+    }
+  }
+
+  // Biases of a Linear that feeds batch norm: `S.k.bias` where `S.(k+1)` has a running mean.
+  std::set<std::string> biases_before_norm() const {
+    std::set<std::string> norms, found;
+    for (const nn::Buffer& b : model_->buffers()) norms.insert(b.name);
+    for (const nn::Parameter& p : model_->parameters()) {
+      const std::string suffix = ".bias";
+      if (p.name.size() <= suffix.size() || p.name.compare(p.name.size() - 5, 5, suffix) != 0) continue;
+      const std::string layer = p.name.substr(0, p.name.size() - 5);
+      const size_t dot = layer.rfind('.');
+      const std::string number = layer.substr(dot + 1);
+      if (number.find_first_not_of("0123456789") != std::string::npos) continue;
+      if (norms.count(cat(layer.substr(0, dot + 1), std::stoll(number) + 1, ".running_mean"))) found.insert(p.name);
+    }
+    return found;
+  }
+
+  const SafetensorsFile& file_;
+  bool fused_;
+  Device device_;
+  std::vector<nn::EmbeddingField> fields_;
+  nn::OptimizerConfig settings_;
+  int64_t steps_ = 0;
+  DType dtype_ = DType::f64;
+  std::optional<Ensemble> model_;
+  Comparison result_;
+};
+
+}  // namespace
+
+std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Device device) {
+  const SafetensorsFile file(path);
+  try {
+    for (const std::string& name : file.names()) {
+      if (name.starts_with("init.")) return Run(file, fused, device).replay();
+      if (name.ends_with(".out_weight")) return replay_networks(file, fused, device);
+      if (name.ends_with(".grad_logits")) return replay_losses(file, fused, device);
+      if (name.ends_with(".auc")) return replay_metrics(file);
+    }
+  } catch (const Error& e) {
+    // Shapes and ids that contradict each other show in the ops that meet them.
+    if (typeid(e) != typeid(Error)) throw;
+    throw InputError(cat(path, ": its tensors do not fit each other: ", e.what(), "; record the run again"));
+  }
+  throw InputError(
+      cat(path, ": not a recorded run (init.*), network (*.out_weight), loss (*.grad_logits) or metric (*.auc) file"));
+}
+
+}  // namespace kdef

@@ -1,0 +1,402 @@
+#include "kdef/config/config.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/nearest.h"
+#include "core/base/text.h"
+#include "kdef/config/keys.h"
+#include "kdef/config/yaml_value.h"
+
+namespace kdef {
+namespace {
+
+using namespace config_keys;
+namespace fs = std::filesystem;
+
+// ---- Merging.
+
+using Layer = std::map<std::string, Value>;
+
+// Later values of a key replace earlier ones. Unknown keys are refused here, while their place is known.
+void merge(Layer& merged, const Value& map) {
+  for (const Value::Entry& e : map.map()) {
+    const std::string name = e.name == "dropout" ? "net_dropout" : e.name;
+    if (find_key(experiment_keys(), name) == nullptr) {
+      fail_unknown(Value(e.key.node(), e.key.source(), e.name), e.name, key_names(experiment_keys()));
+    }
+    merged.insert_or_assign(name, Value(e.value.node(), e.value.source(), e.name));
+  }
+}
+
+constexpr const char* kCommandLine = "command line";
+
+std::pair<std::string, std::string> split_override(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw InputError(cat(kCommandLine, ": expected KEY=VALUE, found '", text, "'"));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// Sets the value at parts[depth..] inside `node`, which is changed in place.
+void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth, const Value& value) {
+  const std::string& part = parts[depth];
+  const bool last = depth + 1 == parts.size();
+  if (node.IsSequence()) {
+    size_t index = 0;
+    if (part.empty() || !std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c); }) ||
+        part.size() > 9 || (index = std::stoul(part)) >= node.size()) {
+      value.fail(
+          cat("expected a number from 0 to ", node.size() - 1, " for the place in the list, found '", part, "'"));
+    }
+    if (last) {
+      node[index] = value.node();
+    } else {
+      assign(node[index], parts, depth + 1, value);
+    }
+    return;
+  }
+  if (node.IsScalar()) value.fail(cat("what comes before '.", part, "' is no map or list"));
+  if (last) {
+    node[part] = value.node();
+  } else {
+    assign(node[part], parts, depth + 1, value);
+  }
+}
+
+void merge_override(Layer& merged, const std::string& text) {
+  const auto [path, written] = split_override(text);
+  const Value value = parse_yaml(written, kCommandLine, path, false);
+  std::vector<std::string> parts = split(path, '.');
+  if (parts[0] == "dropout") parts[0] = "net_dropout";
+  const Key<Draft>* key = find_key(experiment_keys(), parts[0]);
+  if (key == nullptr) fail_unknown(Value({}, kCommandLine, parts[0], false), parts[0], key_names(experiment_keys()));
+  if (parts.size() == 1) {
+    merged.insert_or_assign(parts[0], value);
+    return;
+  }
+  const auto before = merged.find(parts[0]);
+  YAML::Node node = before != merged.end() ? YAML::Clone(before->second.node())
+                    : key->write           ? YAML::Load(key->write(Draft{}))
+                                           : YAML::Node();
+  assign(node, parts, 1, value);
+  merged.insert_or_assign(parts[0], Value(node, kCommandLine, parts[0], false));
+}
+
+// ---- From keys to the configuration.
+
+bool has_no_hidden_layers(const std::string& network) {
+  static const std::set<std::string> names = {"exponential_cross", "cross_v2", "cin", "fm", "logistic_regression"};
+  return names.count(network) != 0;
+}
+
+// Networks of cross layers alone have their dropout rates for those.
+bool cross_layers_alone(const std::string& network) { return network == "exponential_cross" || network == "cross_v2"; }
+
+// A network's settings with one entry per layer.
+StudentConfig student_of(const Network& n) {
+  StudentConfig s = n.settings;
+  if (has_no_hidden_layers(s.network)) {
+    s.hidden_units.clear();
+    s.hidden_activations.clear();
+  }
+  const size_t hidden = s.hidden_units.size();
+  const size_t layers = cross_layers_alone(s.network) ? static_cast<size_t>(s.num_cross_layers) : hidden;
+  if (n.one_activation) s.hidden_activations.assign(hidden, n.settings.hidden_activations.at(0));
+  if (n.one_dropout) s.dropout.assign(layers, n.settings.dropout.at(0));
+  if (s.hidden_activations.size() != hidden) {
+    n.activations_at.fail(cat("expected one activation, or one for each of the ", hidden, " hidden layers, found ",
+                              s.hidden_activations.size()));
+  }
+  if (s.dropout.size() != layers) {
+    n.dropout_at.fail(cat("expected one rate, or one for each of the ", layers, " layers, found ", s.dropout.size()));
+  }
+  return s;
+}
+
+void resolve_students(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const Model& model =
+      *std::find_if(models().begin(), models().end(), [&](const Model& m) { return m.name == c.model; });
+  c.ensemble = d.ensemble.value_or(model.ensemble);
+  const auto given = [&](const char* key) { return d.given.count(key) != 0; };
+  const auto unused = [&](const char* key) {
+    if (given(key)) c.ignored.push_back(cat(key, " (", c.model, " does not use it)"));
+  };
+
+  std::vector<Network> networks;
+  const auto list = d.given.find("students");
+  if (list != d.given.end() && !list->second.is_null()) {
+    for (const Value& item : list->second.list()) {
+      Network n = d.network;
+      read_map(student_keys(), n, item);
+      networks.insert(networks.end(), static_cast<size_t>(n.repeat), n);
+    }
+    if (networks.empty()) list->second.expected("at least one student");
+    if (given("num_student")) {
+      const std::vector<Network> once = networks;
+      for (int64_t i = 1; i < d.num_student; ++i) networks.insert(networks.end(), once.begin(), once.end());
+    }
+    for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
+  } else if (model.networks.size() > 1) {
+    if (given("num_student") && d.num_student != model.students) {
+      d.given.at("num_student").fail(cat(c.model, " has ", model.students, " students; for others write model: KDEF"));
+    }
+    for (size_t i = 0; i < model.networks.size(); ++i) {
+      Network n = d.network;
+      n.settings.network = model.networks[i];
+      const auto dropout = d.dropouts.find(cat("net", i + 1, "_dropout"));
+      if (dropout != d.dropouts.end()) n.settings.dropout = read_dropout(n, dropout->second);
+      networks.push_back(n);
+    }
+  } else {
+    Network n = d.network;
+    if (!model.networks.empty()) {
+      if (given("network") && n.settings.network != model.networks[0]) {
+        d.given.at("network").fail(cat(c.model, " is made of ", model.networks[0], "; for others write model: KDEF"));
+      }
+      n.settings.network = model.networks[0];
+    }
+    if (model.students != 0 && given("num_student") && d.num_student != model.students) {
+      d.given.at("num_student").fail(cat(c.model, " is one network; for several write model: MLPs_mean"));
+    }
+    networks.assign(static_cast<size_t>(model.students != 0 ? model.students : d.num_student), n);
+    for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
+    if (n.settings.network == "mlp") unused("num_cross_layers");
+  }
+  c.students.clear();
+  for (const Network& n : networks) c.students.push_back(student_of(n));
+  for (const StudentConfig& s : c.students) {
+    if (!s.hidden_units.empty() || has_no_hidden_layers(s.network)) continue;
+    d.given.at(given("students") ? "students" : "hidden_units")
+        .fail(cat("network ", s.network, " needs at least one hidden layer"));
+  }
+}
+
+void check_dataset(const Draft& d, const std::string& entry) {
+  const data::DatasetConfig& dataset = d.config.dataset;
+  for (const char* key : {"feature_cols", "label_col", "train_data"}) {
+    if (d.given.count(key) == 0) {
+      throw InputError(cat(entry, ": data set '", d.config.dataset_id, "' has no key '", key, "'"));
+    }
+  }
+  if (std::none_of(dataset.fields.begin(), dataset.fields.end(), [](const auto& f) { return f.active; })) {
+    d.given.at("feature_cols").fail("no column is active");
+  }
+  for (const data::FieldConfig& field : dataset.fields) {
+    if (field.active && field.name == dataset.label) {
+      throw InputError(cat(field.where, ": column '", field.name, "' is the label; it cannot be an input too"));
+    }
+  }
+}
+
+Draft read_draft(const Layer& merged) {
+  Draft d;
+  d.given = merged;
+  for (const Key<Draft>& key : experiment_keys()) {
+    const auto value = merged.find(key.name);
+    if (value != merged.end()) key.read(d, value->second);
+  }
+  d.config.dataset.id = d.config.dataset_id;
+  resolve_students(d);
+  for (const auto& [metric, weight] : d.config.monitor) {
+    if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {
+      d.given.at(d.given.count("monitor") != 0 ? "monitor" : "metrics")
+          .fail(cat("metric ", metric, " is monitored and must be one of metrics"));
+    }
+  }
+  std::vector<std::string> once;
+  for (const std::string& name : d.config.ignored) {
+    if (std::find(once.begin(), once.end(), name) == once.end()) once.push_back(name);
+  }
+  d.config.ignored = once;
+  return d;
+}
+
+// ---- Files.
+
+// NAME.yaml of a folder, or else NAME/*.yaml by name.
+std::vector<std::string> config_files(const std::string& folder, const std::string& name, bool required = true) {
+  if (!fs::is_directory(folder)) throw InputError(cat(folder, ": there is no such configuration directory"));
+  const fs::path single = fs::path(folder) / (name + ".yaml"), many = fs::path(folder) / name;
+  if (fs::exists(single)) return {single.string()};
+  std::vector<std::string> files;
+  if (fs::is_directory(many)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(many)) {
+      if (entry.path().extension() == ".yaml") files.push_back(entry.path().string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  if (files.empty() && required)
+    throw InputError(cat(folder, ": neither ", name, ".yaml nor ", name, "/*.yaml is there"));
+  return files;
+}
+
+struct Entries {
+  std::vector<Value::Entry> found;
+  std::vector<std::string> files;
+  const Value* find(const std::string& name) const {
+    const auto it = std::find_if(found.begin(), found.end(), [&](const auto& e) { return e.name == name; });
+    return it == found.end() ? nullptr : &it->value;
+  }
+  // Names of entries, nearest to `name` first.
+  std::string names(const std::string& name) const {
+    std::set<std::string> all;
+    for (const auto& e : found) all.insert(e.name);
+    all.erase("Base");
+    std::vector<std::string> sorted(all.begin(), all.end());
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](const auto& a, const auto& b) { return edit_distance(name, a) < edit_distance(name, b); });
+    std::string text;
+    constexpr size_t kShown = 20;
+    for (size_t i = 0; i < std::min(sorted.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + sorted[i];
+    return text.empty() ? "none" : text + (sorted.size() > kShown ? ", ..." : "");
+  }
+};
+
+// Entries of all files; where a name stands in several, the first counts, and a Base in the file of its experiment.
+Entries load_entries(const std::vector<std::string>& files) {
+  Entries entries{{}, files};
+  for (const std::string& file : files) {
+    for (Value::Entry& e : load_yaml_file(file).map()) entries.found.push_back(std::move(e));
+  }
+  return entries;
+}
+
+const Value* base_of(const Entries& entries, const Value& experiment) {
+  for (const auto& e : entries.found) {
+    if (e.name == "Base" && e.value.source() == experiment.source()) return &e.value;
+  }
+  return entries.find("Base");
+}
+
+// A relative path that exists in `folder` alone is taken from there.
+void locate(std::string& path, const std::string& folder) {
+  if (path.empty() || fs::path(path).is_absolute() || fs::exists(path)) return;
+  const fs::path there = (fs::path(folder) / path).lexically_normal();
+  if (fs::exists(there)) path = there.string();
+}
+
+}  // namespace
+
+ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
+                                 const std::vector<std::string>& overrides, bool dataset_required) {
+  const Entries models = load_entries(config_files(config_dir, "model_config"));
+  const Value* experiment = expid == "Base" ? nullptr : models.find(expid);
+  if (experiment == nullptr) {
+    throw InputError(cat(models.files[0], models.files.size() > 1 ? " and its neighbours" : "", ": experiment '", expid,
+                         "' is not there; there are: ", models.names(expid)));
+  }
+  Layer merged;
+  if (const Value* base = base_of(models, *experiment)) merge(merged, *base);
+  merge(merged, *experiment);
+
+  Layer from_command_line;
+  for (const std::string& text : overrides) {
+    if (split_override(text).first == "dataset_id") merge_override(from_command_line, text);
+  }
+  const Layer& chosen = from_command_line.empty() ? merged : from_command_line;
+  std::string place = experiment->where();
+  if (const auto id = chosen.find("dataset_id"); id != chosen.end()) {
+    const std::string dataset_id = id->second.text();
+    const Entries datasets = load_entries(config_files(config_dir, "dataset_config", dataset_required));
+    if (const Value* entry = datasets.find(dataset_id)) {
+      merge(merged, *entry);
+      place = entry->where();
+    } else if (dataset_required) {
+      id->second.fail(cat("data set '", dataset_id, "' is not in ", datasets.files[0],
+                          datasets.files.size() > 1 ? " and its neighbours" : "",
+                          "; there are: ", datasets.names(dataset_id)));
+    }
+  } else if (dataset_required) {
+    throw InputError(cat(place, ": experiment '", expid, "' has no key 'dataset_id'"));
+  }
+  for (const std::string& text : overrides) merge_override(merged, text);
+
+  Draft d = read_draft(merged);
+  if (dataset_required) check_dataset(d, place);
+  d.config.id = expid;
+  data::DatasetConfig& dataset = d.config.dataset;
+  for (std::string* path : {&dataset.data_root, &dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
+    locate(*path, config_dir);
+  }
+  return d.config;
+}
+
+namespace {
+
+// Calls fn(key, value as it is written) for every key of config.yaml.
+template <class Fn>
+void for_resolved(const ExperimentConfig& config, Fn fn) {
+  Draft d;
+  d.config = config;
+  for (const Key<Draft>& key : experiment_keys()) {
+    if (key.write && key.resolved) fn(key.name, key.write(d));
+  }
+}
+
+std::string yaml_line(const std::string& key, const std::string& value) {
+  return cat(key, value[0] == '\n' ? ":" : ": ", value, "\n");
+}
+
+bool shapes_results(const std::string& key) {
+  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
+                                                       "checkpoint_every", "collapse_every", "tensorboard"};
+  return kWithoutEffect.count(key) == 0;
+}
+
+}  // namespace
+
+std::string to_yaml(const ExperimentConfig& config) {
+  std::string text;
+  for_resolved(config, [&](const std::string& key, const std::string& value) { text += yaml_line(key, value); });
+  return text;
+}
+
+std::string shaping_yaml(const ExperimentConfig& config) {
+  std::string text;
+  for_resolved(config, [&](const std::string& key, const std::string& value) {
+    if (shapes_results(key)) text += yaml_line(key, value);
+  });
+  return text;
+}
+
+std::vector<KeyDifference> differences(const ExperimentConfig& before, const ExperimentConfig& after) {
+  std::map<std::string, std::string> values;
+  for_resolved(before, [&](const std::string& key, const std::string& value) { values[key] = value; });
+  std::vector<KeyDifference> all;
+  for_resolved(after, [&](const std::string& key, const std::string& value) {
+    if (shapes_results(key) && values[key] != value) all.push_back({key, values[key], value});
+  });
+  return all;
+}
+
+std::string describe(const std::vector<KeyDifference>& differences) {
+  std::string text;
+  for (const KeyDifference& d : differences) {
+    const bool one_line = (d.before + d.after).find('\n') == std::string::npos;
+    text += cat(text.empty() ? "" : ", ", d.key, one_line ? cat(" (", d.before, " before, ", d.after, " now)") : "");
+  }
+  return text;
+}
+
+ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
+  Layer merged;
+  merge(merged, load_yaml_file(path));
+  for (const std::string& text : overrides) {
+    const std::string name = split(split_override(text).first, '.')[0];
+    const Key<Draft>* key = find_key(experiment_keys(), name == "dropout" ? "net_dropout" : name);
+    if (key != nullptr && key->write && !key->resolved) {
+      throw InputError(cat(kCommandLine, ": key '", name, "': ", path,
+                           " lists the students one by one; write students.0.KEY=VALUE and so on"));
+    }
+    merge_override(merged, text);
+  }
+  return read_draft(merged).config;
+}
+
+}  // namespace kdef

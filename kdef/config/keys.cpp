@@ -1,0 +1,707 @@
+#include "kdef/config/keys.h"
+
+#include <limits>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/nearest.h"
+
+namespace kdef::config_keys {
+
+const std::vector<Model>& models() {
+  static const std::vector<Model> all = {
+      {"KDEF", EnsembleKind::kdef, 0, {}},
+      {"EKTF", EnsembleKind::kdef, 0, {"mlp"}},
+      {"EKTF_L", EnsembleKind::kdef, 3, {"product", "finalnet", "exponential_cross"}},
+      {"MLPs_mean", EnsembleKind::mean, 0, {"mlp"}},
+      {"MLP_mean", EnsembleKind::mean, 0, {"mlp"}},
+      {"MLPs_sum", EnsembleKind::sum, 0, {"mlp"}},
+      {"MLPs_concat", EnsembleKind::concat, 0, {"mlp"}},
+      {"MLP", EnsembleKind::mean, 1, {"mlp"}},
+      {"DNN", EnsembleKind::mean, 1, {"mlp"}},
+  };
+  return all;
+}
+
+[[noreturn]] void fail_unknown(const Value& key, const std::string& name, const std::vector<std::string>& known) {
+  const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
+  const auto nearest = std::min_element(known.begin(), known.end(),
+                                        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  throw InputError(cat(key.where(), ": unknown key '", key.key(), "'; the nearest known key is '", *nearest, "'"));
+}
+
+std::vector<double> read_dropout(Network& n, const Value& v) {
+  n.dropout_at = v;
+  n.one_dropout = !v.is_list();
+  std::vector<double> rates;
+  for (const Value& item : n.one_dropout ? std::vector{v} : v.list()) rates.push_back(item.real(0, 1, true));
+  return rates;
+}
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+// Far above any use; what lies beyond is a slip of the pen, better told as such than as a lack of memory.
+constexpr int64_t kMostStudents = 1000, kWidest = 1 << 20, kDeepest = 1000;
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const Model& model : models()) names.push_back(model.name);
+  return names;
+}
+
+// ---- Readers and writers of common types. `at` returns a reference to the member of a T.
+
+template <class T, class At>
+Key<T> boolean_key(const char* name, At at, const char* meaning) {
+  return {name, "boolean", meaning, [=](T& t, const Value& v) { at(t) = v.boolean(); },
+          [=](const T& t) { return std::string(at(t) ? "true" : "false"); }};
+}
+
+template <class T, class At>
+Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning, int64_t max = kLargest) {
+  using Integer = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
+  return {name, max == kLargest ? cat("integer >= ", min) : cat("integer in [", min, ", ", max, "]"), meaning,
+          [=](T& t, const Value& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
+          [=](const T& t) { return cat(at(t)); }};
+}
+
+template <class T, class At>
+Key<T> text_key(const char* name, At at, const char* meaning, const char* type = "text") {
+  return {name, type, meaning, [=](T& t, const Value& v) { at(t) = v.is_null() ? "" : v.text(); },
+          [=](const T& t) { return yaml_text(at(t)); }};
+}
+
+template <class Enum>
+struct Choice {
+  const char* name;
+  Enum value;
+};
+
+template <class Enum>
+std::vector<std::string> names_of(const std::vector<Choice<Enum>>& choices) {
+  std::vector<std::string> names;
+  for (const auto& choice : choices) names.push_back(choice.name);
+  return names;
+}
+
+template <class Enum>
+Enum read_choice(const std::vector<Choice<Enum>>& choices, const Value& v) {
+  const std::string name = v.one_of(names_of(choices));
+  return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == name; })->value;
+}
+
+template <class Enum>
+std::string write_choice(const std::vector<Choice<Enum>>& choices, Enum value) {
+  return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.value == value; })->name;
+}
+
+template <class Enum>
+std::string either(const std::vector<Choice<Enum>>& choices) {
+  std::string text;
+  for (const auto& choice : choices) text += cat(text.empty() ? "" : ", ", choice.name);
+  return text;
+}
+
+template <class T, class At, class Enum>
+Key<T> choice_key(const char* name, At at, const std::vector<Choice<Enum>>& choices, const char* meaning) {
+  return {name, either(choices), meaning, [=](T& t, const Value& v) { at(t) = read_choice(choices, v); },
+          [=](const T& t) { return write_choice(choices, at(t)); }};
+}
+
+template <class V, class Write>
+std::string write_list(const std::vector<V>& values, Write write) {
+  std::vector<std::string> scalars;
+  for (const V& value : values) scalars.push_back(write(value));
+  return yaml_list(scalars);
+}
+
+template <class V>
+std::string write_optional(const std::optional<V>& value) {
+  return value ? cat(*value) : "null";
+}
+
+// ---- Enumerations as they are written.
+
+const std::vector<Choice<EnsembleKind>> kEnsembles = {{"kdef", EnsembleKind::kdef},
+                                                      {"mean", EnsembleKind::mean},
+                                                      {"sum", EnsembleKind::sum},
+                                                      {"concat", EnsembleKind::concat}};
+const std::vector<Choice<nn::OptimizerKind>> kOptimizers = {{"adam", nn::OptimizerKind::adam},
+                                                            {"lazy_adam", nn::OptimizerKind::lazy_adam},
+                                                            {"sgd", nn::OptimizerKind::sgd},
+                                                            {"adagrad", nn::OptimizerKind::adagrad}};
+const std::vector<Choice<Examination>> kExaminations = {
+    {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
+const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
+const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
+const std::vector<Choice<data::FieldType>> kFieldTypes = {{"categorical", data::FieldType::categorical},
+                                                          {"sequence", data::FieldType::sequence},
+                                                          {"numeric", data::FieldType::numeric}};
+const std::vector<Choice<data::CellType>> kCellTypes = {
+    {"str", data::CellType::str}, {"int", data::CellType::integer}, {"float", data::CellType::real}};
+const std::vector<Choice<data::Preprocess>> kPreprocesses = {
+    {"convert_to_bucket", data::Preprocess::convert_to_bucket},
+    {"extract_country_code", data::Preprocess::extract_country_code},
+    {"bucketize_age", data::Preprocess::bucketize_age}};
+const std::vector<Choice<data::Padding>> kPaddings = {{"post", data::Padding::post}, {"pre", data::Padding::pre}};
+const std::vector<Choice<data::Pooling>> kPoolings = {{"layers.MaskedAveragePooling()", data::Pooling::average},
+                                                      {"layers.MaskedSumPooling()", data::Pooling::sum}};
+const std::vector<Choice<data::Normalizer>> kNormalizers = {{"StandardScaler", data::Normalizer::standard},
+                                                            {"MinMaxScaler", data::Normalizer::min_max}};
+const std::vector<std::string> kMetrics = {"AUC", "logloss"};
+
+// An enumeration of which null is `none`.
+template <class T, class At, class Enum>
+Key<T> choice_or_none_key(const char* name, At at, const std::vector<Choice<Enum>>& choices, Enum none,
+                          const char* meaning) {
+  return {name, either(choices) + ", null", meaning,
+          [=](T& t, const Value& v) { at(t) = v.is_null() ? none : read_choice(choices, v); },
+          [=](const T& t) { return at(t) == none ? "null" : write_choice(choices, at(t)); }};
+}
+
+// ---- Regularizers: 0, null, 1.e-5, l1(1e-5), l2(1e-5), l1_l2(1e-6, 1e-5).
+
+nn::Regularizer read_regularizer(const Value& v) {
+  constexpr const char* kExpected = "a number (L2), l1(A), l2(B), l1_l2(A, B), 0 or null";
+  nn::Regularizer result;
+  if (v.is_null()) return result;
+  if (v.is_integer()) {
+    if (v.integer(std::numeric_limits<int64_t>::min()) != 0) {
+      v.fail(cat("FuxiCTR takes a whole number as no regularizer at all; write ", v.node().Scalar(), ".0 or 0"));
+    }
+    return result;
+  }
+  const std::string text = v.is_scalar() ? v.text() : "";
+  const size_t open = text.find('(');
+  if (open == std::string::npos) {
+    result.l2 = v.real(0, kInfinity);
+    return result;
+  }
+  if (text.back() != ')') v.expected(kExpected);
+  const std::string name = text.substr(0, open);
+  const Value arguments =
+      parse_yaml("[" + text.substr(open + 1, text.size() - open - 2) + "]", v.where(), v.key(), false);
+  const std::vector<Value> numbers = arguments.list();
+  if ((name == "l1" || name == "l2") && numbers.size() == 1) {
+    (name == "l1" ? result.l1 : result.l2) = numbers[0].real(0, kInfinity);
+  } else if (name == "l1_l2" && numbers.size() == 2) {
+    result.l1 = numbers[0].real(0, kInfinity);
+    result.l2 = numbers[1].real(0, kInfinity);
+  } else {
+    v.expected(kExpected);
+  }
+  return result;
+}
+
+std::string write_regularizer(const nn::Regularizer& r) {
+  if (r.l1 != 0) return yaml_text(cat("l1_l2(", yaml_number(r.l1), ", ", yaml_number(r.l2), ")"));
+  return r.l2 == 0 ? "0" : yaml_text(cat("l2(", yaml_number(r.l2), ")"));
+}
+
+template <class At>
+Key<Draft> regularizer_key(const char* name, At at, const char* meaning) {
+  return {name, "number, l1(A), l2(B), l1_l2(A, B), null", meaning,
+          [=](Draft& d, const Value& v) { at(d) = read_regularizer(v); },
+          [=](const Draft& d) { return write_regularizer(at(d)); }};
+}
+
+std::string network_list() {
+  std::string text;
+  for (const std::string& name : nn::network_names()) text += cat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
+// ---- Keys of a network: at the top level for all students, or in an entry of `students` for one.
+
+std::vector<std::string> read_activations(Network& n, const Value& v) {
+  n.activations_at = v;
+  n.one_activation = !v.is_list();
+  std::vector<std::string> names;
+  for (const Value& item : n.one_activation ? std::vector{v} : v.list()) {
+    names.push_back(item.is_null() ? "none" : item.one_of({"relu", "sigmoid", "tanh", "none"}));
+  }
+  return names;
+}
+
+template <class V, class Write>
+std::string write_layers(const std::vector<V>& values, bool one, Write write) {
+  return one ? write(values.at(0)) : write_list(values, write);
+}
+
+#define KDEF_AT(member) \
+  [](auto& t) -> auto& { return t.member; }
+
+template <class At>
+Key<Network> widths_key(const char* name, At at, const char* meaning) {
+  return {name, cat("list of integers in [1, ", kWidest, "]"), meaning,
+          [=](Network& n, const Value& v) {
+            at(n).clear();
+            for (const Value& item : v.list()) at(n).push_back(item.integer(1, kWidest));
+          },
+          [=](const Network& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
+}
+
+const std::vector<Key<Network>>& network_keys() {
+  static const std::vector<Key<Network>> keys = {
+      {"network", network_list(), "the sub-network; what each is: the headers of nn/",
+       [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
+       [](const Network& n) { return yaml_text(n.settings.network); }},
+      widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
+      {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
+       "activation of every hidden layer, or of each",
+       [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
+       [](const Network& n) { return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text); }},
+      {"net_dropout", "number in [0, 1), or a list of them",
+       "share of activations dropped in training, in every layer or in each; also written dropout",
+       [](Network& n, const Value& v) { n.settings.dropout = read_dropout(n, v); },
+       [](const Network& n) { return write_layers(n.settings.dropout, n.one_dropout, yaml_number); }},
+      boolean_key<Network>("batch_norm", KDEF_AT(settings.batch_norm), "batch normalisation in every hidden layer"),
+      boolean_key<Network>("layer_norm", KDEF_AT(settings.layer_norm),
+                           "layer normalisation, where batch_norm is false"),
+      integer_key<Network>("num_cross_layers", KDEF_AT(settings.num_cross_layers), 1,
+                           "layers of a network of cross layers", kDeepest),
+      boolean_key<Network>("gate_starts_open", KDEF_AT(settings.gate_starts_open),
+                           "finalnet: its field gate starts at weight 0 and bias 1; false: as the published runs did"),
+      widths_key("cin_units", KDEF_AT(settings.cin_units), "cin, xdeepfm: width of each interaction layer"),
+      widths_key("afn_hidden_units", KDEF_AT(settings.afn_hidden_units),
+                 "afn: width of each layer behind the logarithmic neurons"),
+      integer_key<Network>("logarithmic_neurons", KDEF_AT(settings.logarithmic_neurons), 1, "afn: their number",
+                           kWidest),
+      integer_key<Network>("attention_layers", KDEF_AT(settings.attention_layers), 1, "autoint: layers of attention",
+                           kDeepest),
+      integer_key<Network>("num_heads", KDEF_AT(settings.num_heads), 1, "autoint: heads of each layer", kWidest),
+      integer_key<Network>("attention_dim", KDEF_AT(settings.attention_dim), 1, "autoint: width of all heads together",
+                           kWidest),
+      boolean_key<Network>("use_scale", KDEF_AT(settings.use_scale), "autoint: scores are divided by sqrt(head size)"),
+      boolean_key<Network>("use_residual", KDEF_AT(settings.use_residual), "autoint: a layer's input is added"),
+  };
+  return keys;
+}
+
+// ---- Keys of an entry of feature_cols.
+
+struct FieldDraft {
+  data::FieldConfig field;
+  std::vector<std::string> names;
+  std::map<std::string, Value> given;
+  std::vector<std::string>* ignored = nullptr;
+};
+
+Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
+  return {name, "anything", cat("ignored: ", meaning),
+          [=](FieldDraft& f, const Value&) { f.ignored->push_back(cat("feature_cols.", name)); }};
+}
+
+const std::vector<Key<FieldDraft>>& field_keys() {
+  static const std::vector<Key<FieldDraft>> keys = {
+      {"name", "text, or a list of texts", "column, or columns that share the other settings",
+       [](FieldDraft& f, const Value& v) {
+         f.names.clear();
+         for (const Value& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
+       },
+       [](const FieldDraft& f) { return yaml_text(f.field.name); }},
+      choice_key<FieldDraft>("type", KDEF_AT(field.type), kFieldTypes,
+                             "one id, several ids joined by `splitter`, or a number"),
+      choice_key<FieldDraft>("dtype", KDEF_AT(field.cell), kCellTypes,
+                             "how a cell is read; 1 and 1.0 are the same float"),
+      boolean_key<FieldDraft>("active", KDEF_AT(field.active), "false: the column is not used"),
+      {"fill_na", "text, number, null", "takes the place of an empty cell; never in the vocabulary",
+       [](FieldDraft& f, const Value& v) { f.field.fill_na = v.is_null() ? std::nullopt : std::optional(v.text()); },
+       [](const FieldDraft& f) { return f.field.fill_na ? yaml_text(*f.field.fill_na) : "null"; }},
+      choice_or_none_key<FieldDraft>("preprocess", KDEF_AT(field.preprocess), kPreprocesses, data::Preprocess::none,
+                                     "applied to the filled cell; convert_to_bucket: floor(ln(v)^2) for v > 2"),
+      {"min_categr_count", "integer >= 1, null", "overrides the data set's",
+       [](FieldDraft& f, const Value& v) {
+         f.field.min_categr_count = v.is_null() ? std::nullopt : std::optional(v.integer(1));
+       },
+       [](const FieldDraft& f) { return write_optional(f.field.min_categr_count); }},
+      {"splitter", "text", "between the ids of a sequence",
+       [](FieldDraft& f, const Value& v) {
+         f.field.splitter = v.text();
+         if (f.field.splitter.empty()) v.expected("at least one character");
+       },
+       [](const FieldDraft& f) { return yaml_text(f.field.splitter); }},
+      integer_key<FieldDraft>("max_len", KDEF_AT(field.max_len), 0,
+                              "ids of a sequence that are kept; 0: as many as the longest training row has"),
+      choice_key<FieldDraft>("padding", KDEF_AT(field.padding), kPaddings,
+                             "where a sequence is padded and cut; post keeps the first ids"),
+      {"feature_encoder", either(kPoolings), "pooling of a sequence",
+       [](FieldDraft& f, const Value& v) {
+         // The bare class name means the same.
+         const std::string text = v.is_scalar() ? v.text() : "";
+         for (const auto& choice : kPoolings) {
+           const std::string full = choice.name, bare = full.substr(7, full.size() - 9);
+           if (text == bare || text == "layers." + bare) {
+             f.field.pooling = choice.value;
+             return;
+           }
+         }
+         f.field.pooling = read_choice(kPoolings, v);
+       },
+       [](const FieldDraft& f) { return yaml_text(write_choice(kPoolings, f.field.pooling)); }},
+      choice_or_none_key<FieldDraft>("normalizer", KDEF_AT(field.normalizer), kNormalizers, data::Normalizer::none,
+                                     "of a numeric column, fitted to the training rows"),
+      {"embedding_dim", cat("integer in [1, ", kWidest, "], null"), "overrides the model's",
+       [](FieldDraft& f, const Value& v) {
+         f.field.embedding_dim = v.is_null() ? std::nullopt : std::optional(v.integer(1, kWidest));
+       },
+       [](const FieldDraft& f) { return write_optional(f.field.embedding_dim); }},
+      text_key<FieldDraft>("share_embedding", KDEF_AT(field.share_embedding),
+                           "an earlier column whose vocabulary and table this one uses"),
+      ignored_field_key("na_value", "fill_na is the value"),
+      ignored_field_key("encoder", "FuxiCTR does not read it; feature_encoder is the key"),
+      ignored_field_key("source", "networks here use all columns alike"),
+  };
+  return keys;
+}
+
+// ---- Keys whose value is more than one scalar.
+
+// As a flow map, without the keys whose value is the default.
+template <class T>
+std::string write_map(const std::vector<Key<T>>& keys, const T& value, const std::set<std::string>& always) {
+  const T standard{};
+  std::string text;
+  for (const auto& key : keys) {
+    if (!key.write || !key.resolved) continue;
+    const std::string written = key.write(value);
+    if (always.count(key.name) == 0 && written == key.write(standard)) continue;
+    text += cat(text.empty() ? "" : ", ", key.name, ": ", written);
+  }
+  return "{" + text + "}";
+}
+
+void read_fields(Draft& d, const Value& v) {
+  data::DatasetConfig& dataset = d.config.dataset;
+  dataset.fields.clear();
+  std::set<std::string> seen;
+  for (const Value& item : v.list()) {
+    FieldDraft f;
+    f.ignored = &d.config.ignored;
+    read_map(field_keys(), f, item);
+    for (const Value::Entry& e : item.map()) f.given.emplace(e.name, e.value);
+    if (f.names.empty()) item.fail("expected a key 'name' with the name of the column");
+    if (f.given.count("dtype") == 0 && f.field.type == data::FieldType::numeric) f.field.cell = data::CellType::real;
+    if (f.given.count("feature_encoder") != 0 && f.field.type != data::FieldType::sequence) {
+      f.given.at("feature_encoder").fail("only a column of type sequence can have one");
+    }
+    if (!f.field.share_embedding.empty() && seen.count(f.field.share_embedding) == 0) {
+      f.given.at("share_embedding").fail(cat("there is no earlier column '", f.field.share_embedding, "'"));
+    }
+    for (const std::string& name : f.names) {
+      if (name.empty()) item.fail("a column's name must not be empty");
+      if (!seen.insert(name).second) item.fail(cat("column '", name, "' is listed twice"));
+      f.field.name = name;
+      f.field.where = item.where();
+      dataset.fields.push_back(f.field);
+    }
+  }
+}
+
+std::string write_fields(const Draft& d) {
+  std::string text;
+  for (const data::FieldConfig& field : d.config.dataset.fields) {
+    FieldDraft f;
+    f.field = field;
+    text += "\n  - " + write_map(field_keys(), f, {"name", "type", "dtype"});
+  }
+  return text.empty() ? "[]" : text;
+}
+
+void read_label(Draft& d, const Value& v) {
+  if (v.is_scalar()) {
+    d.config.dataset.label = v.text();
+    return;
+  }
+  Value map = v;
+  if (v.is_list()) {
+    if (v.node().size() != 1) v.expected("one label column");
+    map = v.list()[0];
+  }
+  bool named = false;
+  for (const Value::Entry& e : map.map()) {
+    if (e.name == "name") {
+      d.config.dataset.label = e.value.text();
+      named = true;
+    } else if (e.name == "dtype") {
+      read_choice(kCellTypes, e.value);  // 0 and 1 read alike in all
+    } else {
+      fail_unknown(e.key, e.name, {"name", "dtype"});
+    }
+  }
+  if (!named) map.fail("expected a key 'name' with the name of the label's column");
+}
+
+void read_monitor(Draft& d, const Value& v) {
+  std::map<std::string, double> monitor;
+  if (v.is_map()) {
+    for (const Value::Entry& e : v.map()) {
+      monitor[e.key.one_of(kMetrics)] = e.value.real(-kInfinity, kInfinity);
+    }
+  } else {
+    monitor[v.one_of(kMetrics)] = 1;
+  }
+  if (std::all_of(monitor.begin(), monitor.end(), [](const auto& m) { return m.second == 0; })) {
+    v.fail("at least one metric must have a weight that is not 0");
+  }
+  d.config.monitor = monitor;
+}
+
+std::string write_monitor(const Draft& d) {
+  std::string text;
+  for (const auto& [name, weight] : d.config.monitor) {
+    text += cat(text.empty() ? "" : ", ", name, ": ", yaml_number(weight));
+  }
+  return "{" + text + "}";
+}
+
+std::string write_students(const Draft& d) {
+  std::string text;
+  for (const StudentConfig& student : d.config.students) {
+    Network n;
+    n.settings = student;
+    n.one_activation = n.one_dropout = false;
+    const std::vector<std::string> all = key_names(student_keys());
+    text += "\n  - " + write_map(student_keys(), n, {all.begin(), all.end()});
+  }
+  return text.empty() ? "null" : text;
+}
+
+template <class T>
+std::string markdown_table(const std::vector<Key<T>>& keys) {
+  std::string text = "| Key | Type | Default | Meaning |\n| --- | --- | --- | --- |\n";
+  const T standard{};
+  for (const Key<T>& key : keys) {
+    text += cat("| `", key.name, "` | ", key.type, " | ", key.write ? "`" + key.write(standard) + "`" : "", " | ",
+                key.meaning, " |\n");
+  }
+  return text;
+}
+
+// ---- Keys of an experiment and of its data set.
+
+Key<Draft> dataset_text_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
+  return text_key<Draft>(
+      name, [=](auto& d) -> auto& { return d.config.dataset.*member; }, meaning, "path");
+}
+
+// A key without effect here, whatever its value.
+Key<Draft> ignored_key(const char* name, const char* meaning) {
+  return {name, "anything", cat("ignored: ", meaning),
+          [=](Draft& d, const Value&) { d.config.ignored.push_back(name); }};
+}
+
+// A key that would change results if it were set.
+Key<Draft> null_key(const char* name, const char* instead) {
+  return {name, "null", cat("not supported; ", instead), [=](Draft& d, const Value& v) {
+            if (!v.is_null()) v.fail(cat("expected null: this program does not support it; ", instead));
+            d.config.ignored.push_back(name);
+          }};
+}
+
+Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
+  return {name,
+          "number in [0, 1), or a list of them",
+          meaning,
+          [=](Draft& d, const Value& v) { d.dropouts[name] = v; },
+          [](const Draft&) { return "net_dropout"; },
+          false};
+}
+
+}  // namespace
+
+const std::vector<Key<Network>>& student_keys() {
+  static const std::vector<Key<Network>> keys = [] {
+    std::vector<Key<Network>> all = network_keys();
+    all.push_back(
+        integer_key<Network>("num_student", KDEF_AT(repeat), 1, "how many students of this kind", kMostStudents));
+    all.back().resolved = false;
+    return all;
+  }();
+  return keys;
+}
+
+const std::vector<Key<Draft>>& experiment_keys() {
+  static const std::vector<Key<Draft>> keys = [] {
+    std::vector<Key<Draft>> all = {
+        text_key<Draft>("experiment_id", KDEF_AT(config.id), "set by the loader"),
+        {"model", "a model's name", "KDEF, EKTF, EKTF_L, MLPs_mean, MLPs_sum, MLPs_concat, MLP or DNN",
+         [](Draft& d, const Value& v) { d.config.model = v.one_of(model_names()); },
+         [](const Draft& d) { return yaml_text(d.config.model); }},
+        text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml"),
+        {"ensemble", either(kEnsembles) + ", null", "how students are joined; null: as the model's name says",
+         [](Draft& d, const Value& v) {
+           d.ensemble = v.is_null() ? std::nullopt : std::optional(read_choice(kEnsembles, v));
+         },
+         [](const Draft& d) {
+           return d.config.students.empty() ? "null" : write_choice(kEnsembles, d.config.ensemble);
+         }},
+        {"students", "list of maps, null",
+         "the students, each with keys of the next table, inheriting those at the top level; null: as the model's "
+         "name says",
+         [](Draft&, const Value&) {},  // after the keys that it inherits
+         write_students},
+        integer_key<Draft>("num_student", KDEF_AT(num_student), 1, "number of students, or repetitions of `students`",
+                           kMostStudents),
+        numbered_dropout_key("net1_dropout", "EKTF_L: dropout of its product network"),
+        numbered_dropout_key("net2_dropout", "EKTF_L: dropout of its finalnet"),
+        numbered_dropout_key("net3_dropout", "EKTF_L: dropout of its exponential_cross"),
+    };
+    for (Key<Draft>& key : all) {
+      if (key.name == "num_student") key.resolved = false;
+    }
+    for (const Key<Network>& key : network_keys()) {
+      all.push_back({key.name, key.type, key.meaning + "; of every student",
+                     [read = key.read](Draft& d, const Value& v) { read(d.network, v); },
+                     [write = key.write](const Draft& d) { return write(d.network); }, false});
+    }
+    const std::vector<Key<Draft>> rest = {
+        integer_key<Draft>("embedding_dim", KDEF_AT(config.embedding_dim), 1, "columns of the embedding tables",
+                           kWidest),
+        boolean_key<Draft>("shared_embedding", KDEF_AT(config.shared_embedding),
+                           "all students read one set of embedding tables; false: each has its own"),
+        {"task", "binary_classification", "the task",
+         [](Draft& d, const Value& v) { d.config.task = v.one_of({"binary_classification"}); },
+         [](const Draft& d) { return yaml_text(d.config.task); }},
+        {"loss", "binary_crossentropy", "the label loss; also written binary_cross_entropy or bce",
+         [](Draft&, const Value& v) {
+           v.one_of({"binary_crossentropy", "binary_cross_entropy", "bce"});
+         },
+         [](const Draft& d) { return yaml_text(d.config.loss); }},
+        choice_key<Draft>("objective", KDEF_AT(config.fused), kObjectives,
+                          "fused: fast; composed: the same from primitive ops"),
+        boolean_key<Draft>("teach", KDEF_AT(config.objective.teach), "students learn from the ensemble (KD)"),
+        boolean_key<Draft>("peer", KDEF_AT(config.objective.peer), "students learn from each other (DML)"),
+        choice_key<Draft>("examination", KDEF_AT(config.objective.examination), kExaminations,
+                          "weights of teaching: by examination, the same without gradient, or equal"),
+        choice_key<Draft>("optimizer", KDEF_AT(config.optimizer), kOptimizers,
+                          "lazy_adam leaves table rows alone that are not in the batch: another algorithm"),
+        {"learning_rate", "number > 0", "of the first step",
+         [](Draft& d, const Value& v) {
+           d.config.learning_rate = v.real(0, kInfinity);
+           if (d.config.learning_rate == 0) v.expected("a number above 0");
+         },
+         [](const Draft& d) { return yaml_number(d.config.learning_rate); }},
+        regularizer_key("embedding_regularizer", KDEF_AT(config.embedding_regularizer),
+                        "of every row of every embedding table, at every step: the sum of l2/2 w^2 + l1 abs(w)"),
+        regularizer_key("net_regularizer", KDEF_AT(config.net_regularizer), "of all other parameters"),
+        {"max_gradient_norm", "number >= 0", "gradients are scaled down to this L2 norm over all parameters; 0: never",
+         [](Draft& d, const Value& v) { d.config.max_gradient_norm = v.real(0, kInfinity); },
+         [](const Draft& d) { return yaml_number(d.config.max_gradient_norm); }},
+        integer_key<Draft>("batch_size", KDEF_AT(config.batch_size), 1, "rows of a step"),
+        integer_key<Draft>("epochs", KDEF_AT(config.epochs), 1, "passes over the training rows, at most"),
+        boolean_key<Draft>("shuffle", KDEF_AT(config.shuffle), "a new order of all rows in each epoch"),
+        integer_key<Draft>("seed", KDEF_AT(config.seed), 0, "of initial values, order and dropout"),
+        {"precision", "f32, tf32, bf16",
+         "operands of the matrix products of training, in bf16 also gradients between hidden layers; all else, and "
+         "prediction, is fp32",
+         [](Draft& d, const Value& v) {
+           d.config.precision = v.one_of({"f32", "tf32", "bf16"});
+         },
+         [](const Draft& d) { return d.config.precision; }},
+        boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
+                           "accepted either way: the bits never depend on the number of threads"),
+        {"metrics", "list of AUC, logloss",
+         "those that `monitor` may name; all are computed and shown after each evaluation",
+         [](Draft& d, const Value& v) {
+           d.config.metrics.clear();
+           for (const Value& item : v.list()) d.config.metrics.push_back(item.one_of(kMetrics));
+           if (d.config.metrics.empty()) v.expected("at least one metric");
+         },
+         [](const Draft& d) { return yaml_list(d.config.metrics); }},
+        {"monitor", "metric, or map of metric to weight", "the weighted sum decides which model is best", read_monitor,
+         write_monitor},
+        choice_key<Draft>("monitor_mode", KDEF_AT(config.monitor_max), kMonitorModes, "whether more or less is better"),
+        {"eval_steps", "integer >= 1, null", "steps between evaluations; null: an epoch",
+         [](Draft& d, const Value& v) { d.config.eval_steps = v.is_null() ? 0 : v.integer(1); },
+         [](const Draft& d) { return d.config.eval_steps == 0 ? "null" : cat(d.config.eval_steps); }},
+        integer_key<Draft>("early_stop_patience", KDEF_AT(config.early_stop_patience), 1,
+                           "evaluations in a row without improvement after which training stops"),
+        boolean_key<Draft>("reduce_lr_on_plateau", KDEF_AT(config.reduce_lr_on_plateau),
+                           "an evaluation without improvement takes the learning rate to a tenth, not under 1e-6"),
+        boolean_key<Draft>("save_best_only", KDEF_AT(config.save_best_only),
+                           "false: the last model is kept, not the best"),
+        text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder of run directories", "path"),
+        integer_key<Draft>("checkpoint_every", KDEF_AT(config.checkpoint_every), 0,
+                           "steps between checkpoints; 0: at evaluations only"),
+        integer_key<Draft>("collapse_every", KDEF_AT(config.collapse_every), 0,
+                           "collapse is measured at every so many evaluations, into collapse.jsonl; 0: only of the "
+                           "best model, at the end"),
+        boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
+                           "the run directory also gets an event file for TensorBoard"),
+        dataset_text_key("data_root", &data::DatasetConfig::data_root,
+                         "the encoded cache lies in data_root/dataset_id"),
+        dataset_text_key("train_data", &data::DatasetConfig::train_data, "training rows (.csv, .tsv, .gz, .zst)"),
+        dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
+        dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
+        {"separator", "one character, null", "between cells; null: a tab for .tsv, otherwise a comma",
+         [](Draft& d, const Value& v) {
+           d.config.dataset.separator = v.is_null() ? "" : v.text();
+           if (d.config.dataset.separator.size() > 1) v.expected("one character (a tab is \"\\t\")");
+         },
+         [](const Draft& d) {
+           return d.config.dataset.separator.empty() ? "null" : yaml_text(d.config.dataset.separator);
+         }},
+        {"columns", "list of texts, null", "names of the columns of files without a header line",
+         [](Draft& d, const Value& v) {
+           d.config.dataset.columns.clear();
+           if (v.is_null()) return;
+           std::set<std::string> seen;
+           for (const Value& item : v.list()) {
+             d.config.dataset.columns.push_back(item.text());
+             if (!seen.insert(item.text()).second) item.fail(cat("column '", item.text(), "' is listed twice"));
+           }
+         },
+         [](const Draft& d) {
+           const auto& columns = d.config.dataset.columns;
+           return columns.empty() ? "null" : write_list(columns, yaml_text);
+         }},
+        {"label_col", "map with name and dtype, or the name", "the column of labels, 0 or 1", read_label,
+         [](const Draft& d) { return cat("{name: ", yaml_text(d.config.dataset.label), "}"); }},
+        integer_key<Draft>("min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
+                           "a value must be seen this often in the training rows to have an id of its own"),
+        {"feature_cols", "list of maps", "the input columns in model order, with keys of the last table", read_fields,
+         write_fields},
+        {"data_format", "csv, h5, null", "ignored: files are read by their names",
+         [](Draft& d, const Value& v) {
+           if (!v.is_null()) v.one_of({"csv", "h5"});
+           if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
+         }},
+        ignored_key("gpu", "the device is an option of the command line"),
+        ignored_key("num_workers", "rows are read by the threads of the process"),
+        ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),
+        ignored_key("use_hdf5", "the encoded cache has a format of its own"),
+        ignored_key("data_block_size", "data sets are streamed"),
+        ignored_key("verbose", "output is an option of the command line"),
+        ignored_key("debug_mode", "it has no effect in FuxiCTR either"),
+        ignored_key("threshold", "EKTF does not use it"),
+        ignored_key("model_id", "the experiment's id names it"),
+        ignored_key("version", "of FuxiCTR"),
+        null_key("group_id", "metrics by group are not computed"),
+        null_key("use_features", "set `active: false` in feature_cols"),
+        null_key("ordered_features", "the order of feature_cols counts"),
+        null_key("feature_specs", "write settings into feature_cols"),
+        null_key("feature_config", "write settings into feature_cols"),
+    };
+    all.insert(all.end(), rest.begin(), rest.end());
+    return all;
+  }();
+  return keys;
+}
+
+#undef KDEF_AT
+
+}  // namespace kdef::config_keys
+
+namespace kdef {
+
+std::string keys_markdown() {
+  return "## Keys of an experiment and of its data set\n\n" +
+         config_keys::markdown_table(config_keys::experiment_keys()) + "\n## Keys of an entry of `students`\n\n" +
+         config_keys::markdown_table(config_keys::student_keys()) + "\n## Keys of an entry of `feature_cols`\n\n" +
+         config_keys::markdown_table(config_keys::field_keys());
+}
+
+}  // namespace kdef

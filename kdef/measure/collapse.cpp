@@ -1,0 +1,233 @@
+#include "kdef/measure/collapse.h"
+
+#include <Eigen/Eigenvalues>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/parallel.h"
+#include "kdef/measure/evaluation.h"
+#include "kdef/measure/metrics.h"
+
+namespace kdef {
+namespace {
+
+// Eigenvalues of a symmetric matrix, descending; those that rounding made negative are 0.
+std::vector<double> eigenvalues(const Eigen::MatrixXd& symmetric) {
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(symmetric, Eigen::EigenvaluesOnly);
+  if (solver.info() != Eigen::Success)
+    throw CheckError("spectrum: the eigenvalues did not converge; is the matrix finite?");
+  const Eigen::VectorXd values = solver.eigenvalues().reverse();
+  std::vector<double> all(values.data(), values.data() + values.size());
+  for (double& v : all) v = std::max(v, 0.0);
+  return all;
+}
+
+using Block = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// Calls fn with one block of rows after the other, in fp64: of a large table there is never a whole copy.
+template <class Fn>
+void for_blocks(const Tensor& matrix, Fn fn) {
+  constexpr int64_t kRows = 4096;
+  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
+  for (int64_t first = 0; first < rows; first += kRows) {
+    const Tensor block = matrix.rows(first, std::min(kRows, rows - first)).to(kCpu).to(DType::f64);
+    fn(Eigen::Map<const Block>(block.data<double>(), block.shape()[0], columns));
+  }
+}
+
+// sum over rows a of (a - centre)(a - centre)^T
+Eigen::MatrixXd gram_of(const Tensor& matrix, const Eigen::VectorXd& centre) {
+  const int64_t columns = matrix.shape()[1];
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(columns, columns);
+  for_blocks(matrix, [&](const Block& rows) {
+    const Block moved = rows.rowwise() - centre.transpose();
+    gram.noalias() += moved.transpose() * moved;
+  });
+  return gram;
+}
+
+// Measures entry i of matrices[i]: side by side, but for a device, which is talked to by one thread.
+void measure(std::vector<CollapseReport::Entry>& entries, const std::vector<Tensor>& matrices) {
+  const int64_t count = static_cast<int64_t>(entries.size());
+  const int64_t piece = count > 0 && !matrices[0].device().is_cpu() ? count : 1;
+  parallel_for(count, piece, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      entries[static_cast<size_t>(i)].spectrum = spectrum(matrices[static_cast<size_t>(i)]);
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<double> Spectrum::log_spectrum() const {
+  std::vector<double> logs;
+  for (double s : singular_values) {
+    logs.push_back(s > 0 ? std::log(s / singular_values[0]) : -std::numeric_limits<double>::infinity());
+  }
+  return logs;
+}
+
+Spectrum spectrum(const Tensor& matrix) {
+  KDEF_CHECK(matrix.rank() == 2 && matrix.shape()[1] > 0, "spectrum: needs a matrix [N, D], got ", describe(matrix));
+  Spectrum result;
+  result.rows = matrix.shape()[0];
+  result.columns = matrix.shape()[1];
+  const Eigen::VectorXd zero = Eigen::VectorXd::Zero(result.columns);
+
+  double total = 0, squares = 0;
+  for (double value : eigenvalues(gram_of(matrix, zero))) {
+    result.singular_values.push_back(std::sqrt(value));
+    total += result.singular_values.back();
+    squares += value;
+  }
+  const double top = result.singular_values[0];
+  if (top == 0) return result;
+  result.information_abundance = total / top;
+  result.stable_rank = squares / (top * top);
+  double entropy = 0;
+  for (double s : result.singular_values) {
+    const double p = s / total + 1e-7;
+    entropy -= p * std::log(p);
+  }
+  result.effective_rank = std::exp(entropy);
+
+  // The factor 1 / (N - 1) of the covariance cancels in the ratio.
+  Eigen::VectorXd mean = zero;
+  for_blocks(matrix, [&](const Block& rows) { mean += rows.colwise().sum().transpose(); });
+  mean /= static_cast<double>(result.rows);
+  double sum = 0, sum_squares = 0;
+  for (double value : eigenvalues(gram_of(matrix, mean))) {
+    sum += value;
+    sum_squares += value * value;
+  }
+  result.participation_ratio = sum_squares > 0 ? sum * sum / sum_squares : 0;
+  return result;
+}
+
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                               int64_t most_rows) {
+  CollapseReport report;
+  const size_t m = model.student_count();
+  const bool shared = model.config().shared_embedding;
+  const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
+  std::vector<Tensor> tables;
+  for (size_t k = 0; k < (shared ? 1 : m); ++k) {
+    for (const nn::Parameter& p : model.embedding(k).parameters()) {
+      if (p.tensor.shape()[1] < 2) continue;  // numeric fields have one vector, not a table
+      const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
+      report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
+      tables.push_back(p.tensor.rows(1, p.tensor.shape()[0] - 1));
+    }
+  }
+  measure(report.embeddings, tables);
+
+  std::vector<std::vector<std::vector<float>>> layers(m);  // per student and layer: values row by row
+  std::vector<std::vector<int64_t>> widths(m);
+  std::vector<std::vector<double>> scores(m);
+  std::vector<double> ensemble;
+  std::vector<float> labels;
+  data::Batch batch;
+  while (report.rows < most_rows && next(batch)) {
+    if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; AUC needs them");
+    const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
+    const Probabilities p = predict(model, input);
+    const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input.to(model.device()));
+    const int64_t take = std::min(batch.rows, most_rows - report.rows);
+    for (size_t k = 0; k < m; ++k) {
+      layers[k].resize(hidden[k].size());
+      widths[k].resize(hidden[k].size());
+      for (size_t l = 0; l < hidden[k].size(); ++l) {
+        widths[k][l] = hidden[k][l].shape()[1];
+        const Tensor values = hidden[k][l].to(kCpu);
+        layers[k][l].insert(layers[k][l].end(), values.data<float>(), values.data<float>() + take * widths[k][l]);
+      }
+      for (int64_t b = 0; b < take; ++b) {
+        scores[k].push_back(static_cast<double>(p.students[static_cast<size_t>(b) * m + k]));
+      }
+    }
+    ensemble.insert(ensemble.end(), p.ensemble.begin(), p.ensemble.begin() + take);
+    labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + take);
+    report.rows += take;
+  }
+  if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
+
+  std::vector<Tensor> matrices;
+  for (size_t k = 0; k < m; ++k) {
+    for (size_t l = 0; l < layers[k].size(); ++l) {
+      matrices.push_back(Tensor::borrow(layers[k][l].data(), {report.rows, widths[k][l]}));
+      report.layers.push_back({cat("student ", k + 1, " hidden ", l + 1), {}});
+    }
+  }
+  measure(report.layers, matrices);
+  const double n = static_cast<double>(report.rows), count = static_cast<double>(m);
+  report.ensemble_auc = auc(ensemble, labels);
+  Evaluation students;
+  for (size_t k = 0; k < m; ++k) {
+    students.students.push_back({auc(scores[k], labels), 0});
+    double distance = 0;
+    for (size_t b = 0; b < ensemble.size(); ++b) distance += std::abs(scores[k][b] - ensemble[b]) / n;
+    report.distance_to_ensemble.push_back(distance);
+    report.mean_distance_to_ensemble += distance / count;
+  }
+  const StudentSpread spread = student_spread(students);
+  report.mean_student_auc = spread.mean;
+  report.min_student_auc = spread.least;
+  report.student_auc_deviation = spread.deviation;
+  report.disagreement.assign(m, std::vector<double>(m, 0.0));
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t j = 0; j < m; ++j) {
+      double d = 0;
+      for (size_t b = 0; b < ensemble.size(); ++b) d += (scores[i][b] - scores[j][b]) * (scores[i][b] - scores[j][b]);
+      report.disagreement[i][j] = d / n;
+      if (i != j) report.mean_disagreement += d / n / (count * (count - 1));
+    }
+  }
+  return report;
+}
+
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows) {
+  constexpr int64_t kBatch = 4096;
+  data::Loader loader(file, kBatch, false, 0);
+  loader.start_epoch(0);
+  return collapse_report(
+      model, [&](data::Batch& batch) { return loader.next(batch); }, most_rows);
+}
+
+std::string to_json(const CollapseReport& report) {
+  using Json = nlohmann::ordered_json;
+  const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); };
+  const auto entries = [&](const std::vector<CollapseReport::Entry>& all) {
+    Json list = Json::array();
+    for (const CollapseReport::Entry& e : all) {
+      Json logs = Json::array();
+      for (double v : e.spectrum.log_spectrum()) logs.push_back(number(v));
+      list.push_back({{"name", e.name},
+                      {"rows", e.spectrum.rows},
+                      {"columns", e.spectrum.columns},
+                      {"information_abundance", e.spectrum.information_abundance},
+                      {"effective_rank", e.spectrum.effective_rank},
+                      {"stable_rank", e.spectrum.stable_rank},
+                      {"participation_ratio_centred", e.spectrum.participation_ratio},
+                      {"log_spectrum", logs}});
+    }
+    return list;
+  };
+  const Json json{{"rows", report.rows},
+                  {"ensemble_auc", number(report.ensemble_auc)},
+                  {"students_auc",
+                   {{"mean", number(report.mean_student_auc)},
+                    {"min", number(report.min_student_auc)},
+                    {"deviation", number(report.student_auc_deviation)}}},
+                  {"ensemble_minus_students", number(report.ensemble_auc - report.mean_student_auc)},
+                  {"distance_to_ensemble", report.distance_to_ensemble},
+                  {"mean_distance_to_ensemble", report.mean_distance_to_ensemble},
+                  {"disagreement", report.disagreement},
+                  {"mean_disagreement", report.mean_disagreement},
+                  {"embeddings", entries(report.embeddings)},
+                  {"layers", entries(report.layers)}};
+  return json.dump();
+}
+
+}  // namespace kdef

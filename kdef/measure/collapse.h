@@ -1,0 +1,66 @@
+// Dimensional collapse, measured: how many of its dimensions a matrix of representations uses.
+//
+// For A [N, D] (rows: ids of a table, or samples) with singular values s_1 >= s_2 >= .. :
+//   information abundance  sum(s) / s_1, between 1 and the rank (Guo et al., ICML 2024, arXiv 2310.04400)
+//   effective rank         exp(-sum p_i ln p_i), p_i = s_i / sum(s) + 1e-7 (Roy, Vetterli 2007; RankMe, Garrido et al.
+//                          2023, arXiv 2210.02885)
+//   stable rank            ||A||_F^2 / s_1^2
+//   participation ratio    (sum L)^2 / sum(L^2), L the eigenvalues of the covariance of the centred rows
+//   spectrum               ln(s_i / s_1)
+// All but the participation ratio are of the raw, uncentred matrix. They do not compare across D. A matrix of zeros
+// measures 0. The KDEF paper speaks of 'knowledge abundance' of a sub-network's representation; its formula was not at
+// hand, so what is given is the information abundance of the named matrix.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+#include "data/feed/batching.h"
+#include "kdef/method/ensemble.h"
+
+namespace kdef {
+
+struct Spectrum {
+  int64_t rows = 0, columns = 0;
+  std::vector<double> singular_values;  // descending, of the uncentred matrix
+  double information_abundance = 0;
+  double effective_rank = 0;
+  double stable_rank = 0;
+  double participation_ratio = 0;  // of the centred rows
+  /// ln(s_i / s_1); -infinity where s_i = 0.
+  std::vector<double> log_spectrum() const;
+};
+
+/// Measures a floating-point matrix [N, D] by the eigenvalues of its D x D Gram matrices in fp64.
+Spectrum spectrum(const Tensor& matrix);
+
+/// What a model uses of its dimensions, and how far its students are from each other and from the ensemble.
+struct CollapseReport {
+  struct Entry {
+    std::string name;  // "embedding user" ("student 1 embedding user" of its own), "student 1 hidden 2"
+    Spectrum spectrum;
+  };
+  std::vector<Entry> embeddings;  // per table, without the padding row
+  std::vector<Entry> layers;      // per student and hidden layer, over the sample
+  int64_t rows = 0;               // of the sample
+  double ensemble_auc = 0;
+  double mean_student_auc = 0, min_student_auc = 0, student_auc_deviation = 0;  // deviation: of the population
+  std::vector<double> distance_to_ensemble;                                     // per student: mean |p_m - q|
+  std::vector<std::vector<double>> disagreement;                                // [M, M]: mean (p_i - p_j)^2
+  double mean_distance_to_ensemble = 0, mean_disagreement = 0;  // the latter over i != j; 0 for one student
+};
+
+/// Rows of validation data that a training measures on.
+inline constexpr int64_t kCollapseRows = 10000;
+
+/// Measures a model on at most `most_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any
+/// number of threads. Memory: 4 bytes for each row and hidden unit.
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t most_rows);
+/// On the first rows of an encoded file.
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows);
+
+std::string to_json(const CollapseReport& report);
+
+}  // namespace kdef

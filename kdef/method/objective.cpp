@@ -1,0 +1,151 @@
+#include "kdef/method/objective.h"
+
+#include <cmath>
+#include <vector>
+
+#include "core/base/parallel.h"
+#include "kdef/method/objective_functors.h"
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/loss.h"
+#include "ops/reduce.h"
+#include "ops/softmax.h"
+
+namespace kdef {
+
+const OpInfo kObjectiveInfo{
+    "kdef_objective", "L = L_label + sum_k w_k l_k + (1/M) sum_i sum_{j!=i} v_ij d_ij",
+    "dp_k = (p-y)/(p(1-p))/(BM) + 2 w_k (p_k-q)/B + 2 sum_{j!=k} v_kj (p_k-p_j)/(BM) + ds_k sign(y-p_k)/B, "
+    "ds_k = -w_k (l_k - sum_i w_i l_i) + (1/M) sum_{i!=k} v_ik (d_ik - D_i), dz = dp p (1-p)"};
+
+// ---- the readable twin
+
+Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& y, const ObjectiveConfig& config) {
+  using namespace ops;  // NOLINT: the formulas below read as such
+  const int64_t rows = z.shape()[0], students = z.shape()[1];
+  const Tensor p = sigmoid(z);
+  const Tensor p_held = sigmoid(z_held).detach();
+  const Tensor q = sigmoid(mean(z_held, 1, true)).detach();
+  const Tensor labels = add(y, Tensor::zeros({rows, students}, y.dtype(), y.device()));
+
+  Tensor loss = binary_cross_entropy(p, labels);
+
+  const bool held = config.examination == Examination::detached;
+  const Tensor score = shift(neg(mean(abs(sub(labels, held ? p_held : p)), 0)), 1.0);
+
+  if (config.teach) {
+    const Tensor distances = mean(square(sub(p, q)), 0);
+    const Tensor weights = config.examination == Examination::equal
+                               ? Tensor::full({students}, 1.0 / static_cast<double>(students), z.dtype(), z.device())
+                               : softmin(score, 0);
+    loss = add(loss, sum(mul(weights, distances)));
+  }
+  if (config.peer && students > 1) {
+    std::vector<Tensor> of_student;
+    for (int64_t i = 0; i < students; ++i) {
+      const Tensor mine = slice(p, 1, i, 1);
+      std::vector<Tensor> lead, distance;
+      for (int64_t j = 0; j < students; ++j) {
+        if (j == i) continue;
+        lead.push_back(sub(slice(score, 0, j, 1), slice(score, 0, i, 1)));
+        distance.push_back(reshape(mean_squared_error(mine, slice(p_held, 1, j, 1)), {1}));
+      }
+      const Tensor weights =
+          config.examination == Examination::equal
+              ? Tensor::full({students - 1}, 1.0 / static_cast<double>(students - 1), z.dtype(), z.device())
+              : softmax(concat(lead, 0), 0);
+      of_student.push_back(reshape(sum(mul(weights, concat(distance, 0))), {1}));
+    }
+    loss = add(loss, mean(concat(of_student, 0)));
+  }
+  return loss;
+}
+
+Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config) {
+  return kdef_objective_held(z, z.detach(), y, config);
+}
+
+// ---- the fused op
+
+namespace cpu {
+
+void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& p,
+                       const Tensor& q, const Tensor& weights, const Tensor& loss) {
+  const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 1 + m + m * m;
+  constexpr int64_t kRows = 512;
+  const int64_t parts = (rows + kRows - 1) / kRows;
+  std::vector<double> sums(static_cast<size_t>(parts * cells)), peer(static_cast<size_t>(m));
+  for_float(z.dtype(), "kdef_objective", [&]<class T>() {
+    const T *pz = z.data<T>(), *py = y.data<T>();
+    T *pp = p.data<T>(), *pq = q.data<T>();
+    parallel_for(rows, kRows, [&](int64_t first, int64_t last) {
+      double* label = sums.data() + first / kRows * cells;
+      double *score = label + 1, *gram = score + m;
+      std::vector<double> c(static_cast<size_t>(m));
+      for (int64_t b = first; b < last; ++b) {
+        T total = 0;
+        for (int64_t k = 0; k < m; ++k) total += pz[b * m + k];
+        const T teacher = ops::Sigmoid::f(total / static_cast<T>(m));
+        pq[b] = teacher;
+        for (int64_t k = 0; k < m; ++k) {
+          const T pk = ops::Sigmoid::f(pz[b * m + k]);
+          pp[b * m + k] = pk;
+          *label += static_cast<double>(ops::Bce::f(pk, py[b]));
+          score[k] += 1.0 - std::abs(static_cast<double>(py[b]) - static_cast<double>(pk));
+          c[static_cast<size_t>(k)] = static_cast<double>(pk) - static_cast<double>(teacher);
+        }
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j <= i; ++j) gram[i * m + j] += c[static_cast<size_t>(i)] * c[static_cast<size_t>(j)];
+        }
+      }
+    });
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t i = 0; i < cells; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(part * cells + i)];
+    }
+    const ObjectiveFinish finish{{sums[0], sums.data() + 1, sums.data() + 1 + m, static_cast<double>(rows), m},
+                                 config,
+                                 ObjectiveWeights::of(weights),
+                                 peer.data()};
+    *loss.data<T>() = static_cast<T>(finish.run(OneThread{}));
+  });
+}
+
+void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, const Tensor& y,
+                        const ObjectiveConfig& config, const Tensor& weights, const Tensor& dz) {
+  const int64_t rows = p.shape()[0], m = p.shape()[1];
+  for_float(p.dtype(), "kdef_objective", [&]<class T>() {
+    const T *pp = p.data<T>(), *pq = q.data<T>(), *py = y.data<T>();
+    T* out = dz.data<T>();
+    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(rows), static_cast<double>(m),
+                         config.peer && m > 1};
+    const double scale = static_cast<double>(*dl.data<T>());
+    parallel_for(rows, 512, [&](int64_t first, int64_t last) {
+      for (int64_t b = first; b < last; ++b) {
+        const double teacher = static_cast<double>(pq[b]), weighted = of.weighted(pp + b * m, teacher, m);
+        for (int64_t k = 0; k < m; ++k) out[b * m + k] = of.dz(scale, pp[b * m + k], teacher, py[b], weighted, k);
+      }
+    });
+  });
+}
+
+}  // namespace cpu
+
+Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config) {
+  KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(),
+             "kdef_objective: logits ", describe(z), " need labels [B, 1], got ", describe(y));
+  KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
+  const Tensor p = Tensor::empty_like(z);
+  const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
+  const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
+  const Tensor loss = Tensor::empty({}, z.dtype(), z.device());
+  KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights, loss);
+  return record(kObjectiveInfo, loss, {z}, {p, q, y, weights},
+                [config](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  const Tensor dz = Tensor::empty(c.saved[0].shape(), dy.dtype(), dy.device());
+                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], config,
+                              c.saved[3], dz);
+                  return {dz};
+                });
+}
+
+}  // namespace kdef

@@ -1,0 +1,139 @@
+#include "kdef/run/export.h"
+
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "core/io/file.h"
+#include "data/encode/feature_map.h"
+#include "kdef/run/record.h"
+#include "kdef/run/run.h"
+
+namespace kdef {
+namespace {
+
+// The student's number from 1; 0 for the ensemble.
+size_t find_student(const RunRecord& run, const std::string& name) {
+  const size_t count = run.config.students.size();
+  if (name == "ensemble") return 0;
+  size_t number = 0;
+  if (name != "best") {
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error != std::errc() || end != name.data() + name.size() || number < 1 || number > count) {
+      throw InputError(cat("--student: expected best, ensemble or a number from 1 to ", count, ", found '", name, "'"));
+    }
+  }
+  if (run.config.ensemble == EnsembleKind::concat) {
+    throw InputError(cat(run.directory,
+                         ": the students of a concat ensemble cannot be served alone: their own output layers are not "
+                         "trained; export the ensemble, or train a kdef, mean or sum ensemble"));
+  }
+  if (name == "best") {
+    double best = -1;
+    for (size_t k = 0; k < count; ++k) {
+      const double auc = run.valid->students.at(k).auc;
+      if (auc > best) {  // false of an AUC that is undefined
+        best = auc;
+        number = k + 1;
+      }
+    }
+    if (number == 0) {
+      throw InputError(cat(run.directory, ": the validation AUC of its students is undefined; name one by its number"));
+    }
+  }
+  return number;
+}
+
+// The student's own evaluation, as that of a model with one network.
+Evaluation of_student(const Evaluation& all, size_t student) {
+  const Quality q = all.students.at(student - 1);
+  return {.ensemble = q, .students = {q}, .rows = all.rows, .positives = all.positives};
+}
+
+void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
+  std::map<std::string, Tensor> tensors;
+  for (const nn::Parameter& p : from.parameters()) tensors.emplace(p.name, p.tensor);
+  for (const nn::Buffer& b : from.buffers()) tensors.emplace(b.name, b.tensor);
+  const std::string network = "networks.0.", embedding = "embedding_layer.";
+  const auto copy = [&](const std::string& name, Tensor t) {
+    std::string source = name;
+    if (name.starts_with(network)) source = cat("networks.", student - 1, ".", name.substr(network.size()));
+    if (name.starts_with(embedding) && !from.config().shared_embedding) {
+      source = cat("embedding_layers.", student - 1, ".", name.substr(embedding.size()));
+    }
+    t.copy_from(tensors.at(source).detach());
+  };
+  for (const nn::Parameter& p : to.parameters()) copy(p.name, p.tensor.detach());
+  for (const nn::Buffer& b : to.buffers()) copy(b.name, b.tensor);
+}
+
+}  // namespace
+
+Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
+  const RunRecord record = read_run(run);
+  if (!record.finished() || !record.model_step) {
+    throw InputError(cat(run, ": is not trained to its end", record.notes.empty() ? "" : ": " + record.notes[0]));
+  }
+  const Run trained(run);
+  const size_t count = trained.model().student_count();
+  if (record.valid->students.size() != count || (record.test && record.test->students.size() != count)) {
+    throw InputError(cat(run, "/result.json: does not have the ", count, " students of config.yaml"));
+  }
+  Exported result;
+  result.student = find_student(record, student);
+  result.students = count;
+  result.run_parameters = trained.model().parameter_count();
+  result.run_valid = result.valid = *record.valid;
+  result.run_test = result.test = record.test;
+  if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
+  for (const char* name : {"/config.yaml", "/checkpoint", "/metrics.jsonl", "/result.json", "/model.safetensors",
+                           "/collapse.json", "/collapse.jsonl"}) {
+    if (exists(out + name)) throw InputError(cat(out, ": already holds a run; name another directory"));
+  }
+
+  ExperimentConfig config = trained.config();
+  std::map<std::string, std::string> metadata = {{"format", "kdef model 1"},
+                                                 {"step", std::to_string(*record.model_step)}};
+  const Ensemble* model = &trained.model();
+  std::optional<Ensemble> alone;
+  if (result.student > 0) {
+    config.id += cat("-student-", result.student);
+    config.students = {config.students.at(result.student - 1)};
+    config.shared_embedding = true;
+    nn::Builder build = nn::Builder::zeros();
+    alone.emplace(ensemble_config(config), embedding_fields(trained.encoder().feature_map()), build);
+    copy_student(trained.model(), result.student, *alone);
+    model = &*alone;
+    result.valid = of_student(*record.valid, result.student);
+    if (record.test) result.test = of_student(*record.test, result.student);
+    metadata["exported"] = cat("student ", result.student, " of ", count, " of ", run);
+  } else {
+    metadata["exported"] = cat("ensemble of ", run);
+  }
+  result.parameters = model->parameter_count();
+
+  // In a folder of its own first, so that a full disk or a kill leaves nothing that looks like a run.
+  const std::string staged = out + "/.part";
+  const std::string vocabulary = cat("/", data::Encoder::kFileName);
+  std::filesystem::remove_all(staged);
+  try {
+    make_directories(staged);
+    write_file(staged + vocabulary, data::read_text(run + vocabulary));
+    save_model(staged + "/model.safetensors", *model, metadata);
+    write_file(staged + "/result.json", result_json(result.valid, result.test ? &*result.test : nullptr));
+    write_file(staged + "/config.yaml", to_yaml(config));
+    for (const std::string& name :
+         {vocabulary, std::string("/model.safetensors"), std::string("/result.json"), std::string("/config.yaml")}) {
+      rename_file(staged + name, out + name);
+    }
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(staged, ignored);
+    throw;
+  }
+  std::filesystem::remove_all(staged);
+  return result;
+}
+
+}  // namespace kdef

@@ -1,0 +1,214 @@
+#include "kdef/run/record.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "core/io/safetensors.h"
+#include "data/encode/feature_map.h"
+
+namespace kdef {
+namespace {
+
+using Json = nlohmann::json;
+
+// Calls read(json) and turns what does not fit into an InputError with its place.
+template <class Read>
+auto parse(const std::string& text, const std::string& where, Read read) {
+  try {
+    return read(Json::parse(text));
+  } catch (const Json::exception& e) {
+    throw InputError(cat(where, ": not as kdef writes it: ", e.what()));
+  }
+}
+
+// One object per line; a last line without its end is being written.
+template <class Read>
+auto parse_lines(const std::string& path, Read read) {
+  std::vector<decltype(read(Json()))> all;
+  const std::string text = data::read_text(path);
+  size_t line = 1;
+  for (size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1, ++line) {
+    all.push_back(parse(text.substr(at, end - at), cat(path, ":", line), read));
+  }
+  return all;
+}
+
+double number(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+Quality quality(const Json& json) { return {number(json.at("auc")), number(json.at("logloss"))}; }
+
+Evaluation evaluation(const Json& json) {
+  Evaluation e;
+  e.ensemble = quality(json.at("ensemble"));
+  for (const Json& student : json.at("students")) e.students.push_back(quality(student));
+  return e;
+}
+
+TrainingListener::Evaluated evaluated(const Json& json) {
+  TrainingListener::Evaluated e{};
+  e.step = json.at("step").get<int64_t>();
+  e.epoch = json.at("epoch").get<int64_t>();
+  e.seconds = number(json.at("seconds"));
+  e.learning_rate = number(json.at("lr"));
+  e.train_loss = number(json.at("train_loss"));
+  e.valid = evaluation(json.at("valid"));
+  return e;
+}
+
+std::vector<MatrixRecord> matrices(const Json& json) {
+  std::vector<MatrixRecord> all;
+  for (const Json& entry : json) {
+    MatrixRecord m;
+    m.name = entry.at("name").get<std::string>();
+    m.measures.rows = entry.at("rows").get<int64_t>();
+    m.measures.columns = entry.at("columns").get<int64_t>();
+    m.measures.information_abundance = number(entry.at("information_abundance"));
+    m.measures.effective_rank = number(entry.at("effective_rank"));
+    m.measures.stable_rank = number(entry.at("stable_rank"));
+    m.measures.participation_ratio = number(entry.at("participation_ratio_centred"));
+    for (const Json& log : entry.at("log_spectrum")) {
+      m.relative_spectrum.push_back(log.is_null() ? 0 : std::exp(log.get<double>()));
+    }
+    all.push_back(std::move(m));
+  }
+  return all;
+}
+
+CollapseRecord collapse(const Json& json) {
+  CollapseRecord c;
+  c.step = json.value("step", int64_t{0});
+  c.epoch = json.value("epoch", int64_t{0});
+  c.rows = json.at("rows").get<int64_t>();
+  c.embeddings = matrices(json.at("embeddings"));
+  c.layers = matrices(json.at("layers"));
+  for (const Json& d : json.at("distance_to_ensemble")) c.distance_to_ensemble.push_back(number(d));
+  for (const Json& row : json.at("disagreement")) {
+    c.disagreement.emplace_back();
+    for (const Json& d : row) c.disagreement.back().push_back(number(d));
+  }
+  const size_t m = c.distance_to_ensemble.size();
+  const auto fits = [&](const std::vector<double>& row) { return row.size() == m; };
+  if (c.disagreement.size() != m || !std::all_of(c.disagreement.begin(), c.disagreement.end(), fits)) {
+    throw InputError("disagreement: expected a square matrix, one row per student");
+  }
+  c.mean_distance_to_ensemble = number(json.at("mean_distance_to_ensemble"));
+  c.mean_disagreement = number(json.at("mean_disagreement"));
+  return c;
+}
+
+void read_model(const std::string& path, RunRecord& run) {
+  const SafetensorsFile file(path);
+  int64_t count = 0;
+  for (const std::string& name : file.names()) {
+    // Buffers of batch normalisation are no parameters.
+    if (name.ends_with(".running_mean") || name.ends_with(".running_var")) continue;
+    int64_t size = 1;
+    for (const int64_t extent : file.shape(name)) size *= extent;
+    count += size;
+  }
+  run.parameters = count;
+  const auto step = file.metadata().find("step");
+  if (step != file.metadata().end()) run.model_step = std::atoll(step->second.c_str());
+  const auto exported = file.metadata().find("exported");
+  if (exported != file.metadata().end()) run.exported = exported->second;
+}
+
+}  // namespace
+
+std::vector<MatrixRecord> CollapseRecord::last_layers() const {
+  // Layers are named "student N hidden L" and stand in that order.
+  std::vector<MatrixRecord> last;
+  std::string student;
+  for (const MatrixRecord& layer : layers) {
+    const std::string owner = layer.name.substr(0, layer.name.find(" hidden"));
+    if (owner == student && !last.empty())
+      last.back() = layer;
+    else
+      last.push_back(layer);
+    student = owner;
+  }
+  return last;
+}
+
+double CollapseRecord::mean_abundance() const {
+  std::vector<double> values;
+  for (const MatrixRecord& layer : last_layers()) values.push_back(layer.measures.information_abundance);
+  return statistic(values).mean;
+}
+
+Statistic statistic(const std::vector<double>& values) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  double sum = 0, squares = 0, n = 0;
+  for (const double v : values) {
+    if (std::isfinite(v)) sum += v, ++n;
+  }
+  const double mean = sum / n;
+  for (const double v : values) {
+    if (std::isfinite(v)) squares += (v - mean) * (v - mean);
+  }
+  return {n > 0 ? mean : kNone, n > 1 ? std::sqrt(squares / (n - 1)) : kNone};
+}
+
+std::string shell_word(const std::string& text) {
+  const bool plain = !text.empty() && text.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789_./=:,@%+-") == std::string::npos;
+  if (plain) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
+std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path) { return parse_lines(path, evaluated); }
+
+RunRecord read_run(const std::string& directory) {
+  RunRecord run;
+  run.directory = directory;
+  if (!exists(directory + "/config.yaml")) {
+    throw InputError(cat(directory, ": is not the directory of a run: it has no config.yaml"));
+  }
+  run.config = load_resolved(directory + "/config.yaml");
+  const std::string word = shell_word(directory);
+  const auto read = [&](const char* name, const std::string& remedy, auto take) {
+    const std::string path = directory + "/" + name;
+    if (!exists(path)) {
+      if (!remedy.empty()) run.notes.push_back(cat("There is no ", name, "; ", remedy));
+      return;
+    }
+    try {
+      take(path);
+    } catch (const InputError& e) {
+      run.notes.push_back(e.what());
+    }
+  };
+  std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
+  const std::string measure =
+      cat("make it with: kdef collapse --run ", word, " --json ", shell_word(directory + "/collapse.json"));
+  read("model.safetensors", resume, [&](const std::string& path) { read_model(path, run); });
+  if (!run.exported.empty()) {
+    run.notes.push_back(cat("Exported: ", run.exported, "; its training is recorded there."));
+    resume.clear();
+  }
+  read("metrics.jsonl", resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
+  read("result.json", resume, [&](const std::string& path) {
+    parse(data::read_text(path), path, [&](const Json& json) {
+      run.valid = evaluation(json.at("valid"));
+      if (json.contains("test")) run.test = evaluation(json.at("test"));
+      return 0;
+    });
+  });
+  read("collapse.json", measure,
+       [&](const std::string& path) { run.collapse = parse(data::read_text(path), path, collapse); });
+  read("collapse.jsonl", "", [&](const std::string& path) { run.collapse_history = parse_lines(path, collapse); });
+  return run;
+}
+
+}  // namespace kdef

@@ -1,0 +1,69 @@
+// What a run directory tells of its run, read back to be shown and compared. Nothing here opens the data.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kdef/config/config.h"
+#include "kdef/measure/collapse.h"
+#include "kdef/train/trainer.h"
+
+namespace kdef {
+
+/// One matrix of a collapse report as it is written: the spectrum relative to its largest singular value.
+struct MatrixRecord {
+  std::string name;
+  Spectrum measures;                      // without singular_values
+  std::vector<double> relative_spectrum;  // s_i / s_1, descending; 0 where s_i is 0
+};
+
+/// to_json(CollapseReport), read back.
+struct CollapseRecord {
+  int64_t step = 0, epoch = 0;  // of collapse.jsonl; otherwise 0
+  int64_t rows = 0;
+  std::vector<MatrixRecord> embeddings, layers;
+  std::vector<double> distance_to_ensemble;
+  std::vector<std::vector<double>> disagreement;
+  double mean_distance_to_ensemble = 0, mean_disagreement = 0;
+
+  /// The last hidden layer of every student, in their order.
+  std::vector<MatrixRecord> last_layers() const;
+  /// Information abundance of the last hidden layers, the mean over students; NaN where there are none.
+  double mean_abundance() const;
+};
+
+struct RunRecord {
+  std::string directory;
+  ExperimentConfig config;
+  std::optional<int64_t> parameters, model_step;  // of model.safetensors, and the step after which it was saved
+  std::string exported;                           // "student 2 of 3 of DIR" of kdef export; otherwise empty
+  std::vector<TrainingListener::Evaluated> evaluations;
+  std::optional<Evaluation> valid, test;  // of the best model
+  std::optional<CollapseRecord> collapse;
+  std::vector<CollapseRecord> collapse_history;
+  /// What could not be read, and the command that makes it, a sentence each.
+  std::vector<std::string> notes;
+
+  bool finished() const { return valid.has_value(); }
+  /// The test data's evaluation, or, where there is none, that of the validation data.
+  const Evaluation& best() const { return test ? *test : *valid; }
+};
+
+/// Throws InputError where there is no config.yaml or it cannot be read; all else that is missing or damaged becomes a
+/// note.
+RunRecord read_run(const std::string& directory);
+
+/// The whole lines of metrics.jsonl. An AUC that is null is NaN. Throws InputError with the line that is damaged.
+std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path);
+
+/// Mean, and standard deviation of the sample (NaN of one value), over those values that are numbers.
+struct Statistic {
+  double mean = 0, deviation = 0;
+};
+Statistic statistic(const std::vector<double>& values);
+
+/// A path as one word of a shell.
+std::string shell_word(const std::string& text);
+
+}  // namespace kdef

@@ -1,0 +1,176 @@
+#include "kdef/run/run.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "core/io/file.h"
+#include "data/encode/feature_map.h"
+#include "kdef/run/tensorboard.h"
+
+namespace kdef {
+namespace {
+
+void remove(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
+}
+
+// What a checkpoint must match: the settings that shape training, and the data.
+std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
+                     const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
+  // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
+  const std::string text =
+      cat(shaping_yaml(config), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
+          train_rows.fingerprint(), " ", valid_rows.fingerprint());
+  return cat(config.id, " ", crc32(text.data(), text.size()));
+}
+
+// Held while a training writes into its directory, and given up with the process however it ends. Where the file system
+// knows no locks, it goes on without.
+class RunLock {
+ public:
+  explicit RunLock(const std::string& directory) : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(fd_);
+      throw InputError(
+          cat(directory, ": another training is writing there; wait for its end, or give --run DIR for another place"));
+    }
+  }
+  ~RunLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
+  if (rows > 0 && (positives == 0 || positives == rows)) {
+    listener.note(cat("warning: every row of ", what, " has the label ", positives ? 1 : 0,
+                      "; its AUC is undefined, and nothing can be learned from one class"));
+  }
+}
+
+}  // namespace
+
+std::string cache_directory(const ExperimentConfig& config) {
+  return (std::filesystem::path(config.dataset.data_root) / config.dataset_id).lexically_normal().string();
+}
+
+std::string default_run_directory(const ExperimentConfig& config) {
+  return (std::filesystem::path(config.model_root) / config.dataset_id / config.id).lexically_normal().string();
+}
+
+TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
+  const std::string& directory = options.directory;
+  const std::string checkpoint = directory + "/checkpoint/state.safetensors";
+  if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
+  if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
+  const auto check_directory = [&] {
+    if (options.resume && !exists(checkpoint)) {
+      throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
+    }
+    if (!options.resume && !options.overwrite &&
+        (exists(checkpoint) || exists(directory + "/result.json") || exists(directory + "/model.safetensors"))) {
+      throw InputError(cat(directory, ": already holds a run; give ",
+                           exists(checkpoint) ? "--resume to go on with it, " : "",
+                           "--overwrite to replace it, or --run DIR for another place"));
+    }
+  };
+  check_directory();
+  if (options.resume) {
+    const std::string changed = describe(differences(load_resolved(directory + "/config.yaml"), config));
+    if (!changed.empty()) {
+      throw InputError(cat(directory, ": was made with other settings: ", changed,
+                           "; resume with the same ones, or choose another run directory to start anew"));
+    }
+  }
+  if (config.dataset.valid_data.empty()) {
+    throw InputError(
+        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
+  }
+  const TrainingConfig training = training_config(config);
+  ops::check_precision(training.precision, options.device);
+  // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
+  const std::string cache = cache_directory(config);
+  const data::Prepared prepared = data::is_fresh(config.dataset, cache)
+                                      ? data::open_prepared(cache)
+                                      : data::prepare(config.dataset, cache, options.preparing);
+  nn::Builder build(config.seed, DType::f32, options.device);
+  Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
+
+  const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
+  std::optional<data::EncodedFile> test_rows;
+  if (prepared.test_rows > 0) test_rows.emplace(data::test_file(cache));
+  data::Encoder::load(cache);  // refuses a damaged one
+  const std::string vocabulary = data::read_text(cache + "/" + data::Encoder::kFileName);
+  if (!data::is_fresh(config.dataset, cache)) {
+    throw InputError(cat(cache,
+                         ": another preparation replaced this cache while it was read; give every way to prepare a "
+                         "data set a dataset_id or data_root of its own"));
+  }
+  train_rows.verify(prepared.map);
+  valid_rows.verify(prepared.map);
+  if (test_rows) test_rows->verify(prepared.map);
+  check_trainable(model, train_rows, valid_rows, training);
+  warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
+  warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
+
+  make_directories(directory);
+  const RunLock lock(directory);
+  check_directory();  // another training may have ended there since
+  for (const std::string& name :
+       {std::string("config.yaml"), std::string(data::Encoder::kFileName), std::string("model.safetensors"),
+        std::string("collapse.json"), std::string("result.json")}) {
+    remove_leftovers(directory + "/" + name);
+    remove(directory + "/" + name + ".new");
+  }
+  remove_leftovers(checkpoint);
+  if (!options.resume) {
+    // What replaces an older run is on disk before anything of that run is removed.
+    const std::string yaml = directory + "/config.yaml", words = directory + "/" + data::Encoder::kFileName;
+    write_file(yaml + ".new", to_yaml(config));
+    write_file(words + ".new", vocabulary);
+    for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl",
+                             "/collapse.json", "/collapse.jsonl"}) {
+      remove(directory + name);
+    }
+    remove_event_files(directory);
+    rename_file(yaml + ".new", yaml);
+    rename_file(words + ".new", words);
+  }
+  if (options.ready) options.ready(prepared, model);
+  return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
+               identity(config, prepared, vocabulary, train_rows, valid_rows), options.resume,
+               config.tensorboard ? with_tensorboard(directory, options.listener) : options.listener);
+}
+
+namespace {
+const std::string& checked(const std::string& directory) {
+  for (const char* name : {"config.yaml", "model.safetensors", data::Encoder::kFileName}) {
+    if (!exists(directory + "/" + name)) {
+      throw InputError(cat(directory, ": is not the directory of a run with a trained model: it has no ", name));
+    }
+  }
+  return directory;
+}
+}  // namespace
+
+Run::Run(const std::string& directory, Device device)
+    : config_(load_resolved(checked(directory) + "/config.yaml")),
+      encoder_(data::Encoder::load(directory + "/" + data::Encoder::kFileName)) {
+  nn::Builder build = nn::Builder::zeros(DType::f32, device);
+  model_ = std::make_unique<Ensemble>(ensemble_config(config_), embedding_fields(encoder_.feature_map()), build);
+  load_model(directory + "/model.safetensors", *model_);
+}
+
+}  // namespace kdef

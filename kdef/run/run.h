@@ -1,0 +1,56 @@
+// A run: an experiment from its configuration to a directory that holds all of it, and that directory opened again.
+//
+// A run directory holds config.yaml (every key, resolved), vocabulary.kdefvoc (what encodes new rows), metrics.jsonl,
+// model.safetensors (the best model), checkpoint/state.safetensors (to resume), collapse.json (kdef/measure/collapse.h,
+// of the best model; in collapse.jsonl during training, on request) and result.json. It stands alone: to predict or
+// evaluate, the training data is not needed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/encode/encoder.h"
+#include "data/encode/prepare.h"
+#include "kdef/config/build.h"
+#include "kdef/config/config.h"
+#include "kdef/train/trainer.h"
+
+namespace kdef {
+
+/// Where the encoded data of a configuration lies: data_root/dataset_id.
+std::string cache_directory(const ExperimentConfig& config);
+/// Where a run goes unless told otherwise: model_root/dataset_id/experiment.
+std::string default_run_directory(const ExperimentConfig& config);
+
+struct RunOptions {
+  std::string directory;
+  bool resume = false;     // go on from the directory's checkpoint
+  bool overwrite = false;  // start anew in a directory that holds a run; otherwise that is refused
+  Device device = kCpu;
+  std::function<void(const data::Progress&)> preparing = {};
+  /// Called when data and model are ready, before the first step.
+  std::function<void(const data::Prepared&, const Ensemble&)> ready = {};
+  TrainingListener listener;
+};
+
+/// Prepares the data where its cache is missing or stale, trains, evaluates. Errors are those of prepare() and train();
+/// nothing is written before the configuration and the data have been found usable.
+TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options);
+
+/// A finished or running run, opened to predict.
+class Run {
+ public:
+  /// Throws InputError where the directory is no run or holds no model yet.
+  explicit Run(const std::string& directory, Device device = kCpu);
+
+  const ExperimentConfig& config() const { return config_; }
+  const data::Encoder& encoder() const { return encoder_; }
+  const Ensemble& model() const { return *model_; }
+
+ private:
+  ExperimentConfig config_;
+  data::Encoder encoder_;
+  std::unique_ptr<Ensemble> model_;
+};
+
+}  // namespace kdef

@@ -1,0 +1,160 @@
+#include "kdef/run/tensorboard.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "core/io/file.h"
+#include "kdef/run/record.h"
+
+namespace kdef {
+namespace {
+
+// The table of the reflected polynomial 0x82F63B78.
+const auto kTable = [] {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t c = i;
+    for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0x82F63B78u ^ (c >> 1) : c >> 1;
+    table[i] = c;
+  }
+  return table;
+}();
+
+template <class T>
+std::string little_endian(T value) {
+  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+  const auto bits = std::bit_cast<Bits>(value);
+  std::string bytes;
+  for (size_t i = 0; i < sizeof(T); ++i) bytes += static_cast<char>(bits >> (8 * i) & 0xFF);
+  return bytes;
+}
+
+// ---- Wire format: a field is (number << 3 | wire type) and its value.
+
+std::string varint(uint64_t value) {
+  std::string bytes;
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>((value & 0x7F) | 0x80);
+  return bytes + static_cast<char>(value);
+}
+
+std::string varint_field(uint32_t number, int64_t value) {
+  return varint(number << 3) + varint(static_cast<uint64_t>(value));
+}
+std::string fixed64_field(uint32_t number, double value) { return varint(number << 3 | 1) + little_endian(value); }
+std::string fixed32_field(uint32_t number, float value) { return varint(number << 3 | 5) + little_endian(value); }
+std::string bytes_field(uint32_t number, const std::string& value) {
+  return varint(number << 3 | 2) + varint(value.size()) + value;
+}
+
+// ---- Records.
+
+std::string tfrecord(const std::string& bytes) {
+  const std::string length = little_endian(static_cast<uint64_t>(bytes.size()));
+  return length + little_endian(masked_crc32c(length.data(), length.size())) + bytes +
+         little_endian(masked_crc32c(bytes.data(), bytes.size()));
+}
+
+// Event: wall_time = 1, step = 2, file_version = 3, summary = 5. Summary: value = 1. Value: tag = 1, simple_value = 2.
+std::string file_header(double wall_time) {
+  return tfrecord(fixed64_field(1, wall_time) + bytes_field(3, "brain.Event:2"));
+}
+
+std::string scalars(double wall_time, const TrainingListener::Evaluated& e) {
+  std::string summary;
+  const auto add = [&](const std::string& tag, double value) {
+    if (std::isnan(value)) return;
+    summary += bytes_field(1, bytes_field(1, tag) + fixed32_field(2, static_cast<float>(value)));
+  };
+  const auto add_quality = [&](const std::string& prefix, const Quality& q) {
+    add(prefix + "/auc", q.auc);
+    add(prefix + "/logloss", q.logloss);
+  };
+  add("train/loss", e.train_loss);
+  add("train/lr", e.learning_rate);
+  add_quality("valid", e.valid.ensemble);
+  for (size_t k = 0; k < e.valid.students.size(); ++k) {
+    add_quality(cat("valid/student_", k + 1), e.valid.students[k]);
+  }
+  return tfrecord(fixed64_field(1, wall_time) + varint_field(2, e.step) + bytes_field(5, summary));
+}
+
+void append(const std::string& path, const std::string& record) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  const ssize_t n = fd < 0 ? -1 : ::write(fd, record.data(), record.size());
+  const int error = n < 0 ? errno : ENOSPC;
+  if (fd >= 0) ::close(fd);
+  if (n != static_cast<ssize_t>(record.size())) {
+    throw SystemError(cat(path, ": cannot be written: ", std::strerror(error), "; free space and resume"));
+  }
+}
+
+class EventFile {
+ public:
+  explicit EventFile(std::string directory) : directory_(std::move(directory)) {}
+
+  void write(const TrainingListener::Evaluated& e) {
+    const auto now = static_cast<double>(std::time(nullptr));
+    if (!path_.empty()) {
+      append(path_, scalars(now, e));
+      return;
+    }
+    // Wall times of the past are those of a training that was never interrupted.
+    std::string text = file_header(now - e.seconds);
+    for (const TrainingListener::Evaluated& past : read_metrics(directory_ + "/metrics.jsonl")) {
+      text += scalars(now - e.seconds + past.seconds, past);
+    }
+    remove_event_files(directory_);
+    path_ = cat(directory_, "/events.out.tfevents.", static_cast<int64_t>(now), ".kdef");
+    write_file(path_, text);
+  }
+
+ private:
+  std::string directory_, path_;
+};
+
+}  // namespace
+
+uint32_t crc32c(const void* data, size_t bytes) {
+  const unsigned char* p = static_cast<const unsigned char*>(data);
+  uint32_t c = ~0u;
+  for (; bytes > 0; --bytes, ++p) c = kTable[(c ^ *p) & 0xFF] ^ (c >> 8);
+  return ~c;
+}
+
+uint32_t masked_crc32c(const void* data, size_t bytes) { return std::rotr(crc32c(data, bytes), 15) + 0xA282EAD8u; }
+
+TrainingListener with_tensorboard(const std::string& run_directory, TrainingListener listener) {
+  const auto file = std::make_shared<EventFile>(run_directory);
+  const auto evaluated = listener.evaluated;
+  listener.evaluated = [=](const TrainingListener::Evaluated& e) {
+    file->write(e);
+    evaluated(e);
+  };
+  return listener;
+}
+
+void remove_event_files(const std::string& run_directory) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(run_directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("events.out.tfevents.") && name.ends_with(".kdef")) found.push_back(entry.path());
+  }
+  for (const auto& path : found) {
+    std::error_code error;
+    std::filesystem::remove(path, error);
+    if (error) throw SystemError(cat(path.string(), ": cannot be removed: ", error.message()));
+  }
+}
+
+}  // namespace kdef

@@ -1,0 +1,280 @@
+#include "kdef/study/sweep.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "core/io/file.h"
+
+namespace kdef {
+namespace {
+
+template <class T>
+std::vector<T> distinct(const std::vector<T>& values) {
+  std::vector<T> once;
+  for (const T& v : values) {
+    if (std::find(once.begin(), once.end(), v) == once.end()) once.push_back(v);
+  }
+  return once;
+}
+
+// The override that gives the experiment so many students; nothing where it has them as it is written.
+std::vector<std::string> students_override(const SweepConfig& config, size_t as_written, int64_t students) {
+  if (static_cast<int64_t>(as_written) == students) return {};
+  std::vector<std::string> once = config.overrides;
+  once.push_back("num_student=1");
+  const auto unit = static_cast<int64_t>(load_experiment(config.config_dir, config.experiment, once).students.size());
+  if (students % unit != 0) {
+    throw InputError(cat("--students: experiment ", config.experiment, " lists ", unit,
+                         " students; expected multiples of ", unit, ", found ", students));
+  }
+  return {cat("num_student=", students / unit)};
+}
+
+// Empty where the value is not a number; otherwise to the last digit.
+std::string exact(double value) {
+  if (!std::isfinite(value)) return "";
+  char digits[40];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+std::string rounded(double value, int decimals) {
+  if (!std::isfinite(value)) return "";
+  char digits[64];
+  std::snprintf(digits, sizeof digits, "%.*f", decimals, value);
+  return digits;
+}
+
+std::string rounded(const Statistic& s, int decimals) {
+  return rounded(s.mean, decimals) + (std::isfinite(s.deviation) ? " ± " + rounded(s.deviation, decimals) : "");
+}
+
+}  // namespace
+
+std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
+  for (const std::string& text : config.overrides) {
+    for (const auto& [key, option] : {std::pair{"num_student", "--students"}, std::pair{"ensemble", "--ensembles"},
+                                      std::pair{"seed", "--seeds or --seed-list"}}) {
+      if (text.starts_with(cat(key, "="))) throw InputError(cat(text, ": the sweep sets ", key, "; give ", option));
+    }
+  }
+  KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
+  const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, config.overrides);
+  training_config(written);  // refuses what this machine cannot do
+  std::vector<uint64_t> seeds = distinct(config.seeds);
+  for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
+    seeds.push_back(written.seed + static_cast<uint64_t>(i));
+  }
+  std::vector<int64_t> students = distinct(config.students);
+  std::sort(students.begin(), students.end());
+
+  std::vector<SweepRun> plan;
+  for (const int64_t m : students) {
+    const std::vector<std::string> number = students_override(config, written.students.size(), m);
+    for (const EnsembleKind ensemble : distinct(config.ensembles)) {
+      const bool single = m == 1 && ensemble != EnsembleKind::concat;
+      const std::string kind = name_of(single ? EnsembleKind::mean : ensemble);
+      for (const uint64_t seed : seeds) {
+        const std::string name = cat(kind, "-M", m, "-seed", seed);
+        const auto known = std::find_if(plan.begin(), plan.end(), [&](const SweepRun& r) { return r.name == name; });
+        if (known != plan.end()) {
+          known->ensembles.push_back(ensemble);
+          continue;
+        }
+        std::vector<std::string> overrides = config.overrides;
+        overrides.insert(overrides.end(), number.begin(), number.end());
+        overrides.insert(overrides.end(), {"ensemble=" + kind, cat("seed=", seed)});
+        plan.push_back({name, {ensemble}, load_experiment(config.config_dir, config.experiment, overrides)});
+      }
+    }
+  }
+  return plan;
+}
+
+const char* name_of(SweepState state) {
+  switch (state) {
+    case SweepState::open:
+      return "open";
+    case SweepState::started:
+      return "started";
+    case SweepState::finished:
+      return "finished";
+  }
+  return "?";
+}
+
+SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std::optional<RunRecord>>& records) {
+  SweepTable table;
+  table.planned = plan.size();
+  if (!plan.empty()) {
+    table.experiment = plan[0].config.id;
+    table.dataset = plan[0].config.dataset_id;
+  }
+  std::vector<std::pair<EnsembleKind, int64_t>> keys;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if (!records[i]) continue;
+    ++table.finished;
+    table.on_test = table.on_test && records[i]->test;
+    for (const EnsembleKind e : plan[i].ensembles) {
+      keys.emplace_back(e, static_cast<int64_t>(plan[i].config.students.size()));
+    }
+  }
+  keys = distinct(keys);
+  std::sort(keys.begin(), keys.end());
+  for (const auto& [ensemble, students] : keys) {
+    SweepRow row{.ensemble = ensemble, .students = students};
+    std::vector<double> auc, logloss, mean, least, deviation, abundance, seconds;
+    for (size_t i = 0; i < plan.size(); ++i) {
+      const std::vector<EnsembleKind>& kinds = plan[i].ensembles;
+      if (!records[i] || static_cast<int64_t>(plan[i].config.students.size()) != students ||
+          std::find(kinds.begin(), kinds.end(), ensemble) == kinds.end()) {
+        continue;
+      }
+      const RunRecord& run = *records[i];
+      const Evaluation& e = table.on_test ? *run.test : *run.valid;
+      auc.push_back(e.ensemble.auc);
+      logloss.push_back(e.ensemble.logloss);
+      if (ensemble != EnsembleKind::concat) {
+        const StudentSpread spread = student_spread(e);
+        mean.push_back(spread.mean);
+        least.push_back(spread.least);
+        deviation.push_back(spread.deviation);
+      }
+      if (run.collapse) abundance.push_back(run.collapse->mean_abundance());
+      if (!run.evaluations.empty()) seconds.push_back(run.evaluations.back().seconds);
+      row.parameters = run.parameters;
+      ++row.seeds;
+    }
+    row.auc = statistic(auc);
+    row.logloss = statistic(logloss);
+    row.student_mean = statistic(mean);
+    row.student_least = statistic(least);
+    row.student_deviation = statistic(deviation);
+    row.abundance = statistic(abundance);
+    row.seconds = statistic(seconds);
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+std::string to_csv(const SweepTable& table) {
+  std::string text =
+      "ensemble,students,seeds,data,auc,auc_deviation,logloss,logloss_deviation,student_auc_mean,student_auc_least,"
+      "student_auc_deviation,information_abundance,parameters,seconds\n";
+  for (const SweepRow& r : table.rows) {
+    text += cat(name_of(r.ensemble), ",", r.students, ",", r.seeds, ",", table.on_test ? "test" : "valid");
+    for (const double v : {r.auc.mean, r.auc.deviation, r.logloss.mean, r.logloss.deviation, r.student_mean.mean,
+                           r.student_least.mean, r.student_deviation.mean, r.abundance.mean}) {
+      text += "," + exact(v);
+    }
+    text += cat(",", r.parameters ? cat(*r.parameters) : "", ",", exact(r.seconds.mean), "\n");
+  }
+  return text;
+}
+
+std::string to_markdown(const SweepTable& table) {
+  std::string text = cat("# ", table.experiment, " on ", table.dataset, "\n\n", table.finished, " of ", table.planned,
+                         " runs are finished. ", table.on_test ? "Test" : "Validation",
+                         " data; mean ± standard deviation (of the sample) over seeds.\n\n"
+                         "| ensemble | students | seeds | AUC | log loss | students' mean AUC | their least | their "
+                         "standard deviation | information abundance | parameters | seconds |\n"
+                         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n");
+  for (const SweepRow& r : table.rows) {
+    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", r.seeds, " | ", rounded(r.auc, 6), " | ",
+                rounded(r.logloss, 6), " | ", rounded(r.student_mean, 6), " | ", rounded(r.student_least, 6), " | ",
+                rounded(r.student_deviation.mean, 6), " | ", rounded(r.abundance, 2), " | ",
+                r.parameters ? cat(*r.parameters) : "", " | ", rounded(r.seconds.mean, 1), " |\n");
+  }
+  text +=
+      "\nStudents' AUC: each alone; mean, least and standard deviation within a run, then the mean over seeds. The "
+      "students of\nconcat have no output layers of their own that are trained. One student is the same network under "
+      "kdef, mean and sum\nand is trained once, as mean; the three rows are that one training. Information abundance: "
+      "of the students' last hidden layers, their "
+      "mean, on validation data; it\ncompares only between layers of the same width. Seconds: of training.\n";
+  for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");
+  return text;
+}
+
+Sweep::Sweep(const SweepConfig& config) : directory_(config.directory), plan_(plan_sweep(config)) {
+  if (directory_.empty()) throw InputError("the name of the sweep's directory is empty; give --out DIR");
+  if (exists(directory_ + "/config.yaml")) {
+    throw InputError(cat(directory_, ": is the directory of a run; give --out another place for the sweep"));
+  }
+  states_.assign(plan_.size(), SweepState::open);
+  records_.resize(plan_.size());
+  for (size_t i = 0; i < plan_.size(); ++i) look(i);
+}
+
+void Sweep::look(size_t run) {
+  const std::string directory = run_directory(run);
+  const bool checkpoint = exists(directory + "/checkpoint/state.safetensors");
+  if (!exists(directory + "/config.yaml") || (!checkpoint && !exists(directory + "/result.json"))) {
+    states_[run] = SweepState::open;
+    return;
+  }
+  RunRecord record = read_run(directory);
+  const std::string changed = describe(differences(record.config, plan_[run].config));
+  if (!changed.empty()) {
+    throw InputError(cat(directory, ": was made with other settings: ", changed,
+                         "; give the sweep the same ones, remove that run, or give --out another place"));
+  }
+  states_[run] = record.finished() ? SweepState::finished : SweepState::started;
+  if (record.finished()) records_[run] = std::move(record);
+}
+
+std::optional<double> Sweep::seconds_left() const {
+  double seconds = 0, trained = 0, left = 0;
+  for (size_t i = 0; i < plan_.size(); ++i) {
+    const double students = static_cast<double>(plan_[i].config.students.size());
+    if (!records_[i]) {
+      left += students;
+    } else if (!records_[i]->evaluations.empty()) {
+      seconds += records_[i]->evaluations.back().seconds;
+      trained += students;
+    }
+  }
+  return trained > 0 ? std::optional(left * seconds / trained) : std::nullopt;
+}
+
+SweepTable Sweep::table() const {
+  SweepTable table = sweep_table(plan_, records_);
+  table.failures = failures_;
+  return table;
+}
+
+void Sweep::write_table() const {
+  const SweepTable now = table();
+  write_file(directory_ + "/sweep.csv", to_csv(now));
+  write_file(directory_ + "/sweep.md", to_markdown(now));
+}
+
+bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& starting) {
+  failures_.clear();
+  make_directories(directory_ + "/runs");
+  for (const char* name : {"/sweep.csv", "/sweep.md"}) remove_leftovers(directory_ + name);
+  write_table();
+  for (size_t i = 0; i < plan_.size(); ++i) {
+    if (states_[i] == SweepState::finished) continue;
+    if (each.listener.stop_requested()) return false;
+    starting(i);
+    RunOptions options = each;
+    options.directory = run_directory(i);
+    options.resume = states_[i] == SweepState::started;
+    options.overwrite = false;
+    const bool was_there = exists(options.directory);
+    try {
+      if (run_experiment(plan_[i].config, options).interrupted) return false;
+      look(i);
+    } catch (const InputError& e) {
+      if (!was_there) throw;
+      throw InputError(
+          cat(e.what(), "\nIf ", options.directory, " is damaged, delete it: the run is then trained anew"));
+    } catch (const CheckError& e) {
+      failures_.push_back(cat(plan_[i].name, ": ", e.what()));
+    }
+    write_table();
+  }
+  return true;
+}
+
+}  // namespace kdef

@@ -1,0 +1,135 @@
+#include "kdef/train/checkpoint.h"
+
+#include <cstdlib>
+#include <set>
+
+#include "core/io/safetensors.h"
+
+namespace kdef {
+namespace {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+NamedTensors model_tensors(const Ensemble& model, const std::string& prefix) {
+  NamedTensors all;
+  for (const nn::Parameter& p : model.parameters()) all.emplace_back(prefix + p.name, p.tensor);
+  for (const nn::Buffer& b : model.buffers()) all.emplace_back(prefix + b.name, b.tensor);
+  return all;
+}
+
+// Overwrites the tensors from the file, after all of them have been found to fit.
+void load(const SafetensorsFile& file, const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (!file.has(name)) {
+      throw InputError(cat(file.path(), ": has no tensor '", name, "'; it was made with another configuration"));
+    }
+    if (file.shape(name) != tensor.shape() || file.dtype(name) != tensor.dtype()) {
+      throw InputError(cat(file.path(), ": tensor '", name, "' is ", name_of(file.dtype(name)), " ", file.shape(name),
+                           ", this configuration needs ", name_of(tensor.dtype()), " ", tensor.shape(),
+                           "; use the configuration and the data it was made with"));
+    }
+  }
+  for (const auto& [name, tensor] : tensors) {
+    Tensor t = tensor;
+    t.copy_from(file.read(name));
+  }
+}
+
+// Doubles as hexadecimal text: exact.
+std::string exact(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%a", value);
+  return text;
+}
+
+}  // namespace
+
+void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, model_tensors(model, ""), metadata);
+}
+
+void load_model(const std::string& path, Ensemble& model) {
+  const SafetensorsFile file(path);
+  const NamedTensors tensors = model_tensors(model, "");
+  std::set<std::string> known;
+  for (const auto& [name, tensor] : tensors) known.insert(name);
+  for (const std::string& name : file.names()) {
+    if (known.count(name) == 0) {
+      throw InputError(cat(path, ": tensor '", name, "' is not part of this configuration's model"));
+    }
+  }
+  load(file, tensors);
+}
+
+void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
+                     const TrainingState& state, const std::string& identity) {
+  NamedTensors tensors = model_tensors(model, "model.");
+  for (const nn::Buffer& b : optimizer.state()) tensors.emplace_back("optimizer." + b.name, b.tensor);
+  write_safetensors(path, tensors,
+                    {{"format", "kdef checkpoint 1"},
+                     {"identity", identity},
+                     {"step", std::to_string(state.step)},
+                     {"epoch", std::to_string(state.epoch)},
+                     {"batch", std::to_string(state.batch)},
+                     {"learning_rate", exact(state.learning_rate)},
+                     {"loss_sum", exact(state.loss_sum)},
+                     {"loss_count", std::to_string(state.loss_count)},
+                     {"best", exact(state.best)},
+                     {"has_best", std::to_string(state.has_best)},
+                     {"without_improvement", std::to_string(state.without_improvement)},
+                     {"finished", std::to_string(state.finished)},
+                     {"window", std::to_string(state.window)},
+                     {"seconds", exact(state.seconds)},
+                     {"metrics_bytes", std::to_string(state.metrics_bytes)},
+                     {"collapse_bytes", std::to_string(state.collapse_bytes)},
+                     {"optimizer_steps", std::to_string(optimizer.steps())}});
+}
+
+TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Optimizer& optimizer,
+                              const std::string& identity) {
+  const SafetensorsFile file(path);
+  const auto text = [&](const char* key) -> const std::string& {
+    const auto it = file.metadata().find(key);
+    if (it == file.metadata().end()) {
+      throw InputError(cat(path, ": is not a checkpoint of kdef: its metadata has no '", key, "'"));
+    }
+    return it->second;
+  };
+  const auto integer = [&](const char* key) {
+    return static_cast<int64_t>(std::strtoll(text(key).c_str(), nullptr, 10));
+  };
+  const auto number = [&](const char* key) { return std::strtod(text(key).c_str(), nullptr); };
+  if (text("format") != "kdef checkpoint 1") {
+    throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '", text("format"),
+                         "'; train again, or choose another run directory"));
+  }
+  if (text("identity") != identity) {
+    throw InputError(cat(path,
+                         ": was made with another configuration or other data; resume with the same ones, or "
+                         "choose another run directory to start anew"));
+  }
+  NamedTensors tensors = model_tensors(model, "model.");
+  for (const nn::Buffer& b : optimizer.state()) tensors.emplace_back("optimizer." + b.name, b.tensor);
+  TrainingState state;
+  state.step = integer("step");
+  state.epoch = integer("epoch");
+  state.batch = integer("batch");
+  state.learning_rate = number("learning_rate");
+  state.loss_sum = number("loss_sum");
+  state.loss_count = integer("loss_count");
+  state.best = number("best");
+  state.has_best = integer("has_best") != 0;
+  state.without_improvement = integer("without_improvement");
+  state.finished = integer("finished") != 0;
+  state.window = integer("window");
+  state.seconds = number("seconds");
+  state.metrics_bytes = integer("metrics_bytes");
+  state.collapse_bytes = integer("collapse_bytes");
+  const int64_t steps = integer("optimizer_steps");
+  load(file, tensors);
+  optimizer.set_steps(steps);
+  optimizer.set_learning_rate(state.learning_rate);
+  return state;
+}
+
+}  // namespace kdef

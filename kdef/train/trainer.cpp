@@ -1,0 +1,331 @@
+#include "kdef/train/trainer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/base/clock.h"
+#include "core/io/file.h"
+#include "kdef/method/batch_feed.h"
+#include "kdef/train/training_step.h"
+
+namespace kdef {
+namespace {
+
+constexpr double kImprovement = 1e-6;  // the least by which a monitored value improves
+constexpr size_t kStepsAhead = 32;     // given to a device before the host asks what became of them
+
+void make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    throw SystemError(cat(path, ": cannot be made: ", std::strerror(errno)));
+  }
+}
+
+double metric(const Quality& q, const std::string& name) {
+  if (name == "AUC") return q.auc;
+  if (name == "logloss" || name == "binary_crossentropy") return q.logloss;
+  throw InputError(cat("monitor: metric '", name, "' is unknown; known: AUC, logloss"));
+}
+
+// metrics.jsonl or collapse.jsonl: whole lines, on disk before the checkpoint that counts them.
+class LineLog {
+ public:
+  LineLog(std::string path, int64_t keep) : path_(std::move(path)) {
+    std::ofstream(path_, std::ios::app);
+    struct stat there {};
+    if (::stat(path_.c_str(), &there) == 0) bytes_ = std::min<int64_t>(keep, there.st_size);
+    if (::truncate(path_.c_str(), bytes_) != 0) {
+      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno)));
+    }
+  }
+  void append(const std::string& line) {
+    const std::string text = line + "\n";
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    const ssize_t n = fd < 0 ? -1 : ::write(fd, text.data(), text.size());
+    const bool written = n == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    if (!written)
+      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(error), "; free space and resume"));
+    bytes_ += n;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::string path_;
+  int64_t bytes_ = 0;
+};
+
+class Loop {
+ public:
+  Loop(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid, const TrainingConfig& config,
+       const std::string& directory, const std::string& identity, bool resume, const TrainingListener& listener)
+      : model_(model),
+        valid_(valid),
+        config_(config),
+        directory_(directory),
+        identity_(identity),
+        listener_(listener),
+        loader_(train, config.batch_size, config.shuffle, config.seed),
+        optimizer_(model.parameters(), config.optimizer),
+        feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns()),
+        compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
+    state_.learning_rate = config.optimizer.learning_rate;
+    make_directory(directory_);
+    make_directory(directory_ + "/checkpoint");
+    if (resume) {
+      state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
+      loader_.set_window(state_.window);
+    }
+    state_.window = loader_.window();
+    log_.emplace(directory_ + "/metrics.jsonl", state_.metrics_bytes);
+    if (config.collapse_every > 0) collapse_log_.emplace(directory_ + "/collapse.jsonl", state_.collapse_bytes);
+    eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
+  }
+
+  // False if it was asked to stop.
+  bool run() {
+    started_ = seconds_now() - state_.seconds;
+    if (state_.step == 0) save();  // from here on a killed training can be resumed
+    while (!state_.finished && state_.epoch < config_.epochs) {
+      loader_.start_epoch(state_.epoch, state_.batch);
+      while (!state_.finished && state_.batch < loader_.steps_per_epoch()) {
+        if (!loader_.next(batch_)) throw Error("trainer: the loader ended before the epoch");
+        step();
+        const bool last = state_.batch == loader_.steps_per_epoch();
+        const int64_t epoch = state_.epoch;
+        if (last) {
+          state_.batch = 0;
+          ++state_.epoch;
+        }
+        if (state_.step % eval_steps_ == 0) {
+          evaluate_model(epoch);
+          save();
+        } else if (config_.checkpoint_steps > 0 && state_.step % config_.checkpoint_steps == 0) {
+          save();
+        }
+        if (!state_.finished && listener_.stop_requested()) {
+          save();
+          return false;
+        }
+        if (last) break;
+      }
+    }
+    if (!state_.has_best) {
+      // Fewer steps than one evaluation's interval: what there is, is evaluated once.
+      evaluate_model(std::max<int64_t>(0, state_.epoch - 1));
+    }
+    state_.finished = true;
+    save();
+    return true;
+  }
+
+  const TrainingState& state() const { return state_; }
+  std::string model_path() const { return directory_ + "/model.safetensors"; }
+
+ private:
+  std::string checkpoint_path() const { return directory_ + "/checkpoint/state.safetensors"; }
+
+  void save() {
+    hear();
+    state_.seconds = seconds_now() - started_;
+    state_.learning_rate = optimizer_.learning_rate();
+    state_.metrics_bytes = log_->bytes();
+    if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
+    save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
+  }
+
+  // On a device that works by itself the host goes ahead, and hears of a step's loss some steps later.
+  void step() {
+    input_ = feed_.put(batch_);
+    compute_.run(input_, static_cast<uint64_t>(state_.step));
+    ++state_.step;
+    ++state_.batch;
+    under_way_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, 0});
+    if (model_.device().is_cpu() || under_way_.size() == kStepsAhead) hear();
+  }
+
+  // What became of the steps under way.
+  void hear() {
+    if (under_way_.empty()) return;
+    const std::vector<nn::StepRecord> records = optimizer_.take_records();
+    KDEF_CHECK(records.size() == under_way_.size(), "trainer: ", under_way_.size(), " steps, ", records.size(),
+               " records");
+    for (size_t i = 0; i < records.size(); ++i) {
+      TrainingListener::Step& step = under_way_[i];
+      const nn::StepRecord& r = records[i];
+      if (!std::isfinite(r.loss)) report_forward(step.step, r.loss, i + 1 == records.size());
+      if (!std::isfinite(r.gradient_norm)) report_gradients(step.step);
+      step.loss = r.loss + r.regularization;
+      state_.loss_sum += step.loss;
+      ++state_.loss_count;
+      listener_.step(step);
+    }
+    under_way_.clear();
+  }
+
+  // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
+  [[noreturn]] void report_forward(int64_t step, double loss, bool input_is_there) {
+    std::string culprit = first_bad_tensor(model_);
+    if (input_is_there) {
+      if (culprit.empty() && input_.values.defined() && !is_finite(input_.values)) {
+        culprit = "the batch's numeric values";
+      }
+      if (culprit.empty()) {
+        const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
+          if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
+        });
+        const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(step - 1)};
+        model_.loss(model_.forward(input_, pass), input_.labels);
+      }
+    }
+    throw CheckError(cat("step ", step, ": the loss is ", loss,
+                         "; first bad tensor: ", culprit.empty() ? "the loss itself" : culprit,
+                         "; lower learning_rate, or check the numeric fields of the data"));
+  }
+
+  [[noreturn]] void report_gradients(int64_t step) {
+    std::string culprit = model_.device().is_cpu() ? "the regularizer of a parameter"
+                                                   : cat("a gradient, which ", name_of(model_.device()),
+                                                         " does not keep (--device cpu names it)");
+    for (const nn::Parameter& p : model_.parameters()) {
+      const Tensor g = p.tensor.grad();
+      if (g.defined() && !is_finite(g)) {
+        culprit = cat("the gradient of ", p.name);
+        break;
+      }
+    }
+    throw CheckError(cat("step ", step, ": the norm of the gradient is not finite; first bad tensor: ", culprit,
+                         "; the step was not applied; lower learning_rate"));
+  }
+
+  void evaluate_model(int64_t epoch) {
+    hear();
+    TrainingListener::Evaluated e{};
+    e.step = state_.step;
+    e.epoch = epoch + 1;
+    e.learning_rate = optimizer_.learning_rate();
+    e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
+    try {
+      e.valid = evaluate(model_, valid_, config_.batch_size);
+    } catch (const CheckError& error) {
+      throw CheckError(cat("validation after step ", state_.step, ": ", error.what()));
+    }
+    state_.loss_sum = 0;
+    state_.loss_count = 0;
+    double value = 0;
+    for (const auto& [name, weight] : config_.monitor) {
+      if (weight != 0) value += weight * metric(e.valid.ensemble, name);
+    }
+    // An undefined AUC cannot improve on anything, but the first model is kept all the same.
+    const bool better = config_.monitor_max ? value >= state_.best + kImprovement : value <= state_.best - kImprovement;
+    e.improved = !state_.has_best || better;
+    if (e.improved) {
+      state_.best = value;
+      state_.has_best = true;
+      state_.without_improvement = 0;
+    } else {
+      ++state_.without_improvement;
+      if (config_.reduce_lr_on_plateau) {
+        optimizer_.set_learning_rate(std::max(0.1 * optimizer_.learning_rate(), 1e-6));
+      }
+      if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
+    }
+    if (e.improved || !config_.save_best_only) {
+      save_model(model_path(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
+    }
+    e.stopped = state_.finished;
+    e.seconds = seconds_now() - started_;
+    log_->append(metrics_line(e));
+    // Evaluations come at multiples of eval_steps_, but for that of a training which is shorter.
+    const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
+    if (collapse_log_ && evaluation % config_.collapse_every == 0) {
+      collapse_log_->append(collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)));
+    }
+    listener_.evaluated(e);
+  }
+
+  Ensemble& model_;
+  const data::EncodedFile& valid_;
+  const TrainingConfig& config_;
+  const std::string directory_, identity_;
+  const TrainingListener& listener_;
+  data::Loader loader_;
+  nn::Optimizer optimizer_;
+  BatchFeed feed_;
+  TrainingStep compute_;
+  ModelInput input_;                               // of the last step
+  std::vector<TrainingListener::Step> under_way_;  // given to the device, not heard of
+  TrainingState state_;
+  std::optional<LineLog> log_, collapse_log_;
+  data::Batch batch_;
+  int64_t eval_steps_ = 0;
+  double started_ = 0;
+};
+
+}  // namespace
+
+void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const TrainingConfig& config) {
+  if (train.rows() == 0) throw InputError("train_data has no rows");
+  if (valid.rows() == 0) throw InputError("valid_data has no rows; training needs some to tell the best model");
+  if (config.batch_size > train.rows()) {
+    throw InputError(cat("batch_size ", config.batch_size, " is larger than the ", train.rows(),
+                         " rows of train_data; set it to ", train.rows(), " or less"));
+  }
+  const auto leaves_one_row = [&](int64_t size) { return size == 1 || train.rows() % size == 1; };
+  if (!model.buffers().empty() && leaves_one_row(config.batch_size)) {
+    int64_t other = config.batch_size;
+    while (other < train.rows() && leaves_one_row(other)) ++other;
+    throw InputError(cat("batch_size ", config.batch_size, " makes a batch of one row of the ", train.rows(),
+                         ", and batch normalisation cannot take one row; ",
+                         leaves_one_row(other) ? "add rows, or set batch_norm to false" : cat("set it to ", other)));
+  }
+  if (train.id_columns() != model.embedding().id_columns() ||
+      train.numeric_columns() != model.embedding().value_columns()) {
+    throw InputError(cat("the model does not fit the data: it reads ", model.embedding().id_columns(),
+                         " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
+  }
+}
+
+TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const data::EncodedFile* test, const TrainingConfig& config, const std::string& directory,
+                     const std::string& identity, bool resume, const TrainingListener& listener) {
+  check_trainable(model, train, valid, config);
+  Loop loop(model, train, valid, config, directory, identity, resume, listener);
+  TrainingResult result;
+  result.interrupted = !loop.run();
+  result.steps = loop.state().step;
+  result.seconds = loop.state().seconds;
+  if (result.interrupted) return result;
+  load_model(loop.model_path(), model);
+  result.valid = evaluate(model, valid, config.batch_size);
+  if (test != nullptr && test->rows() > 0) {
+    result.has_test = true;
+    result.test = evaluate(model, *test, config.batch_size);
+  }
+  write_file(directory + "/collapse.json", to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+  // The last: a run that has it is finished.
+  write_file(directory + "/result.json", result_json(result.valid, result.has_test ? &result.test : nullptr));
+  return result;
+}
+
+std::string metrics_line(const TrainingListener::Evaluated& e) {
+  using Json = nlohmann::ordered_json;
+  const Json json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
+                  {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", Json::parse(to_json(e.valid))}};
+  return json.dump();
+}
+
+std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report) {
+  return cat("{\"step\":", step, ",\"epoch\":", epoch, ",", to_json(report).substr(1));
+}
+
+}  // namespace kdef

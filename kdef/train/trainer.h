@@ -1,0 +1,81 @@
+// The published training loop: Adam steps over a new permutation each epoch, validation every `eval_steps`, the
+// learning rate cut at every evaluation without improvement, early stopping, the best model kept. Exactly resumable.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "data/feed/batching.h"
+#include "kdef/measure/collapse.h"
+#include "kdef/measure/evaluation.h"
+#include "kdef/train/checkpoint.h"
+#include "ops/gemm/gemm.h"
+
+namespace kdef {
+
+struct TrainingConfig {
+  int64_t batch_size = 10000;
+  int64_t epochs = 100;
+  bool shuffle = true;
+  uint64_t seed = 2024;
+  nn::OptimizerConfig optimizer;
+  ops::GemmPrecision precision = ops::GemmPrecision::f32;  // of the products of training steps; evaluation is fp32
+  int64_t eval_steps = 0;                                  // steps between evaluations; 0: one epoch
+  std::map<std::string, double> monitor = {{"AUC", 1.0}};  // metric -> weight; the sum is monitored
+  bool monitor_max = true;                                 // false: lower is better
+  int64_t early_stop_patience = 2;                         // evaluations without improvement in a row that stop
+  bool reduce_lr_on_plateau = true;                        // lr <- max(0.1 lr, 1e-6) at each of them
+  bool save_best_only = true;    // false: the model of the last evaluation is kept, not the best
+  int64_t checkpoint_steps = 0;  // steps between checkpoints beside those at evaluations; 0: none
+  int64_t collapse_every = 0;    // evaluations from one record of collapse.jsonl to the next; 0: none
+};
+
+/// What the loop tells while it runs. The library prints nothing: whoever listens does.
+struct TrainingListener {
+  struct Step {
+    int64_t step, epoch, batch, batches;  // done: steps in all; epoch from 1; batches of this epoch
+    int64_t rows;                         // of this batch
+    double loss;                          // with regularization
+  };
+  std::function<void(const Step&)> step = [](const Step&) {};
+  /// One record of metrics.jsonl and the same parsed.
+  struct Evaluated {
+    int64_t step, epoch;
+    double seconds, learning_rate, train_loss;
+    Evaluation valid;
+    bool improved, stopped;
+  };
+  std::function<void(const Evaluated&)> evaluated = [](const Evaluated&) {};
+  std::function<void(const std::string&)> note = [](const std::string&) {};
+  /// Asked after every step; true: save a checkpoint and return.
+  std::function<bool()> stop_requested = [] { return false; };
+};
+
+struct TrainingResult {
+  bool interrupted = false;  // stop_requested said so; resume to go on
+  Evaluation valid, test;    // of the best model
+  bool has_test = false;
+  int64_t steps = 0;
+  double seconds = 0;  // of training, evaluations included
+};
+
+/// Throws InputError where train() could not go on with this data and these settings.
+void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const TrainingConfig& config);
+
+/// Trains `model` and leaves in `run_directory`: metrics.jsonl, model.safetensors, checkpoint/state.safetensors and, at
+/// the end, collapse.json and result.json. `test` may be null. With `resume` it goes on from the checkpoint there, bit
+/// for bit as if it had not stopped. `identity` names configuration and data (see save_checkpoint). Throws InputError
+/// where the data cannot be trained on, CheckError where the loss or a gradient is not finite, naming the step and the
+/// first bad tensor; SystemError where the disk refuses, the previous checkpoint left whole.
+TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
+                     const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
+                     const std::string& identity, bool resume, const TrainingListener& listener);
+
+/// The line of metrics.jsonl.
+std::string metrics_line(const TrainingListener::Evaluated& e);
+/// The line of collapse.jsonl: {"step":..,"epoch":.., and to_json(report)}.
+std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report);
+
+}  // namespace kdef

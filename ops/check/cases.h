@@ -1,0 +1,29 @@
+// The register of ops: one row per op, with the case its gradient is checked on. `kdef audit --ops`, the test
+// suite and docs/gradients.md all follow from it; elementwise ops enter by their own lists.
+#pragma once
+
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "ops/check/gradcheck.h"
+
+namespace kdef::ops {
+
+struct OpCase {
+  const OpInfo* info;
+  std::string variant;  // what is special about this case; empty for the plain one
+  /// The inputs on `device`; the function puts its constants where its inputs are, in their type: fp32 inputs do too.
+  std::function<GradientCase(Device)> make;
+};
+
+/// For test output.
+inline void PrintTo(const OpCase& c, std::ostream* out) {
+  *out << c.info->name << (c.variant.empty() ? "" : ", ") << c.variant;
+}
+
+/// All cases, in a fixed order; every op of ops/ has at least one.
+std::vector<OpCase> op_cases();
+
+}  // namespace kdef::ops

@@ -1,0 +1,46 @@
+// Gradients against central differences, in fp64.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/tensor/tape.h"
+
+namespace kdef::ops {
+
+/// Largest accepted deviation |analytic - numeric| / max(1, |analytic|, |numeric|). Central differences with
+/// step 1e-6 max(1, |x|) err by about 1e-10 (truncation 1e-12, cancellation eps / h); a wrong term errs by
+/// its own size.
+inline constexpr double kGradientTolerance = 1e-7;
+
+/// A function of tensors and the point at which its gradient is checked.
+struct GradientCase {
+  std::vector<Tensor> inputs;  // f64; all are checked unless listed in `constants`
+  std::function<Tensor(const std::vector<Tensor>&)> function;
+  std::vector<size_t> constants;  // inputs that get no gradient
+  // What the differences are taken of, if not of `function` itself: the same function with everything under a
+  // stop-gradient held at its value.
+  std::function<Tensor(const std::vector<Tensor>&)> held = {};
+};
+
+struct GradientReport {
+  double deviation = 0;  // the largest, as defined at kGradientTolerance
+  int64_t elements = 0;  // how many partial derivatives were compared
+  std::string worst;     // "input 1 element 7: analytic .., numeric .."
+  bool passed() const { return deviation <= kGradientTolerance && elements > 0; }
+};
+
+/// Compares every partial derivative of sum(r * f(x)), r a fixed random cotangent: a plain sum would hide
+/// transposed results and errors of softmax.
+GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
+
+/// The same for tensors that are changed in place, as the parameters of a module: the gradient of sum(r * f()) for
+/// every element of every leaf, with differences of `held` (f itself if empty).
+GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
+                            const std::function<Tensor()>& held = {}, uint64_t seed = 1);
+
+/// Uniform f64 values for a case; `kink` keeps |x - kink| >= 0.05 (NAN: no kink).
+Tensor random_uniform(const Shape& shape, double low, double high, uint64_t seed, double kink = __builtin_nan(""));
+
+}  // namespace kdef::ops

@@ -1,0 +1,420 @@
+#include "ops/fused/hidden_linear.h"
+
+#include <algorithm>
+#include <numeric>
+#include <type_traits>
+
+#include "core/base/parallel.h"
+#include "ops/device/vectors.h"
+#include "ops/gemm/gemm.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+#include "ops/norm_rows.h"
+
+// Forward, chunk by chunk of rows:
+//   h = dropout(relu(gamma (x - mean) rstd + beta)),  z = h W^T + b.
+// Backward, first sweep, chunk by chunk: dh = dz W, g = dh [h > 0], h again from x, and added up over the rows
+//   dW += dz^T h,  db += dz,  s1 += g (x - mean),  s0 += g.
+// Second sweep: mean and variance depend on every row, so that dx needs the whole sums. Until then g waits in dx:
+//   dgamma = c rstd s1,  dbeta = c s0 with c = 1 / (1 - p),  dx = a g + b (x - mean) + e  (HiddenLayerDx).
+// In bf16 h, dz and dx are rounded, as operands of products, and g while it waits; the sums are of g as it was.
+
+namespace kdef::ops {
+
+const OpInfo kHiddenLinearInfo{"hidden_linear", "h = dropout(max(batch_norm(x), 0)), z = h W^T + b",
+                               "dW = dz^T h, db = sum over rows of dz, d = (dz W) [h > 0] / (1 - p), then dgamma, "
+                               "dbeta, dx of batch_norm (or batch_norm_eval) with d for dy",
+                               true};
+
+namespace cpu {
+namespace {
+
+// Rows are cut by their number alone: into up to 16 groups, each with its own sums, a group into chunks of at most 320
+// rows. (160 to 640 cost the same.)
+struct Cut {
+  int64_t group, groups, chunk;
+  explicit Cut(int64_t rows) {
+    constexpr int64_t kGroups = 16, kLeast = 192, kMost = 320;
+    group = std::max(kLeast, divide_up(rows, kGroups));
+    groups = divide_up(rows, group);
+    chunk = std::min(group, divide_up(divide_up(group, divide_up(group, kMost)), 16) * 16);
+  }
+  // Calls fn(first row, rows) for the chunks of group p.
+  template <class Fn>
+  void for_chunks(int64_t p, int64_t rows, Fn&& fn) const {
+    const int64_t end = std::min(rows, (p + 1) * group);
+    for (int64_t begin = p * group; begin < end; begin += chunk) fn(begin, std::min(chunk, end - begin));
+  }
+};
+
+// Products of dense matrices, named by their transposes.
+Gemm product(int64_t m, int64_t n, int64_t k) {
+  Gemm g;
+  g.m = m;
+  g.n = g.ldb = g.ldc = n;
+  g.k = g.lda = k;
+  return g;
+}
+Gemm product_bt(int64_t m, int64_t n, int64_t k) {
+  Gemm g = product(m, n, k);
+  g.transpose_b = true;
+  g.ldb = k;
+  return g;
+}
+Gemm product_at(int64_t m, int64_t n, int64_t k, bool accumulate = false) {
+  Gemm g = product(m, n, k);
+  g.transpose_a = true;
+  g.lda = m;
+  g.accumulate = accumulate;
+  return g;
+}
+
+// One row of the first sweep: h and g = dh where h was kept, as operands, and the sums of g (x - mean) and of g.
+template <class T, class U>
+void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t* __restrict kept, T factor,
+                  const T* __restrict dh, int64_t n, U* __restrict h, U* __restrict g, T* __restrict sum_gx,
+                  T* __restrict sum_g) {
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Mask<T> mask = load_mask<T>(kept + j);
+    const Vec<T> zero = {}, own = mask ? load(dh + j) : zero;
+    store_operands(mask ? c.vector(x, j) * factor : zero, h + j);
+    store_operands(own, g + j);
+    store(load(sum_gx + j) + own * (load(x + j) - load(c.mean + j)), sum_gx + j);
+    store(load(sum_g + j) + own, sum_g + j);
+  }
+  for (; j < n; ++j) {
+    store_operands(kept[j] ? c(x, j) * factor : T(0), h + j);
+    const T own = kept[j] ? dh[j] : T(0);
+    store_operands(own, g + j);
+    sum_gx[j] += own * (x[j] - c.mean[j]);
+    sum_g[j] += own;
+  }
+}
+
+// One row of dz: sums += dz; and dz as operands, where it is not of their type yet.
+template <class T, class U, class Dz>
+void dz_row(const Dz* __restrict dz, int64_t n, T* __restrict sums, U* __restrict operands) {
+  constexpr bool kRounds = !std::is_same_v<U, Dz>;
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> v = load_operands(dz + j);
+    store(load(sums + j) + v, sums + j);
+    if constexpr (kRounds) store_operands(v, operands + j);
+  }
+  for (; j < n; ++j) {
+    const T v = number(dz[j]);
+    sums[j] += v;
+    if constexpr (kRounds) store_operands(v, operands + j);
+  }
+}
+
+// Calls fn(first, end) for the parts of so many rows.
+template <class Fn>
+void for_parts(int64_t rows, Fn&& fn) {
+  for (int64_t first = 0; first < rows; first += kRowPart) fn(first, std::min(rows, first + kRowPart));
+}
+
+// sums64 += sums, which are then zero.
+template <class T>
+void move_sums(T* __restrict sums, int64_t n, double* __restrict sums64) {
+  for (int64_t j = 0; j < n; ++j) {
+    sums64[j] += static_cast<double>(sums[j]);
+    sums[j] = 0;
+  }
+}
+
+// In place of g: dx = a g + (b (x - mean) + e).
+template <class T, class U>
+void dx_row(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean, int64_t n, U* __restrict g) {
+  const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> own = load_operands(g + j);
+    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), own, load(x + j), load(mean + j)),
+                   g + j);
+  }
+  for (; j < n; ++j) store_operands(HiddenLayerDx<T>::dx(a[j], b[j], e[j], number(g[j]), x[j], mean[j]), g + j);
+}
+
+struct Layer {
+  Tensor x, mean, rstd, gamma, beta, weight;
+  double p;
+  int64_t rows() const { return x.shape()[0]; }
+  int64_t in() const { return x.shape()[1]; }
+  int64_t out() const { return weight.shape()[0]; }
+  template <class T>
+  NormColumns<T> columns() const {
+    return {mean, rstd, gamma, beta};
+  }
+  // Calls fn with values of the types T of the tensors and U of operands: of the products here, and of dx, which the
+  // product that made x will read. (With one output there is no product here: then as if it had the width of x.)
+  template <class Fn>
+  void with_types(Fn&& fn) const {
+    for_float(x.dtype(), "hidden_linear", [&]<class T>() {
+      if constexpr (std::is_same_v<T, float>) {
+        if (rounds_operands(product_bt(rows(), out() == 1 ? in() : out(), in()))) return fn(T(), BFloat16());
+      }
+      fn(T(), T());
+    });
+  }
+};
+
+template <class T, class U>
+void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
+  const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
+  const Cut cut(rows);
+  const SharedOperand<T, U> weight(product_bt(cut.chunk, out, in), layer.weight.data<T>());
+  const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
+  uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
+  T* to = z.data<T>();
+  note_product(product_bt(rows, out, in));
+  parallel_for(rows, cut.chunk, [&](int64_t first, int64_t last) {
+    thread_local std::vector<U> h;
+    h.resize(static_cast<size_t>(cut.chunk * in));
+    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    for (int64_t r = first; r < last; ++r) {
+      row(x + r * in, r, h.data() + (r - first) * in, mask ? mask + r * in : nullptr);
+    }
+    weight.multiply(last - first, h.data(), to + first * out, b);
+  });
+}
+
+// What a group of rows adds up: its part of dW, in T chunk by chunk as any product, and in fp64 its sums of
+// g (x - mean), g and dz, side by side.
+struct Sums {
+  Tensor dweight;  // [groups, out, in]
+  Tensor columns;  // f64 [groups, 2 in + out]
+};
+
+// dz of type T or U
+template <class T, class U, class Dz>
+Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const Tensor& g) {
+  const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), width = 2 * in + out;
+  const Cut cut(rows);
+  const Sums all{Tensor::empty({cut.groups, out, in}, layer.x.dtype()), Tensor::zeros({cut.groups, width}, DType::f64)};
+  const NormColumns<T> columns = layer.columns<T>();
+  const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
+  const SharedOperand<T, U> weight(product(cut.chunk, in, out), layer.weight.data<T>());
+  const T* x = layer.x.data<T>();
+  const Dz* gradient = dz.data<Dz>();
+  const uint8_t* mask = kept.data<uint8_t>();
+  U* waiting = g.data<U>();
+  note_product(product(rows, in, out));
+  note_product(product_at(out, in, rows));
+  parallel_for(cut.groups, 1, [&](int64_t first, int64_t last) {
+    thread_local std::vector<T> dh, sums;
+    thread_local std::vector<U> h, rounded_dz;
+    dh.resize(static_cast<size_t>(cut.chunk * in));
+    h.resize(static_cast<size_t>(cut.chunk * in));
+    sums.assign(static_cast<size_t>(width), T(0));
+    for (int64_t p = first; p < last; ++p) {
+      T* dw = all.dweight.data<T>() + p * out * in;
+      double* sums64 = all.columns.data<double>() + p * width;
+      cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
+        const Dz* own = gradient + begin * out;
+        const U* operand;
+        U* rounded = nullptr;
+        if constexpr (std::is_same_v<U, Dz>) {
+          operand = own;
+        } else {
+          rounded_dz.resize(static_cast<size_t>(cut.chunk * out));
+          operand = rounded = rounded_dz.data();
+        }
+        for_parts(count, [&](int64_t from, int64_t end) {
+          for (int64_t i = from; i < end; ++i)
+            dz_row(own + i * out, out, sums.data(), rounded ? rounded + i * out : nullptr);
+          move_sums(sums.data(), out, sums64 + 2 * in);
+        });
+        weight.multiply(count, operand, dh.data());
+        for_parts(count, [&](int64_t from, int64_t end) {
+          for (int64_t i = from; i < end; ++i) {
+            const int64_t at = (begin + i) * in;
+            backward_row(x + at, columns, mask + at, factor, dh.data() + i * in, in, h.data() + i * in, waiting + at,
+                         sums.data(), sums.data() + in);
+          }
+          move_sums(sums.data(), 2 * in, sums64);
+        });
+        gemm_piece(product_at(out, in, count, begin > p * cut.group), operand, h.data(), dw);
+      });
+    }
+  });
+  return all;
+}
+
+struct Gradients {
+  Tensor dx, dgamma, dbeta, dweight, dbias;  // dbias may be undefined
+};
+
+// dx of type U
+template <class T, class U>
+void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics, const Gradients& to) {
+  const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), weights = out * in;
+  const Sums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, kept, dz, to.dx)
+                                              : first_sweep<T, U, T>(layer, kept, dz.to(dtype_of<T>), to.dx);
+  const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
+  double* total = sums.columns.data<double>();
+  for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
+  const NormSums norm(total, total + in, layer.rstd.data<T>(), in, layer.p);
+  norm.store(to.dgamma.data<T>(), to.dbeta.data<T>());
+  if (to.dbias.defined()) std::copy_n(total + 2 * in, out, to.dbias.data<T>());
+  parallel_for(weights, kPiece / 4, [&](int64_t first, int64_t last) {
+    T* dw = to.dweight.data<T>() + first;
+    std::copy_n(sums.dweight.data<T>() + first, last - first, dw);
+    for (int64_t p = 1; p < groups; ++p) {
+      add_row(sums.dweight.data<T>() + p * weights + first, T(1), last - first, dw);
+    }
+  });
+  const HiddenDxColumns<T> of(layer.rstd.data<T>(), layer.gamma.data<T>(), norm, rows, layer.p, fixed_statistics);
+  const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>();
+  U* dx = to.dx.data<U>();
+  // The last rows first: they were written last, and may be in cache.
+  const int64_t piece = std::max<int64_t>(1, kPiece / in);
+  parallel_for(divide_up(rows, piece), 1, [&](int64_t p, int64_t) {
+    const int64_t end = rows - p * piece, begin = std::max<int64_t>(0, end - piece);
+    for (int64_t r = begin; r < end; ++r) {
+      dx_row(of, x + r * in, mean, in, dx + r * in);
+    }
+  });
+}
+
+// ---- One output, as the last layer has: dh = dz w, so that g need not wait. With k = [h > 0] dz and the sums over the
+// rows X = k (x - mean), K = k:  dgamma = w c rstd X,  dbeta = w c K,  dw = c (gamma rstd X + beta K).
+
+template <class T>
+void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
+  const int64_t rows = layer.rows(), in = layer.in();
+  const T *x = layer.x.data<T>(), *weight = layer.weight.data<T>(), b = bias.defined() ? *bias.data<T>() : T(0);
+  uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
+  T* to = z.data<T>();
+  note_product(product_bt(rows, 1, in));
+  parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
+    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    for (int64_t r = first; r < last; ++r) to[r] = row.dot(x + r * in, r, weight, mask ? mask + r * in : nullptr) + b;
+  });
+}
+
+// products += k (x - mean), plain += k
+template <class T>
+void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __restrict kept, T dz, int64_t n,
+              T* __restrict products, T* __restrict plain) {
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
+    store(load(products + j) + k * (load(x + j) - load(mean + j)), products + j);
+    store(load(plain + j) + k, plain + j);
+  }
+  for (; j < n; ++j) {
+    const T k = kept[j] ? dz : T(0);
+    products[j] += k * (x[j] - mean[j]);
+    plain[j] += k;
+  }
+}
+
+// dx of k, the coefficients having w in them
+template <class T, class D>
+void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean,
+                const uint8_t* __restrict kept, T dz, int64_t n, D* __restrict dx) {
+  const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
+  int64_t j = 0;
+  for (; j + kVec <= n; j += kVec) {
+    const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
+    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), k, load(x + j), load(mean + j)), dx + j);
+  }
+  for (; j < n; ++j) {
+    store_operands(HiddenLayerDx<T>::dx(a[j], b[j], e[j], kept[j] ? dz : T(0), x[j], mean[j]), dx + j);
+  }
+}
+
+// dx of type D
+template <class T, class D>
+void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics,
+                  const Gradients& to) {
+  const int64_t rows = layer.rows(), in = layer.in();
+  const Tensor numbers = dz.to(dtype_of<T>);
+  const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>(), *gradient = numbers.data<T>(),
+          *weight = layer.weight.data<T>();
+  const uint8_t* mask = kept.data<uint8_t>();
+  note_product(product(rows, in, 1));
+  note_product(product_at(1, in, rows));
+  std::vector<double> sums(static_cast<size_t>(2 * in));
+  column_sums<2, T>(rows, in, sums.data(), [=](int64_t first, int64_t last, T* part) {
+    for (int64_t r = first; r < last; ++r) {
+      add_kept(x + r * in, mean, mask + r * in, gradient[r], in, part, part + in);
+    }
+  });
+  // Of k, of which g is w times: for gamma w they are what dgamma and dbeta are for gamma.
+  const NormColumns<T> c = layer.columns<T>();
+  const NormSums of_k(sums.data(), sums.data() + in, c.rstd, in, layer.p);
+  std::vector<T> gamma_w(static_cast<size_t>(in));
+  for (int64_t j = 0; j < in; ++j) {
+    const double w = static_cast<double>(weight[j]), gamma = static_cast<double>(c.gamma[j]);
+    const double dgamma = of_k.dgamma[static_cast<size_t>(j)], dbeta = of_k.dbeta[static_cast<size_t>(j)];
+    to.dgamma.data<T>()[j] = static_cast<T>(w * dgamma);
+    to.dbeta.data<T>()[j] = static_cast<T>(w * dbeta);
+    to.dweight.data<T>()[j] = static_cast<T>(gamma * dgamma + static_cast<double>(c.beta[j]) * dbeta);
+    gamma_w[static_cast<size_t>(j)] = static_cast<T>(gamma * w);
+  }
+  if (to.dbias.defined()) {
+    *to.dbias.data<T>() = static_cast<T>(parallel_sum<double>(rows, kPiece, [=](int64_t first, int64_t last) {
+      return std::accumulate(gradient + first, gradient + last, 0.0);
+    }));
+  }
+  const HiddenDxColumns<T> of(c.rstd, gamma_w.data(), of_k, rows, layer.p, fixed_statistics);
+  D* dx = to.dx.data<D>();
+  parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      dx_row_one(of, x + r * in, mean, mask + r * in, gradient[r], in, dx + r * in);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+// One output does without a product, for any number of rows in the same way: a prediction shall not depend on it.
+bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) {
+  return rows > 0 && (out == 1 || rows >= 8 * std::max(in, out));
+}
+
+Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                     const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,
+                     const Tensor& bias, double momentum, double eps) {
+  if (!x.device().is_cpu()) {
+    return linear(batch_norm_relu_dropout(x, gamma, beta, running_mean, running_var, training, p, key, momentum, eps),
+                  weight, bias);
+  }
+  check_norm("hidden_linear", x, gamma, beta);
+  KDEF_CHECK(x.rank() == 2 && x.numel() > 0 && weight.rank() == 2 && weight.shape()[1] == x.shape()[1] &&
+                 weight.dtype() == x.dtype(),
+             "hidden_linear: input ", describe(x), " does not fit weight ", describe(weight),
+             " (needs [B, K] and [N, K], none of them empty)");
+  KDEF_CHECK(!bias.defined() || bias.shape() == Shape{weight.shape()[0]}, "hidden_linear: bias ", describe(bias),
+             " does not fit weight ", weight.shape());
+  KDEF_CHECK(p >= 0 && p < 1, "hidden_linear: dropout rate ", p, " is not in [0, 1)");
+  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
+  const double rate = training ? dropout_rate(p) : 0.0;
+  const cpu::Layer layer{x, mean, rstd, gamma, beta, weight, rate};
+  const Tensor z = Tensor::empty({layer.rows(), layer.out()}, x.dtype());
+  const Tensor kept = recording() ? Tensor::empty(x.shape(), DType::u8) : Tensor();
+  layer.with_types([&]<class T, class U>(T, U) {
+    (layer.out() == 1 ? cpu::forward_one<T> : cpu::forward<T, U>)(layer, key, bias, kept, z);
+  });
+  return record(kHiddenLinearInfo, z, {x, gamma, beta, weight, bias}, {x, mean, rstd, gamma, beta, weight, kept},
+                [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
+                  const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
+                  cpu::Gradients to{{},
+                                    Tensor::empty_like(saved.gamma),
+                                    Tensor::empty_like(saved.beta),
+                                    Tensor::empty_like(saved.weight),
+                                    c.needs[4] ? Tensor::empty({saved.out()}, saved.x.dtype()) : Tensor()};
+                  saved.with_types([&]<class T, class U>(T, U) {
+                    to.dx = Tensor::empty(saved.x.shape(), dtype_of<U>);
+                    (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training,
+                                                                                       to);
+                  });
+                  return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
+                });
+}
+
+}  // namespace kdef::ops

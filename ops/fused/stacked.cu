@@ -1,0 +1,205 @@
+#include <type_traits>
+
+#include "core/cuda/launch.cuh"
+#include "ops/device/tiles.cuh"
+#include "ops/fused/stacked.h"
+#include "ops/masks.cuh"
+#include "ops/norm_functors.h"
+
+namespace kdef::ops::cuda {
+namespace {
+
+using kdef::cuda::for_warps;
+using kdef::cuda::kWarpThreads;
+using kdef::cuda::Warp;
+
+// The arguments that all kernels share.
+template <class T>
+struct Output {
+  const T *x, *mean, *rstd, *gamma, *beta, *weight;
+  const uint8_t* kept;
+  int64_t rows, c, units, networks;
+  double factor;
+  Output(const OutputLayer& of)
+      : x(of.x.data<T>()),
+        mean(of.mean.data<T>()),
+        rstd(of.rstd.data<T>()),
+        gamma(of.gamma.data<T>()),
+        beta(of.beta.data<T>()),
+        weight(of.weight.data<T>()),
+        kept(of.kept.defined() ? of.kept.data<uint8_t>() : nullptr),
+        rows(of.x.shape()[0]),
+        c(of.x.shape()[1]),
+        units(of.weight.shape()[1]),
+        networks(of.weight.shape()[0]),
+        factor(1.0 / (1.0 - of.p)) {}
+  // Calls fn with the number of elements that forward put into a byte of `kept`.
+  template <class Fn>
+  void as_forward(const OutputLayer& of, Fn&& fn) const {
+    if (of.kept.numel() < of.x.numel())
+      fn.template operator()<4>();
+    else
+      fn.template operator()<1>();
+  }
+};
+
+// Rows that a warp takes of a network, so that it reads what is the same in all of them once.
+constexpr int64_t kRows = 4;
+
+// A warp per network and kRows rows.
+template <class T, int V>
+struct Forward {
+  Output<T> of;
+  BlockMasks masks;
+  const T* bias;
+  T* z;
+  uint8_t* kept;
+  KDEF_DEVICE void operator()(const Warp& lane, int64_t i) const {
+    const int64_t group = i / of.networks, network = i - group * of.networks, begin = network * of.units;
+    const int64_t first = group * kRows, count = of.rows - first < kRows ? of.rows - first : kRows;
+    const T factor = static_cast<T>(of.factor);
+    T sums[kRows] = {};
+    for (int64_t j = begin + lane.id() * V; j < begin + of.units; j += kWarpThreads * V) {
+      const Pack<T, V> mean = load<V>(of.mean + j), rstd = load<V>(of.rstd + j), gamma = load<V>(of.gamma + j),
+                       beta = load<V>(of.beta + j), w = load<V>(of.weight + j);
+      const auto mask = masks.at<V>(j);
+      for (int64_t r = 0; r < kRows; ++r) {
+        if (r >= count) break;
+        const int64_t at = (first + r) * of.c + j;
+        const Pack<T, V> x = load<V>(of.x + at);
+        const auto dropped = mask.dropped(first + r);
+        uint8_t bits = 0;
+        for (int k = 0; k < V; ++k) {
+          const T v = ColumnNorm::f(x[k], mean[k], rstd[k], gamma[k], beta[k]);
+          const bool keep = !dropped[k] && !(v <= T(0));  // NaN passes
+          bits |= static_cast<uint8_t>(keep << k);
+          sums[r] += keep ? v * factor * w[k] : T(0);
+        }
+        kept[at / V] = bits;
+      }
+    }
+    for (int64_t r = 0; r < kRows; ++r) {
+      const T sum = lane.sum(sums[r]);
+      if (lane.id() == 0 && r < count) z[(first + r) * of.networks + network] = sum + bias[network];
+    }
+  }
+};
+
+// With g = dz [h > 0], the sums of g (x - mean) and of g. What is the same in all rows is multiplied afterwards: d = g
+// w, and h = (gamma (x - mean) rstd + beta) / (1 - p) where it is not 0.
+template <class T>
+struct Terms {
+  Output<T> of;
+  const T* dz;
+  T *dgamma, *dbeta, *dweight;
+  template <int V>
+  struct Columns {
+    const Terms& terms;
+    int64_t column, network;
+    Pack<T, V> mean;
+    KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
+      const int64_t i = r * terms.of.c + column;
+      const Pack<T, V> x = load<V>(terms.of.x + i);
+      const uint8_t kept = terms.of.kept[i / V];
+      const T dz = terms.dz[r * terms.of.networks + network];
+      for (int k = 0; k < V; ++k) {
+        const T g = kept >> k & 1 ? dz : T(0);
+        sums[0][k] += g * (x[k] - mean[k]);
+        sums[1][k] += g;
+      }
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    return {*this, j, j / of.units, load<V>(of.mean + j)};
+  }
+  KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
+    const double w = static_cast<double>(of.weight[j]);
+    const double normed = sums[0] * of.factor * static_cast<double>(of.rstd[j]), plain = sums[1] * of.factor;
+    dgamma[j] = static_cast<T>(w * normed);
+    dbeta[j] = static_cast<T>(w * plain);
+    dweight[j] = static_cast<T>(static_cast<double>(of.gamma[j]) * normed + static_cast<double>(of.beta[j]) * plain);
+  }
+};
+
+template <class T, class U>
+struct Dx {
+  Output<T> of;
+  const T *dz, *dgamma, *dbeta;
+  U* dx;
+  double share;
+  template <int V>
+  struct Columns {
+    const Dx& work;
+    int64_t column, network;
+    Pack<T, V> mean, a, b, e;  // a times the weight
+    KDEF_DEVICE Pack<T, V> row(int64_t r) const {
+      const int64_t i = r * work.of.c + column;
+      const Pack<T, V> x = load<V>(work.of.x + i);
+      const uint8_t kept = work.of.kept[i / V];
+      const T dz = work.dz[r * work.of.networks + network];
+      Pack<T, V> dx;
+      for (int k = 0; k < V; ++k) {
+        dx[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], kept >> k & 1 ? dz : T(0), x[k], mean[k]);
+      }
+      store<V>(dx, work.dx + i);
+      return dx;
+    }
+  };
+  template <int V>
+  KDEF_DEVICE Columns<V> at(int64_t j) const {
+    Columns<V> it{*this, j, j / of.units, load<V>(of.mean + j), {}, {}, {}};
+    for (int k = 0; k < V; ++k) {
+      const HiddenLayerDx<T> c(of.rstd[j + k], of.gamma[j + k], dgamma[j + k], dbeta[j + k], share, of.factor);
+      it.a[k] = c.a * of.weight[j + k];
+      it.b[k] = c.b;
+      it.e[k] = c.e;
+    }
+    return it;
+  }
+};
+
+}  // namespace
+
+Tensor output_forward(const OutputLayer& layer, const std::vector<DropoutKey>& keys, const Tensor& bias,
+                      const Tensor& z) {
+  Tensor kept;
+  for_float(z.dtype(), "stacked_output", [&]<class T>() {
+    const Output<T> of(layer);
+    with_vectors(of.units, {of.x, of.mean, of.rstd, of.gamma, of.beta, of.weight}, [&]<int V>() {
+      const int64_t bytes = of.rows * (of.c / V);
+      kept = Tensor::empty({bytes}, DType::u8, z.device());
+      for_warps((of.rows + kRows - 1) / kRows * of.networks,
+                Forward<T, V>{of, BlockMasks(layer.p, keys, of.c), bias.data<T>(), z.data<T>(), kept.data<uint8_t>()});
+    });
+  });
+  return kept;
+}
+
+void output_sums(const OutputLayer& layer, const Tensor& dz, const Tensor& dgamma, const Tensor& dbeta,
+                 const Tensor& dweight) {
+  for_float(dz.dtype(), "stacked_output", [&]<class T>() {
+    const Terms<T> terms{Output<T>(layer), dz.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dweight.data<T>()};
+    terms.of.as_forward(layer, [&]<int V>() { sum_tiles<T, V, 2>(terms.of.rows, terms.of.c, dz.device(), terms); });
+  });
+}
+
+void output_dx(const OutputLayer& layer, const Tensor& dz, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dx,
+               const Tensor& dbias) {
+  for_float(dz.dtype(), "stacked_output", [&]<class T>() {
+    const auto run = [&]<class U>() {
+      const Output<T> of(layer);
+      const Dx<T, U> work{
+          of, dz.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dx.data<U>(), 1.0 / static_cast<double>(of.rows)};
+      of.as_forward(layer, [&]<int V>() {
+        sum_tiles<T, V, 1>(of.rows, of.c, dz.device(), RowSums<T, Dx<T, U>>{work, dbias.data<T>()});
+      });
+    };
+    if constexpr (std::is_same_v<T, float>) {
+      if (dx.dtype() == DType::bf16) return run.template operator()<BFloat16>();
+    }
+    run.template operator()<T>();
+  });
+}
+
+}  // namespace kdef::ops::cuda

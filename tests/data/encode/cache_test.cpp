@@ -1,0 +1,106 @@
+#include "data/encode/cache.h"
+
+#include "tests/data/support.h"
+
+namespace kdef::data {
+namespace {
+
+// Row r: ids r % 7 and r % 5, one number, label r % 2.
+Batch numbered_rows(int64_t first, int64_t rows) {
+  Batch batch;
+  batch.resize(rows, 2, 1);
+  for (int64_t b = 0; b < rows; ++b) {
+    const int64_t r = first + b;
+    batch.ids[static_cast<size_t>(2 * b)] = static_cast<int32_t>(r % 7);
+    batch.ids[static_cast<size_t>(2 * b + 1)] = static_cast<int32_t>(r % 5);
+    batch.numerics[static_cast<size_t>(b)] = static_cast<float>(r) / 2;
+    batch.labels[static_cast<size_t>(b)] = static_cast<float>(r % 2);
+  }
+  return batch;
+}
+
+constexpr int64_t kRows = 2 * kBlockRows + 100;
+
+std::string write_rows(const TemporaryFolder& dir) {
+  const std::string path = dir / "rows.kdefbin";
+  EncodedWriter writer(path, 2, 1);
+  for (int64_t first = 0; first < kRows; first += 1500)
+    writer.append(numbered_rows(first, std::min<int64_t>(1500, kRows - first)));
+  EXPECT_EQ(writer.rows(), kRows);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  writer.commit();
+  return path;
+}
+
+FeatureMap map_of(int64_t first_size, int64_t second_size) {
+  FeatureMap map;
+  map.fields = {{"a", FieldType::categorical, first_size, 1, {}, {}, ""},
+                {"b", FieldType::categorical, second_size, 1, {}, {}, ""},
+                {"n", FieldType::numeric, 0, 1, {}, {}, ""}};
+  return map;
+}
+
+TEST(Cache, RoundTrip) {
+  TemporaryFolder dir;
+  const EncodedFile file(write_rows(dir));
+  ASSERT_EQ(file.rows(), kRows);
+  ASSERT_EQ(file.id_columns(), 2);
+  ASSERT_EQ(file.numeric_columns(), 1);
+  for (int64_t r = 0; r < kRows; ++r) {
+    ASSERT_EQ(file.ids(r)[0], r % 7);
+    ASSERT_EQ(file.ids(r)[1], r % 5);
+    ASSERT_EQ(file.numerics(r)[0], static_cast<float>(r) / 2);
+    ASSERT_EQ(file.label(r), static_cast<float>(r % 2));
+  }
+  file.verify();
+  file.verify(map_of(7, 5));
+}
+
+TEST(Cache, IdsOutsideOfTheTable) {
+  TemporaryFolder dir;
+  const EncodedFile file(write_rows(dir));
+  expect_error<InputError>([&] { file.verify(map_of(7, 4)); }, {"rows.kdefbin", "field b", "id 4", "[0, 4)"});
+  FeatureMap fewer = map_of(7, 5);
+  fewer.fields.pop_back();
+  expect_error<InputError>([&] { file.verify(fewer); }, {"1 numeric", "asks for 2 and 0", "prepare"});
+}
+
+TEST(Cache, EveryTruncationIsNoticed) {
+  TemporaryFolder dir;
+  const std::string bytes = content(write_rows(dir));
+  for (size_t length : {size_t{0}, size_t{10}, size_t{63}, size_t{64}, size_t{80}, bytes.size() / 2, bytes.size() - 16,
+                        bytes.size() - 4, bytes.size() - 1}) {
+    const std::string path = dir.file("t.kdefbin", bytes.substr(0, length));
+    expect_error<InputError>([&] { EncodedFile{path}; }, {"t.kdefbin", "truncated", "prepare"});
+  }
+}
+
+TEST(Cache, EveryFlippedBitIsNoticed) {
+  TemporaryFolder dir;
+  const std::string bytes = content(write_rows(dir));
+  for (size_t at = 0; at < bytes.size(); at += at < 64 || at + 40 > bytes.size() ? 1 : 997) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 16);
+    const std::string path = dir.file("d.kdefbin", damaged);
+    EXPECT_THROW(EncodedFile(path).verify(), InputError) << "byte " << at;
+  }
+}
+
+TEST(Cache, ForeignAndMissingFiles) {
+  TemporaryFolder dir;
+  expect_error<InputError>([&] { EncodedFile(dir.file("f", std::string(500, 'x'))); }, {"not an encoded file"});
+  expect_error<InputError>([&] { EncodedFile(dir / "none"); }, {"none", "prepare the data first"});
+  expect_error<InputError>([&] { EncodedFile{dir.path()}; }, {"too short"});
+  std::string newer = content(write_rows(dir));
+  newer[12] = 9;
+  expect_error<InputError>([&] { EncodedFile(dir.file("v", newer)); }, {"version 9", "version 1"});
+}
+
+TEST(Cache, AnAbandonedWriterLeavesNothing) {
+  TemporaryFolder dir;
+  { EncodedWriter(dir / "x.kdefbin", 2, 1).append(numbered_rows(0, 10)); }
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+}  // namespace
+}  // namespace kdef::data

@@ -1,0 +1,512 @@
+#include "kdef/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/error.h"
+
+namespace kdef {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+// Settings as the published experiments write them.
+constexpr const char* kModels = R"(Base:
+    model_root: './checkpoints/'
+    num_workers: 8
+    verbose: 1
+    early_stop_patience: 2
+    pickle_feature_encoder: True
+    save_best_only: True
+    eval_steps: null
+    debug_mode: False
+    group_id: null
+    use_features: null
+    feature_specs: null
+    feature_config: null
+
+Small:
+    model: EKTF
+    dataset_id: clicks
+    loss: 'binary_crossentropy'
+    metrics: ['logloss', 'AUC']
+    task: binary_classification
+    optimizer: adam
+    learning_rate: 1.e-3
+    embedding_regularizer: 1.e-5
+    net_regularizer: 0
+    batch_size: 10000
+    embedding_dim: 16
+    num_student: 3
+    hidden_units: [400, 300]
+    hidden_activations: relu
+    net_dropout: 0.1
+    batch_norm: True
+    epochs: 100
+    shuffle: True
+    seed: 2024
+    monitor: {'AUC': 1, 'logloss': 0}
+    monitor_mode: 'max'
+
+Large:
+    model: EKTF_L
+    dataset_id: clicks
+    hidden_units: [64, 32]
+    net1_dropout: 0.1
+    net2_dropout: 0.2
+    net3_dropout: 0.3
+    num_cross_layers: 4
+)";
+
+constexpr const char* kDatasets = R"(clicks:
+    data_format: h5
+    data_root: ./cache/
+    feature_cols:
+    -   active: true
+        dtype: float
+        fill_na: 0
+        na_value: 0
+        name: [I1, I2]
+        preprocess: convert_to_bucket
+        type: categorical
+    -   {name: genres, dtype: str, type: sequence, splitter: '^', max_len: 5, encoder: MaskedSumPooling}
+    label_col: {dtype: float, name: Label}
+    min_categr_count: 10
+    train_data: nowhere/train.csv
+)";
+
+class ConfigTest : public testing::Test {
+ protected:
+  ConfigTest() : folder_(fs::temp_directory_path() / ("kdef_config_test_" + std::to_string(getpid()))) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    write("model_config.yaml", kModels);
+    write("dataset_config.yaml", kDatasets);
+  }
+  ~ConfigTest() override { fs::remove_all(folder_); }
+
+  void write(const std::string& name, const std::string& text) {
+    fs::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name) << text;
+  }
+  void append(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::app) << text;
+  }
+  ExperimentConfig load(const std::string& id, const std::vector<std::string>& overrides = {}) {
+    return load_experiment(folder_.string(), id, overrides);
+  }
+  // The message with which loading is refused; fails the test if it is not.
+  std::string refusal(const std::string& id, const std::vector<std::string>& overrides = {}) {
+    try {
+      load(id, overrides);
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    ADD_FAILURE() << "accepted";
+    return "";
+  }
+  // Loads an experiment of these lines (indented by four) on the data set.
+  std::string refusal_of(const std::string& lines) {
+    write("model_config.yaml", "X:\n    dataset_id: clicks\n    " + lines + "\n");
+    return refusal("X");
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(ConfigTest, ReadsThePublishedSettings) {
+  const ExperimentConfig c = load("Small");
+  EXPECT_EQ(c.id, "Small");
+  EXPECT_EQ(c.model, "EKTF");
+  EXPECT_EQ(c.ensemble, EnsembleKind::kdef);
+  ASSERT_EQ(c.students.size(), 3u);
+  for (const StudentConfig& s : c.students) {
+    EXPECT_EQ(s.network, "mlp");
+    EXPECT_THAT(s.hidden_units, ElementsAre(400, 300));
+    EXPECT_THAT(s.hidden_activations, ElementsAre("relu", "relu"));
+    EXPECT_THAT(s.dropout, ElementsAre(0.1, 0.1));
+    EXPECT_TRUE(s.batch_norm);
+  }
+  EXPECT_EQ(c.optimizer, nn::OptimizerKind::adam);
+  EXPECT_EQ(c.learning_rate, 1e-3);
+  EXPECT_EQ(c.embedding_regularizer.l2, 1e-5);
+  EXPECT_EQ(c.net_regularizer.l2, 0);
+  EXPECT_EQ(c.batch_size, 10000);
+  EXPECT_EQ(c.eval_steps, 0);
+  EXPECT_EQ(c.monitor.at("AUC"), 1);
+  EXPECT_EQ(c.monitor.at("logloss"), 0);
+  EXPECT_TRUE(c.monitor_max);
+  EXPECT_EQ(c.max_gradient_norm, 10);
+  EXPECT_THAT(c.ignored, testing::IsSupersetOf({"num_workers", "verbose", "pickle_feature_encoder", "debug_mode",
+                                                "feature_cols.encoder", "feature_cols.na_value"}));
+}
+
+TEST_F(ConfigTest, ExpandsLists_OfColumnNames) {
+  const data::DatasetConfig d = load("Small").dataset;
+  EXPECT_EQ(d.id, "clicks");
+  EXPECT_EQ(d.label, "Label");
+  EXPECT_EQ(d.min_categr_count, 10);
+  ASSERT_EQ(d.fields.size(), 3u);
+  EXPECT_EQ(d.fields[0].name, "I1");
+  EXPECT_EQ(d.fields[1].name, "I2");
+  EXPECT_EQ(d.fields[1].cell, data::CellType::real);
+  EXPECT_EQ(d.fields[1].fill_na, "0");
+  EXPECT_EQ(d.fields[1].preprocess, data::Preprocess::convert_to_bucket);
+  EXPECT_THAT(d.fields[1].where, HasSubstr("dataset_config.yaml:5:"));
+  EXPECT_EQ(d.fields[2].type, data::FieldType::sequence);
+  EXPECT_EQ(d.fields[2].pooling, data::Pooling::average);  // `encoder` has no effect
+  EXPECT_EQ(d.fields[2].max_len, 5);
+  EXPECT_FALSE(d.fields[2].fill_na.has_value());
+}
+
+TEST_F(ConfigTest, LargeModelHasThreeNetworksWithTheirOwnDropout) {
+  const ExperimentConfig c = load("Large");
+  ASSERT_EQ(c.students.size(), 3u);
+  EXPECT_EQ(c.students[0].network, "product");
+  EXPECT_THAT(c.students[0].dropout, ElementsAre(0.1, 0.1));
+  EXPECT_EQ(c.students[1].network, "finalnet");
+  EXPECT_THAT(c.students[1].dropout, ElementsAre(0.2, 0.2));
+  EXPECT_EQ(c.students[2].network, "exponential_cross");
+  EXPECT_THAT(c.students[2].dropout, ElementsAre(0.3, 0.3, 0.3, 0.3));
+  EXPECT_TRUE(c.students[2].hidden_units.empty());
+  EXPECT_THAT(refusal("Large", {"num_student=2"}), HasSubstr("has 3 students"));
+}
+
+TEST_F(ConfigTest, ModelNames) {
+  const auto kind = [&](const char* model) { return load("Small", {std::string("model=") + model}).ensemble; };
+  EXPECT_EQ(kind("MLPs_mean"), EnsembleKind::mean);
+  EXPECT_EQ(kind("MLP_mean"), EnsembleKind::mean);
+  EXPECT_EQ(kind("MLPs_sum"), EnsembleKind::sum);
+  EXPECT_EQ(kind("MLPs_concat"), EnsembleKind::concat);
+  EXPECT_EQ(load("Small", {"model=MLP", "num_student=1"}).students.size(), 1u);
+  EXPECT_THAT(refusal("Small", {"model=MLP"}), HasSubstr("MLP is one network"));
+  EXPECT_EQ(load("Small", {"model=EKTF", "ensemble=sum"}).ensemble, EnsembleKind::sum);
+  EXPECT_THAT(refusal("Small", {"model=EKFT"}), HasSubstr("expected one of KDEF, EKTF, "));
+}
+
+TEST_F(ConfigTest, StudentsInheritTopLevelSettings) {
+  append("model_config.yaml", R"(
+Mixed:
+    model: KDEF
+    dataset_id: clicks
+    hidden_units: [8, 4]
+    net_dropout: 0.2
+    batch_norm: no
+    students:
+    - {network: mlp, num_student: 2}
+    - {network: dcnv2, hidden_units: [16], dropout: [0.5], num_cross_layers: 2, hidden_activations: [tanh]}
+)");
+  const ExperimentConfig c = load("Mixed");
+  ASSERT_EQ(c.students.size(), 3u);
+  EXPECT_THAT(c.students[1].hidden_units, ElementsAre(8, 4));
+  EXPECT_THAT(c.students[1].dropout, ElementsAre(0.2, 0.2));
+  EXPECT_FALSE(c.students[1].batch_norm);
+  EXPECT_EQ(c.students[2].network, "dcnv2");
+  EXPECT_EQ(c.students[2].num_cross_layers, 2);
+  EXPECT_THAT(c.students[2].hidden_activations, ElementsAre("tanh"));
+  EXPECT_THAT(c.students[2].dropout, ElementsAre(0.5));
+  EXPECT_EQ(load("Mixed", {"num_student=2"}).students.size(), 6u);
+  EXPECT_THAT(load("Mixed", {"students.1.dropout=0.25"}).students[2].dropout, ElementsAre(0.25));
+  EXPECT_THAT(refusal("Mixed", {"students.2.dropout=0"}), HasSubstr("from 0 to 1"));
+  EXPECT_THAT(refusal("Mixed", {"students.1.network=mlp", "students.1.dropout=[0.1, 0.1]"}),
+              HasSubstr("each of the 1 layers, found 2"));
+}
+
+TEST_F(ConfigTest, LaterSettingsWin) {
+  write("model_config.yaml",
+        "Base: {batch_size: 1, epochs: 1, seed: 1, embedding_dim: 1}\n"
+        "X: {dataset_id: clicks, epochs: 2, seed: 2, embedding_dim: 2}\n");
+  append("dataset_config.yaml", "    seed: 3\n    embedding_dim: 3\n");
+  const ExperimentConfig c = load("X", {"embedding_dim=4"});
+  EXPECT_EQ(c.learning_rate, 1e-3);
+  EXPECT_EQ(c.batch_size, 1);
+  EXPECT_EQ(c.epochs, 2);
+  EXPECT_EQ(c.seed, 3u);
+  EXPECT_EQ(c.embedding_dim, 4);
+}
+
+TEST_F(ConfigTest, OverridesAreYamlAndReachInside) {
+  const ExperimentConfig c = load("Small", {"monitor.logloss=-1", "hidden_units=[5, 6]", "net_dropout=[0, 0.5]",
+                                            "learning_rate=1e-2", "feature_cols.1.max_len=7", "label_col.name=click",
+                                            "eval_steps=10", "embedding_regularizer=l1_l2(1e-6, 0.5)"});
+  EXPECT_EQ(c.monitor.at("AUC"), 1);
+  EXPECT_EQ(c.monitor.at("logloss"), -1);
+  EXPECT_THAT(c.students[0].hidden_units, ElementsAre(5, 6));
+  EXPECT_THAT(c.students[0].dropout, ElementsAre(0, 0.5));
+  EXPECT_EQ(c.learning_rate, 0.01);
+  EXPECT_EQ(c.dataset.fields[2].max_len, 7);
+  EXPECT_EQ(c.dataset.label, "click");
+  EXPECT_EQ(c.eval_steps, 10);
+  EXPECT_EQ(c.embedding_regularizer.l1, 1e-6);
+  EXPECT_EQ(c.embedding_regularizer.l2, 0.5);
+  EXPECT_EQ(load("Large", {"monitor.logloss=-1"}).monitor.at("AUC"), 1);  // inside a default
+  EXPECT_THAT(
+      refusal("Small", {"hidden_unit=[1]"}),
+      testing::AllOf(HasSubstr("command line"), HasSubstr("unknown key 'hidden_unit'"), HasSubstr("'hidden_units'")));
+  EXPECT_THAT(refusal("Small", {"batch_size"}), HasSubstr("KEY=VALUE"));
+  EXPECT_THAT(refusal("Small", {"hidden_units=[1"}), HasSubstr("not valid YAML"));
+  EXPECT_THAT(refusal("Small", {"batch_size.x=1"}), HasSubstr("no map or list"));
+}
+
+TEST_F(ConfigTest, ConfigurationMayBeAFolderOfFiles) {
+  fs::remove(folder_ / "model_config.yaml");
+  fs::remove(folder_ / "dataset_config.yaml");
+  write("model_config/a.yaml", "Base: {batch_size: 7}\nA: {dataset_id: clicks}\n");
+  write("model_config/b.yaml", "Base: {batch_size: 8}\nB: {dataset_id: clicks}\n");
+  write("dataset_config/d.yaml", kDatasets);
+  EXPECT_EQ(load("A").batch_size, 7);
+  EXPECT_EQ(load("B").batch_size, 8);  // the Base beside it
+}
+
+TEST_F(ConfigTest, RelativePathsFallBackToTheConfigurationDirectory) {
+  EXPECT_EQ(load("Small").dataset.train_data, "nowhere/train.csv");
+  write("nowhere/train.csv", "");
+  EXPECT_EQ(load("Small").dataset.train_data, (folder_ / "nowhere/train.csv").string());
+  EXPECT_EQ(load("Small").dataset.data_root, "./cache/");
+}
+
+TEST_F(ConfigTest, MissingExperimentListsTheOthersNearestFirst) {
+  EXPECT_THAT(refusal("Lage"), HasSubstr("there are: Large, Small"));
+  EXPECT_THAT(refusal("Base"), HasSubstr("there are: "));
+  EXPECT_THAT(refusal("Small", {"dataset_id=click"}), HasSubstr("there are: clicks"));
+  fs::remove(folder_ / "model_config.yaml");
+  EXPECT_THAT(refusal("Small"), HasSubstr("neither model_config.yaml nor"));
+  EXPECT_THROW(load_experiment((folder_ / "absent").string(), "X"), InputError);
+}
+
+TEST_F(ConfigTest, DatasetMayBeMissingWhereItIsNotRequired) {
+  fs::remove(folder_ / "dataset_config.yaml");
+  EXPECT_THAT(refusal("Small"), HasSubstr("neither dataset_config.yaml nor"));
+  EXPECT_EQ(load_experiment(folder_.string(), "Small", {}, false).students.size(), 3u);
+  write("dataset_config.yaml", "clicks: [");
+  EXPECT_THROW(load_experiment(folder_.string(), "Small", {}, false), InputError);
+}
+
+TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
+  EXPECT_THAT(refusal_of("batchsize: 3"),
+              HasSubstr("model_config.yaml:3:5: unknown key 'batchsize'; the nearest known key is 'batch_size'"));
+  EXPECT_THAT(refusal_of("students: [{hidden_unit: [3]}]"), HasSubstr("nearest known key is 'hidden_units'"));
+  append("dataset_config.yaml", "    feature_cols: []\n");
+  EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("stands here twice"));
+  write("dataset_config.yaml", "clicks:\n  train_data: t\n  label_col: y\n  feature_cols: [{nam: a}]\n");
+  EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("dataset_config.yaml:4:19: unknown key 'feature_cols[0].nam'"));
+}
+
+TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
+  EXPECT_THAT(refusal_of("batch_size: many"),
+              HasSubstr("model_config.yaml:3:17: key 'batch_size': expected an integer of at least 1, found 'many'"));
+  EXPECT_THAT(refusal_of("batch_size: 0"), HasSubstr("at least 1, found '0'"));
+  EXPECT_THAT(refusal_of("batch_size: -5"), HasSubstr("at least 1, found '-5'"));
+  EXPECT_THAT(refusal_of("batch_size: 1.5"), HasSubstr("expected an integer"));
+  EXPECT_THAT(refusal_of("batch_size: '5'"), HasSubstr("found the text '5'"));
+  EXPECT_THAT(refusal_of("batch_size: [5]"), HasSubstr("found a list of 1"));
+  EXPECT_THAT(refusal_of("batch_size: null"), HasSubstr("found nothing (null)"));
+  EXPECT_THAT(refusal_of("learning_rate: 0"), HasSubstr("above 0"));
+  EXPECT_THAT(refusal_of("learning_rate: .nan"), HasSubstr("expected a number"));
+  EXPECT_THAT(refusal_of("learning_rate: 1e"), HasSubstr("expected a number"));
+  EXPECT_THAT(refusal_of("shuffle: 1"), HasSubstr("expected true or false, found '1'"));
+  EXPECT_THAT(refusal_of("net_dropout: 1"), HasSubstr("[0, 1)"));
+  EXPECT_THAT(refusal_of("net_dropout: -0.1"), HasSubstr("[0, 1)"));
+  EXPECT_THAT(refusal_of("hidden_units: []"), HasSubstr("at least one hidden layer"));
+  EXPECT_THAT(refusal_of("hidden_units: 64"), HasSubstr("expected a list"));
+  EXPECT_THAT(refusal_of("hidden_units: [64, 0]"), HasSubstr("key 'hidden_units[1]'"));
+  EXPECT_THAT(refusal_of("hidden_activations: [relu]"), HasSubstr("each of the 3 hidden layers, found 1"));
+  EXPECT_THAT(refusal_of("hidden_activations: reul"), HasSubstr("relu, sigmoid, tanh, none"));
+  EXPECT_THAT(refusal_of("optimizer: adma"), HasSubstr("adam, lazy_adam, sgd, adagrad"));
+  EXPECT_THAT(refusal_of("metrics: [AUC, F1]"), HasSubstr("AUC, logloss"));
+  EXPECT_THAT(refusal_of("metrics: [logloss]"), HasSubstr("AUC is monitored"));
+  EXPECT_THAT(refusal_of("monitor: {AUC: 0}"), HasSubstr("not 0"));
+  EXPECT_THAT(refusal_of("monitor: {AUC: x}"), HasSubstr("key 'monitor.AUC': expected a number, found 'x'"));
+  EXPECT_THAT(refusal_of("net_regularizer: 1"), HasSubstr("write 1.0 or 0"));
+  EXPECT_THAT(refusal_of("net_regularizer: l3(1)"), HasSubstr("l1_l2(A, B)"));
+  EXPECT_THAT(refusal_of("batch_size: [1, 2"), HasSubstr("model_config.yaml:"));
+  EXPECT_THAT(refusal_of("batch_size: [1, 2"), HasSubstr("not valid YAML"));
+}
+
+TEST_F(ConfigTest, NumbersAndBooleansAsWritten) {
+  const auto rate = [&](const char* text) {
+    return load("Small", {std::string("learning_rate=") + text}).learning_rate;
+  };
+  EXPECT_EQ(rate("1e-5"), 1e-5);
+  EXPECT_EQ(rate("1.e-5"), 1e-5);
+  EXPECT_EQ(rate("+0.5"), 0.5);
+  EXPECT_EQ(rate("2"), 2);
+  for (const char* yes : {"true", "True", "TRUE", "yes", "on"}) {
+    EXPECT_TRUE(load("Small", {std::string("deterministic=") + yes}).deterministic) << yes;
+  }
+  EXPECT_FALSE(load("Small", {"shuffle=No"}).shuffle);
+}
+
+TEST_F(ConfigTest, KeysThatWouldChangeResultsAreNotIgnored) {
+  EXPECT_THAT(refusal("Small", {"use_features=[I1]"}), HasSubstr("key 'use_features': expected null"));
+  EXPECT_THAT(refusal("Small", {"group_id=user"}), HasSubstr("group_id"));
+  EXPECT_THAT(refusal("Small", {"data_format=parquet"}), HasSubstr("csv, h5"));
+  EXPECT_THAT(load("Small", {"gpu=0", "net1_dropout=0.3"}).ignored,
+              testing::IsSupersetOf({"gpu", "net1_dropout (EKTF does not use it)"}));
+}
+
+TEST_F(ConfigTest, DataSetMistakes) {
+  const auto dataset = [&](const std::string& columns) {
+    write("dataset_config.yaml", "clicks:\n  train_data: t.csv\n  label_col: y\n  feature_cols:\n" + columns);
+    return refusal("Small");
+  };
+  EXPECT_THAT(dataset("  - {name: a}\n  - {name: a}\n"),
+              HasSubstr("dataset_config.yaml:6:5: key 'feature_cols[1]': column 'a'"));
+  EXPECT_THAT(dataset("  - {type: numeric}\n"), HasSubstr("expected a key 'name'"));
+  EXPECT_THAT(dataset("  - {name: a, type: categoric}\n"), HasSubstr("did you mean 'categorical'"));
+  EXPECT_THAT(dataset("  - {name: a, active: false}\n"), HasSubstr("no column is active"));
+  EXPECT_THAT(dataset("  - {name: y}\n"), HasSubstr("is the label"));
+  EXPECT_THAT(dataset("  - {name: a, share_embedding: b}\n"), HasSubstr("no earlier column 'b'"));
+  EXPECT_THAT(dataset("  - {name: a, feature_encoder: layers.MaskedSumPooling()}\n"), HasSubstr("type sequence"));
+  write("dataset_config.yaml", "clicks:\n  train_data: t.csv\n  label_col: y\n");
+  EXPECT_THAT(refusal("Small"), HasSubstr("has no key 'feature_cols'"));
+}
+
+TEST_F(ConfigTest, ResolvedConfigurationReadsBackEqual) {
+  append("model_config.yaml", R"(
+All:
+    model: KDEF
+    dataset_id: clicks
+    ensemble: concat
+    students:
+    - {network: mlp, hidden_units: [4, 5], hidden_activations: [tanh, none], dropout: [0.1, 0.3], layer_norm: true, batch_norm: false}
+    - {network: exponential_cross, num_cross_layers: 2}
+    embedding_dim: 3
+    shared_embedding: false
+    objective: composed
+    teach: false
+    peer: false
+    examination: detached
+    optimizer: lazy_adam
+    learning_rate: 0.1234567890123
+    embedding_regularizer: l1_l2(1e-7, 3e-5)
+    net_regularizer: 1.
+    max_gradient_norm: 0
+    batch_size: 17
+    epochs: 3
+    shuffle: false
+    seed: 7
+    precision: bf16
+    deterministic: true
+    metrics: [logloss]
+    monitor: logloss
+    monitor_mode: min
+    eval_steps: 11
+    early_stop_patience: 5
+    reduce_lr_on_plateau: false
+    save_best_only: false
+    model_root: "odd: 'path' \\ #1\t"
+    checkpoint_every: 13
+    collapse_every: 4
+    tensorboard: true
+)");
+  append("dataset_config.yaml", R"(
+    valid_data: v.tsv
+    test_data: "true"
+    separator: "\t"
+    columns: [Label, I1, I2, genres, "no", "1e3"]
+)");
+  const ExperimentConfig a =
+      load("All", {"feature_cols.1.feature_encoder=layers.MaskedSumPooling()", "feature_cols.1.padding=pre",
+                   "feature_cols.1.embedding_dim=2", "feature_cols.0.min_categr_count=2", "feature_cols.1.fill_na=''"});
+  write("run/config.yaml", to_yaml(a));
+  const ExperimentConfig b = load_resolved((folder_ / "run/config.yaml").string());
+  EXPECT_EQ(to_yaml(b), to_yaml(a));
+  EXPECT_EQ(b.id, "All");
+  EXPECT_EQ(b.ensemble, EnsembleKind::concat);
+  ASSERT_EQ(b.students.size(), 2u);
+  EXPECT_THAT(b.students[0].hidden_activations, ElementsAre("tanh", "none"));
+  EXPECT_THAT(b.students[0].dropout, ElementsAre(0.1, 0.3));
+  EXPECT_TRUE(b.students[0].layer_norm);
+  EXPECT_FALSE(b.students[0].batch_norm);
+  EXPECT_THAT(b.students[1].dropout, ElementsAre(0, 0));
+  EXPECT_FALSE(b.fused);
+  EXPECT_FALSE(b.objective.teach);
+  EXPECT_EQ(b.objective.examination, Examination::detached);
+  EXPECT_EQ(b.optimizer, nn::OptimizerKind::lazy_adam);
+  EXPECT_EQ(b.learning_rate, 0.1234567890123);
+  EXPECT_EQ(b.embedding_regularizer.l1, 1e-7);
+  EXPECT_EQ(b.net_regularizer.l2, 1);
+  EXPECT_EQ(b.monitor.size(), 1u);
+  EXPECT_FALSE(b.monitor_max);
+  EXPECT_EQ(b.eval_steps, 11);
+  EXPECT_EQ(b.model_root, "odd: 'path' \\ #1\t");
+  EXPECT_EQ(b.dataset.id, "clicks");
+  EXPECT_EQ(b.dataset.test_data, "true");
+  EXPECT_EQ(b.dataset.separator, "\t");
+  EXPECT_EQ(b.dataset.columns, a.dataset.columns);
+  ASSERT_EQ(b.dataset.fields.size(), 3u);
+  EXPECT_EQ(b.dataset.fields[0].fill_na, "0");
+  EXPECT_EQ(b.dataset.fields[0].min_categr_count, 2);
+  EXPECT_EQ(b.dataset.fields[2].fill_na, "");
+  EXPECT_EQ(b.dataset.fields[2].pooling, data::Pooling::sum);
+  EXPECT_EQ(b.dataset.fields[2].padding, data::Padding::pre);
+  EXPECT_EQ(b.dataset.fields[2].embedding_dim, 2);
+  // No key of the file is still at its default, so that none can be lost unnoticed.
+  const std::string standard = to_yaml(ExperimentConfig{}), written = to_yaml(a);
+  std::istringstream lines(standard);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string key = line.substr(0, line.find(':'));
+    if (key == "model" || key == "task" || key == "loss") continue;
+    EXPECT_THAT("\n" + written, Not(HasSubstr("\n" + line + "\n")));
+  }
+}
+
+TEST_F(ConfigTest, OverridesOfAResolvedConfiguration) {
+  write("config.yaml", to_yaml(load("Small")));
+  const std::string file = (folder_ / "config.yaml").string();
+  EXPECT_EQ(load_resolved(file, {"epochs=7"}).epochs, 7);
+  EXPECT_THAT(load_resolved(file, {"students.1.dropout=0.5"}).students[1].dropout, ElementsAre(0.5, 0.5));
+  for (const char* inert : {"net_dropout=0.5", "dropout=0.5", "num_student=2", "hidden_units=[3]"}) {
+    EXPECT_THROW(load_resolved(file, {inert}), InputError) << inert;
+  }
+}
+
+TEST_F(ConfigTest, EveryKeyIsDocumentedWithItsDefault) {
+  const std::string text = keys_markdown();
+  EXPECT_THAT(text, HasSubstr("| `batch_size` | integer >= 1 | `4096` |"));
+  EXPECT_THAT(text, HasSubstr("| `hidden_units` | list of integers in [1, 1048576] | `[64, 64, 64]` |"));
+  EXPECT_THAT(text, HasSubstr("| `splitter` | text | `\"^\"` |"));
+  EXPECT_THAT(text, HasSubstr("| `num_workers` |"));
+}
+
+TEST_F(ConfigTest, MergeKeysFillInWhatIsNotSet) {
+  append("model_config.yaml", R"(
+Anchored: &anchored
+    model: EKTF
+    dataset_id: clicks
+    hidden_units: [8]
+    batch_size: 77
+Other: &other
+    batch_size: 5
+    seed: 3
+Merged:
+    <<: *anchored
+    hidden_units: [4]
+MergedList:
+    model: MLPs_mean
+    <<: [*anchored, *other]
+)");
+  EXPECT_EQ(load("Merged").batch_size, 77);
+  EXPECT_EQ(load("Merged").students[0].hidden_units, std::vector<int64_t>{4});
+  EXPECT_EQ(load("MergedList").ensemble, EnsembleKind::mean);
+  EXPECT_EQ(load("MergedList").batch_size, 77) << "the first of the list counts";
+  EXPECT_EQ(load("MergedList").seed, 3u);
+}
+
+TEST(Keys, DocumentIsCurrent) {
+  std::ifstream in(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_NE(text.find(keys_markdown()), std::string::npos)
+      << "docs/configuration.md does not end with what kdef train --keys prints";
+}
+
+}  // namespace
+}  // namespace kdef

@@ -1,0 +1,80 @@
+#include "kdef/measure/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+#include "tests/kdef/support.h"
+
+namespace kdef {
+namespace {
+
+using Scores = std::vector<double>;
+using Labels = std::vector<float>;
+
+TEST(Auc, SmallCases) {
+  EXPECT_EQ(auc(Scores{0.1, 0.4, 0.35, 0.8}, Labels{0, 0, 1, 1}), 0.75);
+  EXPECT_EQ(auc(Scores{0.1, 0.9}, Labels{0, 1}), 1.0);
+  EXPECT_EQ(auc(Scores{0.9, 0.1}, Labels{0, 1}), 0.0);
+  EXPECT_EQ(auc(Scores{0.5, 0.5, 0.5}, Labels{0, 1, 1}), 0.5);
+  EXPECT_EQ(auc(Scores{0.0, -0.0}, Labels{0, 1}), 0.5);
+}
+
+TEST(Auc, EqualsTheCountOfPairs) {
+  Random random(11);
+  for (int round = 0; round < 50; ++round) {
+    const size_t n = 2 + random.below(200);
+    Scores scores(n);
+    Labels labels(n);
+    for (size_t i = 0; i < n; ++i) {
+      scores[i] = static_cast<double>(random.below(20)) / 20;  // many ties
+      labels[i] = static_cast<float>(i < 2 ? i : random.below(2));
+    }
+    double won = 0, pairs = 0;
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < n; ++j) {
+        if (labels[i] != 1 || labels[j] != 0) continue;
+        ++pairs;
+        won += scores[i] > scores[j] ? 1 : scores[i] == scores[j] ? 0.5 : 0;
+      }
+    }
+    EXPECT_NEAR(auc(scores, labels), won / pairs, 1e-15);
+  }
+}
+
+TEST(Auc, OneClassIsUndefined) {
+  EXPECT_TRUE(std::isnan(auc(Scores{0.1, 0.2}, Labels{1, 1})));
+  EXPECT_TRUE(std::isnan(auc(Scores{0.1, 0.2}, Labels{0, 0})));
+  EXPECT_TRUE(std::isnan(auc(Scores{}, Labels{})));
+}
+
+TEST(Auc, RefusesWhatHasNoOrder) {
+  EXPECT_THROW(auc(Scores{std::numeric_limits<double>::quiet_NaN(), 0}, Labels{0, 1}), Error);
+  EXPECT_THROW(auc(Scores{1}, Labels{0, 1}), Error);
+}
+
+TEST(LogLoss, ClippedAt1e7) {
+  EXPECT_NEAR(log_loss(Scores{0.9, 0.2}, Labels{1, 0}), -(std::log(0.9) + std::log(0.8)) / 2, 1e-15);
+  EXPECT_NEAR(log_loss(Scores{0.0}, Labels{1}), -std::log(1e-7), 1e-12);
+  EXPECT_NEAR(log_loss(Scores{1.0}, Labels{0}), -std::log(1e-7), 1e-8);
+  EXPECT_TRUE(std::isnan(log_loss(Scores{}, Labels{})));
+}
+
+TEST(Auc, OfTheTrueLogitsOfSyntheticData) {
+  test::TemporaryDirectory dir;
+  data::SynthConfig config;
+  config.rows = 100003;
+  config.out_dir = dir / "a";
+  const data::SynthResult result = data::synthesize(config);
+  EXPECT_EQ(static_cast<int64_t>(result.test_labels.size()), result.test_rows);
+  const double best = auc(result.test_logits, result.test_labels);
+  EXPECT_GT(best, 0.84);
+  EXPECT_LT(best, 0.88);
+}
+
+}  // namespace
+}  // namespace kdef

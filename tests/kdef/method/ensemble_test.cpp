@@ -1,0 +1,155 @@
+// The fast paths of an ensemble's forward and backward pass against its plain ones.
+#include "kdef/method/ensemble.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "core/base/random.h"
+
+namespace kdef {
+namespace {
+
+constexpr int64_t kRows = 600;
+
+std::vector<nn::EmbeddingField> some_fields() {
+  using Kind = nn::EmbeddingField::Kind;
+  // `many` has more distinct ids than a quarter of the rows; `twin` reads the table of `few`.
+  // A numeric field comes first: its weight is no table of rows.
+  return {
+      {"price", Kind::numeric},        {"few", Kind::categorical, 5},     {"tags", Kind::sequence_average, 30, 3},
+      {"some", Kind::categorical, 60}, {"many", Kind::categorical, 5000}, {"twin", Kind::categorical, 5, 1, 0, "few"}};
+}
+
+ModelInput some_batch(DType type = DType::f64) {
+  Random random(11, 3);
+  std::vector<int32_t> ids;
+  std::vector<double> values, labels;
+  for (int64_t b = 0; b < kRows; ++b) {
+    ids.push_back(static_cast<int32_t>(random.below(5)));  // 0, padding, among them
+    for (int l = 0; l < 3; ++l) ids.push_back(static_cast<int32_t>(random.below(30)));
+    ids.push_back(static_cast<int32_t>(random.below(60)));
+    ids.push_back(static_cast<int32_t>(random.below(5000)));
+    ids.push_back(static_cast<int32_t>(random.below(5)));
+    values.push_back(random.normal());
+    labels.push_back(random.below(3) == 0 ? 1 : 0);
+  }
+  return {Tensor::from(ids, {kRows, 7}), Tensor::from(values, {kRows, 1}).to(type),
+          Tensor::from(labels, {kRows, 1}).to(type)};
+}
+
+struct Result {
+  double loss;
+  std::vector<Tensor> gradients;
+  std::set<std::string> ops;
+};
+
+Result train_once(EnsembleConfig config, bool distinct) {
+  config.distinct = distinct;
+  nn::Builder build(5, DType::f64);
+  const Ensemble model(config, some_fields(), build);
+  const ModelInput input = some_batch();
+  Result result;
+  {
+    const RecordObserver observer([&](const OpInfo& op, const Tensor&) { result.ops.insert(op.name); });
+    const Tensor loss = model.loss(model.forward(input, {true, 1, 2}), input.labels);
+    result.loss = loss.item();
+    backward(loss);
+  }
+  for (const nn::Parameter& p : model.parameters()) result.gradients.push_back(p.tensor.grad());
+  return result;
+}
+
+void expect_same(const Result& x, const Result& y) {
+  EXPECT_NEAR(x.loss, y.loss, 1e-13);
+  ASSERT_EQ(x.gradients.size(), y.gradients.size());
+  for (size_t i = 0; i < y.gradients.size(); ++i) {
+    ASSERT_EQ(y.gradients[i].defined(), x.gradients[i].defined()) << i;
+    if (!y.gradients[i].defined()) continue;
+    const auto a = y.gradients[i].to_vector<double>(), b = x.gradients[i].to_vector<double>();
+    double norm = 0, difference = 0;
+    for (size_t k = 0; k < a.size(); ++k) {
+      norm += a[k] * a[k];
+      difference += (a[k] - b[k]) * (a[k] - b[k]);
+    }
+    // A bias before batch norm has the exact gradient 0.
+    EXPECT_LE(std::sqrt(difference), std::max(1e-14, 1e-12 * std::sqrt(norm))) << "parameter " << i;
+  }
+}
+
+nn::NetworkConfig student(std::vector<int64_t> units) {
+  nn::NetworkConfig config;
+  config.hidden_activations.assign(units.size(), "relu");
+  config.dropout.assign(units.size(), 0.1);
+  config.hidden_units = std::move(units);
+  config.batch_norm = true;
+  return config;
+}
+
+TEST(Ensemble, FirstLayersOfDistinctIdsAgreeWithPlainOnes) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({33, 8}), student({16})};
+  for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::concat}) {
+    config.kind = kind;
+    const Result plain = train_once(config, false), distinct = train_once(config, true);
+    EXPECT_EQ(plain.ops.count("distinct_linear"), 0u);
+    EXPECT_EQ(distinct.ops.count("distinct_linear"), 1u);
+    EXPECT_EQ(distinct.ops.count("embed_fields"), 1u) << "what has many distinct ids goes the plain way";
+    expect_same(distinct, plain);
+  }
+}
+
+// The rows are enough that products take their hidden layers along.
+TEST(Ensemble, FusedHiddenLayersAgreeWithComposedOnes) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({33, 8}), student({16})};
+  for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::concat}) {
+    config.kind = kind;
+    config.fused = true;
+    const Result fused = train_once(config, true);
+    config.fused = false;
+    const Result composed = train_once(config, true);
+    EXPECT_EQ(fused.ops.count("hidden_linear"), 1u);
+    EXPECT_EQ(composed.ops.count("hidden_linear"), 0u);
+    expect_same(fused, composed);
+  }
+}
+
+// Predictions of rows alone, few and many together are the same bits, though they take different ways.
+TEST(Ensemble, APredictionDoesNotDependOnTheRowsBesideIt) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({48, 32}), student({20})};
+  nn::Builder build(5);
+  const Ensemble model(config, some_fields(), build);
+  const ModelInput all = some_batch(DType::f32);
+  const NoGrad no_grad;
+  const auto predict_rows = [&](int64_t first, int64_t count) {
+    const auto rows = [&](const Tensor& t) { return t.defined() ? t.rows(first, count) : t; };
+    const Ensemble::Output out = model.forward({rows(all.ids), rows(all.values), rows(all.labels)}, {});
+    return std::pair{out.students.to_vector<float>(), out.ensemble.to_vector<float>()};
+  };
+  const auto [students, ensemble] = predict_rows(0, all.rows());
+  for (const int64_t count : {1, 7, 100, 300}) {
+    const auto [few_students, few] = predict_rows(200, count);
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(few[static_cast<size_t>(i)], ensemble[static_cast<size_t>(200 + i)]) << "row " << i << " of " << count;
+      ASSERT_EQ(few_students[static_cast<size_t>(2 * i)], students[static_cast<size_t>(2 * (200 + i))]);
+    }
+  }
+}
+
+// A network that reads whole embeddings keeps the plain way for all.
+TEST(Ensemble, MixedStudentsReadWholeEmbeddings) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({16}), student({16})};
+  config.students[1].network = "product";
+  EXPECT_EQ(train_once(config, true).ops.count("distinct_linear"), 0u);
+}
+
+}  // namespace
+}  // namespace kdef

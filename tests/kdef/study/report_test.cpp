@@ -1,0 +1,282 @@
+#include "kdef/study/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/io/file.h"
+#include "tests/kdef/support.h"
+
+namespace kdef::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+size_t count(const std::string& text, const std::string& what) {
+  size_t n = 0;
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += what.size()) ++n;
+  return n;
+}
+
+Evaluation evaluation(double auc, const std::vector<double>& students) {
+  Evaluation e;
+  e.ensemble = {auc, 1 - auc};
+  for (const double s : students) e.students.push_back({s, 1 - s});
+  return e;
+}
+
+// Run directories as a training leaves them, with made-up figures.
+class ReportTest : public testing::Test {
+ protected:
+  ExperimentConfig config(int64_t students, const std::string& ensemble, int64_t seed,
+                          std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {cat("num_student=", students), cat("ensemble=", ensemble), cat("seed=", seed)});
+    return experiment_.load(more);
+  }
+  std::string start(const std::string& name, const ExperimentConfig& config) const {
+    const std::string run = experiment_.directory / name;
+    std::filesystem::create_directories(run);
+    write_file(run + "/config.yaml", to_yaml(config));
+    return run;
+  }
+  std::string finish(const std::string& name, const ExperimentConfig& config, const Evaluation& test) const {
+    const std::string run = start(name, config);
+    write_file(run + "/result.json", cat("{\"valid\":", to_json(test), ",\"test\":", to_json(test), "}\n"));
+    std::string metrics;
+    for (int64_t i = 1; i <= 3; ++i) {
+      TrainingListener::Evaluated e{};
+      e.step = 10 * i;
+      e.epoch = i;
+      e.seconds = static_cast<double>(i);
+      e.learning_rate = 1e-3;
+      e.train_loss = 0.5;
+      e.valid = test;
+      metrics += metrics_line(e) + "\n";
+    }
+    write_file(run + "/metrics.jsonl", metrics);
+    return run;
+  }
+  static void add_collapse(const std::string& run, double abundance) {
+    CollapseReport report;
+    report.rows = 100;
+    for (const char* name : {"student 1 hidden 1", "student 1 hidden 2", "student 2 hidden 1", "student 2 hidden 2"}) {
+      CollapseReport::Entry e;
+      e.name = name;
+      e.spectrum.rows = 100;
+      e.spectrum.columns = 3;
+      e.spectrum.singular_values = {4, 1, 0};
+      e.spectrum.information_abundance = std::string(name).ends_with("2") ? abundance : 99;
+      report.layers.push_back(e);
+    }
+    report.embeddings.push_back(report.layers[0]);
+    report.embeddings[0].name = "embedding <user>";
+    report.distance_to_ensemble = {0.01, 0.02};
+    report.disagreement = {{0, 3e-4}, {3e-4, 0}};
+    report.mean_disagreement = 3e-4;
+    write_file(run + "/collapse.json", to_json(report) + "\n");
+  }
+  const SmallExperiment experiment_{2000};
+};
+
+TEST_F(ReportTest, OneRunShowsItsFiguresCurvesStudentsAndCollapse) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8125, {0.79, 0.81}));
+  add_collapse(run, 1.25);
+  const std::string html = to_html(read_report({run + "/"}));
+  EXPECT_THAT(html, HasSubstr("<h1>KDEF, 2 \u00d7 mlp 16-8</h1>"));
+  EXPECT_THAT(html, HasSubstr("<dt>Test AUC</dt><dd>0.812500"));
+  EXPECT_THAT(html, HasSubstr("<dd>+0.012500"));  // over the students' mean, 0.80
+  EXPECT_THAT(html, HasSubstr("least 0.790000, standard deviation 0.010000"));
+  EXPECT_THAT(html, HasSubstr("epoch 2\nstudent 1: 0.790000\nstudent 2: 0.810000\nensemble: 0.812500</title>"));
+  EXPECT_THAT(html, HasSubstr("<td>\u22120.022500</td><td>0.01000</td>"));  // student 1 less the ensemble, its distance
+  EXPECT_THAT(html, HasSubstr("Disagreement between students"));
+  EXPECT_THAT(html, HasSubstr("<td>0.25</td>"));  // s_2 / s_1
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">student 2 hidden 2</th><td>100 \u00d7 3</td><td>1.25</td>"));
+  EXPECT_THAT(html, HasSubstr("kdef train --config " + run + "/config.yaml --run " + run + "-again"));
+  EXPECT_THAT(html, HasSubstr("kdef predict --run " + run));
+  EXPECT_THAT(html, HasSubstr("experiment_id: KDEF"));
+  EXPECT_EQ(count(html, "<figure>"), 6u);  // AUC, log loss, students, two spectra, disagreement
+}
+
+TEST_F(ReportTest, ThePageStandsAlone) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  add_collapse(run, 1.25);
+  const std::string html = to_html(read_report({run}));
+  for (const char* outside : {"<script", "http:", "https:", "src=", "@import", "url("}) {
+    EXPECT_THAT(html, Not(HasSubstr(outside)));
+  }
+}
+
+TEST_F(ReportTest, TextFromFilesIsEscaped) {
+  ExperimentConfig evil = config(2, "kdef", 7);
+  const std::string attack = "<script>alert('x')</script>\"&";
+  evil.id = attack;
+  evil.dataset_id = attack;
+  evil.dataset.test_data = attack;
+  const std::string run = finish("<img src=x>'run", evil, evaluation(0.8, {0.79, 0.81}));
+  const std::string other = finish("other", evil, evaluation(0.8, {0.79, 0.81}));
+  add_collapse(run, 1.25);
+  for (const std::string& html : {to_html(read_report({run})), to_html(read_report({run, other}))}) {
+    EXPECT_THAT(html, Not(HasSubstr("<script")));
+    EXPECT_THAT(html, Not(HasSubstr("<img")));
+    EXPECT_THAT(html, Not(HasSubstr("<user>")));
+    EXPECT_THAT(html, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;"));
+    EXPECT_THAT(html, HasSubstr("embedding &lt;user&gt;"));
+  }
+}
+
+TEST_F(ReportTest, PathsInCommandsAreWordsOfAShell) {
+  EXPECT_EQ(shell_word("runs/a-1.csv"), "runs/a-1.csv");
+  EXPECT_EQ(shell_word("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(shell_word(""), "''");
+}
+
+TEST_F(ReportTest, WhatIsMissingIsSaidWithItsRemedy) {
+  const std::string run = start("run", config(2, "kdef", 7));
+  const std::string html = to_html(read_report({run}));
+  EXPECT_THAT(html, HasSubstr("There is no metrics.jsonl"));
+  EXPECT_THAT(html, HasSubstr("There is no result.json; it is not trained to its end; go on with: kdef train --run " +
+                              run + " --resume"));
+  EXPECT_THAT(html, HasSubstr("kdef collapse --run " + run + " --json " + run + "/collapse.json"));
+  EXPECT_THAT(html, Not(HasSubstr("<figure>")));
+}
+
+TEST_F(ReportTest, WhatIsDamagedIsSaidWithItsPlace) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  write_file(run + "/collapse.json", "{\"rows\":1");
+  write_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl") + "{\"step\":\"four\"}\n");
+  write_file(run + "/model.safetensors", "no model");
+  const std::string html = to_html(read_report({run}));
+  EXPECT_THAT(html, HasSubstr(run + "/collapse.json: not as kdef writes it"));
+  EXPECT_THAT(html, HasSubstr(run + "/metrics.jsonl:4: not as kdef writes it"));
+  EXPECT_THAT(html, HasSubstr(run + "/model.safetensors"));
+  EXPECT_THAT(html, HasSubstr("<dd>0.800000"));  // the rest is shown
+  // Collapse of other students than it says.
+  write_file(run + "/collapse.json",
+             R"({"rows":1,"embeddings":[],"layers":[],"distance_to_ensemble":[1,2],"disagreement":[[0,1]],)"
+             R"("mean_distance_to_ensemble":1,"mean_disagreement":1})");
+  EXPECT_THAT(to_html(read_report({run})), HasSubstr("expected a square matrix"));
+}
+
+TEST_F(ReportTest, ALineThatIsBeingWrittenIsNotYetThere) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  write_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl") + "{\"step\":");
+  EXPECT_EQ(read_metrics(run + "/metrics.jsonl").size(), 3u);
+}
+
+TEST_F(ReportTest, UndefinedMetricsAreDashes) {
+  const std::string run = finish("run", config(1, "mean", 7), evaluation(std::nan(""), {std::nan("")}));
+  const std::string html = to_html(read_report({run}));
+  EXPECT_THAT(html, HasSubstr("<dt>Test AUC</dt><dd>\u2013"));
+  EXPECT_THAT(html, Not(HasSubstr("nan")));
+}
+
+TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
+  add_collapse(finish("sweep/runs/a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80})), 2);
+  add_collapse(finish("sweep/runs/b", config(2, "kdef", 2), evaluation(0.84, {0.80, 0.82})), 3);
+  finish("sweep/runs/c", config(3, "kdef", 1), evaluation(0.85, {0.8, 0.8, 0.8}));
+  finish("sweep/runs/d", config(2, "concat", 1), evaluation(0.7, {0.5, 0.5}));
+  start("sweep/runs/e", config(3, "kdef", 2));
+  std::filesystem::create_directories(experiment_.directory / "sweep/runs/empty");
+  const Report report = read_report({experiment_.directory / "sweep"});
+  ASSERT_EQ(report.runs.size(), 5u);
+  EXPECT_THAT(report.notes, ElementsAre(HasSubstr("runs/empty")));
+  const std::vector<Group> groups = group_runs(report.runs);
+  ASSERT_EQ(groups.size(), 3u);
+  const Group& two = groups[0];
+  EXPECT_EQ(two.students, 2u);
+  EXPECT_EQ(two.finished, 2u);
+  EXPECT_NEAR(two.auc.mean, 0.82, 1e-12);
+  EXPECT_NEAR(two.auc.deviation, 0.04 / std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR(two.logloss.mean, 0.18, 1e-12);
+  EXPECT_NEAR(two.student_mean.mean, 0.80, 1e-12);
+  EXPECT_NEAR(two.student_min.mean, 0.79, 1e-12);
+  EXPECT_NEAR(two.gain.mean, 0.02, 1e-12);
+  EXPECT_NEAR(two.abundance.mean, 2.5, 1e-12);  // of the last layers alone
+  EXPECT_TRUE(two.differing.empty());
+  EXPECT_EQ(groups[1].students, 3u);
+  EXPECT_EQ(groups[1].finished, 1u);
+  EXPECT_EQ(groups[1].runs.size(), 2u);
+  EXPECT_TRUE(std::isnan(groups[1].auc.deviation));
+  EXPECT_FALSE(groups[2].heads_trained);
+
+  const std::string html = to_html(report);
+  EXPECT_THAT(html, HasSubstr("0.820000<small>\u00b1 0.028284</small>"));
+  EXPECT_THAT(html, HasSubstr("<td>1 of 2</td>"));
+  EXPECT_THAT(html, HasSubstr("AUC of the ensemble, test data"));
+  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.820000 \u00b1 0.028284\nconcat: 0.700000</title>"));
+  // Heads of a concat ensemble's students are not trained: only KDEF's students are drawn.
+  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.800000 \u00b1 0.014142</title>"));
+  for (size_t i = 1; i <= 5; ++i) {
+    EXPECT_EQ(count(html, cat("href=\"#run-", i, "\"")), 1u);
+    EXPECT_EQ(count(html, cat("id=\"run-", i, "\"")), 1u);
+  }
+}
+
+TEST_F(ReportTest, RunsThatDifferInMoreThanTheirSeedAreNamed) {
+  const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string b = finish("b", config(2, "kdef", 2, {"learning_rate=0.1", "tensorboard=true", "collapse_every=1"}),
+                               evaluation(0.9, {0.8, 0.8}));
+  const Report report = read_report({a, b, a + "/", a + "/../" + std::filesystem::path(a).filename().string()});
+  EXPECT_EQ(report.runs.size(), 2u);  // the one that is named twice stands once
+  EXPECT_THAT(group_runs(report.runs).at(0).differing, ElementsAre("learning_rate"));
+  EXPECT_THAT(to_html(report), HasSubstr("differ in more than their seed: learning_rate"));
+}
+
+TEST_F(ReportTest, ATrainingThatWasMadeTwiceIsNamed) {
+  const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string again = finish("again", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string other = finish("other", config(2, "kdef", 2), evaluation(0.81, {0.78, 0.80}));
+  EXPECT_EQ(group_runs(read_report({a, again, other}).runs).at(0).repeated, 1u);
+  EXPECT_THAT(to_html(read_report({a, again, other})), HasSubstr(" 1 repeat the settings and the seed of another"));
+  EXPECT_EQ(group_runs(read_report({a, other}).runs).at(0).repeated, 0u);
+}
+
+TEST_F(ReportTest, TheOneStudentTrainedAsMeanStandsForEveryKindOfEnsemble) {
+  const std::string one = finish("one", config(1, "mean", 1), evaluation(0.7123, {0.7123}));
+  const std::string two = finish("two", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string html = to_html(read_report({one, two}));
+  const size_t from = html.find("AUC of the ensemble"), to = html.find("Log loss of the ensemble");
+  ASSERT_LT(from, to);
+  const std::string figure = html.substr(from, to - from);
+  int points = 0;
+  for (size_t at = 0; (at = figure.find("0.712300", at)) != std::string::npos; ++at) ++points;
+  EXPECT_GE(points, 2) << "in KDEF's line and in that of mean";
+  EXPECT_THAT(html, HasSubstr("One student is the same network"));
+  EXPECT_THAT(to_html(read_report({one, finish("c", config(2, "concat", 1), evaluation(0.8, {0.5, 0.5}))})),
+              Not(HasSubstr("One student is the same network")));
+}
+
+TEST_F(ReportTest, AblationsAreGroupsOfTheirOwn) {
+  const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string b = finish("b", config(2, "kdef", 1, {"peer=false"}), evaluation(0.80, {0.78, 0.80}));
+  const std::string c =
+      finish("c", config(2, "kdef", 1, {"teach=false", "examination=equal"}), evaluation(0.80, {0.78, 0.80}));
+  std::vector<std::string> names;
+  for (const Group& g : group_runs(read_report({a, b, c}).runs)) names.push_back(g.ensemble);
+  EXPECT_THAT(names, testing::UnorderedElementsAre("KDEF", "KDEF, KD only", "KDEF, DML only, equal weights"));
+}
+
+TEST_F(ReportTest, WithoutTestDataInSomeRunAllAreOfValidationData) {
+  const std::string a = finish("a", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  const std::string b = finish("b", config(2, "kdef", 2), evaluation(0.80, {0.78, 0.80}));
+  write_file(a + "/result.json", cat("{\"valid\":", to_json(evaluation(0.6, {0.6, 0.6})),
+                                     ",\"test\":", to_json(evaluation(0.9, {0.9, 0.9})), "}"));
+  write_file(b + "/result.json", cat("{\"valid\":", to_json(evaluation(0.7, {0.7, 0.7})), "}"));
+  const Report report = read_report({a, b});
+  EXPECT_NEAR(group_runs(report.runs).at(0).auc.mean, 0.65, 1e-12);
+  EXPECT_THAT(to_html(report), HasSubstr("validation AUC"));
+}
+
+TEST_F(ReportTest, WhatIsNoRunIsRefused) {
+  EXPECT_THROW(read_report({experiment_.directory / "missing"}), InputError);
+  EXPECT_THROW(read_report({experiment_.directory / "data"}), InputError);
+  std::filesystem::create_directories(experiment_.directory / "sweep/runs");
+  EXPECT_THROW(read_report({experiment_.directory / "sweep"}), InputError);
+}
+
+}  // namespace
+}  // namespace kdef::test

@@ -1,0 +1,304 @@
+// Sweeps: what is planned, what the table says, and that stopping one changes nothing.
+#include "kdef/study/sweep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "core/io/file.h"
+#include "ops/elementwise.h"
+#include "ops/loss.h"
+#include "tests/kdef/support.h"
+
+namespace kdef {
+namespace {
+
+using test::SmallExperiment;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Kinds = std::vector<EnsembleKind>;
+const Kinds kAll = {EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat};
+
+SweepConfig small_sweep(const SmallExperiment& e, const std::string& name = "sweep") {
+  SweepConfig config;
+  config.config_dir = e.directory / "data";
+  config.experiment = "KDEF";
+  config.overrides = {"data_root=" + (e.directory / "cache"), "batch_size=512", "epochs=2", "hidden_units=[8, 4]"};
+  config.ensembles = {EnsembleKind::kdef, EnsembleKind::mean};
+  config.students = {1, 2};
+  config.directory = e.directory / name;
+  return config;
+}
+
+std::vector<std::string> names(const std::vector<SweepRun>& plan) {
+  std::vector<std::string> all;
+  for (const SweepRun& run : plan) all.push_back(run.name);
+  return all;
+}
+
+std::string refusal(const SweepConfig& config) {
+  try {
+    const Sweep sweep(config);
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(SweepPlan, GoesFromCheapToDearAndTrainsOneStudentOnce) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.students = {2, 1, 2};
+  config.ensembles = kAll;
+  config.seed_count = 2;
+  config.overrides.push_back("epochs=1");
+  const std::vector<SweepRun> plan = plan_sweep(config);
+  EXPECT_THAT(names(plan),
+              ElementsAre("mean-M1-seed2024", "mean-M1-seed2025", "concat-M1-seed2024", "concat-M1-seed2025",
+                          "kdef-M2-seed2024", "kdef-M2-seed2025", "mean-M2-seed2024", "mean-M2-seed2025",
+                          "sum-M2-seed2024", "sum-M2-seed2025", "concat-M2-seed2024", "concat-M2-seed2025"));
+  EXPECT_EQ(plan[0].ensembles, (Kinds{EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum}));
+  EXPECT_EQ(plan[2].ensembles, (Kinds{EnsembleKind::concat}));
+  for (const SweepRun& run : plan) {
+    EXPECT_EQ(run.name, std::string(name_of(run.config.ensemble)) + "-M" + std::to_string(run.config.students.size()) +
+                            "-seed" + std::to_string(run.config.seed));
+    EXPECT_EQ(run.config.epochs, 1);
+  }
+  config.seeds = {7, 3};
+  config.students = {1};
+  config.ensembles = {EnsembleKind::sum};
+  EXPECT_THAT(names(plan_sweep(config)), ElementsAre("mean-M1-seed7", "mean-M1-seed3"));
+}
+
+// What the plan rests on: the objective of one student, and its gradient, are those of the plain network.
+TEST(SweepPlan, OneStudentHasTheObjectiveOfThePlainNetwork) {
+  const Tensor labels = Tensor::from<double>({1, 0, 1, 1, 0}, {5, 1});
+  const auto value_and_gradient = [&](auto objective) {
+    Tensor z = Tensor::from<double>({0.3, -1.2, 2.5, -0.1, 0.8}, {5, 1});
+    z.set_requires_grad(true);
+    const Tensor loss = objective(z);
+    backward(loss);
+    std::vector<double> all = z.grad().to_vector<double>();
+    all.push_back(loss.item());
+    return all;
+  };
+  const std::vector<double> plain =
+      value_and_gradient([&](const Tensor& z) { return ops::binary_cross_entropy(ops::sigmoid(z), labels); });
+  const std::vector<double> kdef = value_and_gradient([&](const Tensor& z) { return kdef_objective(z, labels, {}); });
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(kdef[i], plain[i], 1e-15) << i;
+}
+
+// Without batch normalisation: the biases in front of it have a true gradient of zero, and Adam makes full steps of its
+// rounding, which differs between the objectives' kernels and which the running means then show in evaluation.
+TEST(SweepPlan, OneStudentIsTrainedTheSameByKdefMeanAndSum) {
+  const SmallExperiment e(1000);
+  std::vector<double> losses;
+  for (const char* kind : {"mean", "kdef", "sum"}) {
+    RunOptions options;
+    options.directory = e.directory / kind;
+    const ExperimentConfig config = e.load({std::string("ensemble=") + kind, "num_student=1", "batch_norm=false"});
+    losses.push_back(run_experiment(config, options).valid.ensemble.logloss);
+  }
+  EXPECT_NEAR(losses[1], losses[0], 1e-7);
+  EXPECT_EQ(losses[2], losses[0]);
+}
+
+TEST(SweepPlan, ListsOfStudentsAreRepeated) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.overrides.push_back("students=[{network: mlp}, {network: product}]");
+  config.students = {2, 4};
+  config.ensembles = {EnsembleKind::kdef};
+  const std::vector<SweepRun> plan = plan_sweep(config);
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].config.students[1].network, "product");
+  EXPECT_EQ(plan[1].config.students[3].network, "product");
+  config.students = {3};
+  EXPECT_THAT(refusal(config), HasSubstr("multiples of 2"));
+  config.overrides.back() = "model=EKTF_L";
+  EXPECT_EQ(plan_sweep(config)[0].config.students.size(), 3u);
+}
+
+TEST(SweepPlan, RefusesWhatItSetsItself) {
+  const SmallExperiment e(300);
+  for (const char* text : {"num_student=3", "ensemble=sum", "seed=1"}) {
+    SweepConfig config = small_sweep(e);
+    config.overrides.push_back(text);
+    EXPECT_THAT(refusal(config), HasSubstr("the sweep sets")) << text;
+  }
+}
+
+RunRecord record(std::vector<double> students, double ensemble, double logloss, double seconds) {
+  RunRecord r;
+  Evaluation e;
+  e.ensemble = {ensemble, logloss};
+  for (const double auc : students) e.students.push_back({auc, 0.5});
+  r.valid = r.test = e;
+  r.valid->ensemble.auc = 0.5;
+  r.parameters = 42;
+  TrainingListener::Evaluated last{};
+  last.seconds = seconds;
+  r.evaluations = {last};
+  CollapseRecord collapse;
+  for (size_t k = 0; k < students.size(); ++k) {
+    for (const double abundance : {100.0, 2.0 + static_cast<double>(k)}) {  // the last layer counts
+      MatrixRecord layer;
+      layer.name = "student " + std::to_string(k + 1) + (abundance == 100 ? " hidden 1" : " hidden 2");
+      layer.measures.information_abundance = abundance;
+      collapse.layers.push_back(layer);
+    }
+  }
+  r.collapse = collapse;
+  return r;
+}
+
+TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.ensembles = {EnsembleKind::kdef, EnsembleKind::concat};
+  config.students = {2};
+  config.seed_count = 2;
+  const std::vector<SweepRun> plan = plan_sweep(config);
+  std::vector<std::optional<RunRecord>> records = {record({0.625, 0.75}, 0.75, 0.5, 3),
+                                                   record({0.5, 0.75}, 0.875, 0.25, 5),
+                                                   record({0.1, 0.2}, 0.625, 0.5, 4), std::nullopt};
+  const SweepTable table = sweep_table(plan, records);
+  EXPECT_EQ(table.finished, 3u);
+  EXPECT_EQ(table.planned, 4u);
+  ASSERT_EQ(table.rows.size(), 2u);
+  const SweepRow& kdef = table.rows[0];
+  EXPECT_EQ(kdef.seeds, 2u);
+  EXPECT_EQ(kdef.auc.mean, 0.8125);
+  EXPECT_NEAR(kdef.auc.deviation, 0.125 / std::sqrt(2.0), 1e-15);  // of the sample: n - 1
+  EXPECT_EQ(kdef.logloss.mean, 0.375);
+  EXPECT_EQ(kdef.student_mean.mean, (0.6875 + 0.625) / 2);
+  EXPECT_EQ(kdef.student_least.mean, (0.625 + 0.5) / 2);
+  EXPECT_EQ(kdef.student_deviation.mean, (0.0625 + 0.125) / 2);  // of the population within a run
+  EXPECT_EQ(kdef.abundance.mean, 2.5);
+  EXPECT_EQ(kdef.seconds.mean, 4);
+  EXPECT_EQ(to_csv(table).substr(to_csv(table).find('\n') + 1),
+            "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,2.5,42,4\n"
+            "concat,2,1,test,0.625,,0.5,,,,,2.5,42,4\n");
+  const std::string markdown = to_markdown(table);
+  EXPECT_THAT(markdown, HasSubstr("3 of 4 runs are finished. Test data"));
+  EXPECT_THAT(markdown, HasSubstr("| kdef | 2 | 2 | 0.812500 ± 0.088388 | 0.375000 ± 0.176777 | 0.656250 ± "));
+  EXPECT_THAT(markdown, HasSubstr("| concat | 2 | 1 | 0.625000 | 0.500000 |  |  |  | 2.50 | 42 | 4.0 |"));
+
+  // Without test data of one run, all figures are of the validation data.
+  records[2]->test.reset();
+  const SweepTable valid = sweep_table(plan, records);
+  EXPECT_EQ(valid.rows[0].auc.mean, 0.5);
+  EXPECT_THAT(to_csv(valid), HasSubstr("kdef,2,2,valid,0.5,0,"));
+}
+
+TEST(SweepTable, OneStudentCountsToEveryEnsembleThatItServes) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.ensembles = kAll;
+  config.students = {1};
+  const SweepTable table = sweep_table(plan_sweep(config), {record({0.75}, 0.75, 0.5, 1), record({0.5}, 0.5, 0.5, 1)});
+  ASSERT_EQ(table.rows.size(), 4u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].auc.mean, 0.75);
+  EXPECT_EQ(table.rows[3].auc.mean, 0.5);
+}
+
+// Runs the sweep and stops after so many steps. True: it came to its end.
+bool run(const SweepConfig& config, int64_t stop_after, std::vector<std::string>* started = nullptr) {
+  Sweep sweep(config);
+  int64_t steps = 0;
+  RunOptions each;
+  each.listener.step = [&](const TrainingListener::Step&) { ++steps; };
+  each.listener.stop_requested = [&] { return steps >= stop_after; };
+  return sweep.run(each, [&](size_t i) {
+    if (started) started->push_back(sweep.plan()[i].name);
+  });
+}
+
+// Without the last column, the seconds, which differ from run to run.
+std::string table_of(const SweepConfig& config) {
+  std::istringstream csv(test::read_file(config.directory + "/sweep.csv"));
+  std::string text;
+  for (std::string line; std::getline(csv, line);) text += line.substr(0, line.rfind(',')) + "\n";
+  return text;
+}
+
+constexpr int64_t kNever = 1 << 30;
+
+TEST(Sweep, StoppedAnywhereItComesToTheSameTableWithoutRepeatingARun) {
+  const SmallExperiment e(2000);
+  const SweepConfig whole = small_sweep(e, "whole"), part = small_sweep(e, "part");
+  std::vector<std::string> started;
+  ASSERT_TRUE(run(whole, kNever, &started));
+  EXPECT_THAT(started, ElementsAre("mean-M1-seed2024", "kdef-M2-seed2024", "mean-M2-seed2024"));
+  EXPECT_THAT(table_of(whole), HasSubstr("kdef,2,1,test,0."));
+
+  // 4 steps an epoch, 2 epochs a run: one run and a half at a time.
+  int times = 0;
+  std::vector<std::string> again;
+  while (!run(part, 5, &again)) ASSERT_LT(++times, 50) << "it does not come forward";
+  EXPECT_GE(times, 3);
+  EXPECT_EQ(again.front(), started.front());
+  EXPECT_GT(again.size(), started.size());
+  EXPECT_EQ(table_of(part), table_of(whole));
+  for (const std::string& name : started) {
+    EXPECT_EQ(test::read_file(part.directory + "/runs/" + name + "/model.safetensors"),
+              test::read_file(whole.directory + "/runs/" + name + "/model.safetensors"));
+  }
+  again.clear();
+  EXPECT_TRUE(run(part, kNever, &again));
+  EXPECT_TRUE(again.empty());
+
+  // A longer list adds runs, and leaves the others.
+  SweepConfig more = part;
+  more.seed_count = 2;
+  EXPECT_TRUE(run(more, kNever, &again));
+  EXPECT_THAT(again, ElementsAre("mean-M1-seed2025", "kdef-M2-seed2025", "mean-M2-seed2025"));
+  EXPECT_THAT(table_of(more), HasSubstr("kdef,2,2,test,0."));
+}
+
+TEST(Sweep, KnowsWhatIsDoneAndHowLongTheRestTakes) {
+  const SmallExperiment e(2000);
+  const SweepConfig config = small_sweep(e);
+  EXPECT_FALSE(Sweep(config).seconds_left());
+  EXPECT_FALSE(std::filesystem::exists(config.directory)) << "looking wrote something";
+  ASSERT_FALSE(run(config, 10));  // 8 steps of the first run, 2 of the second
+  const Sweep sweep(config);
+  EXPECT_EQ(sweep.state(0), SweepState::finished);
+  EXPECT_EQ(sweep.state(1), SweepState::started);
+  EXPECT_EQ(sweep.state(2), SweepState::open);
+  // Four students are left, one is done.
+  EXPECT_NEAR(*sweep.seconds_left(), 4 * read_run(sweep.run_directory(0)).evaluations.back().seconds, 1e-9);
+}
+
+TEST(Sweep, RefusesRunsOfOtherSettings) {
+  const SmallExperiment e(2000);
+  SweepConfig config = small_sweep(e);
+  ASSERT_FALSE(run(config, 10));
+  config.overrides.push_back("learning_rate=0.01");
+  EXPECT_THAT(refusal(config),
+              HasSubstr("mean-M1-seed2024: was made with other settings: learning_rate (0.001 before, 0.01 now);"));
+  // What shapes no result may change.
+  config.overrides.back() = "checkpoint_every=3";
+  EXPECT_EQ(refusal(config), "");
+  config.directory += "/runs/mean-M1-seed2024";
+  EXPECT_THAT(refusal(config), HasSubstr("is the directory of a run"));
+}
+
+TEST(Sweep, ARunThatDivergesIsPutDownAndTheOthersGoOn) {
+  const SmallExperiment e(2000);
+  SweepConfig config = small_sweep(e);
+  config.overrides.insert(config.overrides.end(), {"learning_rate=1e30", "batch_norm=False"});
+  Sweep sweep(config);
+  size_t started = 0;
+  EXPECT_TRUE(sweep.run({}, [&](size_t) { ++started; }));
+  EXPECT_EQ(started, 3u);
+  ASSERT_EQ(sweep.table().failures.size(), 3u);
+  EXPECT_THAT(sweep.table().failures[1], HasSubstr("kdef-M2-seed2024: "));
+  EXPECT_THAT(test::read_file(config.directory + "/sweep.md"), HasSubstr("Failed: kdef-M2-seed2024: "));
+}
+
+}  // namespace
+}  // namespace kdef
