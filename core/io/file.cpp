@@ -4,13 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <utility>
+#include <random>
 
 #include "core/base/error.h"
 
@@ -31,16 +30,28 @@ const auto kCrcTables = [] {
   return t;
 }();
 
-// A rename is on disk once its folder is. Not every file system can do that; the rename stands either way.
+// A rename is on disk once its folder is. Not every file system can sync a folder; the rename stands either way.
 void sync_folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+  const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.is_open()) ::fsync(opened.get());
 }
 
-constexpr const char* kPart = ".part-";  // between the name of a file and six letters: its temporary name
+constexpr const char* kPart = ".part-";  // stands between the name of a file and the letters of its temporary name
+constexpr size_t kLetters = 6;
+
+// Makes a file beside `path` that did not exist before, with the permissions `mode` less the process's umask, which
+// mkstemp() does not follow. Its name comes back in `name`.
+Descriptor make_beside(const std::string& path, mode_t mode, std::string& name) {
+  std::random_device random;
+  for (int tries = 0; tries < 100; ++tries) {
+    name = path + kPart;
+    for (size_t i = 0; i < kLetters; ++i) name += static_cast<char>('a' + random() % 26);
+    const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd >= 0 || errno != EEXIST) return Descriptor(fd);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -63,11 +74,12 @@ uint32_t crc32(const void* data, size_t bytes, uint32_t before) {
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   if (path.empty()) throw InputError("the name of a file to write is empty");
   struct stat there {};
-  if (::stat(path.c_str(), &there) == 0) {
+  const bool replaces = ::stat(path.c_str(), &there) == 0;
+  if (replaces) {
     if (S_ISDIR(there.st_mode)) throw InputError(cat(path, ": is a folder; name a file"));
     if (!S_ISREG(there.st_mode)) {
-      fd_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-      if (fd_ < 0) throw SystemError(cat(path, ": cannot be written: ", std::strerror(errno)));
+      file_ = Descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+      if (!file_.is_open()) throw system_failure(path, "cannot be written");
       return;
     }
     if (char* target = ::realpath(path.c_str(), nullptr)) {
@@ -75,55 +87,38 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
       std::free(target);
     }
   }
-  temporary_ = path_ + kPart + "XXXXXX";
-  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-  if (fd_ < 0) throw SystemError(cat(path, ": cannot be written: ", std::strerror(errno)));
-  ::fchmod(fd_, 0644);
+  const mode_t mode = replaces ? there.st_mode & 0777 : 0666;
+  file_ = make_beside(path_, mode, temporary_);
+  if (!file_.is_open()) {
+    temporary_.clear();
+    throw system_failure(path, "cannot be written");
+  }
+  if (replaces) ::fchmod(file_.get(), mode);  // the umask took some of it away; what cannot be given back is not needed
 }
 
 AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::fail(const char* what) {
-  throw SystemError(cat(path_, ": ", what, ": ", std::strerror(errno), "; free space or choose another folder"));
-}
-
-void AtomicFile::write(const void* data, size_t bytes) {
-  const char* p = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t n = ::write(fd_, p, std::min(bytes, size_t{1} << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail("cannot be written");
-    p += n;
-    bytes -= static_cast<size_t>(n);
-  }
-}
+void AtomicFile::write(const void* data, size_t bytes) { file_.write(data, bytes, path_); }
 
 void AtomicFile::commit() {
-  if (!temporary_.empty() && ::fsync(fd_) != 0) fail("cannot be synced to disk");
-  if (::close(std::exchange(fd_, -1)) != 0) {
-    const int error = errno;
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
-    errno = error;
-    fail("cannot be closed");
+  if (!temporary_.empty() && ::fsync(file_.get()) != 0) {
+    throw system_failure(path_, "cannot be synced to disk", kWriteAdvice);
   }
+  if (!file_.close()) throw system_failure(path_, "cannot be closed", kWriteAdvice);
   if (temporary_.empty()) return;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    errno = error;
-    fail("cannot be renamed into place");
+    throw system_failure(path_, "cannot be renamed into place", kWriteAdvice);
   }
+  temporary_.clear();
   sync_folder_of(path_);
 }
 
-void make_directories(const std::string& path) {
+void make_directories(const std::string& path, const std::string& advice) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw SystemError(cat(path, ": cannot be made: ", error.message()));
+  if (error) throw SystemError(cat(path, ": the folder cannot be made: ", error.message(), advice));
 }
 
 void rename_file(const std::string& from, const std::string& to) {
@@ -131,6 +126,18 @@ void rename_file(const std::string& from, const std::string& to) {
   std::filesystem::rename(from, to, error);
   if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
   sync_folder_of(to);
+}
+
+void remove_file(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
+}
+
+void remove_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
 }
 
 bool exists(const std::string& path) {
@@ -145,7 +152,7 @@ void remove_leftovers(const std::string& path) {
   for (const auto& entry :
        std::filesystem::directory_iterator(file.has_parent_path() ? file.parent_path() : ".", ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.size() == prefix.size() + 6) std::filesystem::remove(entry, ignored);
+    if (name.starts_with(prefix) && name.size() == prefix.size() + kLetters) std::filesystem::remove(entry, ignored);
   }
 }
 

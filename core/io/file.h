@@ -1,19 +1,27 @@
-// Files that are never half written, and the checksum they carry.
+// Files that are replaced as a whole, and what else is done with names of files and folders. Beside it:
+//   append_file.h     logs that grow by whole lines
+//   file_lock.h       locks between processes
+//   mapped_file.h     files mapped into memory
+//   temporary_file.h  space on disk without a name
+// A failure is a SystemError with the path and the system's reason; a name that cannot be meant is an InputError.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "core/io/descriptor.h"
+
 namespace kdef {
 
-/// CRC-32 (ISO-HDLC, as zlib's), continuing from `before`.
+/// CRC-32 (ISO-HDLC, the one of zlib), continuing from `before`.
 uint32_t crc32(const void* data, size_t bytes, uint32_t before = 0);
 
 /// A file written under a temporary name in the same folder; commit() syncs it and gives it its name. Without commit()
-/// the temporary file is removed and a file that was there before is untouched. Where the path is a symbolic link, the
-/// file that it leads to is replaced; a device or pipe is written as it is. Failures are SystemErrors with the path; a
-/// folder or an empty path is an InputError.
+/// the temporary file is removed, and a file that was there before is untouched. A new file gets the permissions that
+/// the process gives its files (umask); a file that is replaced keeps its permissions. Where the path is a symbolic
+/// link, the file that it leads to is replaced. A device or pipe is written directly. A folder or an empty path is an
+/// InputError.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -24,25 +32,31 @@ class AtomicFile {
   void commit();
 
  private:
-  [[noreturn]] void fail(const char* what);
-  std::string path_, temporary_;  // temporary_ is empty for a device or pipe
-  int fd_ = -1;
+  std::string path_, temporary_;  // temporary_ is empty for a device or pipe, and after commit()
+  Descriptor file_;
 };
 
-/// Makes a folder and those above it where they are missing; SystemError with its path where that fails.
-void make_directories(const std::string& path);
+/// Makes a folder and the folders above it where they are missing. `advice` ends the message of a failure: "; choose
+/// another data_root".
+void make_directories(const std::string& path, const std::string& advice = "");
 
-/// Gives a file another name in its file system, in place of one that has it, and syncs that to disk; SystemError with
-/// the new name where that fails.
+/// Gives a file another name in its file system, in place of a file that has this name, and syncs that to disk. The
+/// error names the new name.
 void rename_file(const std::string& from, const std::string& to);
 
-/// Whether there is something of that name; false too where that cannot be found out.
+/// Removes a file; nothing happens if there is none.
+void remove_file(const std::string& path);
+
+/// Removes a folder with everything in it; nothing happens if there is none.
+void remove_folder(const std::string& path);
+
+/// Whether there is a file or folder of that name; false where the system does not tell.
 bool exists(const std::string& path);
 
-/// Removes what killed writers of `path` left beside it. Only where nobody is writing it now.
+/// Removes what killed writers of `path` left beside it. Call it only where nobody writes `path` at the same time.
 void remove_leftovers(const std::string& path);
 
-/// Writes `text` as a whole, all or nothing.
+/// Writes `text` as the whole file, all or nothing.
 void write_file(const std::string& path, const std::string& text);
 
 }  // namespace kdef

@@ -1,12 +1,6 @@
 #include "core/io/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -27,106 +21,112 @@ uint32_t checksum(const Json& entries, std::map<std::string, std::string> metada
   return crc32(text.data(), text.size(), of_data);
 }
 
-constexpr size_t kMaxHeader = size_t{100} << 20;
+constexpr size_t kMaxHeader = size_t{100} << 20;  // a limit of the format
 
 // Name in the format, for the types this library has.
 constexpr std::pair<DType, const char*> kTypes[] = {{DType::f32, "F32"}, {DType::f64, "F64"}, {DType::bf16, "BF16"},
                                                     {DType::i32, "I32"}, {DType::i64, "I64"}, {DType::u8, "U8"}};
 
+// What is wrong with a file, without its name.
+struct Fault {
+  std::string why;
+};
+
+DType dtype_in(const Json& value, const std::string& tensor) {
+  const std::string type = value.at("dtype");
+  for (const auto& [dtype, label] : kTypes) {
+    if (type == label) return dtype;
+  }
+  throw Fault{cat(tensor, " has dtype ", type, ", which is not supported")};
+}
+
+// Every product of a shape's sizes, and its bytes, fit into 63 bits, also where one of the sizes is 0.
+Shape shape_in(const Json& value, DType dtype, const std::string& tensor) {
+  Shape shape;
+  int64_t bytes = static_cast<int64_t>(size_of(dtype));
+  for (const Json& item : value.at("shape")) {
+    const int64_t size = item.is_number_integer() ? item.get<int64_t>() : -1;
+    if (shape.rank() == Shape::kMaxRank || size < 0 ||
+        __builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes)) {
+      throw Fault{cat(tensor, " has the shape ", value.at("shape").dump(), ", which is not supported")};
+    }
+    shape.push_back(size);
+  }
+  return shape;
+}
+
+SafetensorsEntry entry_in(const Json& value, const std::string& tensor, size_t data_bytes) {
+  SafetensorsEntry e;
+  e.dtype = dtype_in(value, tensor);
+  e.shape = shape_in(value, e.dtype, tensor);
+  const Json& offsets = value.at("data_offsets");
+  if (!offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned()) {
+    throw Fault{cat(tensor, " has the data_offsets ", offsets.dump())};
+  }
+  e.first = offsets.at(0);
+  e.last = offsets.at(1);
+  if (e.first > e.last || e.last > data_bytes ||
+      e.last - e.first != static_cast<size_t>(e.shape.numel()) * size_of(e.dtype)) {
+    throw Fault{cat(tensor, " ", e.shape, " does not lie within the file; the file is truncated or corrupted")};
+  }
+  return e;
+}
+
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw InputError(cat(path, ": cannot be opened: ", std::strerror(errno)));
-  struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(fd);
-    throw InputError(cat(path, ": is not a regular file"));
-  }
-  bytes_ = static_cast<size_t>(status.st_size);
-  if (bytes_ > 0) {
-    void* map = ::mmap(nullptr, bytes_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map != MAP_FAILED) map_ = static_cast<const std::byte*>(map);
-  }
-  ::close(fd);
-  const auto refuse = [&](const std::string& why) {
-    return InputError(cat(path, ": not a usable safetensors file: ", why));
-  };
+SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path) {
   try {
-    if (map_ == nullptr || bytes_ < 8) throw refuse(cat("it has ", bytes_, " bytes"));
-    uint64_t header = 0;
-    std::memcpy(&header, map_, 8);
-    if (header > kMaxHeader || header > bytes_ - 8) {
-      throw refuse(
-          cat("its header claims ", header, " bytes of ", bytes_, "; the file is truncated or of another format"));
-    }
-    data_ = 8 + static_cast<size_t>(header);
-    const char* text = reinterpret_cast<const char*>(map_) + 8;
-    const Json json = Json::parse(text, text + header);
-    size_t end = 0;
-    for (const auto& [name, value] : json.items()) {
-      if (name == "__metadata__") {
-        for (const auto& [key, item] : value.items()) metadata_[key] = item.get<std::string>();
-        continue;
-      }
-      Entry e{};
-      const std::string type = value.at("dtype");
-      bool known = false;
-      for (const auto& [dtype, label] : kTypes) {
-        if (type == label) {
-          e.dtype = dtype;
-          known = true;
-        }
-      }
-      if (!known) throw refuse(cat("tensor '", name, "' has dtype ", type, ", which is not supported"));
-      int64_t elements = 1;
-      for (const auto& item : value.at("shape")) {
-        const int64_t size = item.get<int64_t>();
-        if (e.shape.rank() == Shape::kMaxRank || size < 0 || __builtin_mul_overflow(elements, size, &elements)) {
-          throw refuse(cat("tensor '", name, "' has the shape ", value.at("shape").dump()));
-        }
-        e.shape.push_back(size);
-      }
-      e.first = value.at("data_offsets").at(0);
-      e.last = value.at("data_offsets").at(1);
-      if (e.first > e.last || e.last > bytes_ - data_ ||
-          e.last - e.first != static_cast<size_t>(e.shape.numel()) * size_of(e.dtype)) {
-        throw refuse(
-            cat("tensor '", name, "' ", e.shape, " does not lie within the file; it is truncated or corrupted"));
-      }
-      end = std::max(end, e.last);
-      entries_[name] = e;
-      names_.push_back(name);
-    }
-    if (end != bytes_ - data_) throw refuse("its data is longer or shorter than its header says");
-    const auto crc = metadata_.find("crc32");
-    if (crc != metadata_.end()) {
-      Json entries = json;
-      entries.erase("__metadata__");
-      const std::string found = std::to_string(checksum(entries, metadata_, crc32(map_ + data_, bytes_ - data_)));
-      if (found != crc->second) throw refuse("its checksum does not hold; the file is truncated or corrupted");
-    }
+    read_header();
+  } catch (const Fault& fault) {
+    throw InputError(cat(path, ": not a usable safetensors file: ", fault.why));
   } catch (const Json::exception& e) {
-    if (map_) ::munmap(const_cast<std::byte*>(map_), bytes_);
-    throw refuse(cat("its header is not what the format asks for (", e.what(), ")"));
-  } catch (...) {
-    if (map_) ::munmap(const_cast<std::byte*>(map_), bytes_);
-    throw;
+    throw InputError(
+        cat(path, ": not a usable safetensors file: its header is not what the format asks for (", e.what(), ")"));
   }
 }
 
-SafetensorsFile::~SafetensorsFile() { ::munmap(const_cast<std::byte*>(map_), bytes_); }
+void SafetensorsFile::read_header() {
+  const size_t bytes = file_.size();
+  if (bytes < 8) throw Fault{cat("it has ", bytes, " bytes; the file is truncated or of another format")};
+  uint64_t header = 0;
+  std::memcpy(&header, file_.data(), 8);
+  if (header > kMaxHeader || header > bytes - 8) {
+    throw Fault{cat("its header claims ", header, " bytes of ", bytes, "; the file is truncated or of another format")};
+  }
+  data_ = 8 + static_cast<size_t>(header);
+  const size_t data_bytes = bytes - data_;
+  Json json = Json::parse(file_.text().substr(8, static_cast<size_t>(header)));
+  if (!json.is_object()) throw Fault{"its header is no JSON object"};
+  size_t end = 0;
+  for (const auto& [name, value] : json.items()) {
+    if (name == "__metadata__") {
+      for (const auto& [key, item] : value.items()) metadata_[key] = item.get<std::string>();
+      continue;
+    }
+    const SafetensorsEntry e = entry_in(value, cat("tensor '", name, "'"), data_bytes);
+    end = std::max(end, e.last);
+    entries_[name] = e;
+    names_.push_back(name);
+  }
+  if (end != data_bytes) throw Fault{"its data is longer or shorter than its header says"};
+  const auto crc = metadata_.find("crc32");
+  if (crc == metadata_.end()) return;
+  json.erase("__metadata__");
+  if (std::to_string(checksum(json, metadata_, crc32(file_.data() + data_, data_bytes))) != crc->second) {
+    throw Fault{"its checksum does not hold; the file is truncated or corrupted"};
+  }
+}
 
-const SafetensorsFile::Entry& SafetensorsFile::entry(const std::string& name) const {
+const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto it = entries_.find(name);
   if (it == entries_.end()) throw InputError(cat(path_, ": has no tensor '", name, "'"));
   return it->second;
 }
 
 Tensor SafetensorsFile::read(const std::string& name) const {
-  const Entry& e = entry(name);
+  const SafetensorsEntry& e = entry(name);
   Tensor t = Tensor::empty(e.shape, e.dtype);
-  if (e.last > e.first) std::memcpy(t.raw(), map_ + data_ + e.first, e.last - e.first);
+  if (e.last > e.first) std::memcpy(t.raw(), file_.data() + data_ + e.first, e.last - e.first);
   return t;
 }
 

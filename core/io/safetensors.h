@@ -1,5 +1,5 @@
 // The safetensors format: a JSON header with name, dtype, shape and position of every tensor, then the data.
-// https://huggingface.co/docs/safetensors. Reading maps the file; writing goes to a temporary name, is synced to disk,
+// https://huggingface.co/docs/safetensors. Reading maps the file. Writing goes to a temporary name, is synced to disk
 // and renamed (core/io/file.h), so that a file of that name is always whole.
 #pragma once
 
@@ -8,18 +8,24 @@
 #include <utility>
 #include <vector>
 
+#include "core/io/mapped_file.h"
 #include "core/tensor/tensor.h"
 
 namespace kdef {
 
-/// A file opened for reading. Errors (missing, truncated, foreign, inconsistent header) are InputErrors naming the
-/// file.
+/// One tensor as the header describes it; its data are the bytes [first, last) behind the header.
+struct SafetensorsEntry {
+  DType dtype = DType::f32;
+  Shape shape;
+  size_t first = 0, last = 0;
+};
+
+/// A file opened for reading. A file that is missing, truncated, of another format, or whose header contradicts itself
+/// is an InputError that names the file and, where it is one tensor's fault, the tensor. SystemError where the system
+/// refuses.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   const std::string& path() const { return path_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -32,24 +38,19 @@ class SafetensorsFile {
   Tensor read(const std::string& name) const;
 
  private:
-  struct Entry {
-    DType dtype;
-    Shape shape;
-    size_t first, last;
-  };
-  const Entry& entry(const std::string& name) const;
+  const SafetensorsEntry& entry(const std::string& name) const;
+  void read_header();
 
   std::string path_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::string> names_;
-  std::map<std::string, Entry> entries_;
-  const std::byte* map_ = nullptr;
-  size_t bytes_ = 0;
-  size_t data_ = 0;  // offset of the data
+  std::map<std::string, SafetensorsEntry> entries_;
+  MappedFile file_;
+  size_t data_ = 0;  // where the data begins in the file
 };
 
 /// Writes tensors in the given order. The metadata gains the key "crc32", a checksum of data and header that
-/// SafetensorsFile checks. Throws SystemError where the disk refuses; a file that was there before is then still whole.
+/// SafetensorsFile checks. Throws SystemError where the disk refuses; a file that was there before is then untouched.
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        std::map<std::string, std::string> metadata);
 

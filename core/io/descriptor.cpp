@@ -1,0 +1,70 @@
+#include "core/io/descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace kdef {
+namespace {
+constexpr size_t kLargestCall = size_t{1} << 30;  // Linux moves at most 2 GiB in one call
+}
+
+Descriptor::~Descriptor() { close(); }
+
+Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+bool Descriptor::close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+
+void Descriptor::write(const void* data, size_t bytes, const std::string& path) const {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::write(fd_, p, std::min(bytes, kLargestCall));
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) errno = ENOSPC;
+    if (n <= 0) throw system_failure(path, "cannot be written", kWriteAdvice);
+    p += n;
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+size_t Descriptor::read(void* data, size_t bytes, const std::string& path) const {
+  char* p = static_cast<char*>(data);
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t n = ::read(fd_, p + done, std::min(bytes - done, kLargestCall));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_failure(path, "cannot be read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+Descriptor open_to_read(const std::string& path, const std::string& advice) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) return Descriptor(fd);
+  if (errno == ENOENT || errno == ENOTDIR) {
+    throw InputError(cat(path, ": cannot be opened: ", std::strerror(errno), advice));
+  }
+  throw system_failure(path, "cannot be opened");
+}
+
+SystemError system_failure(const std::string& path, const std::string& what, const std::string& advice) {
+  return SystemError(cat(path, ": ", what, ": ", std::strerror(errno), advice));
+}
+
+}  // namespace kdef
