@@ -6,8 +6,21 @@
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
 #include "kdef/run/run.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef::apps {
+namespace {
+
+std::string run_files_text() {
+  std::string text;
+  for (const RunFile& file : RunFiles::table()) {
+    const std::string name = file.name;
+    text += cat(text.empty() ? "" : "\n", "  ", name, std::string(30 - name.size(), ' '), file.meaning);
+  }
+  return text;
+}
+
+}  // namespace
 
 int train(const Arguments& arguments) {
   po::options_description options;
@@ -20,16 +33,16 @@ int train(const Arguments& arguments) {
   options.add_options()("keys", po::bool_switch(), "print every configuration key, its default and meaning, and stop");
   add_device_option(options);
   add_threads_option(options);
-  const auto parsed =
-      parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
-             "Trains an experiment, evaluates it, and leaves in the run directory: config.yaml (every\n"
-             "key, resolved), metrics.jsonl (one line per evaluation), model.safetensors (the best\n"
-             "model), checkpoint/ (to resume), vocabulary.kdefvoc, collapse.json, result.json. The data is\n"
-             "prepared first where its cache is missing or stale. Ctrl-C saves a checkpoint and stops with exit\n"
-             "status 130. A finished run is repeated from its own configuration, --config RUN/config.yaml,\n"
-             "without --expid. Settings: default < Base < experiment < data set < key=value.",
-             Synopsis::Rest::overrides},
-            options, arguments);
+  const std::string description =
+      cat("Trains an experiment and evaluates it. The data is prepared first if its cache is\n"
+          "missing or stale. Ctrl-C saves a checkpoint and stops with exit status 130. To repeat\n"
+          "a finished run, give its own configuration and no --expid: --config RUN/config.yaml.\n"
+          "Later settings win: default < Base < experiment < data set < key=value.\n\n"
+          "The run directory then holds:\n",
+          run_files_text());
+  const auto parsed = parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
+                             description.c_str(), Synopsis::Rest::overrides},
+                            options, arguments);
   if (!parsed) return kDone;
   if (parsed->flag("keys")) {
     std::cout << keys_markdown();
@@ -47,7 +60,7 @@ int train(const Arguments& arguments) {
   } else if (parsed->has("config") && std::filesystem::is_regular_file(parsed->text("config"), absent)) {
     config = load_resolved(parsed->text("config"), parsed->rest);
   } else if (run.resume && parsed->has("run")) {
-    config = load_resolved(parsed->text("run") + "/config.yaml", parsed->rest);
+    config = load_resolved(RunFiles(parsed->text("run")).config(), parsed->rest);
   } else {
     throw InputError(
         "kdef train needs --config DIR and --expid ID (or --config RUN/config.yaml, or --resume and --run DIR); "

@@ -9,6 +9,7 @@
 #include "data/encode/feature_map.h"
 #include "kdef/run/record.h"
 #include "kdef/run/run.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -68,6 +69,12 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
   for (const nn::Buffer& b : to.buffers()) copy(b.name, b.tensor);
 }
 
+void remove_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
+}
+
 }  // namespace
 
 Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
@@ -78,7 +85,8 @@ Exported export_run(const std::string& run, const std::string& student, const st
   const Run trained(run);
   const size_t count = trained.model().student_count();
   if (record.valid->students.size() != count || (record.test && record.test->students.size() != count)) {
-    throw InputError(cat(run, "/result.json: does not have the ", count, " students of config.yaml"));
+    const RunFiles files(run);
+    throw InputError(cat(files.result(), ": does not have the ", count, " students of ", files.name(files.config())));
   }
   Exported result;
   result.student = find_student(record, student);
@@ -87,9 +95,8 @@ Exported export_run(const std::string& run, const std::string& student, const st
   result.run_valid = result.valid = *record.valid;
   result.run_test = result.test = record.test;
   if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
-  for (const char* name : {"/config.yaml", "/checkpoint", "/metrics.jsonl", "/result.json", "/model.safetensors",
-                           "/collapse.json", "/collapse.jsonl"}) {
-    if (exists(out + name)) throw InputError(cat(out, ": already holds a run; name another directory"));
+  for (const std::string& file : RunFiles(out).all()) {
+    if (exists(file)) throw InputError(cat(out, ": already holds a run; name another directory"));
   }
 
   ExperimentConfig config = trained.config();
@@ -114,25 +121,24 @@ Exported export_run(const std::string& run, const std::string& student, const st
   result.parameters = model->parameter_count();
 
   // In a folder of its own first, so that a full disk or a kill leaves nothing that looks like a run.
-  const std::string staged = out + "/.part";
-  const std::string vocabulary = cat("/", data::Encoder::kFileName);
-  std::filesystem::remove_all(staged);
+  const RunFiles files(out), staged(out + "/.part");
+  remove_folder(staged.directory());
   try {
-    make_directories(staged);
-    write_file(staged + vocabulary, data::read_text(run + vocabulary));
-    save_model(staged + "/model.safetensors", *model, metadata);
-    write_file(staged + "/result.json", result_json(result.valid, result.test ? &*result.test : nullptr));
-    write_file(staged + "/config.yaml", to_yaml(config));
-    for (const std::string& name :
-         {vocabulary, std::string("/model.safetensors"), std::string("/result.json"), std::string("/config.yaml")}) {
-      rename_file(staged + name, out + name);
-    }
+    make_directories(staged.directory());
+    write_file(staged.vocabulary(), data::read_text(RunFiles(run).vocabulary()));
+    save_model(staged.model(), *model, metadata);
+    write_file(staged.result(), result_json(result.valid, result.test ? &*result.test : nullptr));
+    write_file(staged.config(), to_yaml(config));
+    rename_file(staged.vocabulary(), files.vocabulary());
+    rename_file(staged.model(), files.model());
+    rename_file(staged.result(), files.result());
+    rename_file(staged.config(), files.config());
   } catch (...) {
     std::error_code ignored;
-    std::filesystem::remove_all(staged, ignored);
+    std::filesystem::remove_all(staged.directory(), ignored);
     throw;
   }
-  std::filesystem::remove_all(staged);
+  remove_folder(staged.directory());
   return result;
 }
 

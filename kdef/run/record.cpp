@@ -11,6 +11,7 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -172,15 +173,15 @@ std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path) {
 RunRecord read_run(const std::string& directory) {
   RunRecord run;
   run.directory = directory;
-  if (!exists(directory + "/config.yaml")) {
-    throw InputError(cat(directory, ": is not the directory of a run: it has no config.yaml"));
+  const RunFiles files(directory);
+  if (!exists(files.config())) {
+    throw InputError(cat(directory, ": is not the directory of a run: it has no ", files.name(files.config())));
   }
-  run.config = load_resolved(directory + "/config.yaml");
+  run.config = load_resolved(files.config());
   const std::string word = shell_word(directory);
-  const auto read = [&](const char* name, const std::string& remedy, auto take) {
-    const std::string path = directory + "/" + name;
+  const auto read = [&](const std::string& path, const std::string& remedy, auto take) {
     if (!exists(path)) {
-      if (!remedy.empty()) run.notes.push_back(cat("There is no ", name, "; ", remedy));
+      if (!remedy.empty()) run.notes.push_back(cat("There is no ", files.name(path), "; ", remedy));
       return;
     }
     try {
@@ -190,24 +191,24 @@ RunRecord read_run(const std::string& directory) {
     }
   };
   std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
-  const std::string measure =
-      cat("make it with: kdef collapse --run ", word, " --json ", shell_word(directory + "/collapse.json"));
-  read("model.safetensors", resume, [&](const std::string& path) { read_model(path, run); });
+  const std::string measure = cat("make it with: kdef collapse --run ", word, " --json ", shell_word(files.collapse()));
+  read(files.model(), resume, [&](const std::string& path) { read_model(path, run); });
   if (!run.exported.empty()) {
     run.notes.push_back(cat("Exported: ", run.exported, "; its training is recorded there."));
     resume.clear();
   }
-  read("metrics.jsonl", resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
-  read("result.json", resume, [&](const std::string& path) {
+  read(files.metrics(), resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
+  read(files.result(), resume, [&](const std::string& path) {
     parse(data::read_text(path), path, [&](const Json& json) {
       run.valid = evaluation(json.at("valid"));
       if (json.contains("test")) run.test = evaluation(json.at("test"));
       return 0;
     });
   });
-  read("collapse.json", measure,
+  read(files.collapse(), measure,
        [&](const std::string& path) { run.collapse = parse(data::read_text(path), path, collapse); });
-  read("collapse.jsonl", "", [&](const std::string& path) { run.collapse_history = parse_lines(path, collapse); });
+  read(files.collapse_history(), "",
+       [&](const std::string& path) { run.collapse_history = parse_lines(path, collapse); });
   return run;
 }
 

@@ -12,9 +12,13 @@
 #include "core/io/file.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/tensorboard.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
+
+// Ends the name of a file that replaces another once everything for it is on disk.
+constexpr const char* kNew = ".new";
 
 void remove(const std::string& path) {
   std::error_code error;
@@ -72,7 +76,8 @@ std::string default_run_directory(const ExperimentConfig& config) {
 
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
   const std::string& directory = options.directory;
-  const std::string checkpoint = directory + "/checkpoint/state.safetensors";
+  const RunFiles files(directory);
+  const std::string checkpoint = files.checkpoint();
   if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
   const auto check_directory = [&] {
@@ -80,7 +85,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
       throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
     }
     if (!options.resume && !options.overwrite &&
-        (exists(checkpoint) || exists(directory + "/result.json") || exists(directory + "/model.safetensors"))) {
+        (exists(checkpoint) || exists(files.result()) || exists(files.model()))) {
       throw InputError(cat(directory, ": already holds a run; give ",
                            exists(checkpoint) ? "--resume to go on with it, " : "",
                            "--overwrite to replace it, or --run DIR for another place"));
@@ -88,7 +93,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   };
   check_directory();
   if (options.resume) {
-    const std::string changed = describe(differences(load_resolved(directory + "/config.yaml"), config));
+    const std::string changed = describe(differences(load_resolved(files.config()), config));
     if (!changed.empty()) {
       throw InputError(cat(directory, ": was made with other settings: ", changed,
                            "; resume with the same ones, or choose another run directory to start anew"));
@@ -128,25 +133,18 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   make_directories(directory);
   const RunLock lock(directory);
   check_directory();  // another training may have ended there since
-  for (const std::string& name :
-       {std::string("config.yaml"), std::string(data::Encoder::kFileName), std::string("model.safetensors"),
-        std::string("collapse.json"), std::string("result.json")}) {
-    remove_leftovers(directory + "/" + name);
-    remove(directory + "/" + name + ".new");
+  for (const std::string& file : files.all()) {
+    remove_leftovers(file);
+    remove(file + kNew);
   }
-  remove_leftovers(checkpoint);
   if (!options.resume) {
     // What replaces an older run is on disk before anything of that run is removed.
-    const std::string yaml = directory + "/config.yaml", words = directory + "/" + data::Encoder::kFileName;
-    write_file(yaml + ".new", to_yaml(config));
-    write_file(words + ".new", vocabulary);
-    for (const char* name : {"/checkpoint/state.safetensors", "/result.json", "/model.safetensors", "/metrics.jsonl",
-                             "/collapse.json", "/collapse.jsonl"}) {
-      remove(directory + name);
-    }
+    write_file(files.config() + kNew, to_yaml(config));
+    write_file(files.vocabulary() + kNew, vocabulary);
+    for (const std::string& file : files.from_training()) remove(file);
     remove_event_files(directory);
-    rename_file(yaml + ".new", yaml);
-    rename_file(words + ".new", words);
+    rename_file(files.config() + kNew, files.config());
+    rename_file(files.vocabulary() + kNew, files.vocabulary());
   }
   if (options.ready) options.ready(prepared, model);
   return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
@@ -156,9 +154,11 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
 namespace {
 const std::string& checked(const std::string& directory) {
-  for (const char* name : {"config.yaml", "model.safetensors", data::Encoder::kFileName}) {
-    if (!exists(directory + "/" + name)) {
-      throw InputError(cat(directory, ": is not the directory of a run with a trained model: it has no ", name));
+  const RunFiles files(directory);
+  for (const std::string& file : files.to_predict()) {
+    if (!exists(file)) {
+      throw InputError(
+          cat(directory, ": is not the directory of a run with a trained model: it has no ", files.name(file)));
     }
   }
   return directory;
@@ -166,11 +166,11 @@ const std::string& checked(const std::string& directory) {
 }  // namespace
 
 Run::Run(const std::string& directory, Device device)
-    : config_(load_resolved(checked(directory) + "/config.yaml")),
-      encoder_(data::Encoder::load(directory + "/" + data::Encoder::kFileName)) {
+    : config_(load_resolved(RunFiles(checked(directory)).config())),
+      encoder_(data::Encoder::load(RunFiles(directory).vocabulary())) {
   nn::Builder build = nn::Builder::zeros(DType::f32, device);
   model_ = std::make_unique<Ensemble>(ensemble_config(config_), embedding_fields(encoder_.feature_map()), build);
-  load_model(directory + "/model.safetensors", *model_);
+  load_model(RunFiles(directory).model(), *model_);
 }
 
 }  // namespace kdef

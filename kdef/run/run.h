@@ -1,9 +1,6 @@
 // A run: an experiment from its configuration to a directory that holds all of it, and that directory opened again.
 //
-// A run directory holds config.yaml (every key, resolved), vocabulary.kdefvoc (what encodes new rows), metrics.jsonl,
-// model.safetensors (the best model), checkpoint/state.safetensors (to resume), collapse.json (kdef/measure/collapse.h,
-// of the best model; in collapse.jsonl during training, on request) and result.json. It stands alone: to predict or
-// evaluate, the training data is not needed.
+// kdef/train/run_files.h names the files of such a directory.
 #pragma once
 
 #include <memory>

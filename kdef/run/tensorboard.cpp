@@ -15,6 +15,7 @@
 
 #include "core/io/file.h"
 #include "kdef/run/record.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -100,7 +101,7 @@ void append(const std::string& path, const std::string& record) {
 
 class EventFile {
  public:
-  explicit EventFile(std::string directory) : directory_(std::move(directory)) {}
+  explicit EventFile(const std::string& directory) : files_(directory) {}
 
   void write(const TrainingListener::Evaluated& e) {
     const auto now = static_cast<double>(std::time(nullptr));
@@ -110,16 +111,17 @@ class EventFile {
     }
     // Wall times of the past are those of a training that was never interrupted.
     std::string text = file_header(now - e.seconds);
-    for (const TrainingListener::Evaluated& past : read_metrics(directory_ + "/metrics.jsonl")) {
+    for (const TrainingListener::Evaluated& past : read_metrics(files_.metrics())) {
       text += scalars(now - e.seconds + past.seconds, past);
     }
-    remove_event_files(directory_);
-    path_ = cat(directory_, "/events.out.tfevents.", static_cast<int64_t>(now), ".kdef");
+    remove_event_files(files_.directory());
+    path_ = files_.events(static_cast<int64_t>(now));
     write_file(path_, text);
   }
 
  private:
-  std::string directory_, path_;
+  RunFiles files_;
+  std::string path_;
 };
 
 }  // namespace
@@ -147,8 +149,7 @@ void remove_event_files(const std::string& run_directory) {
   std::error_code ignored;
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(run_directory, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("events.out.tfevents.") && name.ends_with(".kdef")) found.push_back(entry.path());
+    if (RunFiles::is_events(entry.path().filename().string())) found.push_back(entry.path());
   }
   for (const auto& path : found) {
     std::error_code error;

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "kdef/study/plot.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -329,14 +330,15 @@ std::string collapse(const RunRecord& run) {
 }
 
 std::string commands(const RunRecord& run) {
+  const RunFiles files(run.directory);
   const std::string dir = shell_word(run.directory), again = shell_word(run.directory + "-again");
   const data::DatasetConfig& data = run.config.dataset;
   const std::string file = shell_word(data.test_data.empty() ? data.valid_data : data.test_data);
   std::vector<std::string> lines = {
-      cat("kdef train --config ", shell_word(run.directory + "/config.yaml"), " --run ", again),
+      cat("kdef train --config ", shell_word(files.config()), " --run ", again),
       cat("kdef evaluate --run ", dir, " --data ", file),
       cat("kdef predict --run ", dir, " --data ", file, " --students --out predictions.txt"),
-      cat("kdef collapse --run ", dir, " --json ", shell_word(run.directory + "/collapse.json")),
+      cat("kdef collapse --run ", dir, " --json ", shell_word(files.collapse())),
       cat("kdef report ", dir, " --out report.html")};
   // Training an exported model's configuration would make another model.
   if (!run.exported.empty()) lines.erase(lines.begin());
@@ -522,7 +524,7 @@ Report read_report(const std::vector<std::string>& directories) {
     if (!fs::is_directory(directory, error)) {
       throw InputError(cat(directory, ": is no folder; name the directories of runs, or of a sweep"));
     }
-    if (fs::exists(directory + "/config.yaml", error)) {
+    if (fs::exists(RunFiles(directory).config(), error)) {
       report.runs.push_back(read_run(directory));
       continue;
     }

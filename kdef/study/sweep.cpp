@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/io/file.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -197,7 +198,7 @@ std::string to_markdown(const SweepTable& table) {
 
 Sweep::Sweep(const SweepConfig& config) : directory_(config.directory), plan_(plan_sweep(config)) {
   if (directory_.empty()) throw InputError("the name of the sweep's directory is empty; give --out DIR");
-  if (exists(directory_ + "/config.yaml")) {
+  if (exists(RunFiles(directory_).config())) {
     throw InputError(cat(directory_, ": is the directory of a run; give --out another place for the sweep"));
   }
   states_.assign(plan_.size(), SweepState::open);
@@ -207,8 +208,8 @@ Sweep::Sweep(const SweepConfig& config) : directory_(config.directory), plan_(pl
 
 void Sweep::look(size_t run) {
   const std::string directory = run_directory(run);
-  const bool checkpoint = exists(directory + "/checkpoint/state.safetensors");
-  if (!exists(directory + "/config.yaml") || (!checkpoint && !exists(directory + "/result.json"))) {
+  const RunFiles files(directory);
+  if (!exists(files.config()) || (!exists(files.checkpoint()) && !exists(files.result()))) {
     states_[run] = SweepState::open;
     return;
   }

@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/io/file.h"
 #include "kdef/method/batch_feed.h"
+#include "kdef/train/run_files.h"
 #include "kdef/train/training_step.h"
 
 namespace kdef {
@@ -70,7 +71,7 @@ class Loop {
       : model_(model),
         valid_(valid),
         config_(config),
-        directory_(directory),
+        files_(directory),
         identity_(identity),
         listener_(listener),
         loader_(train, config.batch_size, config.shuffle, config.seed),
@@ -78,15 +79,15 @@ class Loop {
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns()),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
-    make_directory(directory_);
-    make_directory(directory_ + "/checkpoint");
+    make_directory(directory);
+    make_directory(files_.checkpoint_folder());
     if (resume) {
-      state_ = load_checkpoint(checkpoint_path(), model_, optimizer_, identity_);
+      state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
       loader_.set_window(state_.window);
     }
     state_.window = loader_.window();
-    log_.emplace(directory_ + "/metrics.jsonl", state_.metrics_bytes);
-    if (config.collapse_every > 0) collapse_log_.emplace(directory_ + "/collapse.jsonl", state_.collapse_bytes);
+    log_.emplace(files_.metrics(), state_.metrics_bytes);
+    if (config.collapse_every > 0) collapse_log_.emplace(files_.collapse_history(), state_.collapse_bytes);
     eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
   }
 
@@ -128,18 +129,15 @@ class Loop {
   }
 
   const TrainingState& state() const { return state_; }
-  std::string model_path() const { return directory_ + "/model.safetensors"; }
 
  private:
-  std::string checkpoint_path() const { return directory_ + "/checkpoint/state.safetensors"; }
-
   void save() {
     hear();
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
     if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
-    save_checkpoint(checkpoint_path(), model_, optimizer_, state_, identity_);
+    save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
   }
 
   // On a device that works by itself the host goes ahead, and hears of a step's loss some steps later.
@@ -239,7 +237,7 @@ class Loop {
       if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
     }
     if (e.improved || !config_.save_best_only) {
-      save_model(model_path(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
+      save_model(files_.model(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
     }
     e.stopped = state_.finished;
     e.seconds = seconds_now() - started_;
@@ -255,7 +253,8 @@ class Loop {
   Ensemble& model_;
   const data::EncodedFile& valid_;
   const TrainingConfig& config_;
-  const std::string directory_, identity_;
+  const RunFiles files_;
+  const std::string identity_;
   const TrainingListener& listener_;
   data::Loader loader_;
   nn::Optimizer optimizer_;
@@ -305,15 +304,16 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   result.steps = loop.state().step;
   result.seconds = loop.state().seconds;
   if (result.interrupted) return result;
-  load_model(loop.model_path(), model);
+  const RunFiles files(directory);
+  load_model(files.model(), model);
   result.valid = evaluate(model, valid, config.batch_size);
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size);
   }
-  write_file(directory + "/collapse.json", to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+  write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
   // The last: a run that has it is finished.
-  write_file(directory + "/result.json", result_json(result.valid, result.has_test ? &result.test : nullptr));
+  write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
   return result;
 }
 

@@ -64,11 +64,11 @@ struct TrainingResult {
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config);
 
-/// Trains `model` and leaves in `run_directory`: metrics.jsonl, model.safetensors, checkpoint/state.safetensors and, at
-/// the end, collapse.json and result.json. `test` may be null. With `resume` it goes on from the checkpoint there, bit
-/// for bit as if it had not stopped. `identity` names configuration and data (see save_checkpoint). Throws InputError
-/// where the data cannot be trained on, CheckError where the loss or a gradient is not finite, naming the step and the
-/// first bad tensor; SystemError where the disk refuses, the previous checkpoint left whole.
+/// Trains `model` and leaves in `run_directory` the files that RunFiles::from_training() names, the result last. `test`
+/// may be null. With `resume` it goes on from the checkpoint there, bit for bit as if it had not stopped. `identity`
+/// names configuration and data (see save_checkpoint). Throws InputError where the data cannot be trained on,
+/// CheckError where the loss or a gradient is not finite, naming the step and the first bad tensor; SystemError where
+/// the disk refuses, the previous checkpoint left whole.
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
                      const std::string& identity, bool resume, const TrainingListener& listener);

@@ -169,6 +169,14 @@ TEST(Export, LeavesNoFileOfAnotherRunToStandForItsOwn) {
   EXPECT_EQ(predictions(out, e.directory / "data/test.csv").ensemble.size(), 400u);
 }
 
+TEST(Export, APlaceThatCannotBeMadeIsASystemError) {
+  const SmallExperiment e;
+  const std::string run = e.directory / "run";
+  train_into(e.load({"epochs=1"}), run);
+  // The name of a file has at most 255 bytes.
+  EXPECT_THROW(export_run(run, "1", e.directory / std::string(300, 'x')), SystemError);
+}
+
 TEST(Export, RefusesWhatItCannotDo) {
   const SmallExperiment e;
   const std::string run = e.directory / "run", out = e.directory / "out";
