@@ -109,6 +109,33 @@ struct Tanh {  // y = tanh(x) | dx = dy (1 - y^2)
   }
 };
 
+struct Silu {  // y = x s, s = sigmoid(x) | dx = dy s (1 + x (1 - s))  (Elfwing, Uchibe, Doya 2018, arXiv 1702.03118)
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return x * Sigmoid::f(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    const T s = Sigmoid::f(x);
+    return dy * s * (T(1) + x * (T(1) - s));
+  }
+};
+struct Gelu {  // y = x P, P = (1 + erf(x / sqrt 2)) / 2 | dx = dy (P + x e^(-x^2/2) / sqrt(2 pi))  (arXiv 1606.08415)
+  template <class T>
+  static KDEF_HD T normal_probability(T x) {
+    // erfc keeps its digits for negative x, where 1 + erf cancels.
+    return T(0.5) * std::erfc(x * T(-0.70710678118654752440));
+  }
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return x * normal_probability(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return dy * (normal_probability(x) + x * T(0.39894228040143267794) * std::exp(T(-0.5) * x * x));
+  }
+};
+
 // ---- of one tensor and a number c
 
 struct Scale {  // y = c x | dx = c dy
@@ -153,6 +180,17 @@ struct ClampMin {  // y = max(x, c) | dx = dy [x >= c]
   template <class T>
   KDEF_HD T dx(T dy, T x, T) const {
     return x < T(c) ? T(0) : dy;
+  }
+};
+struct LeakyRelu {  // y = x where x > 0, else c x | dx = dy where x > 0, else c dy
+  double c;
+  template <class T>
+  KDEF_HD T f(T x) const {
+    return x > T(0) ? x : T(c) * x;  // NaN stays NaN
+  }
+  template <class T>
+  KDEF_HD T dx(T dy, T x, T) const {
+    return x > T(0) ? dy : T(c) * dy;
   }
 };
 
@@ -220,23 +258,26 @@ struct Div {  // y = a / b | da = dy / b, db = -dy y / b
 // The lists. Domain is the interval the gradient check draws from; it keeps away from `kink`, where the
 // derivative jumps (NAN: no kink).
 //   X(function, Functor, value, derivative, low, high, kink)
-#define KDEF_UNARY_OPS(X)                                                    \
-  X(neg, Neg, "y = -x", "dx = -dy", -2, 2, NAN)                              \
-  X(abs, Abs, "y = |x|", "dx = dy sign(x)", -2, 2, 0)                        \
-  X(exp, Exp, "y = e^x", "dx = dy y", -2, 2, NAN)                            \
-  X(log, Log, "y = ln x", "dx = dy / x", 0.2, 3, NAN)                        \
-  X(sqrt, Sqrt, "y = sqrt(x)", "dx = dy / (2 y)", 0.2, 3, NAN)               \
-  X(square, Square, "y = x^2", "dx = 2 x dy", -2, 2, NAN)                    \
-  X(relu, Relu, "y = max(x, 0)", "dx = dy [x > 0]", -2, 2, 0)                \
-  X(sigmoid, Sigmoid, "y = 1 / (1 + e^-x)", "dx = dy y (1 - y)", -4, 4, NAN) \
-  X(tanh, Tanh, "y = tanh(x)", "dx = dy (1 - y^2)", -2, 2, NAN)
+#define KDEF_UNARY_OPS(X)                                                               \
+  X(neg, Neg, "y = -x", "dx = -dy", -2, 2, NAN)                                         \
+  X(abs, Abs, "y = |x|", "dx = dy sign(x)", -2, 2, 0)                                   \
+  X(exp, Exp, "y = e^x", "dx = dy y", -2, 2, NAN)                                       \
+  X(log, Log, "y = ln x", "dx = dy / x", 0.2, 3, NAN)                                   \
+  X(sqrt, Sqrt, "y = sqrt(x)", "dx = dy / (2 y)", 0.2, 3, NAN)                          \
+  X(square, Square, "y = x^2", "dx = 2 x dy", -2, 2, NAN)                               \
+  X(relu, Relu, "y = max(x, 0)", "dx = dy [x > 0]", -2, 2, 0)                           \
+  X(sigmoid, Sigmoid, "y = 1 / (1 + e^-x)", "dx = dy y (1 - y)", -4, 4, NAN)            \
+  X(tanh, Tanh, "y = tanh(x)", "dx = dy (1 - y^2)", -2, 2, NAN)                         \
+  X(silu, Silu, "y = x s, s = 1 / (1 + e^-x)", "dx = dy s (1 + x (1 - s))", -4, 4, NAN) \
+  X(gelu, Gelu, "y = x P, P = (1 + erf(x / sqrt 2)) / 2", "dx = dy (P + x e^(-x^2/2) / sqrt(2 pi))", -4, 4, NAN)
 
 //   X(function, Functor, value, derivative, low, high, kink, c of the gradient check)
-#define KDEF_SCALAR_OPS(X)                                      \
-  X(scale, Scale, "y = c x", "dx = c dy", -2, 2, NAN, -1.7)     \
-  X(shift, Shift, "y = x + c", "dx = dy", -2, 2, NAN, 0.6)      \
-  X(pow, Pow, "y = x^c", "dx = c x^(c-1) dy", 0.2, 3, NAN, 2.3) \
-  X(clamp_min, ClampMin, "y = max(x, c)", "dx = dy [x >= c]", -2, 2, 0.25, 0.25)
+#define KDEF_SCALAR_OPS(X)                                                       \
+  X(scale, Scale, "y = c x", "dx = c dy", -2, 2, NAN, -1.7)                      \
+  X(shift, Shift, "y = x + c", "dx = dy", -2, 2, NAN, 0.6)                       \
+  X(pow, Pow, "y = x^c", "dx = c x^(c-1) dy", 0.2, 3, NAN, 2.3)                  \
+  X(clamp_min, ClampMin, "y = max(x, c)", "dx = dy [x >= c]", -2, 2, 0.25, 0.25) \
+  X(leaky_relu, LeakyRelu, "y = x where x > 0, else c x", "dx = dy where x > 0, else c dy", -2, 2, 0, 0.01)
 
 //   X(function, Functor, value, derivatives, low, high)
 #define KDEF_BINARY_OPS(X)                              \

@@ -53,6 +53,20 @@ TEST(Values, Unary) {
   expect_near(values(shift(x, 3)), {1.5, 3, 5});
   expect_near(values(pow(t({4, 2}, {2}), 1.5)), {8, std::pow(2.0, 1.5)});
   expect_near(values(clamp_min(x, -1)), {-1, 0, 2});
+  expect_near(values(leaky_relu(x, 0.01)), {-0.015, 0, 2});
+  expect_near(values(silu(x)), {-1.5 / (1 + std::exp(1.5)), 0, 2 / (1 + std::exp(-2.0))});
+  // Phi(-1.5) and Phi(2) of the normal distribution, from tables.
+  expect_near(values(gelu(x)), {-1.5 * 0.06680720126885807, 0, 2 * 0.9772498680518208});
+}
+
+TEST(Values, ActivationsKeepTheirDigitsFarFromZero) {
+  EXPECT_NEAR(values(gelu(t({-12}, {1})))[0] / -2.13177853449e-32, 1, 1e-9);  // -12 Phi(-12)
+  const V y = values(silu(t({-800, 800}, {2})));
+  EXPECT_EQ(y[0], 0);
+  EXPECT_EQ(y[1], 800);
+  for (const Tensor& nan : {silu(t({NAN}, {1})), gelu(t({NAN}, {1})), leaky_relu(t({NAN}, {1}), 0.01)}) {
+    EXPECT_TRUE(std::isnan(nan.item()));
+  }
 }
 
 TEST(Values, SigmoidIsExactAtBothEnds) {
