@@ -69,12 +69,6 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
   for (const nn::Buffer& b : to.buffers()) copy(b.name, b.tensor);
 }
 
-void remove_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
-}
-
 }  // namespace
 
 Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
