@@ -1,53 +1,73 @@
 #include "nn/embedding.h"
 
 #include <algorithm>
-#include <map>
 
 #include "ops/layout.h"
 #include "ops/linear.h"
 
 namespace kdef::nn {
 
-EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build) : dim_(dim) {
+std::vector<EmbeddingField> with_columns(std::vector<EmbeddingField> fields) {
+  int64_t next_id = 0, next_value = 0;
+  for (EmbeddingField& field : fields) {
+    const bool numeric = field.kind == EmbeddingField::Kind::numeric;
+    int64_t& next = numeric ? next_value : next_id;
+    if (field.column < 0) field.column = next;
+    next = field.column + (numeric ? 1 : field.max_len);
+  }
+  return fields;
+}
+
+EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build) {
   using Kind = EmbeddingField::Kind;
   KDEF_CHECK(!fields.empty(), "embedding: no fields");
-  std::map<std::string, int> tables;
-  for (const EmbeddingField& f : fields) {
+  bool uniform = true;
+  shape_.list = with_columns(fields);
+  shape_.fields = static_cast<int64_t>(fields.size());
+  for (const EmbeddingField& f : shape_.list) {
     const int64_t d = f.dim > 0 ? f.dim : dim;
     KDEF_CHECK(d > 0, "embedding: dimension of field '", f.name, "' must be positive");
-    uniform_ = uniform_ && d == dim;
-    width_ += d;
-    const bool numeric = f.kind == Kind::numeric;
+    uniform = uniform && d == dim;
+    shape_.width += d;
     ops::EmbedField field;
-    if (!f.shared.empty()) {
-      const auto it = tables.find(f.shared);
-      KDEF_CHECK(it != tables.end(), "embedding: field '", f.name, "' shares the table of '", f.shared,
-                 "', which is not an earlier field");
-      field.table = it->second;
-      KDEF_CHECK(tables_[static_cast<size_t>(field.table)].shape()[1] == d, "embedding: field '", f.name,
-                 "' shares a table of another dimension");
-    } else {
-      KDEF_CHECK(numeric || f.vocab_size > 0, "embedding: vocabulary of field '", f.name, "' is empty");
-      Tensor t = numeric ? build.xavier_normal(d, 1) : build.normal({f.vocab_size, d}, 1e-4);
-      if (!numeric) t.rows(0, 1).fill(0);
-      field.table = static_cast<int>(tables_.size());
-      tables_.push_back(add_parameter("embedding_layer.embedding_layers." + f.name + ".weight", t, true));
-    }
-    tables[f.name] = field.table;
+    field.table = add_table(f, d, build);
+    const bool numeric = f.kind == Kind::numeric;
     field.kind = numeric                            ? ops::EmbedField::Kind::numeric
                  : f.kind == Kind::categorical      ? ops::EmbedField::Kind::id
                  : f.kind == Kind::sequence_average ? ops::EmbedField::Kind::average
                                                     : ops::EmbedField::Kind::sum;
     field.count = numeric ? 1 : f.max_len;
-    int64_t& next = numeric ? value_columns_ : id_columns_;
-    field.column = next;
-    next += field.count;
+    field.column = f.column;
+    int64_t& columns = numeric ? value_columns_ : id_columns_;
+    columns = std::max(columns, field.column + field.count);
     fields_.push_back(field);
   }
+  shape_.dim = uniform ? dim : 0;
+}
+
+int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder& build) {
+  if (!field.shared.empty()) {
+    // fields_ has the fields before this one.
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      if (shape_.list[f].name != field.shared) continue;
+      const int table = fields_[f].table;
+      KDEF_CHECK(tables_[static_cast<size_t>(table)].shape()[1] == dim, "embedding: field '", field.name,
+                 "' shares a table of another dimension");
+      return table;
+    }
+    throw Error(cat("embedding: field '", field.name, "' shares the table of '", field.shared,
+                    "', which is not an earlier field"));
+  }
+  const bool numeric = field.kind == EmbeddingField::Kind::numeric;
+  KDEF_CHECK(numeric || field.vocab_size > 0, "embedding: vocabulary of field '", field.name, "' is empty");
+  Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, 1e-4);
+  if (!numeric) t.rows(0, 1).fill(0);
+  tables_.push_back(add_parameter("embedding_layer.embedding_layers." + field.name + ".weight", t, true));
+  return static_cast<int>(tables_.size()) - 1;
 }
 
 Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fused) const {
-  if (fused && uniform_) return ops::embed_fields(tables_, ids, values, fields_);
+  if (fused && uniform()) return ops::embed_fields(tables_, ids, values, fields_);
   std::vector<Tensor> parts;
   for (size_t f = 0; f < fields_.size(); ++f) {
     if (fused) {
@@ -60,22 +80,22 @@ Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fu
       parts.push_back(composed(ids, values, f));
     }
   }
-  return uniform_ ? ops::stack(parts, 1) : ops::concat(parts, 1);
+  return uniform() ? ops::stack(parts, 1) : ops::concat(parts, 1);
 }
 
-std::optional<SplitEmbedding> EmbeddingTables::split(const Tensor& ids, const Tensor& values,
-                                                     const ops::DistinctLimits& limits) const {
-  if (!uniform_ || !ids.defined()) return std::nullopt;
+std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const Tensor& values,
+                                                        const ops::DistinctLimits& limits) const {
+  if (!uniform() || !ids.defined()) return std::nullopt;
   std::vector<int64_t> table_rows;
   for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
-  SplitEmbedding out;
-  out.distinct = ops::distinct_ids(ids, fields_, table_rows, limits);
-  if (out.distinct.fields.empty()) return std::nullopt;
-  out.fields = field_count();
-  out.rows = ops::embed_distinct(tables_, fields_, out.distinct);
+  DistinctFields out;
+  out.ids = ops::distinct_ids(ids, fields_, table_rows, limits);
+  if (out.ids.fields.empty()) return std::nullopt;
+  out.fields = shape_.fields;
+  out.rows = ops::embed_distinct(tables_, fields_, out.ids);
   std::vector<ops::EmbedField> others;
   for (size_t f = 0; f < fields_.size(); ++f) {
-    if (!std::binary_search(out.distinct.fields.begin(), out.distinct.fields.end(), f)) others.push_back(fields_[f]);
+    if (!std::binary_search(out.ids.fields.begin(), out.ids.fields.end(), f)) others.push_back(fields_[f]);
   }
   if (!others.empty()) {
     const Tensor e = ops::embed_fields(tables_, ids, values, others);

@@ -15,38 +15,50 @@ struct EmbeddingField {
   enum class Kind { categorical, sequence_average, sequence_sum, numeric };
   std::string name;
   Kind kind = Kind::categorical;
-  int64_t vocab_size = 0;  // rows of the table, row 0 padding; numeric: unused
+  int64_t vocab_size = 0;  // rows of the table, row 0 is padding; unused by numeric fields
   int64_t max_len = 1;     // ids in a row
   int64_t dim = 0;         // 0: the tables' common dimension
-  std::string shared;      // name of an earlier field whose table it uses; empty: its own
+  std::string shared;      // the name of an earlier field whose table it uses; empty: it has its own
+  int64_t column = -1;     // its first column in the batch's ids or values; -1: the column after the field before it
 };
 
+/// The fields with their columns filled in. Tables over some of these fields read the right columns of the same batch.
+std::vector<EmbeddingField> with_columns(std::vector<EmbeddingField> fields);
+
 /// A batch for a first linear layer that works on distinct ids (ops/fused/distinct.h).
-struct SplitEmbedding {
-  ops::DistinctIds distinct;
+struct DistinctFields {
+  ops::DistinctIds ids;
   Tensor rows;   // [U, D] of the fields with few distinct ids
-  Tensor dense;  // [B, (F - chosen) D] of the others; undefined without any
+  Tensor dense;  // [B, (F - chosen) D] of the other fields; undefined if there are none
   int64_t fields = 0;
 };
 
-/// Looks up a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in their
-/// order. Result [B, F, D]; [B, sum of dims] where fields have different dimensions.
-/// Tables are normal with standard deviation 1e-4 and a zero row 0; a numeric field is a Linear(1, D) without bias.
+/// Size of the embeddings that a network reads, and the fields behind them.
+struct EmbeddingShape {
+  int64_t fields = 0;                // F
+  int64_t dim = 0;                   // D, the dimension of all fields; 0 if they have different ones
+  int64_t width = 0;                 // numbers in a row: the sum of the fields' dimensions
+  std::vector<EmbeddingField> list;  // with columns, for a network's own tables; empty if the embeddings are given
+};
+
+/// Embeddings of a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in
+/// their order. The result is [B, F, D], or [B, sum of dims] where fields have different dimensions.
+/// Tables start normal with standard deviation 1e-4 and a zero row 0; a numeric field is a Linear(1, D) without bias.
 /// Names: embedding_layer.embedding_layers.FIELD.weight.
 class EmbeddingTables final : public Module {
  public:
   EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build);
-  /// `fused` looks all fields up at once; otherwise the same from primitive ops, to read and to compare.
+  /// `fused` reads all fields in one op; otherwise primitive ops compute the same, to be read and compared.
   Tensor forward(const Tensor& ids, const Tensor& values, bool fused = true) const;
 
-  /// The same batch split by `limits`; nothing where no field has few enough distinct ids, or dimensions differ.
-  std::optional<SplitEmbedding> split(const Tensor& ids, const Tensor& values, const ops::DistinctLimits& limits) const;
+  /// The same batch by distinct ids: of the fields that have few enough of them for `limits`. Nothing where no field
+  /// has, or where the fields have different dimensions.
+  std::optional<DistinctFields> distinct(const Tensor& ids, const Tensor& values,
+                                         const ops::DistinctLimits& limits) const;
 
-  int64_t field_count() const { return static_cast<int64_t>(fields_.size()); }
-  /// Numbers per row of the result: the sum of the fields' dimensions.
-  int64_t width() const { return width_; }
-  /// The common dimension of all fields; 0 if they differ.
-  int64_t dim() const { return uniform_ ? dim_ : 0; }
+  /// What a network over these tables is built for.
+  const EmbeddingShape& shape() const { return shape_; }
+  /// Columns of ids / values up to the last one that a field reads.
   int64_t id_columns() const { return id_columns_; }
   int64_t value_columns() const { return value_columns_; }
   Device device() const { return tables_[0].device(); }
@@ -54,10 +66,14 @@ class EmbeddingTables final : public Module {
  private:
   Tensor composed(const Tensor& ids, const Tensor& values, size_t field) const;
 
+  // The table of a field, which is made unless the field shares an earlier one; its number.
+  int add_table(const EmbeddingField& field, int64_t dim, Builder& build);
+  bool uniform() const { return shape_.dim > 0; }
+
+  EmbeddingShape shape_;
   std::vector<ops::EmbedField> fields_;
   std::vector<Tensor> tables_;
-  int64_t dim_ = 0, width_ = 0, id_columns_ = 0, value_columns_ = 0;
-  bool uniform_ = true;
+  int64_t id_columns_ = 0, value_columns_ = 0;
 };
 
 }  // namespace kdef::nn

@@ -18,8 +18,9 @@ Linear::Linear(int64_t in, int64_t out, Builder& build, bool bias)
 
 Tensor Linear::forward(const Tensor& x) const { return ops::linear(x, weight_, bias_); }
 
-Tensor Linear::forward(const SplitEmbedding& x) const {
-  return ops::distinct_linear(x.rows, x.dense, x.distinct, x.fields, weight_, bias_);
+Tensor Linear::forward(const Fields& x) const {
+  const DistinctFields* d = x.distinct();
+  return d ? ops::distinct_linear(d->rows, d->dense, d->ids, d->fields, weight_, bias_) : forward(x.flat());
 }
 
 BatchNorm1d::BatchNorm1d(int64_t columns, Builder& build)
@@ -31,19 +32,6 @@ BatchNorm1d::BatchNorm1d(int64_t columns, Builder& build)
 Tensor BatchNorm1d::forward(const Tensor& x, const Pass& pass) const {
   return pass.training ? ops::batch_norm(x, weight_, bias_, running_mean_, running_var_)
                        : ops::batch_norm_eval(x, weight_, bias_, running_mean_, running_var_);
-}
-
-Tensor BatchNorm1d::forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const {
-  return ops::batch_norm_relu_dropout(x, weight_, bias_, running_mean_, running_var_, pass.training,
-                                      dropout ? dropout->rate() : 0.0,
-                                      dropout ? dropout->key(pass) : ops::DropoutKey{});
-}
-
-Tensor BatchNorm1d::forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Linear& linear,
-                                                const Pass& pass) const {
-  return ops::hidden_linear(x, weight_, bias_, running_mean_, running_var_, pass.training,
-                            dropout ? dropout->rate() : 0.0, dropout ? dropout->key(pass) : ops::DropoutKey{},
-                            linear.weight(), linear.bias());
 }
 
 LayerNorm::LayerNorm(int64_t columns, Builder& build)
@@ -83,7 +71,8 @@ Tensor activate(const Tensor& x, Activation activation) {
 Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
   if (fused(pass)) {
-    h = batch_norm->forward_relu_dropout(h, dropout, pass);
+    h = ops::batch_norm_relu_dropout(h, batch_norm->weight(), batch_norm->bias(), batch_norm->running_mean(),
+                                     batch_norm->running_var(), pass.training, dropout_rate(), dropout_key(pass));
   } else {
     if (batch_norm != nullptr) h = batch_norm->forward(h, pass);
     if (layer_norm != nullptr) h = layer_norm->forward(h);
@@ -94,13 +83,15 @@ Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   return h;
 }
 
-Tensor HiddenTail::forward_linear(const Tensor& x, const Linear& linear, const Pass& pass) const {
-  // A hidden layer that is never whole cannot be shown.
+Tensor HiddenTail::forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const {
+  // The one op never has the whole hidden layer, so it cannot show it to a tap.
   if (fused(pass) && pass.tap == nullptr &&
-      ops::hidden_linear_pays(x.shape()[0], linear.weight().shape()[1], linear.weight().shape()[0])) {
-    return batch_norm->forward_relu_dropout_linear(x, dropout, linear, pass);
+      ops::hidden_linear_pays(x.shape()[0], next.weight().shape()[1], next.weight().shape()[0])) {
+    return ops::hidden_linear(x, batch_norm->weight(), batch_norm->bias(), batch_norm->running_mean(),
+                              batch_norm->running_var(), pass.training, dropout_rate(), dropout_key(pass),
+                              next.weight(), next.bias());
   }
-  return linear.forward(forward(x, pass));
+  return next.forward(forward(x, pass));
 }
 
 }  // namespace kdef::nn

@@ -1,9 +1,9 @@
-// The layers networks are built from.
+// The layers that networks are built from.
 #pragma once
 
 #include <string>
 
-#include "nn/embedding.h"
+#include "nn/fields.h"
 #include "nn/module.h"
 #include "ops/dropout.h"
 
@@ -14,8 +14,8 @@ class Linear final : public Module {
  public:
   Linear(int64_t in, int64_t out, Builder& build, bool bias = true);
   Tensor forward(const Tensor& x) const;
-  /// The same of embeddings by distinct ids.
-  Tensor forward(const SplitEmbedding& x) const;
+  /// The same for the flattened embeddings of a batch: x.flat(), or its distinct ids where the batch has them.
+  Tensor forward(const Fields& x) const;
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }
 
@@ -23,7 +23,7 @@ class Linear final : public Module {
   Tensor weight_, bias_;
 };
 
-/// Zeroes elements with probability p in training, and scales the rest by 1 / (1 - p).
+/// In training, sets elements to zero with probability p and multiplies the others by 1 / (1 - p).
 class Dropout final : public Module {
  public:
   Dropout(double p, Builder& build) : p_(p), layer_(build.next_dropout()) {}
@@ -44,12 +44,8 @@ class Dropout final : public Module {
 class BatchNorm1d final : public Module {
  public:
   BatchNorm1d(int64_t columns, Builder& build);
+  /// In training by the batch's mean and variance, which also move the running ones; otherwise by the running ones.
   Tensor forward(const Tensor& x, const Pass& pass) const;
-  /// dropout(relu(forward(x))) in one fused op; `dropout` may be null.
-  Tensor forward_relu_dropout(const Tensor& x, const Dropout* dropout, const Pass& pass) const;
-  /// linear.forward(forward_relu_dropout(x)) in one fused op.
-  Tensor forward_relu_dropout_linear(const Tensor& x, const Dropout* dropout, const Linear& linear,
-                                     const Pass& pass) const;
 
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }
@@ -71,24 +67,29 @@ class LayerNorm final : public Module {
 };
 
 enum class Activation { none, relu, sigmoid, tanh };
-/// By its name, in any case of letters: relu, sigmoid, tanh, none (also linear, null); throws InputError otherwise.
+/// An activation's name, in any case of letters, is relu, sigmoid, tanh or none (also linear, null). Another name
+/// throws InputError.
 Activation parse_activation(const std::string& name);
 Tensor activate(const Tensor& x, Activation activation);
 
-/// What follows the linear map of a hidden layer: normalisation, activation, dropout, each where there is one.
+/// What follows the linear map of a hidden layer: normalisation, activation, dropout, each if there is one. This is the
+/// one place that decides whether a fused op computes a hidden layer.
 struct HiddenTail {
   const BatchNorm1d* batch_norm = nullptr;
   const LayerNorm* layer_norm = nullptr;
   Activation activation = Activation::none;
   const Dropout* dropout = nullptr;
 
-  /// Batch norm, ReLU and dropout in one op where pass.fused; the result is shown to pass.tap.
+  /// The hidden layer of x, the result of the linear map. The hidden layer is shown to pass.tap.
   Tensor forward(const Tensor& x, const Pass& pass) const;
-  /// linear.forward(forward(x, pass)), in one op where that is possible and pays.
-  Tensor forward_linear(const Tensor& x, const Linear& linear, const Pass& pass) const;
+  /// next.forward(forward(x, pass)): in one op where that is possible and faster.
+  Tensor forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const;
+
+  double dropout_rate() const { return dropout ? dropout->rate() : 0.0; }
+  ops::DropoutKey dropout_key(const Pass& pass) const { return dropout ? dropout->key(pass) : ops::DropoutKey{}; }
 
  private:
-  // Whether there are fused ops for it.
+  // Whether fused ops can compute this hidden layer.
   bool fused(const Pass& pass) const { return pass.fused && batch_norm != nullptr && activation == Activation::relu; }
 };
 

@@ -32,6 +32,7 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
     layers_.push_back(layer);
     width = units;
   }
+  hidden_width_ = width;
   if (config.output > 0) output_ = &add_child(name(), std::make_unique<Linear>(width, config.output, build));
 }
 
@@ -46,29 +47,28 @@ Tensor Mlp::hidden(const Tensor& x, const Pass& pass) const {
   return layers_.empty() ? x : layers_.back().tail.forward(pre_activation(x, pass), pass);
 }
 
-Tensor Mlp::hidden(const SplitEmbedding& x, const Pass& pass) const {
-  KDEF_CHECK(!layers_.empty(), "mlp: has no hidden layer to read distinct ids");
-  return layers_.back().tail.forward(pre_activation(x, pass), pass);
+Tensor Mlp::hidden(const Fields& x, const Pass& pass) const {
+  return layers_.empty() ? x.flat() : layers_.back().tail.forward(pre_activation(x, pass), pass);
 }
 
 Tensor Mlp::output(const Tensor& hidden) const { return output_ ? output_->forward(hidden) : hidden; }
 
-Tensor Mlp::forward(const Tensor& x, const Pass& pass) const {
-  if (!output_ || layers_.empty()) return output(hidden(x, pass));
+template <class Input>
+Tensor Mlp::forward_of(const Input& x, const Pass& pass) const {
+  if (!output_) return hidden(x, pass);
+  if (layers_.empty()) return output_->forward(x);
   return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
 }
 
-Tensor Mlp::forward(const SplitEmbedding& x, const Pass& pass) const {
-  if (!output_ || layers_.empty()) return output(hidden(x, pass));
-  return layers_.back().tail.forward_linear(pre_activation(x, pass), *output_, pass);
-}
+Tensor Mlp::forward(const Tensor& x, const Pass& pass) const { return forward_of(x, pass); }
+
+Tensor Mlp::forward(const Fields& x, const Pass& pass) const { return forward_of(x, pass); }
 
 bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows) {
   if (networks.size() < 2 || networks.size() > ops::kMostStacked || networks[0]->layers_.empty()) return false;
   const Mlp& first = *networks[0];
   const bool rounded = precision == ops::GemmPrecision::bf16;
   if (rounded && rows < ops::kLeastRounded) return false;
-  const auto rate = [](const Hidden& h) { return h.tail.dropout ? h.tail.dropout->rate() : 0.0; };
   const auto width_fits = [&](int64_t n) {
     return !rounded || (n >= ops::kLeastRounded && n % ops::kRoundedUnit == 0);
   };
@@ -80,7 +80,7 @@ bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision 
       const Shape& shape = b.linear->weight().shape();
       if (shape != a.linear->weight().shape() || !width_fits(shape[0]) || !width_fits(shape[1]) ||
           !b.linear->bias().defined() || !b.tail.batch_norm || b.tail.activation != Activation::relu ||
-          rate(a) != rate(b)) {
+          a.tail.dropout_rate() != b.tail.dropout_rate()) {
         return false;
       }
     }
@@ -94,7 +94,7 @@ Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tenso
     for (const Mlp* network : networks) all.push_back(get(*network));
     return all;
   };
-  // Linear layers come without their bias, which is left to batch norm.
+  // The linear maps leave their bias to the batch norm behind them.
   Tensor z = ops::linear(x, ops::concat(of_all([](const Mlp& n) { return n.layers_[0].linear->weight(); }), 0), {});
   const size_t depth = networks[0]->layers_.size();
   for (size_t i = 0; i < depth; ++i) {
@@ -104,12 +104,9 @@ Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tenso
                  beta = ops::concat(of_all([&](const Mlp&n) { return norm(n).bias(); }), 0);
     const std::vector<Tensor> mean = of_all([&](const Mlp&n) { return norm(n).running_mean(); }),
                               var = of_all([&](const Mlp&n) { return norm(n).running_var(); });
-    const auto dropout = [i](const Mlp& n) { return n.layers_[i].tail.dropout; };
-    const double rate = dropout(*networks[0]) ? dropout(*networks[0])->rate() : 0.0;
+    const double rate = networks[0]->layers_[i].tail.dropout_rate();
     std::vector<ops::DropoutKey> keys;
-    for (const Mlp* network : networks) {
-      keys.push_back(dropout(*network) ? dropout(*network)->key(pass) : ops::DropoutKey{});
-    }
+    for (const Mlp* network : networks) keys.push_back(network->layers_[i].tail.dropout_key(pass));
     if (i + 1 == depth) {
       return ops::stacked_output(z, bias, gamma, beta, mean, var, rate, keys,
                                  ops::concat(of_all([](const Mlp& n) { return n.output_->weight(); }), 0),

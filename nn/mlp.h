@@ -1,5 +1,5 @@
-// Multilayer perceptron: hidden layers of Linear, normalisation, activation, dropout in this order, then a Linear to
-// the output.
+// Multilayer perceptron: hidden layers, each a Linear, normalisation, activation and dropout in this order, and then a
+// Linear to the output.
 #pragma once
 
 #include <string>
@@ -15,31 +15,33 @@ struct MlpConfig {
   std::vector<Activation> activations;  // one per hidden layer
   std::vector<double> dropout;          // one per hidden layer
   bool batch_norm = false;
-  bool layer_norm = false;  // where batch_norm is not set
+  bool layer_norm = false;  // unused where batch_norm is set
   int64_t output = 1;       // 0: no output layer
 };
 
-/// x [B, in] -> [B, output]. Parameter names are those of a PyTorch Sequential called `mlp` in which every layer that
-/// exists takes a number: mlp.0 Linear, mlp.1 BatchNorm, (2 the activation), (3 dropout if its rate is not 0), ...
+/// x [B, in] -> [B, output]; x is a tensor, or the Fields of a batch, of which it reads the flattened embeddings.
+/// Parameter names are those of a PyTorch Sequential called `mlp`, in which every layer that exists takes a number:
+/// mlp.0 Linear, mlp.1 BatchNorm, (2 the activation), (3 the dropout, if its rate is not 0), ...
 class Mlp final : public Module {
  public:
   Mlp(int64_t in, const MlpConfig& config, Builder& build);
-  /// The output layer's result; the last hidden layer's where there is no output layer.
+  /// The output layer's result, or the last hidden layer's where there is no output layer.
   Tensor forward(const Tensor& x, const Pass& pass) const;
-  Tensor forward(const SplitEmbedding& x, const Pass& pass) const;
-  /// The last hidden layer's result [B, hidden_units.back()]; x itself without hidden layers.
+  Tensor forward(const Fields& x, const Pass& pass) const;
+  /// The last hidden layer's result [B, hidden_width()]; x itself (flattened) without hidden layers.
   Tensor hidden(const Tensor& x, const Pass& pass) const;
-  /// The same of embeddings by distinct ids; needs a hidden layer.
-  Tensor hidden(const SplitEmbedding& x, const Pass& pass) const;
-  /// The output layer applied to hidden().
+  Tensor hidden(const Fields& x, const Pass& pass) const;
+  /// The output layer applied to the result of hidden().
   Tensor output(const Tensor& hidden) const;
+  /// hidden_units.back(), or `in` without hidden layers.
+  int64_t hidden_width() const { return hidden_width_; }
 
-  /// Whether forward_stacked() computes what forward() of each does: 2 to 64 networks of one shape, with batch norm and
-  /// ReLU, equal dropout and one output. In bf16 also: all widths and the rows are at least 16, so that the same
-  /// products are rounded, and the widths multiples of 8.
+  /// Whether forward_stacked() can compute the outputs of `networks`: 2 to 64 networks of one shape, with batch norm
+  /// and ReLU, equal dropout and one output. In bf16 also: the rows and all widths are at least 16, so that the same
+  /// products are rounded, and the widths are multiples of 8.
   static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows);
-  /// The outputs of all of them for the same input, in training: [B, in] -> [B, M]. The same numbers as forward() of
-  /// each but for the order of sums, by fewer and larger launches (ops/fused/stacked.h).
+  /// The outputs of all networks for the same input in training: [B, in] -> [B, M]. Fewer and larger launches compute
+  /// the numbers that forward() of each network has, up to the order of sums (ops/fused/stacked.h).
   static Tensor forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass);
 
  private:
@@ -47,9 +49,14 @@ class Mlp final : public Module {
     Linear* linear = nullptr;
     HiddenTail tail;
   };
-  // The last hidden layer before normalisation and activation.
+  // `Input` is Tensor or Fields.
+  template <class Input>
+  Tensor forward_of(const Input& x, const Pass& pass) const;
+  // The last hidden layer before its normalisation and activation; needs a hidden layer.
   template <class Input>
   Tensor pre_activation(const Input& x, const Pass& pass) const;
+
+  int64_t hidden_width_;
   std::vector<Hidden> layers_;
   Linear* output_ = nullptr;
 };

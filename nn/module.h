@@ -12,7 +12,7 @@
 
 namespace kdef::nn {
 
-/// Collects the hidden layers of a network on their way, for diagnostics.
+/// Collects the hidden layers of a network during a forward pass, for diagnostics.
 struct LayerTap {
   std::vector<Tensor> layers;
 };
@@ -20,25 +20,27 @@ struct LayerTap {
 /// What a forward pass needs to know beside its input.
 struct Pass {
   bool training = false;
-  uint64_t seed = 0;  // of the run; with `step` it names the dropout masks
+  uint64_t seed = 0;  // of the run; `seed` and `step` together name the dropout masks
   uint64_t step = 0;
-  const uint64_t* device_step = nullptr;  // added to `step`, in the device's memory: for steps that are recorded
-  bool fused = true;        // fused ops where there are any; false: their readable twins, same numbers up to rounding
-  LayerTap* tap = nullptr;  // where hidden layers are shown, if anyone looks
+  const uint64_t* device_step = nullptr;  // in the device's memory, added to `step`: for a step that is recorded
+  bool fused = true;        // fused ops where they exist; false: their readable twins, same numbers up to rounding
+  bool distinct = true;     // where fused and in training: first layers may work on the batch's distinct ids
+  LayerTap* tap = nullptr;  // collects the hidden layers; null: nobody does
 
+  /// Gives a hidden layer to the tap.
   void show(const Tensor& hidden_layer) const {
     if (tap) tap->layers.push_back(hidden_layer.detach());
   }
 };
 
-/// A trainable tensor and what the regularizers and optimizers need to know of it.
+/// A trainable tensor, and what regularizers and optimizers need to know about it.
 struct Parameter {
   std::string name;
   Tensor tensor;
-  bool embedding = false;  // under embedding_regularizer, not net_regularizer; may get row gradients
+  bool embedding = false;  // it is under embedding_regularizer, not net_regularizer, and may get row gradients
 };
 
-/// A tensor that is part of the state but not trained: running mean and variance.
+/// A tensor of the state that is not trained, for instance a running mean.
 struct Buffer {
   std::string name;
   Tensor tensor;
@@ -51,7 +53,8 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  /// All parameters / buffers of this module and its children, own ones first, children in order of their adding.
+  /// All parameters / buffers of this module and its children: first its own, then those of the children in the order
+  /// in which the children were added.
   std::vector<Parameter> parameters() const;
   std::vector<Buffer> buffers() const;
   /// Number of trainable values.
@@ -61,7 +64,8 @@ class Module {
   /// Registers a parameter (marked as requiring a gradient) and returns it.
   Tensor add_parameter(std::string name, Tensor t, bool embedding = false);
   Tensor add_buffer(std::string name, Tensor t);
-  /// Registers a child under `name` (empty: its names stand without a prefix); it lives as long as this module.
+  /// Registers a child under `name`, which becomes the prefix of the child's names; without a name there is no prefix.
+  /// The child lives as long as this module.
   template <class M>
   M& add_child(std::string name, std::unique_ptr<M> child) {
     M& reference = *child;
@@ -80,20 +84,20 @@ class Module {
   std::vector<Child> children_;
 };
 
-/// Hands out what modules are built from: initial values, each parameter from its own random stream in order of
-/// construction, and the numbers of the dropout layers.
+/// Gives modules what they are built from: initial values, and the numbers of the dropout layers. Every parameter has a
+/// random stream of its own; the streams are numbered in the order of construction.
 class Builder {
  public:
   explicit Builder(uint64_t seed = 0, DType dtype = DType::f32, Device device = kCpu)
       : seed_(seed), dtype_(dtype), device_(device) {}
-  /// Makes zeros of everything: for models whose values are loaded, or not looked at.
+  /// Makes every value zero: for models whose values are loaded or not needed.
   static Builder zeros(DType dtype = DType::f32, Device device = kCpu) {
     Builder build(0, dtype, device);
     build.zeros_ = true;
     return build;
   }
 
-  /// Normal with standard deviation sqrt(2 / (fan_in + fan_out)) for weight [out, in] (Glorot, Bengio 2010).
+  /// A weight [out, in], normal with standard deviation sqrt(2 / (in + out)) (Glorot, Bengio 2010).
   Tensor xavier_normal(int64_t out, int64_t in);
   Tensor normal(const Shape& shape, double standard_deviation);
   Tensor uniform(const Shape& shape, double low, double high);
@@ -103,7 +107,7 @@ class Builder {
   Device device() const { return device_; }
 
  private:
-  // Element i is draw(random numbers of the parameter's stream from position i * words on).
+  // Element i is draw(r), where r is the parameter's stream from its position i * words on.
   template <class Fn>
   Tensor fill(const Shape& shape, uint64_t words, Fn&& draw);
 

@@ -1,4 +1,4 @@
-// Ensembles of networks over embeddings, shared or one set per network: the model that is trained.
+// The model that is trained: an ensemble of networks over embedding tables, which they share or each has its own.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ enum class EnsembleKind {
   kdef,    // teacher q = sigmoid(mean of the students' logits), trained by the KDEF objective
   mean,    // BCE(sigmoid(mean z), y)
   sum,     // BCE(sigmoid(sum z), y)
-  concat,  // BCE(sigmoid(W [h_1 .. h_M] + b), y); the students' own output layers stay, untrained
+  concat,  // BCE(sigmoid(W [h_1 .. h_M] + b), y); the students keep their own output layers, untrained
 };
 const char* name_of(EnsembleKind kind);
 
@@ -25,15 +25,19 @@ struct EnsembleConfig {
   std::vector<nn::NetworkConfig> students;
   int64_t embedding_dim = 16;
   ObjectiveConfig objective;  // of a KDEF ensemble
-  bool fused = true;          // fused ops; false: their readable twins, same numbers up to rounding
-  /// One set of embedding tables for all students; false: one per student (the multi-embedding of Guo et al., ICML
+  /// Fused ops; false: their readable twins, the same numbers up to rounding. They are used where this setting and the
+  /// caller's Pass::fused are both true. The loss follows this setting alone.
+  bool fused = true;
+  /// One set of embedding tables for all students; false: one set per student (the multi-embedding of Guo et al., ICML
   /// 2024, arXiv 2310.04400).
   bool shared_embedding = true;
-  bool distinct = true;  // in training, where fused: first layers work on the batch's distinct ids
+  /// First layers may work on the batch's distinct ids (nn::Fields::distinct), where Pass::distinct is true as well and
+  /// the students share their tables.
+  bool distinct = true;
 };
 
-/// Parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of concat. Tables
-/// of their own stand under embedding_layers.M in place of embedding_layer.
+/// Names of parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of
+/// concat. If every student has its own tables, their names start with embedding_layers.M in place of embedding_layer.
 class Ensemble final : public nn::Module {
  public:
   Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
@@ -43,14 +47,14 @@ class Ensemble final : public nn::Module {
     Tensor ensemble;  // logit [B, 1]
   };
   Output forward(const ModelInput& input, const nn::Pass& pass) const;
-  /// The data loss of a batch: everything but the regularizers.
+  /// The data loss of a batch, without the regularizers.
   Tensor loss(const Output& output, const Tensor& labels) const;
 
-  /// Per student its hidden layers in evaluation mode, each [B, width]; the last is the representation that its output
-  /// layer reads.
+  /// The hidden layers of each student in evaluation mode, each [B, width]. The last one is the representation that the
+  /// student's output layer reads.
   std::vector<std::vector<Tensor>> hidden_layers(const ModelInput& input) const;
 
-  /// Where the parameters are; input comes from there too.
+  /// The device of the parameters, on which forward() expects its input.
   Device device() const { return embedding().device(); }
   size_t student_count() const { return networks_.size(); }
   const EnsembleConfig& config() const { return config_; }
@@ -60,17 +64,16 @@ class Ensemble final : public nn::Module {
   }
 
  private:
-  // Per student what it reads; of a shared embedding M times the same tensor.
-  std::vector<Tensor> embed(const ModelInput& input) const;
-  // Of the students' logits, for every kind but concat.
+  // The caller's pass with this ensemble's settings: a way is taken where both allow it.
+  nn::Pass settled(nn::Pass pass) const;
+  // What each student reads; with shared tables M times the same object.
+  std::vector<nn::Fields> read(const ModelInput& input, const nn::Pass& pass) const;
+  // The output for the students' logits [B, M], for every kind but concat.
   Output combined(const Tensor& students) const;
-  // Whether the students are computed side by side: in training on a device where launches count.
-  bool stacks(const nn::Pass& pass, int64_t rows) const;
 
   EnsembleConfig config_;
   std::vector<nn::EmbeddingTables*> embeddings_;
-  std::vector<nn::Network*> networks_;
-  std::vector<const nn::Mlp*> mlps_;  // the same, if all are MLPs and the ensemble reads their logits alone; else empty
+  std::vector<const nn::Network*> networks_;
   nn::Linear* concat_ = nullptr;
 };
 

@@ -81,13 +81,13 @@ class AutoInt final : public Network {
     }
     fc_ = &add_child("fc", std::make_unique<Linear>(attention_width_, 1, build));
   }
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
-    Tensor x = e;
+  Tensor hidden(const Fields& fields, const Pass& pass) const override {
+    Tensor x = fields.whole();
     for (const Attention* layer : layers_) {
       x = layer->forward(x, pass);
       pass.show(flatten(x));
     }
-    return ops::concat({flatten(x), dnn_.hidden(flatten(e), pass)}, 1);
+    return ops::concat({flatten(x), dnn_.hidden(fields.flat(), pass)}, 1);
   }
   Tensor output(const Tensor& h) const override {
     return ops::add(fc_->forward(ops::slice(h, 1, 0, attention_width_)),

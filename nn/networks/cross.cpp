@@ -34,7 +34,8 @@ class ExponentialCross final : public Network {
     fc_ = &add_child("fc", std::make_unique<Linear>(width_, 1, build));
   }
 
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
+  Tensor hidden(const Fields& fields, const Pass& pass) const override {
+    const Tensor& e = fields.whole();
     const int64_t rows = e.shape()[0], half = e.shape()[2] / 2;
     const Tensor first = ops::slice(e, 2, 0, half), second = ops::slice(e, 2, half, half);
     Tensor x = ops::concat({flatten(first), flatten(second)}, 1);
@@ -95,7 +96,7 @@ class CrossV2 final : public Network {
       : width_(shape.width),
         cross_(add_child("", std::make_unique<CrossLayers>(shape.width, config.num_cross_layers, build))),
         fc_(add_child("fc", std::make_unique<Linear>(shape.width, 1, build))) {}
-  Tensor hidden(const Tensor& e, const Pass& pass) const override { return cross_.forward(flatten(e), pass); }
+  Tensor hidden(const Fields& x, const Pass& pass) const override { return cross_.forward(x.flat(), pass); }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }
   int64_t hidden_width() const override { return width_; }
 
@@ -113,8 +114,8 @@ class DcnV2 final : public Network {
         cross_(add_child("crossnet", std::make_unique<CrossLayers>(shape.width, config.num_cross_layers, build))),
         dnn_(add_child("dnn", std::make_unique<Mlp>(shape.width, mlp_config(config, 0), build))),
         fc_(add_child("fc", std::make_unique<Linear>(width_, 1, build))) {}
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
-    const Tensor x = flatten(e);
+  Tensor hidden(const Fields& fields, const Pass& pass) const override {
+    const Tensor x = fields.flat();
     return ops::concat({dnn_.forward(x, pass), cross_.forward(x, pass)}, 1);
   }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }

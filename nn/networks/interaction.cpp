@@ -21,9 +21,10 @@ class Product final : public Network {
         width_(nn::hidden_width(config, input(shape))) {
     require_uniform("product", shape);
   }
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
+  Tensor hidden(const Fields& x, const Pass& pass) const override {
+    const Tensor& e = x.whole();
     const Tensor products = ops::upper_triangle(ops::matmul(e, e, false, true));
-    return dnn_.hidden(ops::concat({flatten(e), products}, 1), pass);
+    return dnn_.hidden(ops::concat({x.flat(), products}, 1), pass);
   }
   Tensor output(const Tensor& h) const override { return dnn_.output(h); }
   int64_t hidden_width() const override { return width_; }
@@ -65,7 +66,8 @@ class FinalNet final : public Network {
     }
     fc_ = &add_child("fc", std::make_unique<Linear>(width, 1, build));
   }
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
+  Tensor hidden(const Fields& batch, const Pass& pass) const override {
+    const Tensor& e = batch.whole();
     const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
     const Tensor by_dim = ops::reshape(ops::transpose(e, 1, 2), {rows * dim, fields});
     const Tensor gate = ops::transpose(ops::reshape(gate_->forward(by_dim), {rows, dim, fields}), 1, 2);
@@ -95,9 +97,9 @@ class FinalNet final : public Network {
 /// Parts whose inputs stand side by side in hidden() and whose logits are added in output().
 class SumNetwork : public Network {
  public:
-  Tensor hidden(const Tensor& e, const Pass& pass) const final {
+  Tensor hidden(const Fields& x, const Pass& pass) const final {
     std::vector<Tensor> all;
-    for (const Part& part : parts_) all.push_back(part.hidden(e, pass));
+    for (const Part& part : parts_) all.push_back(part.hidden(x, pass));
     return all.size() == 1 ? all[0] : ops::concat(all, 1);
   }
   Tensor output(const Tensor& h) const final {
@@ -119,27 +121,28 @@ class SumNetwork : public Network {
  protected:
   struct Part {
     int64_t width;
-    std::function<Tensor(const Tensor&, const Pass&)> hidden;
+    std::function<Tensor(const Fields&, const Pass&)> hidden;
     std::function<Tensor(const Tensor&)> output;
   };
 
   /// w . flatten(e) + b. Names: NAME.weight, NAME.bias.
   void add_linear(const std::string& name, const EmbeddingShape& shape, Builder& build) {
     Linear& lr = add_child(name, std::make_unique<Linear>(shape.width, 1, build));
-    parts_.push_back({shape.width, [](const Tensor& e, const Pass&) { return flatten(e); },
+    parts_.push_back({shape.width, [](const Fields& x, const Pass&) { return x.flat(); },
                       [&lr](const Tensor& h) { return lr.forward(h); }});
   }
   /// MLP(flatten(e)).
   void add_mlp(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
     Mlp& dnn = add_child("dnn", std::make_unique<Mlp>(shape.width, mlp_config(config), build));
     parts_.push_back({nn::hidden_width(config, shape.width),
-                      [&dnn](const Tensor& e, const Pass& pass) { return dnn.hidden(flatten(e), pass); },
+                      [&dnn](const Fields& x, const Pass& pass) { return dnn.hidden(x.flat(), pass); },
                       [&dnn](const Tensor& h) { return dnn.output(h); }});
   }
   /// sum over i < j of <e_i, e_j> = sum over d of ((sum_f e)^2 - sum_f e^2) / 2 (Rendle, ICDM 2010).
   void add_pairs(const EmbeddingShape& shape) {
     parts_.push_back({shape.dim,
-                      [](const Tensor& e, const Pass&) {
+                      [](const Fields& x, const Pass&) {
+                        const Tensor& e = x.whole();
                         return ops::scale(ops::sub(ops::square(ops::sum(e, 1)), ops::sum(ops::square(e), 1)), 0.5);
                       },
                       [](const Tensor& h) { return ops::sum(h, 1, true); }});
@@ -161,7 +164,8 @@ class SumNetwork : public Network {
     }
     Linear& fc = add_child(prefix + "fc", std::make_unique<Linear>(total, 1, build));
     parts_.push_back({total,
-                      [layers](const Tensor& e, const Pass&) {
+                      [layers](const Fields& batch, const Pass&) {
+                        const Tensor& e = batch.whole();
                         const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
                         const Tensor x0 = ops::reshape(e, {rows, fields, 1, dim});
                         Tensor x = e;
@@ -260,14 +264,15 @@ class Afn final : public Network {
         fc_(add_child("fc", std::make_unique<Linear>(2, 1, build))) {
     require_uniform("afn", shape);
   }
-  Tensor hidden(const Tensor& e, const Pass& pass) const override {
+  Tensor hidden(const Fields& x, const Pass& pass) const override {
+    const Tensor& e = x.whole();
     const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
     const Tensor magnitude = ops::log(ops::clamp_min(ops::abs(e), 1e-5));
     // Rows of [B D, channels]: batch norm and the linear map both act on the channels.
     const Tensor logs = log_norm_.forward(ops::reshape(ops::transpose(magnitude, 1, 2), {rows * dim, fields}), pass);
     const Tensor neurons = exp_norm_.forward(ops::exp(coefficients_.forward(logs)), pass);
     const Tensor cross = ops::transpose(ops::reshape(neurons, {rows, dim, neurons_}), 1, 2);
-    return ops::concat({dense_.hidden(flatten(cross), pass), dnn_.hidden(flatten(e), pass)}, 1);
+    return ops::concat({dense_.hidden(flatten(cross), pass), dnn_.hidden(x.flat(), pass)}, 1);
   }
   Tensor output(const Tensor& h) const override {
     const Tensor afn = dense_.output(ops::slice(h, 1, 0, width_));

@@ -15,10 +15,6 @@ MlpConfig mlp_config(const NetworkConfig& config, int64_t output) {
   return mlp;
 }
 
-Tensor flatten(const Tensor& x) {
-  return x.rank() == 2 ? x : ops::reshape(x, {x.shape()[0], x.shape().product(1, x.rank())});
-}
-
 void require_uniform(const char* network, const EmbeddingShape& shape) {
   if (shape.dim == 0) {
     throw InputError(cat("network ", network,
@@ -37,22 +33,15 @@ namespace {
 class MlpNetwork final : public Network {
  public:
   MlpNetwork(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
-      : width_(nn::hidden_width(config, shape.width)),
-        has_layers_(!config.hidden_units.empty()),
-        mlp_(add_child("", std::make_unique<Mlp>(shape.width, mlp_config(config), build))) {}
+      : mlp_(add_child("", std::make_unique<Mlp>(shape.width, mlp_config(config), build))) {}
 
-  Tensor hidden(const Tensor& e, const Pass& pass) const override { return mlp_.hidden(flatten(e), pass); }
-  bool reads_distinct() const override { return has_layers_; }
-  Tensor hidden(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.hidden(e, pass); }
-  Tensor forward(const Tensor& e, const Pass& pass) const override { return mlp_.forward(flatten(e), pass); }
-  Tensor forward(const SplitEmbedding& e, const Pass& pass) const override { return mlp_.forward(e, pass); }
+  Tensor forward(const Fields& x, const Pass& pass) const override { return mlp_.forward(x, pass); }
+  Tensor hidden(const Fields& x, const Pass& pass) const override { return mlp_.hidden(x, pass); }
   Tensor output(const Tensor& h) const override { return mlp_.output(h); }
-  int64_t hidden_width() const override { return width_; }
-  const Mlp* as_mlp() const override { return &mlp_; }
+  int64_t hidden_width() const override { return mlp_.hidden_width(); }
+  const Mlp& mlp() const { return mlp_; }
 
  private:
-  int64_t width_;
-  bool has_layers_;
   Mlp& mlp_;
 };
 
@@ -77,7 +66,37 @@ constexpr struct {
     {"autoint", make_autoint},
 };
 
+// Whether the networks are computed side by side (Mlp::forward_stacked): in training, on a device where the number of
+// launches counts.
+bool runs_stacked(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass) {
+  if (fields[0].device().is_cpu() || !pass.training || !pass.fused || pass.tap != nullptr) return false;
+  std::vector<const Mlp*> mlps;
+  for (size_t k = 0; k < networks.size(); ++k) {
+    mlps.push_back(mlp_of(*networks[k]));
+    if (mlps.back() == nullptr || !fields[k].same_as(fields[0])) return false;
+  }
+  return Mlp::stackable(mlps, ops::gemm_precision(), fields[0].rows());
+}
+
 }  // namespace
+
+const Mlp* mlp_of(const Network& network) {
+  const auto* mlp = dynamic_cast<const MlpNetwork*>(&network);
+  return mlp == nullptr ? nullptr : &mlp->mlp();
+}
+
+Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass) {
+  KDEF_CHECK(!networks.empty() && networks.size() == fields.size(), "networks: ", networks.size(),
+             " networks with the embeddings of ", fields.size());
+  if (runs_stacked(networks, fields, pass)) {
+    std::vector<const Mlp*> mlps;
+    for (const Network* network : networks) mlps.push_back(mlp_of(*network));
+    return Mlp::forward_stacked(mlps, fields[0].flat(), pass);
+  }
+  std::vector<Tensor> logits;
+  for (size_t k = 0; k < networks.size(); ++k) logits.push_back(networks[k]->forward(fields[k], pass));
+  return ops::concat(logits, 1);
+}
 
 std::unique_ptr<Network> make_mlp_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
   return std::make_unique<MlpNetwork>(config, shape, build);

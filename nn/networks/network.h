@@ -27,31 +27,22 @@ struct NetworkConfig {
   bool use_scale = true, use_residual = true;                      // autoint
 };
 
-/// Size of the embeddings a network reads: fields F, their common dimension D (0 if they differ), width = numbers in
-/// a row.
-struct EmbeddingShape {
-  int64_t fields = 0, dim = 0, width = 0;
-};
-
 class Network : public Module {
  public:
-  /// Embeddings [B, F, D] (or [B, width]) -> logit [B, 1]: output(hidden(..)).
-  virtual Tensor forward(const Tensor& embeddings, const Pass& pass) const { return output(hidden(embeddings, pass)); }
-  virtual Tensor forward(const SplitEmbedding& embeddings, const Pass& pass) const {
-    return output(hidden(embeddings, pass));
-  }
+  /// The logit [B, 1] of each row of the batch: output(hidden(..)).
+  virtual Tensor forward(const Fields& fields, const Pass& pass) const { return output(hidden(fields, pass)); }
   /// The representation that the output layer reads: [B, hidden_width()].
-  virtual Tensor hidden(const Tensor& embeddings, const Pass& pass) const = 0;
-  /// Whether hidden() takes embeddings by distinct ids.
-  virtual bool reads_distinct() const { return false; }
-  virtual Tensor hidden(const SplitEmbedding&, const Pass&) const {
-    throw Error("network: reads whole embeddings, not distinct ids");
-  }
+  virtual Tensor hidden(const Fields& fields, const Pass& pass) const = 0;
   virtual Tensor output(const Tensor& hidden) const = 0;
-  /// The network as an MLP, where it is one and nothing more.
-  virtual const Mlp* as_mlp() const { return nullptr; }
   virtual int64_t hidden_width() const = 0;
 };
+
+/// The logits [B, M] of M networks; network k reads fields[k]. MLPs of one shape that read the same embeddings are
+/// computed side by side in training on a CUDA device.
+Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass);
+
+/// The MLP of a network that is one and nothing more; null for other networks.
+const Mlp* mlp_of(const Network& network);
 
 /// Builds the network that `config` names; throws InputError that lists the known ones otherwise.
 std::unique_ptr<Network> make_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build);

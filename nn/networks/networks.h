@@ -28,8 +28,6 @@ NetworkMaker make_autoint;  // attention_network.cpp
 
 /// The settings of the hidden layers as an Mlp takes them, with `output` numbers at its end.
 MlpConfig mlp_config(const NetworkConfig& config, int64_t output = 1);
-/// [B, F, D] -> [B, F D].
-Tensor flatten(const Tensor& embeddings);
 /// Throws InputError unless all fields have one dimension, which this network needs.
 void require_uniform(const char* network, const EmbeddingShape& shape);
 /// The numbers of the last hidden layer, `in` without any.

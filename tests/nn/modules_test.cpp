@@ -44,7 +44,7 @@ bool stackable(const NetworkConfig& a, const NetworkConfig& b, ops::GemmPrecisio
   std::vector<const Mlp*> mlps;
   for (int i = 0; i < count; ++i) {
     networks.push_back(make_network(i == 1 ? b : a, {2, width / 2, width}, build));
-    mlps.push_back(networks.back()->as_mlp());
+    mlps.push_back(mlp_of(*networks.back()));
   }
   return Mlp::stackable(mlps, precision, rows);
 }

@@ -1,4 +1,4 @@
-// The fast paths of an ensemble's forward and backward pass against its plain ones.
+// Ensembles: the fast ways of their forward and backward pass against the plain ones, and who may choose the way.
 #include "kdef/method/ensemble.h"
 
 #include <gtest/gtest.h>
@@ -42,10 +42,10 @@ ModelInput some_batch(DType type = DType::f64) {
 struct Result {
   double loss;
   std::vector<Tensor> gradients;
-  std::set<std::string> ops;
+  std::multiset<std::string> ops;
 };
 
-Result train_once(EnsembleConfig config, bool distinct) {
+Result train_once(EnsembleConfig config, bool distinct, nn::Pass pass = {true, 1, 2}) {
   config.distinct = distinct;
   nn::Builder build(5, DType::f64);
   const Ensemble model(config, some_fields(), build);
@@ -53,7 +53,7 @@ Result train_once(EnsembleConfig config, bool distinct) {
   Result result;
   {
     const RecordObserver observer([&](const OpInfo& op, const Tensor&) { result.ops.insert(op.name); });
-    const Tensor loss = model.loss(model.forward(input, {true, 1, 2}), input.labels);
+    const Tensor loss = model.loss(model.forward(input, pass), input.labels);
     result.loss = loss.item();
     backward(loss);
   }
@@ -95,8 +95,9 @@ TEST(Ensemble, FirstLayersOfDistinctIdsAgreeWithPlainOnes) {
     config.kind = kind;
     const Result plain = train_once(config, false), distinct = train_once(config, true);
     EXPECT_EQ(plain.ops.count("distinct_linear"), 0u);
-    EXPECT_EQ(distinct.ops.count("distinct_linear"), 1u);
-    EXPECT_EQ(distinct.ops.count("embed_fields"), 1u) << "what has many distinct ids goes the plain way";
+    EXPECT_EQ(distinct.ops.count("distinct_linear"), 2u) << "one for each student";
+    EXPECT_EQ(distinct.ops.count("embed_distinct"), 1u) << "read once for both";
+    EXPECT_EQ(distinct.ops.count("embed_fields"), 1u) << "fields with many distinct ids go the plain way";
     expect_same(distinct, plain);
   }
 }
@@ -112,7 +113,7 @@ TEST(Ensemble, FusedHiddenLayersAgreeWithComposedOnes) {
     const Result fused = train_once(config, true);
     config.fused = false;
     const Result composed = train_once(config, true);
-    EXPECT_EQ(fused.ops.count("hidden_linear"), 1u);
+    EXPECT_GE(fused.ops.count("hidden_linear"), 1u);
     EXPECT_EQ(composed.ops.count("hidden_linear"), 0u);
     expect_same(fused, composed);
   }
@@ -142,13 +143,39 @@ TEST(Ensemble, APredictionDoesNotDependOnTheRowsBesideIt) {
   }
 }
 
-// A network that reads whole embeddings keeps the plain way for all.
-TEST(Ensemble, MixedStudentsReadWholeEmbeddings) {
+// A network that needs whole embeddings leaves the distinct ids to those students that can use them.
+TEST(Ensemble, EachOfMixedStudentsReadsItsBestForm) {
   EnsembleConfig config;
   config.embedding_dim = 6;
-  config.students = {student({16}), student({16})};
+  config.students = {student({16}), student({16}), student({12})};
   config.students[1].network = "product";
-  EXPECT_EQ(train_once(config, true).ops.count("distinct_linear"), 0u);
+  const Result plain = train_once(config, false), mixed = train_once(config, true);
+  EXPECT_EQ(plain.ops.count("distinct_linear"), 0u);
+  EXPECT_EQ(mixed.ops.count("distinct_linear"), 2u);
+  EXPECT_EQ(mixed.ops.count("embed_fields"), 2u) << "all fields for one student, those with many ids for the others";
+  expect_same(mixed, plain);
+}
+
+// Fused ops need the word of the configuration and of the caller.
+TEST(Ensemble, APassMayRefuseFusedOpsAndDistinctIds) {
+  EnsembleConfig config;
+  config.embedding_dim = 6;
+  config.students = {student({33, 8}), student({16})};
+  const auto ops_of = [&](bool configured, bool passed, bool distinct) {
+    config.fused = configured;
+    return train_once(config, true, {.training = true, .fused = passed, .distinct = distinct}).ops;
+  };
+  EXPECT_GE(ops_of(true, true, true).count("hidden_linear"), 1u);
+  EXPECT_GE(ops_of(true, true, true).count("distinct_linear"), 1u);
+  for (const auto& [configured, passed] : {std::pair{true, false}, {false, true}, {false, false}}) {
+    const std::multiset<std::string> ops = ops_of(configured, passed, true);
+    for (const char* fused : {"hidden_linear", "batch_norm_relu_dropout", "distinct_linear", "embed_fields"}) {
+      EXPECT_EQ(ops.count(fused), 0u) << fused << ", configured " << configured << ", passed " << passed;
+    }
+  }
+  const std::multiset<std::string> plain_ids = ops_of(true, true, false);
+  EXPECT_EQ(plain_ids.count("distinct_linear"), 0u);
+  EXPECT_GE(plain_ids.count("hidden_linear"), 1u);
 }
 
 }  // namespace
