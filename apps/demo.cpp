@@ -82,7 +82,7 @@ int demo(const Arguments& arguments) {
   }
   for (Contestant& c : contestants) {
     const ExperimentConfig config = load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache")});
-    ProgressDisplay display(config.epochs);
+    ProgressDisplay display(config.training.epochs);
     RunOptions run;
     run.directory = cat(out, "/", c.experiment);
     run.overwrite = true;

@@ -24,8 +24,8 @@ int evaluate(const Arguments& arguments) {
   const Run run(parsed->text("run"), use_device(*parsed));
   const std::string file = run_data(*parsed, run.config().dataset.test_data, "test_data");
   data::RawFile rows(run.encoder(), file, true);
-  const Evaluation result =
-      kdef::evaluate(run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().batch_size); });
+  const Evaluation result = kdef::evaluate(
+      run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().training.batch_size); });
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
   std::cout << file << ": " << result.rows << " rows, " << result.positives << " clicks\n"
             << quality_lines("ensemble", result) << "\n";

@@ -23,10 +23,10 @@ int info(const Arguments& arguments) {
   const data::FeatureMap map = from_map ? data::load_feature_map(parsed->text("feature-map"))
                                         : data::prepare(config.dataset, cache_directory(config)).map;
   nn::Builder build = nn::Builder::zeros();
-  const Ensemble model(ensemble_config(config), embedding_fields(map), build);
-  std::cout << config.id << ": " << name_of(config.ensemble) << " of " << model.student_count() << " over "
-            << map.fields.size() << " fields of '" << map.dataset << "', embedding dimension " << config.embedding_dim
-            << "\n";
+  const Ensemble model(config.model, embedding_fields(map), build);
+  std::cout << config.id << ": " << name_of(config.model.kind) << " of " << model.student_count() << " over "
+            << map.fields.size() << " fields of '" << map.dataset << "', embedding dimension "
+            << config.model.embedding_dim << "\n";
   size_t width = 0;
   for (const nn::Parameter& p : model.parameters()) width = std::max(width, p.name.size());
   for (const nn::Parameter& p : model.parameters()) {

@@ -64,7 +64,7 @@ int predict(const Arguments& arguments) {
   }
   data::Batch batch;
   int64_t count = 0;
-  while (rows.next(batch, run.config().batch_size)) {
+  while (rows.next(batch, run.config().training.batch_size)) {
     const Probabilities p =
         kdef::predict(run.model(), model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()));
     for (size_t b = 0; b < p.ensemble.size(); ++b) {

@@ -47,8 +47,8 @@ std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
 }
 
 std::string describe(const SweepRun& run) {
-  return cat(name_of(run.config.ensemble), ", ", run.config.students.size(),
-             run.config.students.size() == 1 ? " student" : " students", ", seed ", run.config.seed);
+  return cat(name_of(run.config.model.kind), ", ", run.config.model.students.size(),
+             run.config.model.students.size() == 1 ? " student" : " students", ", seed ", run.config.training.seed);
 }
 
 void print_plan(const Sweep& sweep) {
@@ -111,7 +111,7 @@ int sweep(const Arguments& arguments) {
   }
   load_config(*parsed);  // for what it says of keys without effect
   const StopSignals stop;
-  ProgressDisplay display(sweep.plan()[0].config.epochs);
+  ProgressDisplay display(sweep.plan()[0].config.training.epochs);
   each.preparing = [&](const data::Progress& p) {
     if (stop.requested()) throw StoppedWhilePreparing{};
     display.preparing(p);

@@ -68,14 +68,14 @@ int train(const Arguments& arguments) {
   }
   run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
 
-  ProgressDisplay display(config.epochs);
+  ProgressDisplay display(config.training.epochs);
   const StopSignals stop;
   run.preparing = [&](const data::Progress& p) {
     if (stop.requested()) throw StoppedWhilePreparing{};
     display.preparing(p);
   };
   run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
-    display.line(cat(config.id, ": ", name_of(config.ensemble), " ensemble of ", model.student_count(), ", ",
+    display.line(cat(config.id, ": ", name_of(config.model.kind), " ensemble of ", model.student_count(), ", ",
                      model.parameter_count(), " parameters, ", prepared.train_rows, " training rows, run directory ",
                      run.directory));
   };

@@ -33,38 +33,4 @@ std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
   return fields;
 }
 
-EnsembleConfig ensemble_config(const ExperimentConfig& experiment) {
-  EnsembleConfig config;
-  config.kind = experiment.ensemble;
-  config.students.assign(experiment.students.begin(), experiment.students.end());
-  config.embedding_dim = experiment.embedding_dim;
-  config.objective = experiment.objective;
-  config.fused = experiment.fused;
-  config.shared_embedding = experiment.shared_embedding;
-  return config;
-}
-
-TrainingConfig training_config(const ExperimentConfig& experiment) {
-  TrainingConfig config;
-  config.batch_size = experiment.batch_size;
-  config.epochs = experiment.epochs;
-  config.shuffle = experiment.shuffle;
-  config.seed = experiment.seed;
-  config.precision = ops::parse_precision(experiment.precision);
-  config.optimizer.kind = experiment.optimizer;
-  config.optimizer.learning_rate = experiment.learning_rate;
-  config.optimizer.embedding = experiment.embedding_regularizer;
-  config.optimizer.net = experiment.net_regularizer;
-  config.optimizer.clip_norm = experiment.max_gradient_norm;
-  config.eval_steps = experiment.eval_steps;
-  config.monitor = experiment.monitor;
-  config.monitor_max = experiment.monitor_max;
-  config.early_stop_patience = experiment.early_stop_patience;
-  config.reduce_lr_on_plateau = experiment.reduce_lr_on_plateau;
-  config.save_best_only = experiment.save_best_only;
-  config.checkpoint_steps = experiment.checkpoint_every;
-  config.collapse_every = experiment.collapse_every;
-  return config;
-}
-
 }  // namespace kdef

@@ -121,11 +121,11 @@ StudentConfig student_of(const Network& n) {
 void resolve_students(Draft& d) {
   ExperimentConfig& c = d.config;
   const Model& model =
-      *std::find_if(models().begin(), models().end(), [&](const Model& m) { return m.name == c.model; });
-  c.ensemble = d.ensemble.value_or(model.ensemble);
+      *std::find_if(models().begin(), models().end(), [&](const Model& m) { return m.name == c.model_name; });
+  c.model.kind = d.ensemble.value_or(model.ensemble);
   const auto given = [&](const char* key) { return d.given.count(key) != 0; };
   const auto unused = [&](const char* key) {
-    if (given(key)) c.ignored.push_back(cat(key, " (", c.model, " does not use it)"));
+    if (given(key)) c.ignored.push_back(cat(key, " (", c.model_name, " does not use it)"));
   };
 
   std::vector<Network> networks;
@@ -144,7 +144,8 @@ void resolve_students(Draft& d) {
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
   } else if (model.networks.size() > 1) {
     if (given("num_student") && d.num_student != model.students) {
-      d.given.at("num_student").fail(cat(c.model, " has ", model.students, " students; for others write model: KDEF"));
+      d.given.at("num_student")
+          .fail(cat(c.model_name, " has ", model.students, " students; for others write model: KDEF"));
     }
     for (size_t i = 0; i < model.networks.size(); ++i) {
       Network n = d.network;
@@ -157,20 +158,21 @@ void resolve_students(Draft& d) {
     Network n = d.network;
     if (!model.networks.empty()) {
       if (given("network") && n.settings.network != model.networks[0]) {
-        d.given.at("network").fail(cat(c.model, " is made of ", model.networks[0], "; for others write model: KDEF"));
+        d.given.at("network").fail(
+            cat(c.model_name, " is made of ", model.networks[0], "; for others write model: KDEF"));
       }
       n.settings.network = model.networks[0];
     }
     if (model.students != 0 && given("num_student") && d.num_student != model.students) {
-      d.given.at("num_student").fail(cat(c.model, " is one network; for several write model: MLPs_mean"));
+      d.given.at("num_student").fail(cat(c.model_name, " is one network; for several write model: MLPs_mean"));
     }
     networks.assign(static_cast<size_t>(model.students != 0 ? model.students : d.num_student), n);
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
     if (n.settings.network == "mlp") unused("num_cross_layers");
   }
-  c.students.clear();
-  for (const Network& n : networks) c.students.push_back(student_of(n));
-  for (const StudentConfig& s : c.students) {
+  c.model.students.clear();
+  for (const Network& n : networks) c.model.students.push_back(student_of(n));
+  for (const StudentConfig& s : c.model.students) {
     if (!s.hidden_units.empty() || has_no_hidden_layers(s.network)) continue;
     d.given.at(given("students") ? "students" : "hidden_units")
         .fail(cat("network ", s.network, " needs at least one hidden layer"));
@@ -203,7 +205,7 @@ Draft read_draft(const Layer& merged) {
   }
   d.config.dataset.id = d.config.dataset_id;
   resolve_students(d);
-  for (const auto& [metric, weight] : d.config.monitor) {
+  for (const auto& [metric, weight] : d.config.training.monitor) {
     if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {
       d.given.at(d.given.count("monitor") != 0 ? "monitor" : "metrics")
           .fail(cat("metric ", metric, " is monitored and must be one of metrics"));

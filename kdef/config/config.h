@@ -18,13 +18,12 @@
 
 #include "data/schema.h"
 #include "kdef/method/ensemble.h"
+#include "kdef/train/trainer.h"
 #include "nn/networks/network.h"
-#include "nn/optimizer/optimizer.h"
 
 namespace kdef {
 
 /// One sub-network. `dropout` has one entry per hidden layer, or per cross layer where there are no hidden layers.
-/// Whether the network exists is for whoever builds it to say.
 using StudentConfig = nn::NetworkConfig;
 
 struct ExperimentConfig {
@@ -32,45 +31,18 @@ struct ExperimentConfig {
   std::string dataset_id;
   data::DatasetConfig dataset;
 
-  // Model
-  std::string model = "KDEF";  // as written
-  EnsembleKind ensemble = EnsembleKind::kdef;
-  std::vector<StudentConfig> students;
-  int64_t embedding_dim = 16;
-  bool shared_embedding = true;  // one set of tables for all students; false: one per student
+  std::string model_name = "KDEF";  // as written
+  EnsembleConfig model;
+  TrainingConfig training;  // training.seed also names the initial values
 
-  // Objective
+  // These keys are read and written, and change nothing.
   std::string task = "binary_classification";
   std::string loss = "binary_crossentropy";
-  ObjectiveConfig objective;  // of a KDEF ensemble
-  bool fused = true;          // `objective: fused`; false: `composed`, the readable twin
+  bool deterministic = false;                             // results never depend on the number of threads
+  std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use
 
-  // Optimization
-  nn::OptimizerKind optimizer = nn::OptimizerKind::adam;
-  double learning_rate = 1e-3;
-  nn::Regularizer embedding_regularizer, net_regularizer;
-  double max_gradient_norm = 10;  // 0: no clipping
-  int64_t batch_size = 4096;
-  int64_t epochs = 100;
-  bool shuffle = true;
-  uint64_t seed = 2024;
-  std::string precision = "f32";  // or tf32 (CUDA), bf16: of the operands of training's matrix products
-  bool deterministic = false;     // the same bits whatever the number of threads
-
-  // Evaluation
-  std::vector<std::string> metrics = {"logloss", "AUC"};
-  std::map<std::string, double> monitor = {{"AUC", 1.0}};  // metric -> weight: the sum is monitored
-  bool monitor_max = true;                                 // `monitor_mode: max`; false: min
-  int64_t eval_steps = 0;                                  // steps between evaluations; 0 (null): one epoch
-  int64_t early_stop_patience = 2;
-  bool reduce_lr_on_plateau = true;
-  bool save_best_only = true;
-
-  // Files
-  std::string model_root = "./checkpoints/";
-  int64_t checkpoint_every = 0;  // steps between checkpoints; 0: at every evaluation
-  int64_t collapse_every = 0;    // evaluations from one record of collapse.jsonl to the next; 0: none
-  bool tensorboard = false;      // the run directory also gets an event file (kdef/run/tensorboard.h)
+  std::string model_root = "./checkpoints/";  // folder of run directories
+  bool tensorboard = false;                   // the run directory also gets an event file (kdef/run/tensorboard.h)
 
   /// Keys that were given and have no effect here, each once, with the reason in brackets where it is not general.
   std::vector<std::string> ignored;

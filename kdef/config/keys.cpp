@@ -132,6 +132,8 @@ const std::vector<Choice<nn::OptimizerKind>> kOptimizers = {{"adam", nn::Optimiz
                                                             {"lazy_adam", nn::OptimizerKind::lazy_adam},
                                                             {"sgd", nn::OptimizerKind::sgd},
                                                             {"adagrad", nn::OptimizerKind::adagrad}};
+const std::vector<Choice<ops::GemmPrecision>> kPrecisions = {
+    {"f32", ops::GemmPrecision::f32}, {"tf32", ops::GemmPrecision::tf32}, {"bf16", ops::GemmPrecision::bf16}};
 const std::vector<Choice<Examination>> kExaminations = {
     {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
@@ -446,12 +448,12 @@ void read_monitor(Draft& d, const Value& v) {
   if (std::all_of(monitor.begin(), monitor.end(), [](const auto& m) { return m.second == 0; })) {
     v.fail("at least one metric must have a weight that is not 0");
   }
-  d.config.monitor = monitor;
+  d.config.training.monitor = monitor;
 }
 
 std::string write_monitor(const Draft& d) {
   std::string text;
-  for (const auto& [name, weight] : d.config.monitor) {
+  for (const auto& [name, weight] : d.config.training.monitor) {
     text += cat(text.empty() ? "" : ", ", name, ": ", yaml_number(weight));
   }
   return "{" + text + "}";
@@ -459,7 +461,7 @@ std::string write_monitor(const Draft& d) {
 
 std::string write_students(const Draft& d) {
   std::string text;
-  for (const StudentConfig& student : d.config.students) {
+  for (const StudentConfig& student : d.config.model.students) {
     Network n;
     n.settings = student;
     n.one_activation = n.one_dropout = false;
@@ -528,15 +530,15 @@ const std::vector<Key<Draft>>& experiment_keys() {
     std::vector<Key<Draft>> all = {
         text_key<Draft>("experiment_id", KDEF_AT(config.id), "set by the loader"),
         {"model", "a model's name", "KDEF, EKTF, EKTF_L, MLPs_mean, MLPs_sum, MLPs_concat, MLP or DNN",
-         [](Draft& d, const Value& v) { d.config.model = v.one_of(model_names()); },
-         [](const Draft& d) { return yaml_text(d.config.model); }},
+         [](Draft& d, const Value& v) { d.config.model_name = v.one_of(model_names()); },
+         [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml"),
         {"ensemble", either(kEnsembles) + ", null", "how students are joined; null: as the model's name says",
          [](Draft& d, const Value& v) {
            d.ensemble = v.is_null() ? std::nullopt : std::optional(read_choice(kEnsembles, v));
          },
          [](const Draft& d) {
-           return d.config.students.empty() ? "null" : write_choice(kEnsembles, d.config.ensemble);
+           return d.config.model.students.empty() ? "null" : write_choice(kEnsembles, d.config.model.kind);
          }},
         {"students", "list of maps, null",
          "the students, each with keys of the next table, inheriting those at the top level; null: as the model's "
@@ -558,9 +560,9 @@ const std::vector<Key<Draft>>& experiment_keys() {
                      [write = key.write](const Draft& d) { return write(d.network); }, false});
     }
     const std::vector<Key<Draft>> rest = {
-        integer_key<Draft>("embedding_dim", KDEF_AT(config.embedding_dim), 1, "columns of the embedding tables",
+        integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
                            kWidest),
-        boolean_key<Draft>("shared_embedding", KDEF_AT(config.shared_embedding),
+        boolean_key<Draft>("shared_embedding", KDEF_AT(config.model.shared_embedding),
                            "all students read one set of embedding tables; false: each has its own"),
         {"task", "binary_classification", "the task",
          [](Draft& d, const Value& v) { d.config.task = v.one_of({"binary_classification"}); },
@@ -570,37 +572,33 @@ const std::vector<Key<Draft>>& experiment_keys() {
            v.one_of({"binary_crossentropy", "binary_cross_entropy", "bce"});
          },
          [](const Draft& d) { return yaml_text(d.config.loss); }},
-        choice_key<Draft>("objective", KDEF_AT(config.fused), kObjectives,
+        choice_key<Draft>("objective", KDEF_AT(config.model.fused), kObjectives,
                           "fused: fast; composed: the same from primitive ops"),
-        boolean_key<Draft>("teach", KDEF_AT(config.objective.teach), "students learn from the ensemble (KD)"),
-        boolean_key<Draft>("peer", KDEF_AT(config.objective.peer), "students learn from each other (DML)"),
-        choice_key<Draft>("examination", KDEF_AT(config.objective.examination), kExaminations,
+        boolean_key<Draft>("teach", KDEF_AT(config.model.objective.teach), "students learn from the ensemble (KD)"),
+        boolean_key<Draft>("peer", KDEF_AT(config.model.objective.peer), "students learn from each other (DML)"),
+        choice_key<Draft>("examination", KDEF_AT(config.model.objective.examination), kExaminations,
                           "weights of teaching: by examination, the same without gradient, or equal"),
-        choice_key<Draft>("optimizer", KDEF_AT(config.optimizer), kOptimizers,
+        choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
                           "lazy_adam leaves table rows alone that are not in the batch: another algorithm"),
         {"learning_rate", "number > 0", "of the first step",
          [](Draft& d, const Value& v) {
-           d.config.learning_rate = v.real(0, kInfinity);
-           if (d.config.learning_rate == 0) v.expected("a number above 0");
+           d.config.training.optimizer.learning_rate = v.real(0, kInfinity);
+           if (d.config.training.optimizer.learning_rate == 0) v.expected("a number above 0");
          },
-         [](const Draft& d) { return yaml_number(d.config.learning_rate); }},
-        regularizer_key("embedding_regularizer", KDEF_AT(config.embedding_regularizer),
+         [](const Draft& d) { return yaml_number(d.config.training.optimizer.learning_rate); }},
+        regularizer_key("embedding_regularizer", KDEF_AT(config.training.optimizer.embedding),
                         "of every row of every embedding table, at every step: the sum of l2/2 w^2 + l1 abs(w)"),
-        regularizer_key("net_regularizer", KDEF_AT(config.net_regularizer), "of all other parameters"),
+        regularizer_key("net_regularizer", KDEF_AT(config.training.optimizer.net), "of all other parameters"),
         {"max_gradient_norm", "number >= 0", "gradients are scaled down to this L2 norm over all parameters; 0: never",
-         [](Draft& d, const Value& v) { d.config.max_gradient_norm = v.real(0, kInfinity); },
-         [](const Draft& d) { return yaml_number(d.config.max_gradient_norm); }},
-        integer_key<Draft>("batch_size", KDEF_AT(config.batch_size), 1, "rows of a step"),
-        integer_key<Draft>("epochs", KDEF_AT(config.epochs), 1, "passes over the training rows, at most"),
-        boolean_key<Draft>("shuffle", KDEF_AT(config.shuffle), "a new order of all rows in each epoch"),
-        integer_key<Draft>("seed", KDEF_AT(config.seed), 0, "of initial values, order and dropout"),
-        {"precision", "f32, tf32, bf16",
-         "operands of the matrix products of training, in bf16 also gradients between hidden layers; all else, and "
-         "prediction, is fp32",
-         [](Draft& d, const Value& v) {
-           d.config.precision = v.one_of({"f32", "tf32", "bf16"});
-         },
-         [](const Draft& d) { return d.config.precision; }},
+         [](Draft& d, const Value& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
+         [](const Draft& d) { return yaml_number(d.config.training.optimizer.clip_norm); }},
+        integer_key<Draft>("batch_size", KDEF_AT(config.training.batch_size), 1, "rows of a step"),
+        integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1, "passes over the training rows, at most"),
+        boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle), "a new order of all rows in each epoch"),
+        integer_key<Draft>("seed", KDEF_AT(config.training.seed), 0, "of initial values, order and dropout"),
+        choice_key<Draft>("precision", KDEF_AT(config.training.precision), kPrecisions,
+                          "operands of the matrix products of training, in bf16 also gradients between hidden layers; "
+                          "all else, and prediction, is fp32"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "accepted either way: the bits never depend on the number of threads"),
         {"metrics", "list of AUC, logloss",
@@ -613,20 +611,21 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](const Draft& d) { return yaml_list(d.config.metrics); }},
         {"monitor", "metric, or map of metric to weight", "the weighted sum decides which model is best", read_monitor,
          write_monitor},
-        choice_key<Draft>("monitor_mode", KDEF_AT(config.monitor_max), kMonitorModes, "whether more or less is better"),
+        choice_key<Draft>("monitor_mode", KDEF_AT(config.training.monitor_max), kMonitorModes,
+                          "whether more or less is better"),
         {"eval_steps", "integer >= 1, null", "steps between evaluations; null: an epoch",
-         [](Draft& d, const Value& v) { d.config.eval_steps = v.is_null() ? 0 : v.integer(1); },
-         [](const Draft& d) { return d.config.eval_steps == 0 ? "null" : cat(d.config.eval_steps); }},
-        integer_key<Draft>("early_stop_patience", KDEF_AT(config.early_stop_patience), 1,
+         [](Draft& d, const Value& v) { d.config.training.eval_steps = v.is_null() ? 0 : v.integer(1); },
+         [](const Draft& d) { return d.config.training.eval_steps == 0 ? "null" : cat(d.config.training.eval_steps); }},
+        integer_key<Draft>("early_stop_patience", KDEF_AT(config.training.early_stop_patience), 1,
                            "evaluations in a row without improvement after which training stops"),
-        boolean_key<Draft>("reduce_lr_on_plateau", KDEF_AT(config.reduce_lr_on_plateau),
+        boolean_key<Draft>("reduce_lr_on_plateau", KDEF_AT(config.training.reduce_lr_on_plateau),
                            "an evaluation without improvement takes the learning rate to a tenth, not under 1e-6"),
-        boolean_key<Draft>("save_best_only", KDEF_AT(config.save_best_only),
+        boolean_key<Draft>("save_best_only", KDEF_AT(config.training.save_best_only),
                            "false: the last model is kept, not the best"),
         text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder of run directories", "path"),
-        integer_key<Draft>("checkpoint_every", KDEF_AT(config.checkpoint_every), 0,
+        integer_key<Draft>("checkpoint_every", KDEF_AT(config.training.checkpoint_steps), 0,
                            "steps between checkpoints; 0: at evaluations only"),
-        integer_key<Draft>("collapse_every", KDEF_AT(config.collapse_every), 0,
+        integer_key<Draft>("collapse_every", KDEF_AT(config.training.collapse_every), 0,
                            "collapse is measured at every so many evaluations, into collapse.jsonl; 0: only of the "
                            "best model, at the end"),
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),

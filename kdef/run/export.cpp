@@ -16,7 +16,7 @@ namespace {
 
 // The student's number from 1; 0 for the ensemble.
 size_t find_student(const RunRecord& run, const std::string& name) {
-  const size_t count = run.config.students.size();
+  const size_t count = run.config.model.students.size();
   if (name == "ensemble") return 0;
   size_t number = 0;
   if (name != "best") {
@@ -25,7 +25,7 @@ size_t find_student(const RunRecord& run, const std::string& name) {
       throw InputError(cat("--student: expected best, ensemble or a number from 1 to ", count, ", found '", name, "'"));
     }
   }
-  if (run.config.ensemble == EnsembleKind::concat) {
+  if (run.config.model.kind == EnsembleKind::concat) {
     throw InputError(cat(run.directory,
                          ": the students of a concat ensemble cannot be served alone: their own output layers are not "
                          "trained; export the ensemble, or train a kdef, mean or sum ensemble"));
@@ -100,10 +100,10 @@ Exported export_run(const std::string& run, const std::string& student, const st
   std::optional<Ensemble> alone;
   if (result.student > 0) {
     config.id += cat("-student-", result.student);
-    config.students = {config.students.at(result.student - 1)};
-    config.shared_embedding = true;
+    config.model.students = {config.model.students.at(result.student - 1)};
+    config.model.shared_embedding = true;
     nn::Builder build = nn::Builder::zeros();
-    alone.emplace(ensemble_config(config), embedding_fields(trained.encoder().feature_map()), build);
+    alone.emplace(config.model, embedding_fields(trained.encoder().feature_map()), build);
     copy_student(trained.model(), result.student, *alone);
     model = &*alone;
     result.valid = of_student(*record.valid, result.student);

@@ -1,15 +1,10 @@
 #include "kdef/run/run.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "core/io/file.h"
+#include "core/io/file_lock.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/tensorboard.h"
 #include "kdef/train/run_files.h"
@@ -19,12 +14,6 @@ namespace {
 
 // Ends the name of a file that replaces another once everything for it is on disk.
 constexpr const char* kNew = ".new";
-
-void remove(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove(path, error);
-  if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
-}
 
 // What a checkpoint must match: the settings that shape training, and the data.
 std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
@@ -36,26 +25,13 @@ std::string identity(const ExperimentConfig& config, const data::Prepared& prepa
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
-// Held while a training writes into its directory, and given up with the process however it ends. Where the file system
-// knows no locks, it goes on without.
-class RunLock {
- public:
-  explicit RunLock(const std::string& directory) : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(fd_);
-      throw InputError(
-          cat(directory, ": another training is writing there; wait for its end, or give --run DIR for another place"));
-    }
-  }
-  ~RunLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  int fd_;
-};
+// Held while a training writes into its directory. Where the file system knows no locks, nothing is held.
+FileLock lock_run(const std::string& directory) {
+  std::optional<FileLock> lock = FileLock::try_lock(directory);
+  if (lock) return *std::move(lock);
+  throw InputError(cat(directory, ": another training is writing there (", holder_of(directory),
+                       "); wait for its end, or give --run DIR for another place"));
+}
 
 void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
   if (rows > 0 && (positives == 0 || positives == rows)) {
@@ -103,15 +79,15 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     throw InputError(
         cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
   }
-  const TrainingConfig training = training_config(config);
+  const TrainingConfig& training = config.training;
   ops::check_precision(training.precision, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const std::string cache = cache_directory(config);
   const data::Prepared prepared = data::is_fresh(config.dataset, cache)
                                       ? data::open_prepared(cache)
                                       : data::prepare(config.dataset, cache, options.preparing);
-  nn::Builder build(config.seed, DType::f32, options.device);
-  Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
+  nn::Builder build(config.training.seed, DType::f32, options.device);
+  Ensemble model(config.model, embedding_fields(prepared.map), build);
 
   const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
   std::optional<data::EncodedFile> test_rows;
@@ -131,17 +107,17 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
 
   make_directories(directory);
-  const RunLock lock(directory);
+  const FileLock lock = lock_run(directory);
   check_directory();  // another training may have ended there since
   for (const std::string& file : files.all()) {
     remove_leftovers(file);
-    remove(file + kNew);
+    remove_file(file + kNew);
   }
   if (!options.resume) {
     // What replaces an older run is on disk before anything of that run is removed.
     write_file(files.config() + kNew, to_yaml(config));
     write_file(files.vocabulary() + kNew, vocabulary);
-    for (const std::string& file : files.from_training()) remove(file);
+    for (const std::string& file : files.from_training()) remove_file(file);
     remove_event_files(directory);
     rename_file(files.config() + kNew, files.config());
     rename_file(files.vocabulary() + kNew, files.vocabulary());
@@ -169,7 +145,7 @@ Run::Run(const std::string& directory, Device device)
     : config_(load_resolved(RunFiles(checked(directory)).config())),
       encoder_(data::Encoder::load(RunFiles(directory).vocabulary())) {
   nn::Builder build = nn::Builder::zeros(DType::f32, device);
-  model_ = std::make_unique<Ensemble>(ensemble_config(config_), embedding_fields(encoder_.feature_map()), build);
+  model_ = std::make_unique<Ensemble>(config_.model, embedding_fields(encoder_.feature_map()), build);
   load_model(RunFiles(directory).model(), *model_);
 }
 

@@ -1,18 +1,15 @@
 #include "kdef/run/tensorboard.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "core/io/append_file.h"
 #include "core/io/file.h"
 #include "kdef/run/record.h"
 #include "kdef/train/run_files.h"
@@ -89,24 +86,14 @@ std::string scalars(double wall_time, const TrainingListener::Evaluated& e) {
   return tfrecord(fixed64_field(1, wall_time) + varint_field(2, e.step) + bytes_field(5, summary));
 }
 
-void append(const std::string& path, const std::string& record) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  const ssize_t n = fd < 0 ? -1 : ::write(fd, record.data(), record.size());
-  const int error = n < 0 ? errno : ENOSPC;
-  if (fd >= 0) ::close(fd);
-  if (n != static_cast<ssize_t>(record.size())) {
-    throw SystemError(cat(path, ": cannot be written: ", std::strerror(error), "; free space and resume"));
-  }
-}
-
 class EventFile {
  public:
   explicit EventFile(const std::string& directory) : files_(directory) {}
 
   void write(const TrainingListener::Evaluated& e) {
     const auto now = static_cast<double>(std::time(nullptr));
-    if (!path_.empty()) {
-      append(path_, scalars(now, e));
+    if (file_) {
+      file_->append(scalars(now, e));
       return;
     }
     // Wall times of the past are those of a training that was never interrupted.
@@ -115,13 +102,14 @@ class EventFile {
       text += scalars(now - e.seconds + past.seconds, past);
     }
     remove_event_files(files_.directory());
-    path_ = files_.events(static_cast<int64_t>(now));
-    write_file(path_, text);
+    const std::string path = files_.events(static_cast<int64_t>(now));
+    write_file(path, text);
+    file_.emplace(path);
   }
 
  private:
   RunFiles files_;
-  std::string path_;
+  std::optional<AppendFile> file_;  // from the first evaluation on
 };
 
 }  // namespace
@@ -151,11 +139,7 @@ void remove_event_files(const std::string& run_directory) {
   for (const auto& entry : std::filesystem::directory_iterator(run_directory, ignored)) {
     if (RunFiles::is_events(entry.path().filename().string())) found.push_back(entry.path());
   }
-  for (const auto& path : found) {
-    std::error_code error;
-    std::filesystem::remove(path, error);
-    if (error) throw SystemError(cat(path.string(), ": cannot be removed: ", error.message()));
-  }
+  for (const auto& path : found) remove_file(path.string());
 }
 
 }  // namespace kdef

@@ -27,16 +27,16 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 // ---- What a run is, in words.
 
 std::string ensemble_label(const ExperimentConfig& config) {
-  std::string label = name_of(config.ensemble);
-  if (config.ensemble == EnsembleKind::kdef) {
-    const ObjectiveConfig& o = config.objective;
+  std::string label = name_of(config.model.kind);
+  if (config.model.kind == EnsembleKind::kdef) {
+    const ObjectiveConfig& o = config.model.objective;
     label = "KDEF";
     if (!o.teach) label += o.peer ? ", DML only" : ", label loss only";
     if (o.teach && !o.peer) label += ", KD only";
     if (o.examination == Examination::detached) label += ", detached weights";
     if (o.examination == Examination::equal) label += ", equal weights";
   }
-  if (!config.shared_embedding) label += ", own embeddings";
+  if (!config.model.shared_embedding) label += ", own embeddings";
   return label;
 }
 
@@ -49,7 +49,7 @@ std::string network_label(const StudentConfig& student) {
 // "3 \u00d7 mlp 400-400"; without `counted`, "mlp 400-400".
 std::string networks_label(const ExperimentConfig& config, bool counted) {
   std::vector<std::pair<std::string, int>> kinds;
-  for (const StudentConfig& student : config.students) {
+  for (const StudentConfig& student : config.model.students) {
     const std::string name = network_label(student);
     const auto known = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.first == name; });
     if (known == kinds.end())
@@ -64,11 +64,11 @@ std::string networks_label(const ExperimentConfig& config, bool counted) {
   return label;
 }
 
-bool heads_trained(const ExperimentConfig& config) { return config.ensemble != EnsembleKind::concat; }
+bool heads_trained(const ExperimentConfig& config) { return config.model.kind != EnsembleKind::concat; }
 
 std::string run_label(const RunRecord& run) {
   const std::string networks = networks_label(run.config, true);
-  const bool single = run.config.students.size() == 1 && run.config.ensemble != EnsembleKind::kdef;
+  const bool single = run.config.model.students.size() == 1 && run.config.model.kind != EnsembleKind::kdef;
   return single ? cat("Single ", networks) : cat(ensemble_label(run.config), ", ", networks);
 }
 
@@ -140,7 +140,8 @@ std::string learning_curves(const RunRecord& run) {
   bool epochs = true;
   for (size_t i = 1; i < all.size(); ++i) epochs = epochs && all[i].epoch > all[i - 1].epoch;
   const auto x = [&](const TrainingListener::Evaluated& e) { return static_cast<double>(epochs ? e.epoch : e.step); };
-  const size_t students = heads_trained(run.config) && run.config.students.size() > 1 ? run.config.students.size() : 0;
+  const size_t students =
+      heads_trained(run.config) && run.config.model.students.size() > 1 ? run.config.model.students.size() : 0;
 
   const auto chart = [&](const std::string& what, auto metric) {
     plot::Chart c;
@@ -154,7 +155,7 @@ std::string learning_curves(const RunRecord& run) {
       }
       c.series.push_back(std::move(s));
     }
-    plot::Series ensemble{.name = run.config.students.size() > 1 ? "ensemble" : "network", .emphasized = true};
+    plot::Series ensemble{.name = run.config.model.students.size() > 1 ? "ensemble" : "network", .emphasized = true};
     for (const auto& e : all) {
       ensemble.points.push_back({x(e), metric(e.valid.ensemble)});
       if (run.model_step && e.step == *run.model_step) c.mark = {x(e), "the model that was kept"};
@@ -200,7 +201,7 @@ std::string students(const RunRecord& run) {
     alone.points.push_back({x, q.auc});
     together.points.push_back({x, e.ensemble.auc});
     rows.push_back({cat("student ", k + 1),
-                    k < run.config.students.size() ? escape(network_label(run.config.students[k])) : "",
+                    k < run.config.model.students.size() ? escape(network_label(run.config.model.students[k])) : "",
                     fixed(q.auc, kDigits), fixed(q.logloss, kDigits), signed_fixed(q.auc - e.ensemble.auc, kDigits)});
     if (distances) rows.back().push_back(fixed(run.collapse->distance_to_ensemble[k], 5));
   }
@@ -347,8 +348,8 @@ std::string commands(const RunRecord& run) {
 
 std::string section(const RunRecord& run) {
   return cat("<p class=\"lead\">Data set ", escape(run.config.dataset_id), ", experiment ", escape(run.config.id),
-             ", seed ", run.config.seed, ", directory <code>", escape(run.directory), "</code></p>", facts(run),
-             notes(run.notes), learning_curves(run), students(run), collapse(run), commands(run),
+             ", seed ", run.config.training.seed, ", directory <code>", escape(run.directory), "</code></p>",
+             facts(run), notes(run.notes), learning_curves(run), students(run), collapse(run), commands(run),
              "<details class=\"values\"><summary>Configuration: every key, as it was resolved</summary>",
              code({to_yaml(run.config)}), "</details>");
 }
@@ -498,7 +499,7 @@ std::string run_list(const std::vector<RunRecord>& runs, const std::vector<Group
     for (const size_t i : g.runs) {
       const RunRecord& run = runs[i];
       std::vector<std::string> row = {cat("<a href=\"#", anchor(i), "\">", escape(run_label(run)), "</a>"),
-                                      escape(run.config.id), cat(run.config.seed)};
+                                      escape(run.config.id), cat(run.config.training.seed)};
       if (run.finished()) {
         const Evaluation& e = run.best();
         row.insert(row.end(), {run.test ? "test" : "validation", fixed(e.ensemble.auc, kDigits),
@@ -547,9 +548,9 @@ Report read_report(const std::vector<std::string>& directories) {
     }
   }
   const auto order = [](const RunRecord& r) {
-    return std::make_tuple(r.config.dataset_id, r.config.ensemble, ensemble_label(r.config),
-                           networks_label(r.config, false), r.config.students.size(), networks_label(r.config, true),
-                           r.config.id, r.config.seed, r.directory);
+    return std::make_tuple(r.config.dataset_id, r.config.model.kind, ensemble_label(r.config),
+                           networks_label(r.config, false), r.config.model.students.size(),
+                           networks_label(r.config, true), r.config.id, r.config.training.seed, r.directory);
   };
   std::sort(report.runs.begin(), report.runs.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
   // A directory that was named twice, however it was written, counts once.
@@ -573,7 +574,7 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
     g.ensemble = ensemble_label(config);
     g.networks = networks_label(config, true);
     g.kinds = networks_label(config, false);
-    g.students = config.students.size();
+    g.students = config.model.students.size();
     g.heads_trained = heads_trained(config);
     const auto key = [](const Group& a) {
       return std::tie(a.dataset, a.experiment, a.ensemble, a.networks, a.students);
@@ -610,12 +611,12 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
     std::set<std::string> differing;
     for (const size_t i : g.runs) {
       ExperimentConfig other = runs[i].config;
-      other.seed = first.seed;
+      other.training.seed = first.training.seed;
       for (const KeyDifference& d : differences(first, other)) differing.insert(d.key);
     }
     g.differing.assign(differing.begin(), differing.end());
     std::set<uint64_t> seeds;
-    for (const size_t i : g.runs) seeds.insert(runs[i].config.seed);
+    for (const size_t i : g.runs) seeds.insert(runs[i].config.training.seed);
     if (differing.empty()) g.repeated = g.runs.size() - seeds.size();
   }
   return groups;
@@ -648,8 +649,8 @@ std::string to_html(const Report& report) {
     html += "<section><h2>Run by run</h2>\n";
     for (size_t i = 0; i < runs.size(); ++i) {
       html += cat("<details class=\"run\"", runs.size() <= kMostOpenRuns ? " open" : "", "><summary>",
-                  escape(run_label(runs[i])), " <span>seed ", runs[i].config.seed, "</span></summary><div id=\"",
-                  anchor(i), "\">", section(runs[i]), "</div></details>\n");
+                  escape(run_label(runs[i])), " <span>seed ", runs[i].config.training.seed,
+                  "</span></summary><div id=\"", anchor(i), "\">", section(runs[i]), "</div></details>\n");
     }
     html += "</section>\n";
   }

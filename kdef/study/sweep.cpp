@@ -24,7 +24,8 @@ std::vector<std::string> students_override(const SweepConfig& config, size_t as_
   if (static_cast<int64_t>(as_written) == students) return {};
   std::vector<std::string> once = config.overrides;
   once.push_back("num_student=1");
-  const auto unit = static_cast<int64_t>(load_experiment(config.config_dir, config.experiment, once).students.size());
+  const auto unit =
+      static_cast<int64_t>(load_experiment(config.config_dir, config.experiment, once).model.students.size());
   if (students % unit != 0) {
     throw InputError(cat("--students: experiment ", config.experiment, " lists ", unit,
                          " students; expected multiples of ", unit, ", found ", students));
@@ -61,17 +62,16 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
   }
   KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
   const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, config.overrides);
-  training_config(written);  // refuses what this machine cannot do
   std::vector<uint64_t> seeds = distinct(config.seeds);
   for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
-    seeds.push_back(written.seed + static_cast<uint64_t>(i));
+    seeds.push_back(written.training.seed + static_cast<uint64_t>(i));
   }
   std::vector<int64_t> students = distinct(config.students);
   std::sort(students.begin(), students.end());
 
   std::vector<SweepRun> plan;
   for (const int64_t m : students) {
-    const std::vector<std::string> number = students_override(config, written.students.size(), m);
+    const std::vector<std::string> number = students_override(config, written.model.students.size(), m);
     for (const EnsembleKind ensemble : distinct(config.ensembles)) {
       const bool single = m == 1 && ensemble != EnsembleKind::concat;
       const std::string kind = name_of(single ? EnsembleKind::mean : ensemble);
@@ -117,7 +117,7 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
     ++table.finished;
     table.on_test = table.on_test && records[i]->test;
     for (const EnsembleKind e : plan[i].ensembles) {
-      keys.emplace_back(e, static_cast<int64_t>(plan[i].config.students.size()));
+      keys.emplace_back(e, static_cast<int64_t>(plan[i].config.model.students.size()));
     }
   }
   keys = distinct(keys);
@@ -127,7 +127,7 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
     std::vector<double> auc, logloss, mean, least, deviation, abundance, seconds;
     for (size_t i = 0; i < plan.size(); ++i) {
       const std::vector<EnsembleKind>& kinds = plan[i].ensembles;
-      if (!records[i] || static_cast<int64_t>(plan[i].config.students.size()) != students ||
+      if (!records[i] || static_cast<int64_t>(plan[i].config.model.students.size()) != students ||
           std::find(kinds.begin(), kinds.end(), ensemble) == kinds.end()) {
         continue;
       }
@@ -226,7 +226,7 @@ void Sweep::look(size_t run) {
 std::optional<double> Sweep::seconds_left() const {
   double seconds = 0, trained = 0, left = 0;
   for (size_t i = 0; i < plan_.size(); ++i) {
-    const double students = static_cast<double>(plan_[i].config.students.size());
+    const double students = static_cast<double>(plan_[i].config.model.students.size());
     if (!records_[i]) {
       left += students;
     } else if (!records_[i]->evaluations.empty()) {

@@ -124,26 +124,26 @@ class ConfigTest : public testing::Test {
 TEST_F(ConfigTest, ReadsThePublishedSettings) {
   const ExperimentConfig c = load("Small");
   EXPECT_EQ(c.id, "Small");
-  EXPECT_EQ(c.model, "EKTF");
-  EXPECT_EQ(c.ensemble, EnsembleKind::kdef);
-  ASSERT_EQ(c.students.size(), 3u);
-  for (const StudentConfig& s : c.students) {
+  EXPECT_EQ(c.model_name, "EKTF");
+  EXPECT_EQ(c.model.kind, EnsembleKind::kdef);
+  ASSERT_EQ(c.model.students.size(), 3u);
+  for (const StudentConfig& s : c.model.students) {
     EXPECT_EQ(s.network, "mlp");
     EXPECT_THAT(s.hidden_units, ElementsAre(400, 300));
     EXPECT_THAT(s.hidden_activations, ElementsAre("relu", "relu"));
     EXPECT_THAT(s.dropout, ElementsAre(0.1, 0.1));
     EXPECT_TRUE(s.batch_norm);
   }
-  EXPECT_EQ(c.optimizer, nn::OptimizerKind::adam);
-  EXPECT_EQ(c.learning_rate, 1e-3);
-  EXPECT_EQ(c.embedding_regularizer.l2, 1e-5);
-  EXPECT_EQ(c.net_regularizer.l2, 0);
-  EXPECT_EQ(c.batch_size, 10000);
-  EXPECT_EQ(c.eval_steps, 0);
-  EXPECT_EQ(c.monitor.at("AUC"), 1);
-  EXPECT_EQ(c.monitor.at("logloss"), 0);
-  EXPECT_TRUE(c.monitor_max);
-  EXPECT_EQ(c.max_gradient_norm, 10);
+  EXPECT_EQ(c.training.optimizer.kind, nn::OptimizerKind::adam);
+  EXPECT_EQ(c.training.optimizer.learning_rate, 1e-3);
+  EXPECT_EQ(c.training.optimizer.embedding.l2, 1e-5);
+  EXPECT_EQ(c.training.optimizer.net.l2, 0);
+  EXPECT_EQ(c.training.batch_size, 10000);
+  EXPECT_EQ(c.training.eval_steps, 0);
+  EXPECT_EQ(c.training.monitor.at("AUC"), 1);
+  EXPECT_EQ(c.training.monitor.at("logloss"), 0);
+  EXPECT_TRUE(c.training.monitor_max);
+  EXPECT_EQ(c.training.optimizer.clip_norm, 10);
   EXPECT_THAT(c.ignored, testing::IsSupersetOf({"num_workers", "verbose", "pickle_feature_encoder", "debug_mode",
                                                 "feature_cols.encoder", "feature_cols.na_value"}));
 }
@@ -168,26 +168,26 @@ TEST_F(ConfigTest, ExpandsLists_OfColumnNames) {
 
 TEST_F(ConfigTest, LargeModelHasThreeNetworksWithTheirOwnDropout) {
   const ExperimentConfig c = load("Large");
-  ASSERT_EQ(c.students.size(), 3u);
-  EXPECT_EQ(c.students[0].network, "product");
-  EXPECT_THAT(c.students[0].dropout, ElementsAre(0.1, 0.1));
-  EXPECT_EQ(c.students[1].network, "finalnet");
-  EXPECT_THAT(c.students[1].dropout, ElementsAre(0.2, 0.2));
-  EXPECT_EQ(c.students[2].network, "exponential_cross");
-  EXPECT_THAT(c.students[2].dropout, ElementsAre(0.3, 0.3, 0.3, 0.3));
-  EXPECT_TRUE(c.students[2].hidden_units.empty());
+  ASSERT_EQ(c.model.students.size(), 3u);
+  EXPECT_EQ(c.model.students[0].network, "product");
+  EXPECT_THAT(c.model.students[0].dropout, ElementsAre(0.1, 0.1));
+  EXPECT_EQ(c.model.students[1].network, "finalnet");
+  EXPECT_THAT(c.model.students[1].dropout, ElementsAre(0.2, 0.2));
+  EXPECT_EQ(c.model.students[2].network, "exponential_cross");
+  EXPECT_THAT(c.model.students[2].dropout, ElementsAre(0.3, 0.3, 0.3, 0.3));
+  EXPECT_TRUE(c.model.students[2].hidden_units.empty());
   EXPECT_THAT(refusal("Large", {"num_student=2"}), HasSubstr("has 3 students"));
 }
 
 TEST_F(ConfigTest, ModelNames) {
-  const auto kind = [&](const char* model) { return load("Small", {std::string("model=") + model}).ensemble; };
+  const auto kind = [&](const char* model) { return load("Small", {std::string("model=") + model}).model.kind; };
   EXPECT_EQ(kind("MLPs_mean"), EnsembleKind::mean);
   EXPECT_EQ(kind("MLP_mean"), EnsembleKind::mean);
   EXPECT_EQ(kind("MLPs_sum"), EnsembleKind::sum);
   EXPECT_EQ(kind("MLPs_concat"), EnsembleKind::concat);
-  EXPECT_EQ(load("Small", {"model=MLP", "num_student=1"}).students.size(), 1u);
+  EXPECT_EQ(load("Small", {"model=MLP", "num_student=1"}).model.students.size(), 1u);
   EXPECT_THAT(refusal("Small", {"model=MLP"}), HasSubstr("MLP is one network"));
-  EXPECT_EQ(load("Small", {"model=EKTF", "ensemble=sum"}).ensemble, EnsembleKind::sum);
+  EXPECT_EQ(load("Small", {"model=EKTF", "ensemble=sum"}).model.kind, EnsembleKind::sum);
   EXPECT_THAT(refusal("Small", {"model=EKFT"}), HasSubstr("expected one of KDEF, EKTF, "));
 }
 
@@ -204,16 +204,16 @@ Mixed:
     - {network: dcnv2, hidden_units: [16], dropout: [0.5], num_cross_layers: 2, hidden_activations: [tanh]}
 )");
   const ExperimentConfig c = load("Mixed");
-  ASSERT_EQ(c.students.size(), 3u);
-  EXPECT_THAT(c.students[1].hidden_units, ElementsAre(8, 4));
-  EXPECT_THAT(c.students[1].dropout, ElementsAre(0.2, 0.2));
-  EXPECT_FALSE(c.students[1].batch_norm);
-  EXPECT_EQ(c.students[2].network, "dcnv2");
-  EXPECT_EQ(c.students[2].num_cross_layers, 2);
-  EXPECT_THAT(c.students[2].hidden_activations, ElementsAre("tanh"));
-  EXPECT_THAT(c.students[2].dropout, ElementsAre(0.5));
-  EXPECT_EQ(load("Mixed", {"num_student=2"}).students.size(), 6u);
-  EXPECT_THAT(load("Mixed", {"students.1.dropout=0.25"}).students[2].dropout, ElementsAre(0.25));
+  ASSERT_EQ(c.model.students.size(), 3u);
+  EXPECT_THAT(c.model.students[1].hidden_units, ElementsAre(8, 4));
+  EXPECT_THAT(c.model.students[1].dropout, ElementsAre(0.2, 0.2));
+  EXPECT_FALSE(c.model.students[1].batch_norm);
+  EXPECT_EQ(c.model.students[2].network, "dcnv2");
+  EXPECT_EQ(c.model.students[2].num_cross_layers, 2);
+  EXPECT_THAT(c.model.students[2].hidden_activations, ElementsAre("tanh"));
+  EXPECT_THAT(c.model.students[2].dropout, ElementsAre(0.5));
+  EXPECT_EQ(load("Mixed", {"num_student=2"}).model.students.size(), 6u);
+  EXPECT_THAT(load("Mixed", {"students.1.dropout=0.25"}).model.students[2].dropout, ElementsAre(0.25));
   EXPECT_THAT(refusal("Mixed", {"students.2.dropout=0"}), HasSubstr("from 0 to 1"));
   EXPECT_THAT(refusal("Mixed", {"students.1.network=mlp", "students.1.dropout=[0.1, 0.1]"}),
               HasSubstr("each of the 1 layers, found 2"));
@@ -225,28 +225,28 @@ TEST_F(ConfigTest, LaterSettingsWin) {
         "X: {dataset_id: clicks, epochs: 2, seed: 2, embedding_dim: 2}\n");
   append("dataset_config.yaml", "    seed: 3\n    embedding_dim: 3\n");
   const ExperimentConfig c = load("X", {"embedding_dim=4"});
-  EXPECT_EQ(c.learning_rate, 1e-3);
-  EXPECT_EQ(c.batch_size, 1);
-  EXPECT_EQ(c.epochs, 2);
-  EXPECT_EQ(c.seed, 3u);
-  EXPECT_EQ(c.embedding_dim, 4);
+  EXPECT_EQ(c.training.optimizer.learning_rate, 1e-3);
+  EXPECT_EQ(c.training.batch_size, 1);
+  EXPECT_EQ(c.training.epochs, 2);
+  EXPECT_EQ(c.training.seed, 3u);
+  EXPECT_EQ(c.model.embedding_dim, 4);
 }
 
 TEST_F(ConfigTest, OverridesAreYamlAndReachInside) {
   const ExperimentConfig c = load("Small", {"monitor.logloss=-1", "hidden_units=[5, 6]", "net_dropout=[0, 0.5]",
                                             "learning_rate=1e-2", "feature_cols.1.max_len=7", "label_col.name=click",
                                             "eval_steps=10", "embedding_regularizer=l1_l2(1e-6, 0.5)"});
-  EXPECT_EQ(c.monitor.at("AUC"), 1);
-  EXPECT_EQ(c.monitor.at("logloss"), -1);
-  EXPECT_THAT(c.students[0].hidden_units, ElementsAre(5, 6));
-  EXPECT_THAT(c.students[0].dropout, ElementsAre(0, 0.5));
-  EXPECT_EQ(c.learning_rate, 0.01);
+  EXPECT_EQ(c.training.monitor.at("AUC"), 1);
+  EXPECT_EQ(c.training.monitor.at("logloss"), -1);
+  EXPECT_THAT(c.model.students[0].hidden_units, ElementsAre(5, 6));
+  EXPECT_THAT(c.model.students[0].dropout, ElementsAre(0, 0.5));
+  EXPECT_EQ(c.training.optimizer.learning_rate, 0.01);
   EXPECT_EQ(c.dataset.fields[2].max_len, 7);
   EXPECT_EQ(c.dataset.label, "click");
-  EXPECT_EQ(c.eval_steps, 10);
-  EXPECT_EQ(c.embedding_regularizer.l1, 1e-6);
-  EXPECT_EQ(c.embedding_regularizer.l2, 0.5);
-  EXPECT_EQ(load("Large", {"monitor.logloss=-1"}).monitor.at("AUC"), 1);  // inside a default
+  EXPECT_EQ(c.training.eval_steps, 10);
+  EXPECT_EQ(c.training.optimizer.embedding.l1, 1e-6);
+  EXPECT_EQ(c.training.optimizer.embedding.l2, 0.5);
+  EXPECT_EQ(load("Large", {"monitor.logloss=-1"}).training.monitor.at("AUC"), 1);  // inside a default
   EXPECT_THAT(
       refusal("Small", {"hidden_unit=[1]"}),
       testing::AllOf(HasSubstr("command line"), HasSubstr("unknown key 'hidden_unit'"), HasSubstr("'hidden_units'")));
@@ -261,8 +261,8 @@ TEST_F(ConfigTest, ConfigurationMayBeAFolderOfFiles) {
   write("model_config/a.yaml", "Base: {batch_size: 7}\nA: {dataset_id: clicks}\n");
   write("model_config/b.yaml", "Base: {batch_size: 8}\nB: {dataset_id: clicks}\n");
   write("dataset_config/d.yaml", kDatasets);
-  EXPECT_EQ(load("A").batch_size, 7);
-  EXPECT_EQ(load("B").batch_size, 8);  // the Base beside it
+  EXPECT_EQ(load("A").training.batch_size, 7);
+  EXPECT_EQ(load("B").training.batch_size, 8);  // the Base beside it
 }
 
 TEST_F(ConfigTest, RelativePathsFallBackToTheConfigurationDirectory) {
@@ -284,7 +284,7 @@ TEST_F(ConfigTest, MissingExperimentListsTheOthersNearestFirst) {
 TEST_F(ConfigTest, DatasetMayBeMissingWhereItIsNotRequired) {
   fs::remove(folder_ / "dataset_config.yaml");
   EXPECT_THAT(refusal("Small"), HasSubstr("neither dataset_config.yaml nor"));
-  EXPECT_EQ(load_experiment(folder_.string(), "Small", {}, false).students.size(), 3u);
+  EXPECT_EQ(load_experiment(folder_.string(), "Small", {}, false).model.students.size(), 3u);
   write("dataset_config.yaml", "clicks: [");
   EXPECT_THROW(load_experiment(folder_.string(), "Small", {}, false), InputError);
 }
@@ -332,7 +332,7 @@ TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
 
 TEST_F(ConfigTest, NumbersAndBooleansAsWritten) {
   const auto rate = [&](const char* text) {
-    return load("Small", {std::string("learning_rate=") + text}).learning_rate;
+    return load("Small", {std::string("learning_rate=") + text}).training.optimizer.learning_rate;
   };
   EXPECT_EQ(rate("1e-5"), 1e-5);
   EXPECT_EQ(rate("1.e-5"), 1e-5);
@@ -341,7 +341,7 @@ TEST_F(ConfigTest, NumbersAndBooleansAsWritten) {
   for (const char* yes : {"true", "True", "TRUE", "yes", "on"}) {
     EXPECT_TRUE(load("Small", {std::string("deterministic=") + yes}).deterministic) << yes;
   }
-  EXPECT_FALSE(load("Small", {"shuffle=No"}).shuffle);
+  EXPECT_FALSE(load("Small", {"shuffle=No"}).training.shuffle);
 }
 
 TEST_F(ConfigTest, KeysThatWouldChangeResultsAreNotIgnored) {
@@ -420,23 +420,23 @@ All:
   const ExperimentConfig b = load_resolved((folder_ / "run/config.yaml").string());
   EXPECT_EQ(to_yaml(b), to_yaml(a));
   EXPECT_EQ(b.id, "All");
-  EXPECT_EQ(b.ensemble, EnsembleKind::concat);
-  ASSERT_EQ(b.students.size(), 2u);
-  EXPECT_THAT(b.students[0].hidden_activations, ElementsAre("tanh", "none"));
-  EXPECT_THAT(b.students[0].dropout, ElementsAre(0.1, 0.3));
-  EXPECT_TRUE(b.students[0].layer_norm);
-  EXPECT_FALSE(b.students[0].batch_norm);
-  EXPECT_THAT(b.students[1].dropout, ElementsAre(0, 0));
-  EXPECT_FALSE(b.fused);
-  EXPECT_FALSE(b.objective.teach);
-  EXPECT_EQ(b.objective.examination, Examination::detached);
-  EXPECT_EQ(b.optimizer, nn::OptimizerKind::lazy_adam);
-  EXPECT_EQ(b.learning_rate, 0.1234567890123);
-  EXPECT_EQ(b.embedding_regularizer.l1, 1e-7);
-  EXPECT_EQ(b.net_regularizer.l2, 1);
-  EXPECT_EQ(b.monitor.size(), 1u);
-  EXPECT_FALSE(b.monitor_max);
-  EXPECT_EQ(b.eval_steps, 11);
+  EXPECT_EQ(b.model.kind, EnsembleKind::concat);
+  ASSERT_EQ(b.model.students.size(), 2u);
+  EXPECT_THAT(b.model.students[0].hidden_activations, ElementsAre("tanh", "none"));
+  EXPECT_THAT(b.model.students[0].dropout, ElementsAre(0.1, 0.3));
+  EXPECT_TRUE(b.model.students[0].layer_norm);
+  EXPECT_FALSE(b.model.students[0].batch_norm);
+  EXPECT_THAT(b.model.students[1].dropout, ElementsAre(0, 0));
+  EXPECT_FALSE(b.model.fused);
+  EXPECT_FALSE(b.model.objective.teach);
+  EXPECT_EQ(b.model.objective.examination, Examination::detached);
+  EXPECT_EQ(b.training.optimizer.kind, nn::OptimizerKind::lazy_adam);
+  EXPECT_EQ(b.training.optimizer.learning_rate, 0.1234567890123);
+  EXPECT_EQ(b.training.optimizer.embedding.l1, 1e-7);
+  EXPECT_EQ(b.training.optimizer.net.l2, 1);
+  EXPECT_EQ(b.training.monitor.size(), 1u);
+  EXPECT_FALSE(b.training.monitor_max);
+  EXPECT_EQ(b.training.eval_steps, 11);
   EXPECT_EQ(b.model_root, "odd: 'path' \\ #1\t");
   EXPECT_EQ(b.dataset.id, "clicks");
   EXPECT_EQ(b.dataset.test_data, "true");
@@ -462,8 +462,8 @@ All:
 TEST_F(ConfigTest, OverridesOfAResolvedConfiguration) {
   write("config.yaml", to_yaml(load("Small")));
   const std::string file = (folder_ / "config.yaml").string();
-  EXPECT_EQ(load_resolved(file, {"epochs=7"}).epochs, 7);
-  EXPECT_THAT(load_resolved(file, {"students.1.dropout=0.5"}).students[1].dropout, ElementsAre(0.5, 0.5));
+  EXPECT_EQ(load_resolved(file, {"epochs=7"}).training.epochs, 7);
+  EXPECT_THAT(load_resolved(file, {"students.1.dropout=0.5"}).model.students[1].dropout, ElementsAre(0.5, 0.5));
   for (const char* inert : {"net_dropout=0.5", "dropout=0.5", "num_student=2", "hidden_units=[3]"}) {
     EXPECT_THROW(load_resolved(file, {inert}), InputError) << inert;
   }
@@ -494,11 +494,11 @@ MergedList:
     model: MLPs_mean
     <<: [*anchored, *other]
 )");
-  EXPECT_EQ(load("Merged").batch_size, 77);
-  EXPECT_EQ(load("Merged").students[0].hidden_units, std::vector<int64_t>{4});
-  EXPECT_EQ(load("MergedList").ensemble, EnsembleKind::mean);
-  EXPECT_EQ(load("MergedList").batch_size, 77) << "the first of the list counts";
-  EXPECT_EQ(load("MergedList").seed, 3u);
+  EXPECT_EQ(load("Merged").training.batch_size, 77);
+  EXPECT_EQ(load("Merged").model.students[0].hidden_units, std::vector<int64_t>{4});
+  EXPECT_EQ(load("MergedList").model.kind, EnsembleKind::mean);
+  EXPECT_EQ(load("MergedList").training.batch_size, 77) << "the first of the list counts";
+  EXPECT_EQ(load("MergedList").training.seed, 3u);
 }
 
 TEST(Keys, DocumentIsCurrent) {

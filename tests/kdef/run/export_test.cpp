@@ -55,7 +55,7 @@ TEST_P(ExportedStudent, PredictsItsColumnBitForBit) {
   train_into(e.load(GetParam()), run);
   const Probabilities together = predictions(run, rows);
   const RunRecord record = read_run(run);
-  const size_t m = record.config.students.size();
+  const size_t m = record.config.model.students.size();
   ASSERT_EQ(together.students.size(), m * together.ensemble.size());
   for (size_t k = 0; k < m; ++k) {
     const std::string number = std::to_string(k + 1), out = e.directory / ("student" + number);

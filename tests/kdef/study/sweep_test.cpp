@@ -63,9 +63,10 @@ TEST(SweepPlan, GoesFromCheapToDearAndTrainsOneStudentOnce) {
   EXPECT_EQ(plan[0].ensembles, (Kinds{EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum}));
   EXPECT_EQ(plan[2].ensembles, (Kinds{EnsembleKind::concat}));
   for (const SweepRun& run : plan) {
-    EXPECT_EQ(run.name, std::string(name_of(run.config.ensemble)) + "-M" + std::to_string(run.config.students.size()) +
-                            "-seed" + std::to_string(run.config.seed));
-    EXPECT_EQ(run.config.epochs, 1);
+    EXPECT_EQ(run.name, std::string(name_of(run.config.model.kind)) + "-M" +
+                            std::to_string(run.config.model.students.size()) + "-seed" +
+                            std::to_string(run.config.training.seed));
+    EXPECT_EQ(run.config.training.epochs, 1);
   }
   config.seeds = {7, 3};
   config.students = {1};
@@ -114,12 +115,12 @@ TEST(SweepPlan, ListsOfStudentsAreRepeated) {
   config.ensembles = {EnsembleKind::kdef};
   const std::vector<SweepRun> plan = plan_sweep(config);
   ASSERT_EQ(plan.size(), 2u);
-  EXPECT_EQ(plan[0].config.students[1].network, "product");
-  EXPECT_EQ(plan[1].config.students[3].network, "product");
+  EXPECT_EQ(plan[0].config.model.students[1].network, "product");
+  EXPECT_EQ(plan[1].config.model.students[3].network, "product");
   config.students = {3};
   EXPECT_THAT(refusal(config), HasSubstr("multiples of 2"));
   config.overrides.back() = "model=EKTF_L";
-  EXPECT_EQ(plan_sweep(config)[0].config.students.size(), 3u);
+  EXPECT_EQ(plan_sweep(config)[0].config.model.students.size(), 3u);
 }
 
 TEST(SweepPlan, RefusesWhatItSetsItself) {

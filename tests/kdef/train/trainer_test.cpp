@@ -301,7 +301,7 @@ TEST(Training, AStudentReadsItsOwnTablesAlone) {
   const ExperimentConfig config = e.load({"shared_embedding=false"});
   const data::Prepared prepared = data::prepare(config.dataset, cache_directory(config));
   nn::Builder build(1);
-  const Ensemble model(ensemble_config(config), embedding_fields(prepared.map), build);
+  const Ensemble model(config.model, embedding_fields(prepared.map), build);
   const data::EncodedFile rows(data::valid_file(cache_directory(config)));
   data::Loader loader(rows, 64, false, 0);
   loader.start_epoch(0);
