@@ -54,10 +54,9 @@ bool audit_file(const std::string& path, Device device) {
                 "absolute", "relative", "tolerance");
     const std::vector<FixtureRow> rows = audit_fixture(path, fused, device);
     for (const FixtureRow& r : rows) {
-      char tolerance[16] = "-";
-      if (r.tolerance > 0) std::snprintf(tolerance, sizeof tolerance, "%.0e", r.tolerance);
+      const std::string tolerance = r.tolerance > 0 ? scientific(r.tolerance, 0) : "-";
       std::printf("  %-50s %7lld %10.2e %10.2e %10s  %s%s\n", r.group.c_str(), static_cast<long long>(r.tensors),
-                  r.absolute, r.relative, tolerance,
+                  r.absolute, r.relative, tolerance.c_str(),
                   r.passed ? (r.tolerance > 0 ? "ok" : "shown") : ("FAILED: " + r.worst).c_str(),
                   r.note.empty() ? "" : ("  (" + r.note + ")").c_str());
       passed = passed && r.passed;

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -9,16 +8,7 @@
 #include "kdef/run/run.h"
 
 namespace kdef::apps {
-namespace {
-
-// The shortest decimal that reads back as the same float.
-void append(std::string& text, float value) {
-  char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value);
-  text.append(digits, end.ptr);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 int predict(const Arguments& arguments) {
   po::options_description options;
@@ -68,10 +58,10 @@ int predict(const Arguments& arguments) {
     const Probabilities p =
         kdef::predict(run.model(), model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()));
     for (size_t b = 0; b < p.ensemble.size(); ++b) {
-      append(text, p.ensemble[b]);
+      text += shortest(p.ensemble[b]);
       for (size_t k = 0; students && k < m; ++k) {
         text += ',';
-        append(text, p.students[b * m + k]);
+        text += shortest(p.students[b * m + k]);
       }
       text += '\n';
     }

@@ -30,14 +30,7 @@ std::string bar(double fraction) {
          "]";
 }
 
-std::string auc(double value) { return std::isnan(value) ? "undefined" : format("%.4f", value); }
-
-// 12,345,678
-std::string grouped(double value) {
-  std::string digits = format("%.0f", value);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
-  return digits;
-}
+std::string auc(double value) { return std::isnan(value) ? "undefined" : fixed_point(value, 4); }
 
 }  // namespace
 
@@ -80,7 +73,7 @@ void ProgressDisplay::preparing(const data::Progress& p) {
   stage_ = p.stage;
   last_ = seconds_now();
   draw(terminal_ ? format("%s %s %3.0f %%  %s rows", p.stage.c_str(), bar(p.fraction).c_str(), 100 * p.fraction,
-                          grouped(static_cast<double>(p.rows)).c_str())
+                          grouped(p.rows).c_str())
                  : format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
 }
 
@@ -102,7 +95,8 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
   const double left = rate > 0 ? static_cast<double>(s.batches - s.batch) * static_cast<double>(s.rows) / rate : 0;
   draw(format("epoch %lld/%lld %s %lld/%lld  %s rows/s  loss %.4f  %s left", static_cast<long long>(s.epoch),
               static_cast<long long>(epochs_), bar(done).c_str(), static_cast<long long>(s.batch),
-              static_cast<long long>(s.batches), grouped(rate).c_str(), s.loss, clock_time(left).c_str()));
+              static_cast<long long>(s.batches), grouped(std::llround(rate)).c_str(), s.loss,
+              clock_time(left).c_str()));
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {

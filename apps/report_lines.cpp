@@ -5,12 +5,7 @@
 
 namespace kdef::apps {
 
-std::string metric_text(double value) {
-  if (std::isnan(value)) return "undefined";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6f", value);
-  return text;
-}
+std::string metric_text(double value) { return std::isnan(value) ? "undefined" : fixed_point(value, 6); }
 
 std::string quality_line(const std::string& who, const Quality& q) {
   char text[160];

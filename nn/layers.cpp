@@ -1,7 +1,6 @@
 #include "nn/layers.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
@@ -45,8 +44,7 @@ Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
 }
 
 Activation parse_activation(const std::string& name) {
-  std::string lower = name;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string lower = lower_case(name);
   if (lower == "relu") return Activation::relu;
   if (lower == "sigmoid") return Activation::sigmoid;
   if (lower == "tanh") return Activation::tanh;

@@ -36,8 +36,8 @@ void multiply_low(const Lanes& a, uint64_t factor, Lanes& p) {
 // lower halves of its lanes.
 const uint16_t* dropout_bits(const DropoutKey& key, int64_t first, int64_t count, std::vector<uint16_t>& buffer) {
   const uint64_t begin = static_cast<uint64_t>(first) / kDropoutBlock,
-                 end = (static_cast<uint64_t>(first + count) + kDropoutBlock - 1) / kDropoutBlock;
-  const size_t room = static_cast<size_t>((end - begin + kLanes - 1) / kLanes * kLanes * kDropoutBlock);
+                 end = divide_up(static_cast<uint64_t>(first + count), kDropoutBlock);
+  const size_t room = static_cast<size_t>(round_up(end - begin, kLanes) * kDropoutBlock);
   if (buffer.size() < room) buffer.resize(room);
   const uint64_t stream = key.stream_now();
   const Lanes iota = {0, 1, 2, 3, 4, 5, 6, 7};

@@ -1,3 +1,4 @@
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "ops/dropout.h"
 
@@ -29,7 +30,7 @@ struct Apply {
 void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey& key) {
   for_float(x.dtype(), "dropout", [&]<class T>() {
     const int64_t n = x.numel();
-    for_each((n + kDropoutBlock - 1) / kDropoutBlock,
+    for_each(divide_up(n, kDropoutBlock),
              Apply<T>{x.data<T>(), y.data<T>(), n, static_cast<T>(1.0 / (1.0 - p)), dropout_threshold(p), key});
   });
 }

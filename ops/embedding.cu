@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "ops/device/sort.h"
 #include "ops/device/tiles.cuh"
@@ -304,7 +305,7 @@ std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vec
   });
 
   const Tensor values = Tensor::empty({total, d}, dtype_of<T>, device);
-  const int64_t tiles = (n + kRun - 1) / kRun;
+  const int64_t tiles = divide_up(n, kRun);
   const Tensor carries = Tensor::empty({tiles, d}, dtype_of<T>, device);
   for_each(tiles * d, SumRuns<T>{rows.data<int32_t>(), sources.data<int32_t>(), dy, factors, values.data<T>(),
                                  carries.data<T>(), n, d});

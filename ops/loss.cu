@@ -1,3 +1,4 @@
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "ops/loss_functors.h"
 #include "ops/loss_kernels.h"
@@ -56,7 +57,7 @@ struct GradientOf {
 template <class Loss>
 void mean_loss(const Tensor& a, const Tensor& b, const Tensor& loss) {
   for_float(a.dtype(), "loss", [&]<class T>() {
-    const int64_t n = a.numel(), parts = (n + kPart - 1) / kPart;
+    const int64_t n = a.numel(), parts = divide_up(n, kPart);
     const Tensor partial = Tensor::empty({parts}, DType::f64, a.device());
     for_blocks(parts, 0, PartSum<Loss, T>{a.data<T>(), b.data<T>(), partial.data<double>(), n});
     for_blocks(1, 0, MeanOfParts<T>{partial.data<double>(), loss.data<T>(), parts, n});

@@ -21,7 +21,7 @@ void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int6
   for_float(x.dtype(), "sum", [&]<class T>() {
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    const int64_t parts = std::max<int64_t>(1, (n + kPart - 1) / kPart);
+    const int64_t parts = std::max<int64_t>(1, divide_up(n, kPart));
     // fp32 sums are carried in fp64: a loss averaged over a large batch keeps its last digits.
     Tensor partial = Tensor::empty({outer, parts, inner}, DType::f64);
     double* p = partial.data<double>();

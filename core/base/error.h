@@ -1,15 +1,16 @@
-// Errors of the library. The library never prints, exits or aborts: it throws one of these, and the message
-// says what was wrong, where, and what to do. The program's exit status follows from the class.
+// Errors of the library. The library never prints, exits or aborts. It throws one of these classes. The message says
+// what is wrong, where it is, and what to do; the program's exit status follows from the class.
 #pragma once
 
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
+#include "core/base/text.h"
+
 namespace kdef {
 
-/// Base of everything this library throws. Thrown itself only for a misuse of the API by the calling code
-/// (a wrong shape, dtype or device): the message names the op, the shapes and the remedy.
+/// The base of everything that this library throws. The base itself is thrown where the calling code misuses the
+/// library (a wrong shape, dtype or device): the message names the op, the shapes and the remedy.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -32,15 +33,6 @@ class CheckError : public Error {
  public:
   using Error::Error;
 };
-
-/// Concatenates its arguments as operator<< prints them: `cat("row ", 3, " of ", path)`.
-template <class... Args>
-std::string cat(const Args&... args) {
-  std::ostringstream out;
-  out.precision(9);
-  (out << ... << args);
-  return out.str();
-}
 
 }  // namespace kdef
 

@@ -1,24 +1,25 @@
-// The name a misspelt one was probably meant to be.
+// Which of the known names a misspelt name probably means.
 #pragma once
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/base/text.h"
+
 namespace kdef {
 
-/// Levenshtein distance, upper and lower case being the same.
+/// The Levenshtein distance of two texts; upper and lower case letters are equal.
 inline size_t edit_distance(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  const std::string x = lower_case(a), y = lower_case(b);
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
     size_t diagonal = std::exchange(row[0], i);
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
+      const size_t replaced = diagonal + (x[i - 1] != y[j - 1]);
       diagonal = row[j];
       row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
     }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/integers.h"
 #include "core/tensor/caching_memory.h"
 
 namespace kdef::cuda {
@@ -23,8 +24,7 @@ class Arena {
     // Opening and closing costs by the page, and a part of a large page would break it up.
     void* range = ::mmap(nullptr, kSize + kLargePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return;
-    base_ =
-        reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(range) + kLargePage - 1) / kLargePage * kLargePage);
+    base_ = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<uintptr_t>(range), kLargePage));
     ::madvise(base_, kSize, MADV_HUGEPAGE);
   }
   void* take(size_t bytes) {
@@ -50,7 +50,7 @@ class Arena {
  private:
   static constexpr size_t kSize = size_t{16} << 30, kLargePage = size_t{2} << 20;
   void allow(int what) const {
-    if (used_ > 0) ::mprotect(base_, (used_ + kLargePage - 1) / kLargePage * kLargePage, what);
+    if (used_ > 0) ::mprotect(base_, round_up(used_, kLargePage), what);
   }
   std::byte* base_ = nullptr;
   size_t used_ = 0;

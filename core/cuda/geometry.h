@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/base/integers.h"
+
 namespace kdef::cuda {
 
 /// Threads of a block, for every kind of launch.
@@ -12,7 +14,7 @@ inline constexpr int kWarpThreads = 32;
 inline constexpr int64_t kMostBlocks = 1 << 16;
 
 inline int64_t blocks_for(int64_t n, int64_t per_block) {
-  const int64_t blocks = (n + per_block - 1) / per_block;
+  const int64_t blocks = divide_up(n, per_block);
   return blocks < kMostBlocks ? blocks : kMostBlocks;
 }
 

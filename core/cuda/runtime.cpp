@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/base/integers.h"
 #include "core/cuda/check.h"
 #include "core/tensor/caching_memory.h"
 
@@ -21,7 +22,7 @@ std::string free_memory() {
 struct CudaSystem {
   static size_t round_up(size_t bytes) {
     const size_t unit = bytes >= size_t{1} << 20 ? size_t{64} << 10 : 512;
-    return bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
+    return bytes == 0 ? unit : kdef::round_up(bytes, unit);
   }
   static void* allocate(size_t bytes) noexcept {
     void* block = nullptr;

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <thread>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -62,10 +62,10 @@ std::string holder_of(const std::string& path) {
     std::snprintf(wanted, sizeof wanted, "%02x:%02x:%llu", major(status.st_dev), minor(status.st_dev),
                   static_cast<unsigned long long>(status.st_ino));
     for (std::string line; std::getline(locks, line);) {
-      std::istringstream words(line);
-      std::string number, kind, strength, access, process, file;
-      words >> number >> kind >> strength >> access >> process >> file;
-      if (kind != "FLOCK" || file != wanted || process.empty() || process == "0") continue;
+      std::vector<std::string> words = split(line, ' ');
+      std::erase(words, "");
+      if (words.size() < 6 || words[1] != "FLOCK" || words[5] != wanted || words[4] == "0") continue;
+      const std::string& process = words[4];
       std::string name;
       std::getline(std::ifstream("/proc/" + process + "/comm"), name);
       return "process " + process + (name.empty() ? "" : " (" + name + ")");

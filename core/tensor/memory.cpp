@@ -2,12 +2,12 @@
 #include <sys/mman.h>
 #endif
 
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/integers.h"
 #include "core/tensor/caching_memory.h"
 #include "core/tensor/device.h"
 #if defined(KDEF_HAS_CUDA)
@@ -22,10 +22,10 @@ struct CpuSystem {
   static size_t alignment(size_t bytes) { return bytes >= kHugePage ? kHugePage : kAlignment; }
   static size_t round_up(size_t bytes) {
     const size_t unit = bytes >= kHugePage ? kHugePage / 32 : kAlignment;
-    return bytes == 0 ? kAlignment : (bytes + unit - 1) / unit * unit;
+    return bytes == 0 ? kAlignment : kdef::round_up(bytes, unit);
   }
   static void* allocate(size_t bytes) noexcept {
-    const size_t unit = alignment(bytes), rounded = (bytes + unit - 1) / unit * unit;
+    const size_t unit = alignment(bytes), rounded = kdef::round_up(bytes, unit);
     void* block = std::aligned_alloc(unit, rounded);
 #if defined(MADV_HUGEPAGE)
     // Most systems give large pages to those who ask; a refusal costs nothing but speed.
@@ -49,9 +49,7 @@ Device parse_device(const std::string& name) {
 #if defined(KDEF_HAS_CUDA)
   int index = 0;
   if (name.size() > 4) {
-    const char* end = name.data() + name.size();
-    const auto parsed = std::from_chars(name.data() + 5, end, index);
-    if (name[4] != ':' || parsed.ec != std::errc() || parsed.ptr != end || index < 0) {
+    if (name[4] != ':' || !read_number(std::string_view(name).substr(5), index) || index < 0) {
       throw InputError(cat("device '", name, "' is unknown; known: cpu, cuda, cuda:N"));
     }
   }

@@ -268,10 +268,7 @@ class Generator {
   static double draw_number(size_t f, Random& random, std::string* text) {
     const double x = random.normal();
     if (text != nullptr) {
-      char buffer[32];
-      std::snprintf(buffer, sizeof(buffer), f % 2 == 0 ? "%.2f" : "%.0f",
-                    f % 2 == 0 ? std::exp(3 + 0.7 * x) : 40 + 12 * x);
-      *text += buffer;
+      *text += f % 2 == 0 ? fixed_point(std::exp(3 + 0.7 * x), 2) : fixed_point(40 + 12 * x, 0);
     }
     return f % 2 == 0 ? x : (1 - x * x) / std::sqrt(2.0);
   }

@@ -1,7 +1,6 @@
 #include "data/builtin/yaml_files.h"
 
 #include <filesystem>
-#include <sstream>
 
 #include "core/base/error.h"
 #include "core/io/file.h"
@@ -34,7 +33,7 @@ const char* dtype(CellType cell) {
 }
 
 std::string field_yaml(const FieldConfig& f) {
-  std::ostringstream out;
+  TextStream out;
   const char* type = f.type == FieldType::categorical ? "categorical"
                      : f.type == FieldType::sequence  ? "sequence"
                                                       : "numeric";
@@ -58,7 +57,7 @@ std::string field_yaml(const FieldConfig& f) {
 
 void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, const ExperimentSettings& settings) {
   const std::filesystem::path folder(dir);
-  std::ostringstream data;
+  TextStream data;
   data << quoted(dataset.id) << ":\n"
        << "    data_format: csv\n"
        << "    data_root: " << quoted(dataset.data_root) << "\n"
@@ -71,7 +70,7 @@ void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, cons
   data << "    label_col: {name: " << quoted(dataset.label) << ", dtype: float}\n";
   write_file((folder / "dataset_config.yaml").string(), data.str());
 
-  std::ostringstream model;
+  TextStream model;
   model << "Base:\n"
         << "    model_root: './checkpoints/'\n"
         << "    early_stop_patience: 2\n"

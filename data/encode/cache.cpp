@@ -42,7 +42,7 @@ uint32_t footer_crc(const Footer& footer, const void* block_crcs, size_t bytes) 
 
 uint32_t header_crc(const Header& header) { return crc32(&header, offsetof(Header, crc)); }
 
-int64_t blocks(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+int64_t blocks(int64_t rows) { return divide_up(rows, kBlockRows); }
 
 Header make_header(int64_t ids, int64_t numerics) {
   Header header{};

@@ -568,7 +568,7 @@ class Preparation {
         }
       }
       const char* const labels = column;
-      for_each_index(static_cast<size_t>((group.rows + kPieceRows - 1) / kPieceRows) + 2, [&](size_t i) {
+      for_each_index(static_cast<size_t>(divide_up(group.rows, kPieceRows)) + 2, [&](size_t i) {
         if (i == 0) {
           if (unwritten.rows > 0) out.append(unwritten);
         } else if (i == 1) {

@@ -21,7 +21,7 @@ void permutation(std::vector<uint32_t>& order, int64_t n, Random random) {
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 }
 
-int64_t blocks(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+int64_t blocks(int64_t rows) { return divide_up(rows, kBlockRows); }
 
 constexpr int64_t kMostBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window: its rows are numbered in 32 bits
 

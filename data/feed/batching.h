@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/integers.h"
 #include "data/encode/cache.h"
 
 namespace kdef::data {
@@ -30,7 +31,7 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   /// ceil(rows / batch_size).
-  int64_t steps_per_epoch() const { return (file_.rows() + batch_size_ - 1) / batch_size_; }
+  int64_t steps_per_epoch() const { return divide_up(file_.rows(), batch_size_); }
   /// All rows where the file takes at most half of the machine's memory. Otherwise what takes a quarter of it: one
   /// window is in use while the next is read.
   static int64_t default_window(const EncodedFile& file);

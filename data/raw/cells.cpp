@@ -18,8 +18,7 @@ std::string_view trimmed(std::string_view text) {
 
 template <class Number>
 bool parse_whole(std::string_view text, Number& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+  return read_number(text, value);
 }
 
 // Finite decimal numbers only: "nan" and "inf" are text here.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
@@ -270,9 +269,8 @@ std::string device_markdown(Device device) {
   std::string text = cat("| op | CPU | ", name_of(device), " | largest deviation between them, fp32 | of the gradient ",
                          "on the device from differences, fp64 |\n|---|---|---|---|---|\n");
   for (const std::string& op : ops) {
-    char row[160];
-    std::snprintf(row, sizeof row, "| `%s` | yes | yes | %.1e | %.1e |\n", op.c_str(), between[op], gradient.at(op));
-    text += row;
+    text +=
+        cat("| `", op, "` | yes | yes | ", scientific(between[op], 1), " | ", scientific(gradient.at(op), 1), " |\n");
   }
   return text;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -16,15 +15,9 @@
 namespace kdef {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return std::tolower(c); });
-  return result;
-}
-
 // true, True and TRUE, but not tRuE.
 bool is_word(const std::string& text, const char* word) {
-  if (lower(text) != word) return false;
+  if (lower_case(text) != word) return false;
   const bool rest_lower = std::none_of(text.begin() + 1, text.end(), [](unsigned char c) { return std::isupper(c); });
   const bool all_upper = std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::islower(c); });
   return rest_lower || all_upper;
@@ -45,8 +38,7 @@ int boolean_of(const std::string& text) {
 template <class T>
 bool parse_number(std::string_view text, T& value) {
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+  return read_number(text, value);
 }
 
 std::string describe(const YAML::Node& node) {
@@ -118,7 +110,7 @@ std::string Value::text() const {
 std::string Value::one_of(const std::vector<std::string>& names) const {
   if (is_scalar()) {
     for (const std::string& name : names) {
-      if (lower(name) == lower(node_.Scalar())) return name;
+      if (lower_case(name) == lower_case(node_.Scalar())) return name;
     }
     fail(cat("expected one of ", joined(names), ", found ", describe(node_), did_you_mean(node_.Scalar(), names)));
   }
@@ -196,7 +188,7 @@ std::string yaml_text(std::string_view text) {
   const auto is_name = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
   const bool plain = !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_') &&
                      std::all_of(text.begin(), text.end(), is_name);
-  const std::string small = lower(text);
+  const std::string small = lower_case(text);
   if (plain && boolean_of(small) < 0 && small != "null" && small != "y" && small != "n") return std::string(text);
   std::string result = "\"";
   for (const char c : text) {
@@ -215,10 +207,7 @@ std::string yaml_text(std::string_view text) {
   return result + "\"";
 }
 
-std::string yaml_number(double value) {
-  char buffer[40];
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
-}
+std::string yaml_number(double value) { return shortest(value); }
 
 std::string yaml_list(const std::vector<std::string>& scalars) { return "[" + joined(scalars) + "]"; }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "kdef/measure/metrics.h"
 #include "ops/device/sort.h"
@@ -80,7 +81,7 @@ std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& 
   constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
   std::vector<Quality> all(static_cast<size_t>(columns), Quality{kUndefined, kUndefined});
   if (n == 0) return all;
-  const int64_t blocks = (n + kChunk - 1) / kChunk;
+  const int64_t blocks = divide_up(n, kChunk);
   const float *p = probabilities.data<float>(), *y = labels.data<float>();
   const Tensor losses = Tensor::empty({columns * blocks}, DType::f64, probabilities.device());
   const Tensor counts = Tensor::empty({columns * blocks, 2}, DType::f64, probabilities.device());

@@ -73,7 +73,7 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
                        const Tensor& q, const Tensor& weights, const Tensor& loss) {
   const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 1 + m + m * m;
   constexpr int64_t kRows = 512;
-  const int64_t parts = (rows + kRows - 1) / kRows;
+  const int64_t parts = divide_up(rows, kRows);
   std::vector<double> sums(static_cast<size_t>(parts * cells)), peer(static_cast<size_t>(m));
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     const T *pz = z.data<T>(), *py = y.data<T>();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <set>
 
@@ -19,11 +18,7 @@ constexpr int kStyles = 7, kMarkers = 5, kDashes = 4;
 constexpr size_t kMostMarkers = 40;  // of a line; of more points only every second, third, ... has one
 constexpr size_t kMostNumberedCells = 12;
 
-std::string at(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", v);
-  return text;
-}
+std::string at(double v) { return fixed_point(v, 1); }
 
 std::string true_minus(std::string text) {
   if (text.find_first_not_of("-0.") == std::string::npos && text[0] == '-') text.erase(0, 1);  // -0.000
@@ -225,17 +220,11 @@ std::string escape(std::string_view text) {
 }
 
 std::string fixed(double value, int decimals) {
-  if (!std::isfinite(value)) return "\u2013";
-  char text[400];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value);
-  return true_minus(text);
+  return std::isfinite(value) ? true_minus(fixed_point(value, decimals)) : "\u2013";
 }
 
 std::string significant(double value, int digits) {
-  if (!std::isfinite(value)) return "\u2013";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*g", digits, value);
-  return true_minus(text);
+  return std::isfinite(value) ? true_minus(significant_digits(value, digits)) : "\u2013";
 }
 
 Ticks ticks(double low, double high, int most, bool whole) {

@@ -1,7 +1,6 @@
 #include "kdef/study/sweep.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "core/io/file.h"
@@ -34,18 +33,9 @@ std::vector<std::string> students_override(const SweepConfig& config, size_t as_
 }
 
 // Empty where the value is not a number; otherwise to the last digit.
-std::string exact(double value) {
-  if (!std::isfinite(value)) return "";
-  char digits[40];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
-}
+std::string exact(double value) { return std::isfinite(value) ? shortest(value) : ""; }
 
-std::string rounded(double value, int decimals) {
-  if (!std::isfinite(value)) return "";
-  char digits[64];
-  std::snprintf(digits, sizeof digits, "%.*f", decimals, value);
-  return digits;
-}
+std::string rounded(double value, int decimals) { return std::isfinite(value) ? fixed_point(value, decimals) : ""; }
 
 std::string rounded(const Statistic& s, int decimals) {
   return rounded(s.mean, decimals) + (std::isfinite(s.deviation) ? " ± " + rounded(s.deviation, decimals) : "");

@@ -1,6 +1,5 @@
 #include "kdef/train/checkpoint.h"
 
-#include <cstdlib>
 #include <set>
 
 #include "core/io/safetensors.h"
@@ -35,13 +34,6 @@ void load(const SafetensorsFile& file, const NamedTensors& tensors) {
   }
 }
 
-// Doubles as hexadecimal text: exact.
-std::string exact(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%a", value);
-  return text;
-}
-
 }  // namespace
 
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata) {
@@ -71,15 +63,15 @@ void save_checkpoint(const std::string& path, const Ensemble& model, const nn::O
                      {"step", std::to_string(state.step)},
                      {"epoch", std::to_string(state.epoch)},
                      {"batch", std::to_string(state.batch)},
-                     {"learning_rate", exact(state.learning_rate)},
-                     {"loss_sum", exact(state.loss_sum)},
+                     {"learning_rate", hexadecimal(state.learning_rate)},
+                     {"loss_sum", hexadecimal(state.loss_sum)},
                      {"loss_count", std::to_string(state.loss_count)},
-                     {"best", exact(state.best)},
+                     {"best", hexadecimal(state.best)},
                      {"has_best", std::to_string(state.has_best)},
                      {"without_improvement", std::to_string(state.without_improvement)},
                      {"finished", std::to_string(state.finished)},
                      {"window", std::to_string(state.window)},
-                     {"seconds", exact(state.seconds)},
+                     {"seconds", hexadecimal(state.seconds)},
                      {"metrics_bytes", std::to_string(state.metrics_bytes)},
                      {"collapse_bytes", std::to_string(state.collapse_bytes)},
                      {"optimizer_steps", std::to_string(optimizer.steps())}});
@@ -95,10 +87,19 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
     }
     return it->second;
   };
-  const auto integer = [&](const char* key) {
-    return static_cast<int64_t>(std::strtoll(text(key).c_str(), nullptr, 10));
+  const auto refuse = [&](const char* key) {
+    return InputError(cat(path, ": its metadata '", key, "' is '", text(key), "', which is no number"));
   };
-  const auto number = [&](const char* key) { return std::strtod(text(key).c_str(), nullptr); };
+  const auto integer = [&](const char* key) {
+    int64_t value = 0;
+    if (!read_number(text(key), value)) throw refuse(key);
+    return value;
+  };
+  const auto number = [&](const char* key) {
+    double value = 0;
+    if (!read_hexadecimal(text(key), value)) throw refuse(key);
+    return value;
+  };
   if (text("format") != "kdef checkpoint 1") {
     throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '", text("format"),
                          "'; train again, or choose another run directory"));

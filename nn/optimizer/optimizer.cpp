@@ -1,7 +1,6 @@
 #include "nn/optimizer/optimizer.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <utility>
 
@@ -124,8 +123,7 @@ void add_sums(const T* __restrict g, const T* __restrict w, int64_t n, T l1, T l
 }  // namespace
 
 OptimizerKind parse_optimizer(const std::string& name) {
-  std::string lower = name;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string lower = lower_case(name);
   if (lower == "adam") return OptimizerKind::adam;
   if (lower == "lazy_adam") return OptimizerKind::lazy_adam;
   if (lower == "sgd") return OptimizerKind::sgd;
@@ -240,7 +238,7 @@ StepRecord Optimizer::measure() {
       const bool lazy = config_.kind == OptimizerKind::lazy_adam && slot.parameter.embedding;
       const T l1 = static_cast<T>(slot.regularizer.l1), l2 = static_cast<T>(slot.regularizer.l2);
       const T* pw = w.data<T>();
-      const int64_t visited = count_visited(view, w.numel(), lazy), pieces = (visited + kPiece - 1) / kPiece;
+      const int64_t visited = count_visited(view, w.numel(), lazy), pieces = divide_up(visited, kPiece);
       std::vector<double> part(static_cast<size_t>(2 * pieces));
       parallel_for(visited, kPiece, [&](int64_t first, int64_t last) {
         Sums sums;

@@ -22,6 +22,7 @@
 #include <initializer_list>
 
 #include "core/base/dtype.h"
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "core/tensor/tensor.h"
 #include "ops/device/parts.cuh"
@@ -59,8 +60,8 @@ struct Tiles {
   int64_t across;  // blocks side by side
   Tiles(int64_t rows_, int64_t c_, int v) : rows(rows_), c(c_) {
     const int64_t groups = c / v;
-    across = (groups + kdef::cuda::kWarpThreads - 1) / kdef::cuda::kWarpThreads;
-    width = static_cast<int>((groups + across - 1) / across);
+    across = divide_up(groups, kdef::cuda::kWarpThreads);
+    width = static_cast<int>(divide_up(groups, across));
   }
   int64_t parts() const { return parts_of(rows); }
   int64_t blocks() const { return parts() * across; }
@@ -148,7 +149,7 @@ struct TileSums {
 /// Numbers of all parts are added by blocks that take 32 neighbouring columns: a lane takes every 8th part.
 struct PartLanes {
   static constexpr int kColumns = kdef::cuda::kWarpThreads, kLanes = kdef::cuda::kBlockThreads / kColumns;
-  static int64_t blocks(int64_t c) { return (c + kColumns - 1) / kColumns; }
+  static int64_t blocks(int64_t c) { return divide_up(c, kColumns); }
   static constexpr size_t kShared = sizeof(double) * kdef::cuda::kBlockThreads;
 
   const kdef::cuda::Block& block;

@@ -1,5 +1,6 @@
 #include <type_traits>
 
+#include "core/base/integers.h"
 #include "core/cuda/launch.cuh"
 #include "ops/device/tiles.cuh"
 #include "ops/fused/stacked.h"
@@ -169,7 +170,7 @@ Tensor output_forward(const OutputLayer& layer, const std::vector<DropoutKey>& k
     with_vectors(of.units, {of.x, of.mean, of.rstd, of.gamma, of.beta, of.weight}, [&]<int V>() {
       const int64_t bytes = of.rows * (of.c / V);
       kept = Tensor::empty({bytes}, DType::u8, z.device());
-      for_warps((of.rows + kRows - 1) / kRows * of.networks,
+      for_warps(divide_up(of.rows, kRows) * of.networks,
                 Forward<T, V>{of, BlockMasks(layer.p, keys, of.c), bias.data<T>(), z.data<T>(), kept.data<uint8_t>()});
     });
   });

@@ -79,7 +79,7 @@ namespace reference {
 template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias) {
   constexpr int64_t kPanel = 256, kRows = 32;
-  const int64_t panels = (g.n + kPanel - 1) / kPanel;
+  const int64_t panels = divide_up(g.n, kPanel);
   for (int64_t batch = 0; batch < g.batch; ++batch) {
     const T* pa = a + batch * g.stride_a;
     const T* pb = b + batch * g.stride_b;
