@@ -20,15 +20,22 @@ struct Contestant {
 };
 
 void print_table(const std::vector<Contestant>& all) {
-  std::printf("\n%-36s %10s %10s   %s\n", "test data", "AUC", "log loss", "students' AUC");
+  const Metric& main = main_metric(all[0].result.valid);
+  const MetricList metrics = all[0].result.valid.ensemble.measured();
+  std::printf("\n%-36s", "test data");
+  for (const Metric* m : metrics) std::printf(" %10s", m->title);
+  std::printf("   students' %s\n", main.title);
   for (const Contestant& c : all) {
     const Evaluation& e = c.result.has_test ? c.result.test : c.result.valid;
     std::string students;
     if (e.students.size() > 1) {
-      for (const Quality& q : e.students) students += (students.empty() ? "" : " ") + metric_text(q.auc).substr(0, 6);
+      for (const Quality& q : e.students) {
+        students += (students.empty() ? "" : " ") + metric_text(main, q[main]).substr(0, 6);
+      }
     }
-    std::printf("%-36s %10s %10s   %s\n", c.title, metric_text(e.ensemble.auc).c_str(),
-                metric_text(e.ensemble.logloss).c_str(), students.c_str());
+    std::printf("%-36s", c.title);
+    for (const Metric* m : metrics) std::printf(" %10s", metric_text(*m, e.ensemble[*m]).c_str());
+    std::printf("   %s\n", students.c_str());
   }
 }
 
@@ -67,7 +74,7 @@ int demo(const Arguments& arguments) {
       const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
       display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " made-up clicks in ",
                        data_dir, "; no model can be expected above AUC ",
-                       metric_text(auc(made.test_logits, made.test_labels))));
+                       metric_text(metric_of_key("auc"), auc(made.test_logits, made.test_labels))));
     } else {
       const std::string& path = parsed->rest[0];
       if (!data::is_movielens(path)) {

@@ -15,9 +15,9 @@ int evaluate(const Arguments& arguments) {
   add_threads_option(options);
   const auto parsed =
       parse({"evaluate", "--run DIR [--data FILE]",
-             "AUC and log loss of a run's best model, of the ensemble and of every student, on a file\n"
-             "of raw rows. The last line is one JSON object. An AUC is undefined (null) where all labels\n"
-             "are of one class."},
+             "Metrics of a run's best model, of the ensemble and of every student, on a file of raw rows:\n"
+             "AUC, log loss and what the run's `metrics` lists. The last line is one JSON object. A metric\n"
+             "that is undefined is null, as the AUC where all labels are of one class."},
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
@@ -25,7 +25,8 @@ int evaluate(const Arguments& arguments) {
   const std::string file = run_data(*parsed, run.config().dataset.test_data, "test_data");
   data::RawFile rows(run.encoder(), file, true);
   const Evaluation result = kdef::evaluate(
-      run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().training.batch_size); });
+      run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().training.batch_size); },
+      run.config().training.metrics);
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
   std::cout << file << ": " << result.rows << " rows, " << result.positives << " clicks\n"
             << quality_lines("ensemble", result) << "\n";

@@ -23,7 +23,7 @@ constexpr Command kCommands[] = {
     {"prepare", "encode a data set into its cache", prepare},
     {"train", "train an experiment, or go on with one", train},
     {"sweep", "an experiment over ensembles, students and seeds", sweep},
-    {"evaluate", "AUC and log loss of a trained run", evaluate},
+    {"evaluate", "metrics of a trained run on a file", evaluate},
     {"predict", "click probabilities for a file of rows", predict},
     {"collapse", "how many dimensions a trained model uses", collapse},
     {"export", "one student of an ensemble, to serve it", export_run},

@@ -30,7 +30,10 @@ std::string bar(double fraction) {
          "]";
 }
 
-std::string auc(double value) { return std::isnan(value) ? "undefined" : fixed_point(value, 4); }
+// With two decimals fewer than in tables.
+std::string short_text(const Metric& m, double value) {
+  return std::isnan(value) ? "undefined" : fixed_point(value, m.decimals - 2);
+}
 
 }  // namespace
 
@@ -100,20 +103,22 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
-  line(format("epoch %-3lld step %-7lld %8s  lr %.0e  train loss %.4f  valid AUC %s  log loss %.4f%s",
-              static_cast<long long>(e.epoch), static_cast<long long>(e.step), clock_time(e.seconds).c_str(),
-              e.learning_rate, e.train_loss, auc(e.valid.ensemble.auc).c_str(), e.valid.ensemble.logloss,
+  const MetricList metrics = e.valid.ensemble.measured();
+  std::string values;
+  for (const Metric* m : metrics) {
+    values += cat(values.empty() ? "" : "  ", m->title, " ", short_text(*m, e.valid.ensemble[*m]));
+  }
+  line(format("epoch %-3lld step %-7lld %8s  lr %.0e  train loss %.4f  valid %s%s", static_cast<long long>(e.epoch),
+              static_cast<long long>(e.step), clock_time(e.seconds).c_str(), e.learning_rate, e.train_loss,
+              values.c_str(),
               e.improved  ? "  best"
               : e.stopped ? "  no better: stopped"
                           : "  no better"));
-  if (e.valid.students.size() > 1) {
-    std::string aucs = "          students' AUC", losses = "          students' log loss";
-    for (const Quality& q : e.valid.students) {
-      aucs += " " + auc(q.auc);
-      losses += format(" %.4f", q.logloss);
-    }
-    line(aucs);
-    line(losses);
+  for (const Metric* m : metrics) {
+    if (e.valid.students.size() < 2) break;
+    std::string text = cat("          students' ", m->title);
+    for (const Quality& q : e.valid.students) text += " " + short_text(*m, q[*m]);
+    line(text);
   }
   epoch_ = -1;  // evaluation time does not count as training
 }

@@ -7,14 +7,13 @@
 
 namespace kdef::apps {
 
-/// "0.902606", or "undefined" where there is but one class.
-std::string metric_text(double value);
+/// "0.902606", or "undefined" for NaN, as the AUC of one class.
+std::string metric_text(const Metric& metric, double value);
 
-/// `who`, AUC and log loss. No final newline.
+/// `who` and every metric that was measured. No final newline.
 std::string quality_line(const std::string& who, const Quality& quality);
 
-/// Under `what`, AUC and log loss of the ensemble and, where there is more than one, of every student. No final
-/// newline.
+/// Under `what`, the metrics of the ensemble and, where there is more than one, of every student. No final newline.
 std::string quality_lines(const std::string& what, const Evaluation& evaluation);
 
 }  // namespace kdef::apps

@@ -10,7 +10,7 @@
 
 #include "core/io/safetensors.h"
 #include "kdef/audit/audit.h"
-#include "kdef/measure/metrics.h"
+#include "kdef/measure/metric.h"
 #include "kdef/method/ensemble.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/elementwise.h"
@@ -79,8 +79,11 @@ std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
     const std::string c = name.substr(0, dot);
     const std::vector<double> scores = file.read(c + ".scores").to(DType::f64).to_vector<double>();
     const std::vector<float> labels = file.read(name).to(DType::f32).to_vector<float>();
-    result.add("AUC", c, scalar(auc(scores, labels)), file.read(c + ".auc"), kToleranceMetrics);
-    result.add("log loss", c, scalar(log_loss(scores, labels)), file.read(c + ".logloss"), kToleranceMetrics);
+    for (const Metric& m : kMetrics) {
+      const std::string recorded = cat(c, ".", m.key);
+      if (!file.has(recorded)) continue;
+      result.add(m.title, c, scalar(m.of(scores, labels, {})), file.read(recorded), kToleranceMetrics);
+    }
   }
   return std::move(result).rows();
 }

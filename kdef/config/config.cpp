@@ -205,6 +205,7 @@ Draft read_draft(const Layer& merged) {
   }
   d.config.dataset.id = d.config.dataset_id;
   resolve_students(d);
+  d.config.training.metrics = metrics_to_measure(d.config.metrics);
   for (const auto& [metric, weight] : d.config.training.monitor) {
     if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {
       d.given.at(d.given.count("monitor") != 0 ? "monitor" : "metrics")

@@ -38,8 +38,9 @@ struct ExperimentConfig {
   // These keys are read and written, and change nothing.
   std::string task = "binary_classification";
   std::string loss = "binary_crossentropy";
-  bool deterministic = false;                             // results never depend on the number of threads
-  std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use
+  bool deterministic = false;  // results never depend on the number of threads
+
+  std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use; training.metrics has them
 
   std::string model_root = "./checkpoints/";  // folder of run directories
   bool tensorboard = false;                   // the run directory also gets an event file (kdef/run/tensorboard.h)

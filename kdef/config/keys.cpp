@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/nearest.h"
+#include "kdef/measure/metric.h"
 
 namespace kdef::config_keys {
 
@@ -152,7 +153,15 @@ const std::vector<Choice<data::Pooling>> kPoolings = {{"layers.MaskedAveragePool
                                                       {"layers.MaskedSumPooling()", data::Pooling::sum}};
 const std::vector<Choice<data::Normalizer>> kNormalizers = {{"StandardScaler", data::Normalizer::standard},
                                                             {"MinMaxScaler", data::Normalizer::min_max}};
-const std::vector<std::string> kMetrics = {"AUC", "logloss"};
+
+// The row of the table of metrics.
+const Metric& read_metric(const Value& v) { return *find_metric(v.one_of(metric_names())); }
+
+std::string metric_list() {
+  std::string text;
+  for (const Metric& m : kMetrics) text += cat(text.empty() ? "" : ", ", m.name);
+  return text;
+}
 
 // An enumeration of which null is `none`.
 template <class T, class At, class Enum>
@@ -440,10 +449,10 @@ void read_monitor(Draft& d, const Value& v) {
   std::map<std::string, double> monitor;
   if (v.is_map()) {
     for (const Value::Entry& e : v.map()) {
-      monitor[e.key.one_of(kMetrics)] = e.value.real(-kInfinity, kInfinity);
+      monitor[read_metric(e.key).name] = e.value.real(-kInfinity, kInfinity);
     }
   } else {
-    monitor[v.one_of(kMetrics)] = 1;
+    monitor[read_metric(v).name] = 1;
   }
   if (std::all_of(monitor.begin(), monitor.end(), [](const auto& m) { return m.second == 0; })) {
     v.fail("at least one metric must have a weight that is not 0");
@@ -601,11 +610,11 @@ const std::vector<Key<Draft>>& experiment_keys() {
                           "all else, and prediction, is fp32"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "accepted either way: the bits never depend on the number of threads"),
-        {"metrics", "list of AUC, logloss",
+        {"metrics", "list of " + metric_list(),
          "those that `monitor` may name; all are computed and shown after each evaluation",
          [](Draft& d, const Value& v) {
            d.config.metrics.clear();
-           for (const Value& item : v.list()) d.config.metrics.push_back(item.one_of(kMetrics));
+           for (const Value& item : v.list()) d.config.metrics.push_back(read_metric(item).name);
            if (d.config.metrics.empty()) v.expected("at least one metric");
          },
          [](const Draft& d) { return yaml_list(d.config.metrics); }},

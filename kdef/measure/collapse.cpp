@@ -165,15 +165,15 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   report.ensemble_auc = auc(ensemble, labels);
   Evaluation students;
   for (size_t k = 0; k < m; ++k) {
-    students.students.push_back({auc(scores[k], labels), 0});
+    students.students.push_back({{"auc", auc(scores[k], labels)}});
     double distance = 0;
     for (size_t b = 0; b < ensemble.size(); ++b) distance += std::abs(scores[k][b] - ensemble[b]) / n;
     report.distance_to_ensemble.push_back(distance);
     report.mean_distance_to_ensemble += distance / count;
   }
-  const StudentSpread spread = student_spread(students);
+  const StudentSpread spread = student_spread(students, metric_of_key("auc"));
   report.mean_student_auc = spread.mean;
-  report.min_student_auc = spread.least;
+  report.min_student_auc = spread.weakest;
   report.student_auc_deviation = spread.deviation;
   report.disagreement.assign(m, std::vector<double>(m, 0.0));
   for (size_t i = 0; i < m; ++i) {

@@ -4,14 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 
-#include "kdef/measure/metrics.h"
+#include "kdef/measure/evaluation_json.h"
 #include "ops/elementwise.h"
 #if defined(KDEF_HAS_CUDA)
-#include "kdef/measure/metrics_cuda.h"
 #include "kdef/method/batch_feed.h"
 #include "ops/layout.h"
+#include "ops/reduce.h"
 #endif
 
 namespace kdef {
@@ -59,20 +58,21 @@ Probabilities predict(const Ensemble& model, const ModelInput& input) {
 }
 
 #if defined(KDEF_HAS_CUDA)
-// The same as on the CPU without waiting for a batch: predictions stay on the device until they are measured.
-static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {
+// Unlike on the CPU, the host does not wait for a batch: predictions stay on the device until they are measured.
+static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                                     const MetricList& metrics) {
   const NoGrad no_grad;
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   Evaluation result;
   std::unique_ptr<BatchFeed> feed;
-  int64_t room = 0;
+  int64_t capacity = 0;
   std::vector<Tensor> scores, labels;  // of each batch; scores [rows, M + 1], the ensemble's last
   data::Batch batch;
   while (next(batch)) {
-    if (batch.rows > room) {
-      room = batch.rows;
-      feed = std::make_unique<BatchFeed>(model.device(), room, ids, values);
+    if (batch.rows > capacity) {
+      capacity = batch.rows;
+      feed = std::make_unique<BatchFeed>(model.device(), capacity, ids, values);
     }
     const ModelInput input = feed->put(batch);
     const Ensemble::Output output = model.forward(input, {});
@@ -86,19 +86,22 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
   const auto all = [&](const std::vector<Tensor>& parts, int64_t columns) {
     return parts.empty() ? Tensor::empty({0, columns}, DType::f32, model.device()) : ops::concat(parts, 0);
   };
-  result.students = cuda::measure_columns(all(scores, static_cast<int64_t>(m) + 1), all(labels, 1));
-  for (const Quality& q : result.students) {
-    if (std::isnan(q.logloss) && result.rows > 0) refuse_not_a_number(model);
+  const Tensor all_scores = all(scores, static_cast<int64_t>(m) + 1);
+  if (result.rows > 0) {
+    for (float sum : ops::sum(all_scores, 0, false).to_vector<float>()) {
+      if (std::isnan(sum)) refuse_not_a_number(model);  // a sum is NaN where a score is
+    }
   }
+  result.students = measure_columns(all_scores, all(labels, 1), Tensor(), metrics);
   result.ensemble = result.students.back();
   result.students.pop_back();
   return result;
 }
 #endif
 
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next) {
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& metrics) {
 #if defined(KDEF_HAS_CUDA)
-  if (!model.device().is_cpu()) return evaluate_on_device(model, next);
+  if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics);
 #endif
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
@@ -118,46 +121,70 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
   for (float y : labels) result.positives += y > 0.5f;
   for (size_t k = 0; k <= m; ++k) {
     const std::vector<double> s(scores[k].begin(), scores[k].end());
-    const Quality quality{auc(s, labels), log_loss(s, labels)};
-    if (k < m)
-      result.students.push_back(quality);
-    else
-      result.ensemble = quality;
+    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, {}, metrics);
   }
   return result;
 }
 
-Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size) {
+Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
+                    const MetricList& metrics) {
   data::Loader loader(file, batch_size, false, 0);
   loader.start_epoch(0);
-  return evaluate(model, [&](data::Batch& batch) { return loader.next(batch); });
+  return evaluate(
+      model, [&](data::Batch& batch) { return loader.next(batch); }, metrics);
 }
 
-StudentSpread student_spread(const Evaluation& evaluation) {
+const Metric& main_metric(const Evaluation& evaluation) {
+  const MetricList measured = evaluation.ensemble.measured();
+  return measured.empty() ? *default_metrics()[0] : *measured[0];
+}
+
+StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   if (evaluation.students.empty()) return {kNone, kNone, kNone};
   const double count = static_cast<double>(evaluation.students.size());
-  double sum = 0, least = kNone, squares = 0;
+  double sum = 0, weakest = kNone, squares = 0;
   for (const Quality& q : evaluation.students) {
-    sum += q.auc;
-    least = std::fmin(least, q.auc);
+    sum += q[metric];
+    weakest = metric.higher_is_better ? std::fmin(weakest, q[metric]) : std::fmax(weakest, q[metric]);
   }
-  for (const Quality& q : evaluation.students) squares += (q.auc - sum / count) * (q.auc - sum / count);
-  return {sum / count, least, std::sqrt(squares / count)};
+  for (const Quality& q : evaluation.students) squares += (q[metric] - sum / count) * (q[metric] - sum / count);
+  return {sum / count, weakest, std::sqrt(squares / count)};
 }
 
-std::string to_json(const Evaluation& evaluation) {
-  using Json = nlohmann::ordered_json;
-  const auto quality = [](const Quality& q) {
-    return Json{{"auc", std::isnan(q.auc) ? Json(nullptr) : Json(q.auc)}, {"logloss", q.logloss}};
-  };
-  Json json{{"ensemble", quality(evaluation.ensemble)}, {"students", Json::array()}};
-  for (const Quality& q : evaluation.students) json["students"].push_back(quality(q));
-  return json.dump();
+StudentSpread student_spread(const Evaluation& evaluation) {
+  return student_spread(evaluation, main_metric(evaluation));
 }
+
+void to_json(Json& json, const Quality& quality) {
+  json = Json::object();
+  for (const Metric* m : quality.measured()) json[m->key] = number_to_json(quality[*m]);
+}
+
+void from_json(const Json& json, Quality& quality) {
+  quality = {};
+  for (const Metric& m : kMetrics) {
+    if (json.contains(m.key)) quality.set(m, number_from_json(json.at(m.key)));
+  }
+}
+
+void to_json(Json& json, const Evaluation& evaluation) {
+  json = Json{{"ensemble", evaluation.ensemble}, {"students", evaluation.students}};
+}
+
+void from_json(const Json& json, Evaluation& evaluation) {
+  evaluation = {};
+  json.at("ensemble").get_to(evaluation.ensemble);
+  json.at("students").get_to(evaluation.students);
+  if (evaluation.ensemble.measured().empty()) throw InputError("the evaluation has no metric that kdef knows");
+}
+
+std::string to_json(const Evaluation& evaluation) { return Json(evaluation).dump(); }
 
 std::string result_json(const Evaluation& valid, const Evaluation* test) {
-  return cat("{\"valid\":", to_json(valid), test ? cat(",\"test\":", to_json(*test)) : "", "}\n");
+  Json json{{"valid", valid}};
+  if (test != nullptr) json["test"] = *test;
+  return json.dump() + "\n";
 }
 
 }  // namespace kdef

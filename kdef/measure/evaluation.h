@@ -1,4 +1,4 @@
-// Quality of a model on a data set: AUC and log loss of every student and of the ensemble.
+// How good a model is on a data set: the metrics of every student and of the ensemble.
 #pragma once
 
 #include <functional>
@@ -6,15 +6,10 @@
 #include <vector>
 
 #include "data/feed/batching.h"
+#include "kdef/measure/metric.h"
 #include "kdef/method/ensemble.h"
 
 namespace kdef {
-
-/// AUC is NaN where it is undefined: labels of one class only.
-struct Quality {
-  double auc = 0;
-  double logloss = 0;
-};
 
 struct Evaluation {
   Quality ensemble;
@@ -36,19 +31,28 @@ std::string first_bad_tensor(const Ensemble& model);
 /// number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
-/// Feeds batches from `next` (false: no more) through the model. Memory: 4 (M + 2) bytes a row; on a CUDA device
-/// about 4 (2 M + 8), for predictions stay there until they are joined and measured.
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next);
-/// All rows of an encoded file, in their order.
-Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size);
+/// Measures a model on the batches that `next` gives (false: there are no more). Memory: 4 (M + 2) bytes a row; on a
+/// CUDA device about 4 (2 M + 8), where predictions stay until they are joined and measured.
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                    const MetricList& metrics = default_metrics());
+/// Measures a model on all rows of an encoded file, in their order.
+Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
+                    const MetricList& metrics = default_metrics());
 
-/// AUC over students: mean, least, and standard deviation of the population. NaN without students.
+/// The metric that stands for quality where there is space for one: the first of the table that was measured.
+const Metric& main_metric(const Evaluation& evaluation);
+
+/// A metric over the students: their mean, the value of the weakest student, and the standard deviation of the
+/// population. NaN without students.
 struct StudentSpread {
-  double mean, least, deviation;
+  double mean, weakest, deviation;
 };
+StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric);
+/// Of the main metric.
 StudentSpread student_spread(const Evaluation& evaluation);
 
-/// {"ensemble":{"auc":..,"logloss":..},"students":[..]}; an undefined AUC is null.
+/// {"ensemble":{"auc":..,"logloss":..},"students":[..]}: every metric that was measured, under its key. An undefined
+/// value is null.
 std::string to_json(const Evaluation& evaluation);
 /// The text of result.json: {"valid":..} and, where there is test data, "test".
 std::string result_json(const Evaluation& valid, const Evaluation* test);

@@ -4,44 +4,86 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 
 namespace kdef {
+namespace {
 
-double auc(std::span<const double> scores, std::span<const float> labels) {
-  KDEF_CHECK(scores.size() == labels.size(), "auc: ", scores.size(), " scores but ", labels.size(), " labels");
-  std::vector<std::pair<double, bool>> sorted(scores.size());
+constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
+
+void check_rows(const char* metric, std::span<const double> scores, std::span<const float> labels,
+                std::span<const float> weights) {
+  KDEF_CHECK(scores.size() == labels.size(), metric, ": ", scores.size(), " scores but ", labels.size(), " labels");
+  KDEF_CHECK(weights.empty() || weights.size() == labels.size(), metric, ": ", labels.size(), " rows but ",
+             weights.size(), " weights");
+}
+
+// A row of two classes. Count is uint64_t without weights, so that sums are exact, and double with weights.
+template <class Count>
+struct Ranked {
+  double score;
+  bool positive;
+  Count weight;
+};
+
+// Rows by increasing score.
+template <class Count>
+std::vector<Ranked<Count>> ranked(const char* metric, std::span<const double> scores, std::span<const float> labels,
+                                  std::span<const float> weights) {
+  std::vector<Ranked<Count>> rows(scores.size());
   for (size_t i = 0; i < scores.size(); ++i) {
-    KDEF_CHECK(!std::isnan(scores[i]), "auc: score ", i, " is not a number");
-    sorted[i] = {scores[i], labels[i] > 0.5f};
+    KDEF_CHECK(!std::isnan(scores[i]), metric, ": score ", i, " is not a number");
+    rows[i] = {scores[i], labels[i] > 0.5f, weights.empty() ? Count(1) : static_cast<Count>(weights[i])};
   }
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  // Twice the number of (negative, positive) pairs in order, ties once. Integers: exact below 2^63, that is 2e9 rows.
-  uint64_t twice = 0, negatives = 0, positives = 0;
-  for (size_t i = 0; i < sorted.size();) {
-    uint64_t tied_negatives = 0, tied_positives = 0;
-    const double score = sorted[i].first;
-    for (; i < sorted.size() && sorted[i].first == score; ++i) ++(sorted[i].second ? tied_positives : tied_negatives);
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
+  return rows;
+}
+
+template <class Count>
+double auc_of(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
+  const std::vector<Ranked<Count>> rows = ranked<Count>("auc", scores, labels, weights);
+  // Twice the weight of (negative, positive) pairs in order, ties once. Whole numbers are exact below 2^63, that is
+  // for 2e9 rows.
+  Count twice = 0, negatives = 0, positives = 0;
+  for (size_t i = 0; i < rows.size();) {
+    Count tied_negatives = 0, tied_positives = 0;
+    const double score = rows[i].score;
+    for (; i < rows.size() && rows[i].score == score; ++i) {
+      (rows[i].positive ? tied_positives : tied_negatives) += rows[i].weight;
+    }
     twice += tied_positives * (2 * negatives + tied_negatives);
     negatives += tied_negatives;
     positives += tied_positives;
   }
-  if (negatives == 0 || positives == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (negatives == 0 || positives == 0) return kUndefined;
   return static_cast<double>(twice) / 2.0 / (static_cast<double>(negatives) * static_cast<double>(positives));
 }
 
-double log_loss(std::span<const double> probabilities, std::span<const float> labels) {
-  KDEF_CHECK(probabilities.size() == labels.size(), "log_loss: ", probabilities.size(), " probabilities but ",
-             labels.size(), " labels");
-  if (probabilities.empty()) return std::numeric_limits<double>::quiet_NaN();
-  double sum = 0;
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    sum += LogLoss::f(probabilities[i], static_cast<double>(labels[i]));
+// sum of w loss(score, label) / sum of w
+template <class Loss>
+double mean_of(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+               Loss loss) {
+  double sum = 0, total = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double w = weights.empty() ? 1.0 : static_cast<double>(weights[i]);
+    sum += w * loss(scores[i], static_cast<double>(labels[i]));
+    total += w;
   }
-  return sum / static_cast<double>(probabilities.size());
+  return total > 0 ? sum / total : kUndefined;
+}
+
+}  // namespace
+
+double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
+  check_rows("auc", scores, labels, weights);
+  return weights.empty() ? auc_of<uint64_t>(scores, labels, weights) : auc_of<double>(scores, labels, weights);
+}
+
+double log_loss(std::span<const double> probabilities, std::span<const float> labels, std::span<const float> weights) {
+  check_rows("log_loss", probabilities, labels, weights);
+  return mean_of(probabilities, labels, weights, LogLoss::f);
 }
 
 }  // namespace kdef

@@ -1,4 +1,7 @@
-// Quality of predictions, in double precision.
+// The functions of the table of metrics (metric.h), in double precision.
+//
+// Each takes one score and one label per row, and either one weight >= 0 per row or no weights at all. A weight of 2
+// counts as the same row twice; without weights every row counts once.
 #pragma once
 
 #include <cmath>
@@ -8,7 +11,7 @@
 
 namespace kdef {
 
-/// One row's log loss, for every device: p clipped to [1e-7, 1 - 1e-7].
+/// The log loss of one row, for every device: p is clipped to [1e-7, 1 - 1e-7].
 struct LogLoss {
   static KDEF_HD double f(double p, double y) {
     constexpr double kClip = 1e-7;
@@ -18,11 +21,13 @@ struct LogLoss {
 };
 
 /// Area under the ROC curve: the probability that a positive row scores above a negative one, ties counted half
-/// (Mann-Whitney, by midranks). Exact, O(n log n). NaN where it is undefined: rows of one class only, or none.
-/// Throws Error when a score is NaN or the lengths differ.
-double auc(std::span<const double> scores, std::span<const float> labels);
+/// (Mann-Whitney, by midranks). With weights, sum of w_p w_n over the pairs in order, and half of it over ties, divided
+/// by sum w_p sum w_n. Exact without weights. O(n log n). NaN where it is undefined: without positive or without
+/// negative rows. Throws Error where a score is NaN or the lengths differ.
+double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {});
 
-/// Mean of LogLoss: of -(y ln p + (1 - y) ln(1 - p)) with p clipped. NaN without rows.
-double log_loss(std::span<const double> probabilities, std::span<const float> labels);
+/// Mean of LogLoss: of -(y ln p + (1 - y) ln(1 - p)) with p clipped; with weights sum(w l) / sum(w). NaN without rows.
+double log_loss(std::span<const double> probabilities, std::span<const float> labels,
+                std::span<const float> weights = {});
 
 }  // namespace kdef

@@ -1,16 +1,17 @@
-// AUC and log loss of probabilities where they are: on a CUDA device.
+// Metrics of scores that are on a CUDA device, without weights. All columns are queued before the host waits.
 #pragma once
 
 #include <vector>
 
 #include "core/tensor/tensor.h"
-#include "kdef/measure/evaluation.h"
 
 namespace kdef::cuda {
 
-/// Of each column of `probabilities` f32 [n, columns], with labels f32 [n, 1]. The AUC is auc's to the last bit:
-/// both count pairs in whole numbers. The log loss is log_loss's but for the order of the sum. NaN where a
-/// probability is.
-std::vector<Quality> measure_columns(const Tensor& probabilities, const Tensor& labels);
+/// auc() of each column of `scores` f32 [n, columns] with labels f32 [n, 1], equal to the last bit: both count pairs in
+/// whole numbers. NaN without rows, and where a score is NaN.
+std::vector<double> auc_of_columns(const Tensor& scores, const Tensor& labels);
+
+/// log_loss() of each column; it differs by the order of the sum only. NaN where a probability is.
+std::vector<double> log_loss_of_columns(const Tensor& probabilities, const Tensor& labels);
 
 }  // namespace kdef::cuda

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 
 #include "core/io/file.h"
@@ -31,16 +32,17 @@ size_t find_student(const RunRecord& run, const std::string& name) {
                          "trained; export the ensemble, or train a kdef, mean or sum ensemble"));
   }
   if (name == "best") {
-    double best = -1;
+    const Metric& metric = main_metric(*run.valid);
+    double best = std::numeric_limits<double>::quiet_NaN();
     for (size_t k = 0; k < count; ++k) {
-      const double auc = run.valid->students.at(k).auc;
-      if (auc > best) {  // false of an AUC that is undefined
-        best = auc;
-        number = k + 1;
-      }
+      const double value = run.valid->students.at(k)[metric];
+      if (std::isnan(value) || (number > 0 && !metric.better(value, best))) continue;
+      best = value;
+      number = k + 1;
     }
     if (number == 0) {
-      throw InputError(cat(run.directory, ": the validation AUC of its students is undefined; name one by its number"));
+      throw InputError(cat(run.directory, ": the validation ", metric.title,
+                           " of its students is undefined; name one student by its number"));
     }
   }
   return number;

@@ -5,18 +5,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
+#include "kdef/measure/evaluation_json.h"
 #include "kdef/train/run_files.h"
+#include "kdef/train/trainer_json.h"
 
 namespace kdef {
 namespace {
-
-using Json = nlohmann::json;
 
 // Calls read(json) and turns what does not fit into an InputError with its place.
 template <class Read>
@@ -40,30 +39,6 @@ auto parse_lines(const std::string& path, Read read) {
   return all;
 }
 
-double number(const Json& json) {
-  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
-}
-
-Quality quality(const Json& json) { return {number(json.at("auc")), number(json.at("logloss"))}; }
-
-Evaluation evaluation(const Json& json) {
-  Evaluation e;
-  e.ensemble = quality(json.at("ensemble"));
-  for (const Json& student : json.at("students")) e.students.push_back(quality(student));
-  return e;
-}
-
-TrainingListener::Evaluated evaluated(const Json& json) {
-  TrainingListener::Evaluated e{};
-  e.step = json.at("step").get<int64_t>();
-  e.epoch = json.at("epoch").get<int64_t>();
-  e.seconds = number(json.at("seconds"));
-  e.learning_rate = number(json.at("lr"));
-  e.train_loss = number(json.at("train_loss"));
-  e.valid = evaluation(json.at("valid"));
-  return e;
-}
-
 std::vector<MatrixRecord> matrices(const Json& json) {
   std::vector<MatrixRecord> all;
   for (const Json& entry : json) {
@@ -71,10 +46,10 @@ std::vector<MatrixRecord> matrices(const Json& json) {
     m.name = entry.at("name").get<std::string>();
     m.measures.rows = entry.at("rows").get<int64_t>();
     m.measures.columns = entry.at("columns").get<int64_t>();
-    m.measures.information_abundance = number(entry.at("information_abundance"));
-    m.measures.effective_rank = number(entry.at("effective_rank"));
-    m.measures.stable_rank = number(entry.at("stable_rank"));
-    m.measures.participation_ratio = number(entry.at("participation_ratio_centred"));
+    m.measures.information_abundance = number_from_json(entry.at("information_abundance"));
+    m.measures.effective_rank = number_from_json(entry.at("effective_rank"));
+    m.measures.stable_rank = number_from_json(entry.at("stable_rank"));
+    m.measures.participation_ratio = number_from_json(entry.at("participation_ratio_centred"));
     for (const Json& log : entry.at("log_spectrum")) {
       m.relative_spectrum.push_back(log.is_null() ? 0 : std::exp(log.get<double>()));
     }
@@ -90,18 +65,18 @@ CollapseRecord collapse(const Json& json) {
   c.rows = json.at("rows").get<int64_t>();
   c.embeddings = matrices(json.at("embeddings"));
   c.layers = matrices(json.at("layers"));
-  for (const Json& d : json.at("distance_to_ensemble")) c.distance_to_ensemble.push_back(number(d));
+  for (const Json& d : json.at("distance_to_ensemble")) c.distance_to_ensemble.push_back(number_from_json(d));
   for (const Json& row : json.at("disagreement")) {
     c.disagreement.emplace_back();
-    for (const Json& d : row) c.disagreement.back().push_back(number(d));
+    for (const Json& d : row) c.disagreement.back().push_back(number_from_json(d));
   }
   const size_t m = c.distance_to_ensemble.size();
   const auto fits = [&](const std::vector<double>& row) { return row.size() == m; };
   if (c.disagreement.size() != m || !std::all_of(c.disagreement.begin(), c.disagreement.end(), fits)) {
     throw InputError("disagreement: expected a square matrix, one row per student");
   }
-  c.mean_distance_to_ensemble = number(json.at("mean_distance_to_ensemble"));
-  c.mean_disagreement = number(json.at("mean_disagreement"));
+  c.mean_distance_to_ensemble = number_from_json(json.at("mean_distance_to_ensemble"));
+  c.mean_disagreement = number_from_json(json.at("mean_disagreement"));
   return c;
 }
 
@@ -168,7 +143,9 @@ std::string shell_word(const std::string& text) {
   return word + "'";
 }
 
-std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path) { return parse_lines(path, evaluated); }
+std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path) {
+  return parse_lines(path, [](const Json& json) { return json.get<TrainingListener::Evaluated>(); });
+}
 
 RunRecord read_run(const std::string& directory) {
   RunRecord run;
@@ -200,8 +177,8 @@ RunRecord read_run(const std::string& directory) {
   read(files.metrics(), resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read(files.result(), resume, [&](const std::string& path) {
     parse(data::read_text(path), path, [&](const Json& json) {
-      run.valid = evaluation(json.at("valid"));
-      if (json.contains("test")) run.test = evaluation(json.at("test"));
+      run.valid = json.at("valid").get<Evaluation>();
+      if (json.contains("test")) run.test = json.at("test").get<Evaluation>();
       return 0;
     });
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <set>
@@ -18,7 +19,6 @@ namespace {
 using plot::escape;
 using plot::fixed;
 
-constexpr int kDigits = 6;               // of AUC and log loss
 constexpr double kLeastSpectrum = 1e-7;  // below, singular values of fp32 numbers are rounding
 constexpr size_t kMostTables = 6;        // embedding tables that get a line each
 constexpr size_t kMostOpenRuns = 3;
@@ -103,6 +103,22 @@ std::string plus_minus(const Statistic& s, int decimals) {
 
 std::string signed_fixed(double value, int decimals) { return cat(value > 0 ? "+" : "", fixed(value, decimals)); }
 
+// The weakest student's value is the least AUC, but the greatest error.
+const char* weakest(const Metric& metric) { return metric.higher_is_better ? "least" : "greatest"; }
+
+// What some run of these groups has measured; the default metrics where none is finished.
+MetricList measured(const std::vector<Group>& groups) {
+  PerMetric<bool> some;
+  for (const Group& g : groups) {
+    for (const Metric* m : g.measured) some[*m] = true;
+  }
+  MetricList metrics;
+  for (const Metric& m : kMetrics) {
+    if (some[m]) metrics.push_back(&m);
+  }
+  return metrics.empty() ? default_metrics() : metrics;
+}
+
 std::string anchor(size_t run) { return cat("run-", run + 1); }
 
 // ---- One run.
@@ -112,16 +128,18 @@ std::string facts(const RunRecord& run) {
   if (run.finished()) {
     const Evaluation& e = run.best();
     const std::string data = run.test ? "Test" : "Validation";
-    html += fact(cat(data, " AUC"), fixed(e.ensemble.auc, kDigits),
-                 run.test ? cat("validation ", fixed(run.valid->ensemble.auc, kDigits)) : "");
-    html += fact(cat(data, " log loss"), fixed(e.ensemble.logloss, kDigits),
-                 run.test ? cat("validation ", fixed(run.valid->ensemble.logloss, kDigits)) : "");
+    for (const Metric* m : e.ensemble.measured()) {
+      html += fact(cat(data, " ", m->title), fixed(e.ensemble[*m], m->decimals),
+                   run.test ? cat("validation ", fixed(run.valid->ensemble[*m], m->decimals)) : "");
+    }
     if (e.students.size() > 1 && heads_trained(run.config)) {
-      html += fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble.auc - student_spread(e).mean, kDigits),
-                   "in AUC");
-      html += fact("Students\u2019 AUC", fixed(student_spread(e).mean, kDigits),
-                   cat("least ", fixed(student_spread(e).least, kDigits), ", standard deviation ",
-                       fixed(student_spread(e).deviation, kDigits)));
+      const Metric& main = main_metric(e);
+      const StudentSpread spread = student_spread(e);
+      html += fact("Gain over its students\u2019 mean", signed_fixed(e.ensemble[main] - spread.mean, main.decimals),
+                   cat("in ", main.title));
+      html += fact(cat("Students\u2019 ", main.title), fixed(spread.mean, main.decimals),
+                   cat(weakest(main), " ", fixed(spread.weakest, main.decimals), ", standard deviation ",
+                       fixed(spread.deviation, main.decimals)));
     }
   }
   if (run.parameters) html += fact("Parameters", cat(*run.parameters));
@@ -143,21 +161,22 @@ std::string learning_curves(const RunRecord& run) {
   const size_t students =
       heads_trained(run.config) && run.config.model.students.size() > 1 ? run.config.model.students.size() : 0;
 
-  const auto chart = [&](const std::string& what, auto metric) {
+  const auto chart = [&](const Metric& metric) {
     plot::Chart c;
+    const std::string what = heading(metric);
     c.title = cat(what, " on the validation data");
     c.x = {.label = epochs ? "epoch" : "step", .whole = true};
-    c.y = {.label = what, .decimals = kDigits};
+    c.y = {.label = what, .decimals = metric.decimals};
     for (size_t k = 0; k < students; ++k) {
       plot::Series s{.name = cat("student ", k + 1), .style = static_cast<int>(k)};
       for (const auto& e : all) {
-        if (k < e.valid.students.size()) s.points.push_back({x(e), metric(e.valid.students[k])});
+        if (k < e.valid.students.size()) s.points.push_back({x(e), e.valid.students[k][metric]});
       }
       c.series.push_back(std::move(s));
     }
     plot::Series ensemble{.name = run.config.model.students.size() > 1 ? "ensemble" : "network", .emphasized = true};
     for (const auto& e : all) {
-      ensemble.points.push_back({x(e), metric(e.valid.ensemble)});
+      ensemble.points.push_back({x(e), e.valid.ensemble[metric]});
       if (run.model_step && e.step == *run.model_step) c.mark = {x(e), "the model that was kept"};
     }
     c.series.push_back(std::move(ensemble));
@@ -166,8 +185,9 @@ std::string learning_curves(const RunRecord& run) {
             c.mark ? " The dotted line marks the model that was kept." : "");
     return plot::figure(c);
   };
-  return cat("<h3>Learning curves</h3><div class=\"figures\">", chart("AUC", [](const Quality& q) { return q.auc; }),
-             chart("Log loss", [](const Quality& q) { return q.logloss; }), "</div>");
+  std::string html = "<h3>Learning curves</h3><div class=\"figures\">";
+  for (const Metric* m : all.back().valid.ensemble.measured()) html += chart(*m);
+  return html + "</div>";
 }
 
 std::string students(const RunRecord& run) {
@@ -181,28 +201,37 @@ std::string students(const RunRecord& run) {
                                       "of the ensemble\u2019s cost.</p>"
                                     : "<p>The output layers of a concat ensemble\u2019s students are not trained: what "
                                       "they give alone means nothing.</p>";
-  std::vector<std::string> header = {"", "network", cat(data, " AUC"), cat(data, " log loss"),
-                                     "AUC less the ensemble\u2019s"};
-  if (distances) header.push_back("mean |p<sub>m</sub> \u2212 q|");
-  std::vector<std::vector<std::string>> rows = {{"<strong>ensemble</strong>", escape(networks_label(run.config, true)),
-                                                 fixed(e.ensemble.auc, kDigits), fixed(e.ensemble.logloss, kDigits),
-                                                 ""}};
-  if (distances) rows[0].push_back("");
+  const MetricList metrics = e.ensemble.measured();
+  const Metric& main = main_metric(e);
+  std::vector<std::string> header = {"", "network"};
+  std::vector<std::vector<std::string>> rows = {
+      {"<strong>ensemble</strong>", escape(networks_label(run.config, true))}};
+  for (const Metric* m : metrics) {
+    header.push_back(cat(data, " ", m->title));
+    rows[0].push_back(fixed(e.ensemble[*m], m->decimals));
+  }
+  header.push_back(cat(main.title, " less the ensemble\u2019s"));
+  rows[0].push_back("");
+  if (distances) {
+    header.push_back("mean |p<sub>m</sub> \u2212 q|");
+    rows[0].push_back("");
+  }
   plot::Chart c;
-  c.title = cat("AUC on the ", data, " data, student by student");
+  c.title = cat(heading(main), " on the ", data, " data, student by student");
   c.note = "Each student alone; the line is the ensemble.";
   c.x = {.label = "student", .whole = true};
-  c.y = {.label = "AUC", .decimals = kDigits};
+  c.y = {.label = main.title, .decimals = main.decimals};
   plot::Series alone{.name = "student", .line = false},
       together{.name = "ensemble", .emphasized = true, .markers = false};
   for (size_t k = 0; k < e.students.size(); ++k) {
     const Quality& q = e.students[k];
     const double x = static_cast<double>(k + 1);
-    alone.points.push_back({x, q.auc});
-    together.points.push_back({x, e.ensemble.auc});
+    alone.points.push_back({x, q[main]});
+    together.points.push_back({x, e.ensemble[main]});
     rows.push_back({cat("student ", k + 1),
-                    k < run.config.model.students.size() ? escape(network_label(run.config.model.students[k])) : "",
-                    fixed(q.auc, kDigits), fixed(q.logloss, kDigits), signed_fixed(q.auc - e.ensemble.auc, kDigits)});
+                    k < run.config.model.students.size() ? escape(network_label(run.config.model.students[k])) : ""});
+    for (const Metric* m : metrics) rows.back().push_back(fixed(q[*m], m->decimals));
+    rows.back().push_back(signed_fixed(q[main] - e.ensemble[main], main.decimals));
     if (distances) rows.back().push_back(fixed(run.collapse->distance_to_ensemble[k], 5));
   }
   c.series = {alone, together};
@@ -377,7 +406,7 @@ std::vector<Group> with_single_students(const std::vector<Group>& groups) {
 
 // One line per kind of ensemble and network over the number of students.
 std::string over_students(const std::vector<Group>& groups, const plot::Chart& like, bool of_students,
-                          Statistic Group::*value) {
+                          const std::function<Statistic(const Group&)>& value) {
   std::set<std::tuple<std::string, std::string, size_t>> seen;
   bool experiments = false;  // tell apart what else would share a point
   for (const Group& g : groups) experiments = experiments || !seen.insert({g.ensemble, g.kinds, g.students}).second;
@@ -391,7 +420,7 @@ std::string over_students(const std::vector<Group>& groups, const plot::Chart& l
         cat(g.ensemble, kinds.size() > 1 ? ", " + g.kinds : "", experiments ? cat(" (", g.experiment, ")") : "");
     const int style = static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
     if (style == static_cast<int>(names.size())) names.push_back(name);
-    const Statistic& s = g.*value;
+    const Statistic s = value(g);
     if ((of_students && !g.heads_trained) || !std::isfinite(s.mean)) continue;
     auto line = std::find_if(c.series.begin(), c.series.end(), [&](const auto& known) { return known.style == style; });
     if (line == c.series.end()) {
@@ -411,17 +440,19 @@ std::string comparison(const std::vector<Group>& groups) {
   const std::string data = on_test ? "test" : "validation";
   const bool experiments =
       std::any_of(groups.begin(), groups.end(), [&](const Group& g) { return g.experiment != groups[0].experiment; });
+  const MetricList metrics = measured(groups);
+  const Metric& main = *metrics[0];
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> remarks;
   for (const Group& g : groups) {
     rows.push_back({cat(escape(g.ensemble), ", ", escape(g.networks)), cat(g.students),
-                    g.finished == g.runs.size() ? cat(g.finished) : cat(g.finished, " of ", g.runs.size()),
-                    plus_minus(g.auc, kDigits), plus_minus(g.logloss, kDigits)});
+                    g.finished == g.runs.size() ? cat(g.finished) : cat(g.finished, " of ", g.runs.size())});
+    for (const Metric* m : metrics) rows.back().push_back(plus_minus(g.metrics[*m], m->decimals));
     if (experiments) rows.back().insert(rows.back().begin() + 1, escape(g.experiment));
     const bool students = g.students > 1 && g.heads_trained && g.finished > 0;
-    rows.back().push_back(students ? plus_minus(g.student_mean, kDigits) : "");
-    rows.back().push_back(students ? plus_minus(g.student_min, kDigits) : "");
-    rows.back().push_back(students ? cat(g.gain.mean > 0 ? "+" : "", plus_minus(g.gain, kDigits)) : "");
+    rows.back().push_back(students ? plus_minus(g.student_mean, main.decimals) : "");
+    rows.back().push_back(students ? plus_minus(g.student_weakest, main.decimals) : "");
+    rows.back().push_back(students ? cat(g.gain.mean > 0 ? "+" : "", plus_minus(g.gain, main.decimals)) : "");
     rows.back().push_back(plus_minus(g.abundance, 2));
     if (g.repeated > 0) {
       remarks.push_back(
@@ -435,15 +466,11 @@ std::string comparison(const std::vector<Group>& groups) {
                             ") differ in more than their seed: ", keys, ". Their mean is that of different settings."));
     }
   }
-  std::vector<std::string> titles{"ensemble",
-                                  "students",
-                                  "finished runs",
-                                  cat(data, " AUC"),
-                                  cat(data, " log loss"),
-                                  "students\u2019 mean AUC",
-                                  "students\u2019 least AUC",
-                                  "gain over students\u2019 mean",
-                                  "information abundance"};
+  std::vector<std::string> titles{"ensemble", "students", "finished runs"};
+  for (const Metric* m : metrics) titles.push_back(cat(data, " ", m->title));
+  titles.insert(titles.end(),
+                {cat("students\u2019 mean ", main.title), cat("students\u2019 ", weakest(main), " ", main.title),
+                 "gain over students\u2019 mean", "information abundance"});
   if (experiments) titles.insert(titles.begin() + 1, "experiment");
   std::string html = plot::table(titles, rows);
   html +=
@@ -462,7 +489,6 @@ std::string comparison(const std::vector<Group>& groups) {
   if (std::none_of(sizes.begin(), sizes.end(), [](const auto& s) { return s.second.size() > 1; })) return html;
   plot::Chart c;
   c.x = {.label = "number of students", .whole = true};
-  c.y.decimals = kDigits;
   const std::string bars = " Bars: one standard deviation over seeds.";
   html += "<h3>Against the number of students</h3>";
   if (drawn.size() > groups.size()) {
@@ -471,29 +497,28 @@ std::string comparison(const std::vector<Group>& groups) {
         "mean stands for all.</p>";
   }
   html += "<div class=\"figures\">";
-  c.title = cat("AUC of the ensemble, ", data, " data");
-  c.note = "Higher is better." + bars;
-  c.y.label = "AUC";
-  html += over_students(drawn, c, false, &Group::auc);
-  c.title = cat("Log loss of the ensemble, ", data, " data");
-  c.note = "Lower is better." + bars;
-  c.y.label = "log loss";
-  html += over_students(drawn, c, false, &Group::logloss);
-  c.title = cat("Students\u2019 mean AUC, ", data, " data");
+  for (const Metric* m : metrics) {
+    c.title = cat(heading(*m), " of the ensemble, ", data, " data");
+    c.note = (m->higher_is_better ? "Higher is better." : "Lower is better.") + bars;
+    c.y = {.label = m->title, .decimals = m->decimals};
+    html += over_students(drawn, c, false, [m](const Group& g) { return g.metrics[*m]; });
+  }
+  c.title = cat("Students\u2019 mean ", main.title, ", ", data, " data");
   c.note = "Each student alone, then their mean." + bars;
-  c.y.label = "AUC";
-  html += over_students(drawn, c, true, &Group::student_mean);
-  c.title = cat("Students\u2019 least AUC, ", data, " data");
+  c.y = {.label = main.title, .decimals = main.decimals};
+  html += over_students(drawn, c, true, [](const Group& g) { return g.student_mean; });
+  c.title = cat("Students\u2019 ", weakest(main), " ", main.title, ", ", data, " data");
   c.note = "The weakest student of each run." + bars;
-  html += over_students(drawn, c, true, &Group::student_min);
+  html += over_students(drawn, c, true, [](const Group& g) { return g.student_weakest; });
   c.title = "Information abundance of the last hidden layer";
   c.note = "Mean over students: how many of its dimensions a layer uses." + bars;
   c.y = {.label = "information abundance", .decimals = 2};
-  html += over_students(drawn, c, false, &Group::abundance);
+  html += over_students(drawn, c, false, [](const Group& g) { return g.abundance; });
   return html + "</div>";
 }
 
 std::string run_list(const std::vector<RunRecord>& runs, const std::vector<Group>& groups) {
+  const MetricList metrics = measured(groups);
   std::vector<std::vector<std::string>> rows;
   for (const Group& g : groups) {
     for (const size_t i : g.runs) {
@@ -502,15 +527,18 @@ std::string run_list(const std::vector<RunRecord>& runs, const std::vector<Group
                                       escape(run.config.id), cat(run.config.training.seed)};
       if (run.finished()) {
         const Evaluation& e = run.best();
-        row.insert(row.end(), {run.test ? "test" : "validation", fixed(e.ensemble.auc, kDigits),
-                               fixed(e.ensemble.logloss, kDigits)});
+        row.push_back(run.test ? "test" : "validation");
+        for (const Metric* m : metrics) row.push_back(fixed(e.ensemble[*m], m->decimals));
       } else {
-        row.insert(row.end(), {"not finished", "", ""});
+        row.push_back("not finished");
+        row.resize(row.size() + metrics.size());
       }
       rows.push_back(row);
     }
   }
-  return "<h3>Every run</h3>" + plot::table({"run", "experiment", "seed", "data", "AUC", "log loss"}, rows);
+  std::vector<std::string> titles{"run", "experiment", "seed", "data"};
+  for (const Metric* m : metrics) titles.push_back(m->title);
+  return "<h3>Every run</h3>" + plot::table(titles, rows);
 }
 
 }  // namespace
@@ -601,11 +629,15 @@ std::vector<Group> group_runs(const std::vector<RunRecord>& runs) {
       }
       return statistic(values);
     };
-    g.auc = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.auc; });
-    g.logloss = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.logloss; });
-    g.gain = over([](const Evaluation& e, const RunRecord&) { return e.ensemble.auc - student_spread(e).mean; });
+    for (const Metric& m : kMetrics) {
+      const auto has = [&](size_t i) { return runs[i].finished() && runs[i].valid->ensemble.has(m); };
+      if (std::any_of(g.runs.begin(), g.runs.end(), has)) g.measured.push_back(&m);
+      g.metrics[m] = over([&](const Evaluation& e, const RunRecord&) { return e.ensemble[m]; });
+    }
+    g.gain =
+        over([](const Evaluation& e, const RunRecord&) { return e.ensemble[main_metric(e)] - student_spread(e).mean; });
     g.student_mean = over([](const Evaluation& e, const RunRecord&) { return student_spread(e).mean; });
-    g.student_min = over([](const Evaluation& e, const RunRecord&) { return student_spread(e).least; });
+    g.student_weakest = over([](const Evaluation& e, const RunRecord&) { return student_spread(e).weakest; });
     g.abundance = over([](const Evaluation&, const RunRecord& run) { return mean_abundance(run); });
     const ExperimentConfig& first = runs[g.runs[0]].config;
     std::set<std::string> differing;

@@ -28,12 +28,14 @@ struct Group {
   bool heads_trained = true;  // false: students of a concat ensemble, whose own outputs mean nothing
   std::vector<size_t> runs;   // all, by their place in Report::runs
   size_t finished = 0;
-  bool on_test = true;                  // of the test data; false: some run has none, and all are of validation data
-  Statistic auc, logloss, gain;         // of the ensemble; gain: its AUC less its students' mean
-  Statistic student_mean, student_min;  // AUC
-  Statistic abundance;                  // information abundance of the last hidden layer, mean over students
-  std::vector<std::string> differing;   // keys beside the seed in which its runs differ
-  size_t repeated = 0;                  // runs of a seed that another has, if nothing differs
+  bool on_test = true;           // of the test data; false: some run has none, and all are of validation data
+  MetricList measured;           // by some finished run
+  PerMetric<Statistic> metrics;  // of the ensemble
+  Statistic gain;                // the ensemble's main metric less its students' mean
+  Statistic student_mean, student_weakest;  // of the main metric
+  Statistic abundance;                      // information abundance of the last hidden layer, mean over students
+  std::vector<std::string> differing;       // keys beside the seed in which its runs differ
+  size_t repeated = 0;                      // runs of a seed that another has, if nothing differs
 };
 std::vector<Group> group_runs(const std::vector<RunRecord>& runs);
 

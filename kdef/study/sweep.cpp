@@ -102,19 +102,26 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
     table.dataset = plan[0].config.dataset_id;
   }
   std::vector<std::pair<EnsembleKind, int64_t>> keys;
+  PerMetric<bool> measured;
   for (size_t i = 0; i < plan.size(); ++i) {
     if (!records[i]) continue;
     ++table.finished;
     table.on_test = table.on_test && records[i]->test;
+    for (const Metric* m : records[i]->valid->ensemble.measured()) measured[*m] = true;
     for (const EnsembleKind e : plan[i].ensembles) {
       keys.emplace_back(e, static_cast<int64_t>(plan[i].config.model.students.size()));
     }
+  }
+  if (table.finished > 0) table.metrics.clear();
+  for (const Metric& m : kMetrics) {
+    if (measured[m]) table.metrics.push_back(&m);
   }
   keys = distinct(keys);
   std::sort(keys.begin(), keys.end());
   for (const auto& [ensemble, students] : keys) {
     SweepRow row{.ensemble = ensemble, .students = students};
-    std::vector<double> auc, logloss, mean, least, deviation, abundance, seconds;
+    PerMetric<std::vector<double>> values;
+    std::vector<double> mean, weakest, deviation, abundance, seconds;
     for (size_t i = 0; i < plan.size(); ++i) {
       const std::vector<EnsembleKind>& kinds = plan[i].ensembles;
       if (!records[i] || static_cast<int64_t>(plan[i].config.model.students.size()) != students ||
@@ -123,12 +130,11 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
       }
       const RunRecord& run = *records[i];
       const Evaluation& e = table.on_test ? *run.test : *run.valid;
-      auc.push_back(e.ensemble.auc);
-      logloss.push_back(e.ensemble.logloss);
+      for (const Metric* m : table.metrics) values[*m].push_back(e.ensemble[*m]);
       if (ensemble != EnsembleKind::concat) {
-        const StudentSpread spread = student_spread(e);
+        const StudentSpread spread = student_spread(e, *table.metrics[0]);
         mean.push_back(spread.mean);
-        least.push_back(spread.least);
+        weakest.push_back(spread.weakest);
         deviation.push_back(spread.deviation);
       }
       if (run.collapse) abundance.push_back(run.collapse->mean_abundance());
@@ -136,10 +142,9 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
       row.parameters = run.parameters;
       ++row.seeds;
     }
-    row.auc = statistic(auc);
-    row.logloss = statistic(logloss);
+    for (const Metric* m : table.metrics) row.metrics[*m] = statistic(values[*m]);
     row.student_mean = statistic(mean);
-    row.student_least = statistic(least);
+    row.student_weakest = statistic(weakest);
     row.student_deviation = statistic(deviation);
     row.abundance = statistic(abundance);
     row.seconds = statistic(seconds);
@@ -148,14 +153,23 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
   return table;
 }
 
+namespace {
+// Of a column's name: the weakest student's value is the least AUC, but the greatest error.
+const char* weakest(const Metric& m) { return m.higher_is_better ? "_least" : "_greatest"; }
+}  // namespace
+
 std::string to_csv(const SweepTable& table) {
-  std::string text =
-      "ensemble,students,seeds,data,auc,auc_deviation,logloss,logloss_deviation,student_auc_mean,student_auc_least,"
-      "student_auc_deviation,information_abundance,parameters,seconds\n";
+  const Metric& main = *table.metrics[0];
+  std::string text = "ensemble,students,seeds,data";
+  for (const Metric* m : table.metrics) text += cat(",", m->key, ",", m->key, "_deviation");
+  for (const char* what : {"_mean", weakest(main), "_deviation"}) text += cat(",student_", main.key, what);
+  text += ",information_abundance,parameters,seconds\n";
   for (const SweepRow& r : table.rows) {
     text += cat(name_of(r.ensemble), ",", r.students, ",", r.seeds, ",", table.on_test ? "test" : "valid");
-    for (const double v : {r.auc.mean, r.auc.deviation, r.logloss.mean, r.logloss.deviation, r.student_mean.mean,
-                           r.student_least.mean, r.student_deviation.mean, r.abundance.mean}) {
+    for (const Metric* m : table.metrics) {
+      text += cat(",", exact(r.metrics[*m].mean), ",", exact(r.metrics[*m].deviation));
+    }
+    for (const double v : {r.student_mean.mean, r.student_weakest.mean, r.student_deviation.mean, r.abundance.mean}) {
       text += "," + exact(v);
     }
     text += cat(",", r.parameters ? cat(*r.parameters) : "", ",", exact(r.seconds.mean), "\n");
@@ -164,24 +178,31 @@ std::string to_csv(const SweepTable& table) {
 }
 
 std::string to_markdown(const SweepTable& table) {
+  const Metric& main = *table.metrics[0];
+  std::string titles, rule;
+  for (const Metric* m : table.metrics) titles += cat(" ", m->title, " |"), rule += " --: |";
   std::string text = cat("# ", table.experiment, " on ", table.dataset, "\n\n", table.finished, " of ", table.planned,
                          " runs are finished. ", table.on_test ? "Test" : "Validation",
                          " data; mean ± standard deviation (of the sample) over seeds.\n\n"
-                         "| ensemble | students | seeds | AUC | log loss | students' mean AUC | their least | their "
-                         "standard deviation | information abundance | parameters | seconds |\n"
-                         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n");
+                         "| ensemble | students | seeds |",
+                         titles, " students' mean ", main.title, " | their ", weakest(main) + 1,
+                         " | their standard deviation | information abundance | parameters | seconds |\n"
+                         "| --- | --: | --: |",
+                         rule, " --: | --: | --: | --: | --: | --: |\n");
   for (const SweepRow& r : table.rows) {
-    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", r.seeds, " | ", rounded(r.auc, 6), " | ",
-                rounded(r.logloss, 6), " | ", rounded(r.student_mean, 6), " | ", rounded(r.student_least, 6), " | ",
-                rounded(r.student_deviation.mean, 6), " | ", rounded(r.abundance, 2), " | ",
+    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", r.seeds, " | ");
+    for (const Metric* m : table.metrics) text += rounded(r.metrics[*m], m->decimals) + " | ";
+    text += cat(rounded(r.student_mean, main.decimals), " | ", rounded(r.student_weakest, main.decimals), " | ",
+                rounded(r.student_deviation.mean, main.decimals), " | ", rounded(r.abundance, 2), " | ",
                 r.parameters ? cat(*r.parameters) : "", " | ", rounded(r.seconds.mean, 1), " |\n");
   }
-  text +=
-      "\nStudents' AUC: each alone; mean, least and standard deviation within a run, then the mean over seeds. The "
+  text += cat(
+      "\nStudents' ", main.title, ": each alone; mean, ", weakest(main) + 1,
+      " and standard deviation within a run, then the mean over seeds. The "
       "students of\nconcat have no output layers of their own that are trained. One student is the same network under "
       "kdef, mean and sum\nand is trained once, as mean; the three rows are that one training. Information abundance: "
       "of the students' last hidden layers, their "
-      "mean, on validation data; it\ncompares only between layers of the same width. Seconds: of training.\n";
+      "mean, on validation data; it\ncompares only between layers of the same width. Seconds: of training.\n");
   for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");
   return text;
 }

@@ -44,11 +44,11 @@ const char* name_of(SweepState state);
 struct SweepRow {
   EnsembleKind ensemble;
   int64_t students = 0;
-  size_t seeds = 0;        // finished runs
-  Statistic auc, logloss;  // over seeds, of the ensemble
-  /// AUC over the students of a run (student_spread), then over seeds. NaN of concat, whose students' output layers are
-  /// untrained.
-  Statistic student_mean, student_least, student_deviation;
+  size_t seeds = 0;              // finished runs
+  PerMetric<Statistic> metrics;  // over seeds, of the ensemble
+  /// The table's main metric over the students of a run (student_spread), then over seeds. NaN of concat, whose
+  /// students' output layers are untrained.
+  Statistic student_mean, student_weakest, student_deviation;
   Statistic abundance;  // information abundance of the last hidden layer, mean over students
   std::optional<int64_t> parameters;
   Statistic seconds;  // of training
@@ -58,6 +58,7 @@ struct SweepRow {
 struct SweepTable {
   std::string experiment, dataset;
   bool on_test = true;  // of the test data; false: some run has none, and all figures are of validation data
+  MetricList metrics = default_metrics();  // that some run has; the first is the main metric
   size_t finished = 0, planned = 0;
   std::vector<SweepRow> rows;         // those with a finished run, by ensemble and students
   std::vector<std::string> failures;  // runs that cannot be trained, a sentence each

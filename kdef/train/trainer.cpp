@@ -8,13 +8,13 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/base/clock.h"
 #include "core/io/file.h"
 #include "kdef/method/batch_feed.h"
 #include "kdef/train/run_files.h"
+#include "kdef/train/trainer_json.h"
 #include "kdef/train/training_step.h"
 
 namespace kdef {
@@ -29,10 +29,20 @@ void make_directory(const std::string& path) {
   }
 }
 
-double metric(const Quality& q, const std::string& name) {
-  if (name == "AUC") return q.auc;
-  if (name == "logloss" || name == "binary_crossentropy") return q.logloss;
-  throw InputError(cat("monitor: metric '", name, "' is unknown; known: AUC, logloss"));
+// The weighted sum that decides which model is best.
+double monitored(const Quality& q, const std::map<std::string, double>& monitor) {
+  double value = 0;
+  for (const auto& [name, weight] : monitor) {
+    if (weight == 0) continue;
+    const Metric* metric = find_metric(name);
+    if (metric == nullptr || !q.has(*metric)) {
+      std::string known;
+      for (const Metric* m : q.measured()) known += cat(known.empty() ? "" : ", ", m->name);
+      throw InputError(cat("monitor: metric '", name, "' is not measured; measured are ", known));
+    }
+    value += weight * q[*metric];
+  }
+  return value;
 }
 
 // metrics.jsonl or collapse.jsonl: whole lines, on disk before the checkpoint that counts them.
@@ -212,16 +222,13 @@ class Loop {
     e.learning_rate = optimizer_.learning_rate();
     e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
     try {
-      e.valid = evaluate(model_, valid_, config_.batch_size);
+      e.valid = evaluate(model_, valid_, config_.batch_size, config_.metrics);
     } catch (const CheckError& error) {
       throw CheckError(cat("validation after step ", state_.step, ": ", error.what()));
     }
     state_.loss_sum = 0;
     state_.loss_count = 0;
-    double value = 0;
-    for (const auto& [name, weight] : config_.monitor) {
-      if (weight != 0) value += weight * metric(e.valid.ensemble, name);
-    }
+    const double value = monitored(e.valid.ensemble, config_.monitor);
     // An undefined AUC cannot improve on anything, but the first model is kept all the same.
     const bool better = config_.monitor_max ? value >= state_.best + kImprovement : value <= state_.best - kImprovement;
     e.improved = !state_.has_best || better;
@@ -306,10 +313,10 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   if (result.interrupted) return result;
   const RunFiles files(directory);
   load_model(files.model(), model);
-  result.valid = evaluate(model, valid, config.batch_size);
+  result.valid = evaluate(model, valid, config.batch_size, config.metrics);
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
-    result.test = evaluate(model, *test, config.batch_size);
+    result.test = evaluate(model, *test, config.batch_size, config.metrics);
   }
   write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
   // The last: a run that has it is finished.
@@ -317,12 +324,22 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   return result;
 }
 
-std::string metrics_line(const TrainingListener::Evaluated& e) {
-  using Json = nlohmann::ordered_json;
-  const Json json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
-                  {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", Json::parse(to_json(e.valid))}};
-  return json.dump();
+void to_json(Json& json, const TrainingListener::Evaluated& e) {
+  json = Json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
+              {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", e.valid}};
 }
+
+void from_json(const Json& json, TrainingListener::Evaluated& e) {
+  e = {};
+  json.at("step").get_to(e.step);
+  json.at("epoch").get_to(e.epoch);
+  e.seconds = number_from_json(json.at("seconds"));
+  e.learning_rate = number_from_json(json.at("lr"));
+  e.train_loss = number_from_json(json.at("train_loss"));
+  json.at("valid").get_to(e.valid);
+}
+
+std::string metrics_line(const TrainingListener::Evaluated& e) { return Json(e).dump(); }
 
 std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report) {
   return cat("{\"step\":", step, ",\"epoch\":", epoch, ",", to_json(report).substr(1));

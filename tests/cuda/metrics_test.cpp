@@ -2,8 +2,7 @@
 #include <cmath>
 
 #include "core/base/random.h"
-#include "kdef/measure/metrics.h"
-#include "kdef/measure/metrics_cuda.h"
+#include "kdef/measure/metric.h"
 #include "tests/cuda/support.h"
 
 namespace kdef {
@@ -30,8 +29,8 @@ Made make(int64_t rows, int64_t columns, uint64_t values, uint64_t seed) {
 
 std::vector<Quality> on_device(const Made& made) {
   const int64_t rows = static_cast<int64_t>(made.labels.size());
-  return cuda::measure_columns(Tensor::from(made.probabilities, {rows, made.columns}, test::kDevice),
-                               Tensor::from(made.labels, {rows, 1}, test::kDevice));
+  return measure_columns(Tensor::from(made.probabilities, {rows, made.columns}, test::kDevice),
+                         Tensor::from(made.labels, {rows, 1}, test::kDevice), Tensor(), default_metrics());
 }
 
 void expect_as_on_cpu(const Made& made) {
@@ -44,8 +43,8 @@ void expect_as_on_cpu(const Made& made) {
           static_cast<double>(made.probabilities[i * static_cast<size_t>(made.columns) + static_cast<size_t>(k)]));
     }
     const Quality& q = have[static_cast<size_t>(k)];
-    EXPECT_EQ(q.auc, auc(column, made.labels)) << "column " << k;
-    EXPECT_NEAR(q.logloss, log_loss(column, made.labels), 1e-12 * std::abs(q.logloss)) << "column " << k;
+    EXPECT_EQ(q["auc"], auc(column, made.labels)) << "column " << k;
+    EXPECT_NEAR(q["logloss"], log_loss(column, made.labels), 1e-12 * std::abs(q["logloss"])) << "column " << k;
   }
 }
 
@@ -67,19 +66,19 @@ TEST(MetricsOnDevice, AreUndefinedWithoutBothClasses) {
   Made made = make(100, 1, 0, 3);
   for (const float label : {0.0f, 1.0f}) {
     made.labels.assign(100, label);
-    EXPECT_TRUE(std::isnan(on_device(made)[0].auc));
-    EXPECT_TRUE(std::isfinite(on_device(made)[0].logloss));
+    EXPECT_TRUE(std::isnan(on_device(made)[0]["auc"]));
+    EXPECT_TRUE(std::isfinite(on_device(made)[0]["logloss"]));
   }
-  EXPECT_TRUE(std::isnan(on_device(Made{{}, {}, 1})[0].logloss));
+  EXPECT_TRUE(std::isnan(on_device(Made{{}, {}, 1})[0]["logloss"]));
 }
 
 TEST(MetricsOnDevice, AreNotANumberWhereAProbabilityIsNot) {
   Made made = make(100, 2, 0, 4);
   made.probabilities[21] = std::nanf("");
   const std::vector<Quality> have = on_device(made);
-  EXPECT_TRUE(std::isfinite(have[0].logloss));
-  EXPECT_TRUE(std::isnan(have[1].logloss));
-  EXPECT_TRUE(std::isnan(have[1].auc));
+  EXPECT_TRUE(std::isfinite(have[0]["logloss"]));
+  EXPECT_TRUE(std::isnan(have[1]["logloss"]));
+  EXPECT_TRUE(std::isnan(have[1]["auc"]));
 }
 
 }  // namespace

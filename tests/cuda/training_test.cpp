@@ -58,12 +58,12 @@ TEST(CudaTraining, FollowsTheCpu) {
   for (size_t i = 0; i < cpu.losses.size(); ++i) {
     EXPECT_NEAR(cuda.losses[i], cpu.losses[i], 2e-4) << "step " << i + 1;
   }
-  EXPECT_NEAR(cuda.result.test.ensemble.auc, cpu.result.test.ensemble.auc, 2e-3);
-  EXPECT_NEAR(cuda.result.test.ensemble.logloss, cpu.result.test.ensemble.logloss, 2e-3);
+  EXPECT_NEAR(cuda.result.test.ensemble["auc"], cpu.result.test.ensemble["auc"], 2e-3);
+  EXPECT_NEAR(cuda.result.test.ensemble["logloss"], cpu.result.test.ensemble["logloss"], 2e-3);
   // What it leaves is read by either device.
   const kdef::Run on_cpu(e.directory / "cuda"), on_cuda(e.directory / "cuda", kCuda);
   const data::EncodedFile rows(data::test_file(cache_directory(config)));
-  EXPECT_NEAR(evaluate(on_cpu.model(), rows, 100).ensemble.auc, evaluate(on_cuda.model(), rows, 100).ensemble.auc,
+  EXPECT_NEAR(evaluate(on_cpu.model(), rows, 100).ensemble["auc"], evaluate(on_cuda.model(), rows, 100).ensemble["auc"],
               1e-6);
 }
 

@@ -46,6 +46,15 @@ TEST(Auc, EqualsTheCountOfPairs) {
   }
 }
 
+// Two negatives of weight 2 and 1 under and beside a positive of weight 3: (2 * 3 + 1 * 3 / 2) / (3 * 3).
+TEST(Auc, CountsPairsByTheirWeights) {
+  EXPECT_EQ(auc(Scores{0.1, 0.5, 0.5}, Labels{0, 0, 1}, Labels{2, 1, 3}), 7.5 / 9);
+}
+
+TEST(LogLoss, IsTheWeightedMean) {
+  EXPECT_NEAR(log_loss(Scores{0.5, 0.25}, Labels{1, 0}, Labels{1, 3}), (std::log(2.0) - 3 * std::log(0.75)) / 4, 1e-15);
+}
+
 TEST(Auc, OneClassIsUndefined) {
   EXPECT_TRUE(std::isnan(auc(Scores{0.1, 0.2}, Labels{1, 1})));
   EXPECT_TRUE(std::isnan(auc(Scores{0.1, 0.2}, Labels{0, 0})));

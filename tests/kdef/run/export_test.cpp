@@ -71,8 +71,8 @@ TEST_P(ExportedStudent, PredictsItsColumnBitForBit) {
     }
     const RunRecord read = read_run(out);
     EXPECT_EQ(read.parameters, exported.parameters);
-    EXPECT_EQ(read.valid->ensemble.auc, record.valid->students[k].auc);
-    EXPECT_EQ(read.test->ensemble.logloss, record.test->students[k].logloss);
+    EXPECT_EQ(read.valid->ensemble["auc"], record.valid->students[k]["auc"]);
+    EXPECT_EQ(read.test->ensemble["logloss"], record.test->students[k]["logloss"]);
   }
 }
 INSTANTIATE_TEST_SUITE_P(Ensembles, ExportedStudent,
@@ -90,14 +90,14 @@ TEST(Export, TheBestStudentIsThatOfTheHighestValidationAuc) {
   for (const size_t best : {3u, 1u, 2u}) {
     Evaluation valid = *read_run(run).valid, test = valid;
     for (size_t k = 0; k < 3; ++k) {
-      valid.students[k].auc = k + 1 == best ? 0.9 : 0.8;
-      test.students[k].auc = k + 1 == best ? 0.1 : 0.99;
+      valid.students[k].set("auc", k + 1 == best ? 0.9 : 0.8);
+      test.students[k].set("auc", k + 1 == best ? 0.1 : 0.99);
     }
     write_file(run + "/result.json", result_json(valid, &test));
     const Exported exported = export_run(run, "best", e.directory / std::to_string(best));
     EXPECT_EQ(exported.student, best);
-    EXPECT_EQ(exported.valid.ensemble.auc, 0.9);
-    EXPECT_EQ(exported.test->ensemble.auc, 0.1);
+    EXPECT_EQ(exported.valid.ensemble["auc"], 0.9);
+    EXPECT_EQ(exported.test->ensemble["auc"], 0.1);
   }
 }
 
@@ -191,7 +191,7 @@ TEST(Export, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(e.directory / "concat", student, out), HasSubstr("output layers are not trained"));
   }
   Evaluation valid = *read_run(run).valid;
-  for (Quality& q : valid.students) q.auc = std::nan("");
+  for (Quality& q : valid.students) q.set("auc", std::nan(""));
   write_file(run + "/result.json", result_json(valid, nullptr));
   EXPECT_THAT(refusal(run, "best", out), HasSubstr("undefined"));
   valid.students.pop_back();

@@ -129,10 +129,10 @@ void expect_events_of_metrics(const std::string& run) {
     EXPECT_EQ(e.values.size(), 4 + 2 * metrics[i].valid.students.size());
     EXPECT_EQ(e.values.at("train/loss"), static_cast<float>(metrics[i].train_loss));
     EXPECT_EQ(e.values.at("train/lr"), static_cast<float>(metrics[i].learning_rate));
-    EXPECT_EQ(e.values.at("valid/auc"), static_cast<float>(metrics[i].valid.ensemble.auc));
-    EXPECT_EQ(e.values.at("valid/logloss"), static_cast<float>(metrics[i].valid.ensemble.logloss));
-    EXPECT_EQ(e.values.at("valid/student_2/auc"), static_cast<float>(metrics[i].valid.students[1].auc));
-    EXPECT_EQ(e.values.at("valid/student_2/logloss"), static_cast<float>(metrics[i].valid.students[1].logloss));
+    EXPECT_EQ(e.values.at("valid/auc"), static_cast<float>(metrics[i].valid.ensemble["auc"]));
+    EXPECT_EQ(e.values.at("valid/logloss"), static_cast<float>(metrics[i].valid.ensemble["logloss"]));
+    EXPECT_EQ(e.values.at("valid/student_2/auc"), static_cast<float>(metrics[i].valid.students[1]["auc"]));
+    EXPECT_EQ(e.values.at("valid/student_2/logloss"), static_cast<float>(metrics[i].valid.students[1]["logloss"]));
   }
 }
 
@@ -176,7 +176,7 @@ TEST(TensorBoard, AnUndefinedAucIsLeftOut) {
   TrainingListener::Evaluated e{};
   e.step = 300;
   e.train_loss = 0.5;
-  e.valid.ensemble = {std::nan(""), 0.25};
+  e.valid.ensemble = {{"auc", std::nan("")}, {"logloss", 0.25}};
   std::ofstream(run / "metrics.jsonl") << metrics_line(e) << "\n";
   int heard = 0;
   TrainingListener listener;

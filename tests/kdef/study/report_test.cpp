@@ -24,8 +24,8 @@ size_t count(const std::string& text, const std::string& what) {
 
 Evaluation evaluation(double auc, const std::vector<double>& students) {
   Evaluation e;
-  e.ensemble = {auc, 1 - auc};
-  for (const double s : students) e.students.push_back({s, 1 - s});
+  e.ensemble = {{"auc", auc}, {"logloss", 1 - auc}};
+  for (const double s : students) e.students.push_back({{"auc", s}, {"logloss", 1 - s}});
   return e;
 }
 
@@ -189,18 +189,18 @@ TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
   const Group& two = groups[0];
   EXPECT_EQ(two.students, 2u);
   EXPECT_EQ(two.finished, 2u);
-  EXPECT_NEAR(two.auc.mean, 0.82, 1e-12);
-  EXPECT_NEAR(two.auc.deviation, 0.04 / std::sqrt(2.0), 1e-12);
-  EXPECT_NEAR(two.logloss.mean, 0.18, 1e-12);
+  EXPECT_NEAR(two.metrics["auc"].mean, 0.82, 1e-12);
+  EXPECT_NEAR(two.metrics["auc"].deviation, 0.04 / std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR(two.metrics["logloss"].mean, 0.18, 1e-12);
   EXPECT_NEAR(two.student_mean.mean, 0.80, 1e-12);
-  EXPECT_NEAR(two.student_min.mean, 0.79, 1e-12);
+  EXPECT_NEAR(two.student_weakest.mean, 0.79, 1e-12);
   EXPECT_NEAR(two.gain.mean, 0.02, 1e-12);
   EXPECT_NEAR(two.abundance.mean, 2.5, 1e-12);  // of the last layers alone
   EXPECT_TRUE(two.differing.empty());
   EXPECT_EQ(groups[1].students, 3u);
   EXPECT_EQ(groups[1].finished, 1u);
   EXPECT_EQ(groups[1].runs.size(), 2u);
-  EXPECT_TRUE(std::isnan(groups[1].auc.deviation));
+  EXPECT_TRUE(std::isnan(groups[1].metrics["auc"].deviation));
   EXPECT_FALSE(groups[2].heads_trained);
 
   const std::string html = to_html(report);
@@ -267,7 +267,7 @@ TEST_F(ReportTest, WithoutTestDataInSomeRunAllAreOfValidationData) {
                                      ",\"test\":", to_json(evaluation(0.9, {0.9, 0.9})), "}"));
   write_file(b + "/result.json", cat("{\"valid\":", to_json(evaluation(0.7, {0.7, 0.7})), "}"));
   const Report report = read_report({a, b});
-  EXPECT_NEAR(group_runs(report.runs).at(0).auc.mean, 0.65, 1e-12);
+  EXPECT_NEAR(group_runs(report.runs).at(0).metrics["auc"].mean, 0.65, 1e-12);
   EXPECT_THAT(to_html(report), HasSubstr("validation AUC"));
 }
 

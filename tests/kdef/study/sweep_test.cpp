@@ -101,7 +101,7 @@ TEST(SweepPlan, OneStudentIsTrainedTheSameByKdefMeanAndSum) {
     RunOptions options;
     options.directory = e.directory / kind;
     const ExperimentConfig config = e.load({std::string("ensemble=") + kind, "num_student=1", "batch_norm=false"});
-    losses.push_back(run_experiment(config, options).valid.ensemble.logloss);
+    losses.push_back(run_experiment(config, options).valid.ensemble["logloss"]);
   }
   EXPECT_NEAR(losses[1], losses[0], 1e-7);
   EXPECT_EQ(losses[2], losses[0]);
@@ -135,10 +135,10 @@ TEST(SweepPlan, RefusesWhatItSetsItself) {
 RunRecord record(std::vector<double> students, double ensemble, double logloss, double seconds) {
   RunRecord r;
   Evaluation e;
-  e.ensemble = {ensemble, logloss};
-  for (const double auc : students) e.students.push_back({auc, 0.5});
+  e.ensemble = {{"auc", ensemble}, {"logloss", logloss}};
+  for (const double auc : students) e.students.push_back({{"auc", auc}, {"logloss", 0.5}});
   r.valid = r.test = e;
-  r.valid->ensemble.auc = 0.5;
+  r.valid->ensemble.set("auc", 0.5);
   r.parameters = 42;
   TrainingListener::Evaluated last{};
   last.seconds = seconds;
@@ -172,11 +172,11 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   ASSERT_EQ(table.rows.size(), 2u);
   const SweepRow& kdef = table.rows[0];
   EXPECT_EQ(kdef.seeds, 2u);
-  EXPECT_EQ(kdef.auc.mean, 0.8125);
-  EXPECT_NEAR(kdef.auc.deviation, 0.125 / std::sqrt(2.0), 1e-15);  // of the sample: n - 1
-  EXPECT_EQ(kdef.logloss.mean, 0.375);
+  EXPECT_EQ(kdef.metrics["auc"].mean, 0.8125);
+  EXPECT_NEAR(kdef.metrics["auc"].deviation, 0.125 / std::sqrt(2.0), 1e-15);  // of the sample: n - 1
+  EXPECT_EQ(kdef.metrics["logloss"].mean, 0.375);
   EXPECT_EQ(kdef.student_mean.mean, (0.6875 + 0.625) / 2);
-  EXPECT_EQ(kdef.student_least.mean, (0.625 + 0.5) / 2);
+  EXPECT_EQ(kdef.student_weakest.mean, (0.625 + 0.5) / 2);
   EXPECT_EQ(kdef.student_deviation.mean, (0.0625 + 0.125) / 2);  // of the population within a run
   EXPECT_EQ(kdef.abundance.mean, 2.5);
   EXPECT_EQ(kdef.seconds.mean, 4);
@@ -191,7 +191,7 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   // Without test data of one run, all figures are of the validation data.
   records[2]->test.reset();
   const SweepTable valid = sweep_table(plan, records);
-  EXPECT_EQ(valid.rows[0].auc.mean, 0.5);
+  EXPECT_EQ(valid.rows[0].metrics["auc"].mean, 0.5);
   EXPECT_THAT(to_csv(valid), HasSubstr("kdef,2,2,valid,0.5,0,"));
 }
 
@@ -202,8 +202,8 @@ TEST(SweepTable, OneStudentCountsToEveryEnsembleThatItServes) {
   config.students = {1};
   const SweepTable table = sweep_table(plan_sweep(config), {record({0.75}, 0.75, 0.5, 1), record({0.5}, 0.5, 0.5, 1)});
   ASSERT_EQ(table.rows.size(), 4u);
-  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].auc.mean, 0.75);
-  EXPECT_EQ(table.rows[3].auc.mean, 0.5);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].metrics["auc"].mean, 0.75);
+  EXPECT_EQ(table.rows[3].metrics["auc"].mean, 0.5);
 }
 
 // Runs the sweep and stops after so many steps. True: it came to its end.

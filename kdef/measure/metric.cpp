@@ -1,0 +1,114 @@
+#include "kdef/measure/metric.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+
+#include "core/base/error.h"
+
+namespace kdef {
+
+const Metric& metric_of_key(std::string_view key) {
+  for (const Metric& m : kMetrics) {
+    if (m.key == key) return m;
+  }
+  throw Error(cat("no metric has the key '", key, "'"));
+}
+
+const Metric* find_metric(std::string_view name) {
+  for (const Metric& m : kMetrics) {
+    if (m.name == name || (m.other_name != nullptr && m.other_name == name)) return &m;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (const Metric& m : kMetrics) names.push_back(m.name);
+  for (const Metric& m : kMetrics) {
+    if (m.other_name != nullptr) names.push_back(m.other_name);
+  }
+  return names;
+}
+
+const MetricList& default_metrics() {
+  static const MetricList metrics = {&metric_of_key("auc"), &metric_of_key("logloss")};
+  return metrics;
+}
+
+MetricList metrics_to_measure(const std::vector<std::string>& names) {
+  PerMetric<bool> asked;
+  for (const Metric* m : default_metrics()) asked[*m] = true;
+  for (const std::string& name : names) {
+    const Metric* m = find_metric(name);
+    KDEF_CHECK(m != nullptr, "no metric is called '", name, "'");
+    asked[*m] = true;
+  }
+  MetricList metrics;
+  for (const Metric& m : kMetrics) {
+    if (asked[m]) metrics.push_back(&m);
+  }
+  return metrics;
+}
+
+std::string heading(const Metric& metric) {
+  std::string text = metric.title;
+  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+MetricList Quality::measured() const {
+  MetricList metrics;
+  for (const Metric& m : kMetrics) {
+    if (has(m)) metrics.push_back(&m);
+  }
+  return metrics;
+}
+
+Quality measure(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+                const MetricList& metrics) {
+  Quality quality;
+  for (const Metric* m : metrics) quality.set(*m, m->of(scores, labels, weights));
+  return quality;
+}
+
+namespace {
+
+// Column `column` of scores [n, columns] on the host.
+std::vector<double> column_of(const std::vector<float>& scores, size_t columns, size_t column) {
+  std::vector<double> one;
+  for (size_t i = column; i < scores.size(); i += columns) one.push_back(static_cast<double>(scores[i]));
+  return one;
+}
+
+}  // namespace
+
+std::vector<Quality> measure_columns(const Tensor& scores, const Tensor& labels, const Tensor& weights,
+                                     const MetricList& metrics) {
+  const int64_t n = scores.shape()[0];
+  KDEF_CHECK(labels.numel() == n && (!weights.defined() || weights.numel() == n), "metrics: ", describe(scores),
+             " with labels ", describe(labels));
+  const auto columns = static_cast<size_t>(scores.shape()[1]);
+  std::vector<Quality> all(columns);
+  std::vector<float> host_scores, host_labels, host_weights;
+  for (const Metric* m : metrics) {
+    if (!scores.device().is_cpu() && !weights.defined() && m->of_columns != nullptr) {
+      const std::vector<double> values = m->of_columns(scores, labels);
+      for (size_t k = 0; k < columns; ++k) all[k].set(*m, values[k]);
+      continue;
+    }
+    if (host_labels.empty() && n > 0) {
+      host_scores = scores.to_vector<float>();
+      host_labels = labels.to_vector<float>();
+      if (weights.defined()) host_weights = weights.to_vector<float>();
+    }
+    for (size_t k = 0; k < columns; ++k) {
+      const std::vector<double> one = column_of(host_scores, columns, k);
+      const bool numbers = std::none_of(one.begin(), one.end(), [](double s) { return std::isnan(s); });
+      all[k].set(*m, numbers ? m->of(one, host_labels, host_weights) : std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+  return all;
+}
+
+}  // namespace kdef
