@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/fused/stacked.h"
+#include "ops/gemm/route.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"

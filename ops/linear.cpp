@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 #include "ops/reduce.h"
 
 namespace kdef::ops {
@@ -20,7 +20,7 @@ Matrices matrices(const Tensor& t) {
   return t.rank() == 3 ? Matrices{t.shape()[0], t.shape()[1], t.shape()[2]} : Matrices{1, t.shape()[0], t.shape()[1]};
 }
 
-// If one of them is rounded already, the other is rounded too.
+// C = op(A) op(B). If one operand is in bf16 already, the other is rounded too.
 Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   if (a.dtype() != b.dtype()) return product(round_operand(a), round_operand(b), ta, tb);
   const Matrices ma = matrices(a), mb = matrices(b);
@@ -43,11 +43,9 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   return c;
 }
 
-// Whether the operands of a linear layer are rounded once, for its forward and backward products, and not by each of
-// them. Rows must then start at multiples of 16 bytes.
-bool rounds_once(const Gemm& g, const Tensor& x) {
-  return operand_type(x) != x.dtype() && g.n % kRoundedUnit == 0 && g.k % kRoundedUnit == 0 && cuda::worth_rounding(g);
-}
+// Whether the operands of a linear layer are rounded once, for its forward and backward products together. The backward
+// products read rows of n numbers too.
+bool rounds_once(const Gemm& g, const Tensor& x) { return route(g, x).takes_rounded && g.n % kRoundedUnit == 0; }
 
 }  // namespace
 
@@ -89,7 +87,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   gemm(g, a, b, y, bias);
   return record(kLinearInfo, y, {x, weight, bias}, {a, b},
                 [type = x.dtype()](const BackwardContext& c, const Tensor& given) {
-                  // On the CPU a product rounds its operands itself.
+                  // On the CPU a product rounds its operands itself, from f32.
                   const Tensor gradient = given.device().is_cpu() ? given.to(type) : given;
                   const Tensor dy = c.saved[0].dtype() == DType::bf16 ? round_operand(gradient) : gradient;
                   std::vector<Gradient> grads(3);

@@ -4,7 +4,7 @@
 
 #include "core/base/parallel.h"
 #include "ops/device/launch_cpu.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 #include "ops/norm_rows.h"
 #include "ops/reduce.h"
 #include "ops/rowwise_functors.h"

@@ -10,7 +10,7 @@
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
 #include "kdef/train/training_step.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 
 namespace kdef {
 namespace {
@@ -114,10 +114,8 @@ class ProductsAlone {
     synchronize(device_);
     const double start = seconds_now();
     for (const ops::Gemm& g : products_) {
-      // Rounded operands as a step has them, but for products that it computes in fp32.
-      const bool rounded = rounded_a_.defined() && ops::cuda::worth_rounding(g) && g.lda % ops::kRoundedUnit == 0 &&
-                           g.ldb % ops::kRoundedUnit == 0;
-      if (rounded)
+      // A step has the operands rounded already where the product takes them so.
+      if (rounded_a_.defined() && ops::route(g, a_).takes_rounded)
         ops::gemm(g, rounded_a_, rounded_b_, c_);
       else
         ops::gemm(g, a_, b_, c_);

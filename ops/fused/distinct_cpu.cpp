@@ -5,7 +5,7 @@
 #include "core/base/parallel.h"
 #include "ops/device/vectors.h"
 #include "ops/fused/distinct.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 
 // A result has N columns, of which kVec at a time, a block, make a vector: a table of a field has one vector per
 // distinct id, one cache line in fp32. Look-ups are done for a group of fields at a time, whose tables lie in cache
@@ -208,7 +208,7 @@ bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
   g.m = batch;
   g.n = weight.shape()[0];
   g.k = d;
-  return kRounds && std::is_same_v<T, float> && d == kVec && rounds_operands(g);
+  return kRounds && d == kVec && route(g, weight).precision == GemmPrecision::bf16;
 }
 
 // What a group's look-ups read or write: a table each, and per row of the batch its place there.

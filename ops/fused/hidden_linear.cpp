@@ -6,7 +6,7 @@
 
 #include "core/base/parallel.h"
 #include "ops/device/vectors.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/pieces.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/norm_rows.h"
@@ -153,7 +153,8 @@ struct Layer {
   void with_types(Fn&& fn) const {
     for_float(x.dtype(), "hidden_linear", [&]<class T>() {
       if constexpr (std::is_same_v<T, float>) {
-        if (rounds_operands(product_bt(rows(), out() == 1 ? in() : out(), in()))) return fn(T(), BFloat16());
+        const Gemm whole = product_bt(rows(), out() == 1 ? in() : out(), in());
+        if (route(whole, x).precision == GemmPrecision::bf16) return fn(T(), BFloat16());
       }
       fn(T(), T());
     });
@@ -371,11 +372,6 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
 
 }  // namespace
 }  // namespace cpu
-
-// One output does without a product, for any number of rows in the same way: a prediction shall not depend on it.
-bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out) {
-  return rows > 0 && (out == 1 || rows >= 8 * std::max(in, out));
-}
 
 Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                      const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,

@@ -3,6 +3,7 @@
 
 #include "core/tensor/tape.h"
 #include "ops/dropout.h"
+#include "ops/gemm/route.h"
 
 namespace kdef::ops {
 
@@ -18,9 +19,5 @@ extern const OpInfo kHiddenLinearInfo;
 Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                      const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,
                      const Tensor& bias, double momentum = 0.1, double eps = 1e-5);
-
-/// Whether that pays: with one output; with more from eight rows per unit on (measured; docs/performance.md). Before,
-/// the partial sums of the weight's gradient cost what is saved.
-bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out);
 
 }  // namespace kdef::ops

@@ -1,6 +1,6 @@
 #include "ops/fused/stacked.h"
 
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 #include "ops/layout.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"

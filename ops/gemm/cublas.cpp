@@ -190,7 +190,7 @@ void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecis
   }
   if constexpr (std::is_same_v<T, double>) {
     run<double>(g, Kind::f64, a, b, c, nullptr);
-  } else if (precision == GemmPrecision::bf16 && worth_rounding(g)) {
+  } else if (precision == GemmPrecision::bf16) {
     const Rounded ra = round(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
     const Rounded rb = round(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
     Gemm rounded = g;

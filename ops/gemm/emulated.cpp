@@ -3,13 +3,14 @@
 
 #include "core/cuda/emulated.h"
 #include "ops/gemm/cuda.h"
+#include "ops/gemm/reference.h"
 
-// cublasLt's place where the device is emulated: the reference loop.
+// Stands in for cublasLt where the device is emulated: the reference loop.
 
 namespace kdef::ops::cuda {
 namespace {
 
-// The operand as stored, with what bf16 would lose taken away.
+// The operand as stored, rounded to bf16 and widened again.
 std::vector<float> rounded(const float* x, int64_t rows, int64_t columns, int64_t leading, int64_t batch,
                            int64_t stride) {
   std::vector<float> all(x, x + (batch - 1) * stride + (rows - 1) * leading + columns);
@@ -40,7 +41,7 @@ template <class T>
 void gemm(const Gemm& g, const T* a, const T* b, T* c, const T* bias, GemmPrecision precision) {
   kdef::cuda::emulated::enqueue([=] {
     if constexpr (std::is_same_v<T, float>) {
-      if (precision == GemmPrecision::bf16 && worth_rounding(g)) {
+      if (precision == GemmPrecision::bf16) {
         const auto ra = rounded(a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch, g.stride_a);
         const auto rb = rounded(b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch, g.stride_b);
         return reference::gemm(g, ra.data(), rb.data(), c, bias);

@@ -1,3 +1,6 @@
+#include "ops/gemm/onednn.h"
+
+#include <algorithm>
 #include <dnnl.hpp>
 #include <list>
 #include <string>
@@ -8,22 +11,25 @@
 #include "core/base/parallel.h"
 #include "core/tensor/tensor.h"
 #include "ops/device/vectors.h"
-#include "ops/gemm/gemm.h"
 
-// Determinism: oneDNN chooses its split of a product by the number of threads it may use. Here a product is cut by its
-// shape alone, into panels of the output or groups of the sums, and each piece is one single-threaded call, so that the
-// bits do not depend on the number of threads.
+// Same bits for any number of threads: oneDNN chooses its split of a product by the number of threads that it may use.
+// Here a product is cut by its shape alone, into panels of C or groups of the sums, and each piece is one call on one
+// thread.
+//
+// Same bits for any number of rows: on processors with AVX-512, oneDNN computes a row of C in the same way whatever the
+// other rows are. Its kernels for older processors do not; see RowLimits. (Measured with oneDNN 2.6.3, bit by bit, over
+// 1,248 shapes; tests/ops/gemm/gemm_test.cpp checks both.)
 
 namespace kdef::ops::onednn {
 namespace {
 
 using Dims = dnnl::memory::dims;
 
-// Everything that a primitive depends on; two products with equal keys share one.
+// Everything that a primitive depends on; two products with equal keys share a primitive.
 struct Key {
   int64_t m, n, k, lda, ldb, ldc;
   bool ta, tb, accumulate, bias, bf16;
-  int64_t arranged_for = 0;  // rows of the products that B was arranged for; 0: B is as Gemm says
+  int64_t arranged_for = 0;  // rows of the products that B was arranged for; 0: B is stored as Gemm says
   bool operator==(const Key&) const = default;
 };
 // The key of a part of g with m rows, n columns and k sums.
@@ -42,7 +48,7 @@ struct KeyHash {
   }
 };
 
-// Calls fn with one thread to its products.
+// Calls fn with one thread for its products.
 template <class Fn>
 void one_thread(Fn&& fn) {
   struct Scope {
@@ -64,9 +70,9 @@ dnnl::engine& engine() {
   return e;
 }
 
-dnnl::matmul::primitive_desc describe(const dnnl::memory::desc& a, const dnnl::memory::desc& b,
-                                      const dnnl::memory::desc& bias, const dnnl::memory::desc& c,
-                                      const dnnl::primitive_attr& attr) {
+dnnl::matmul::primitive_desc matmul_desc(const dnnl::memory::desc& a, const dnnl::memory::desc& b,
+                                         const dnnl::memory::desc& bias, const dnnl::memory::desc& c,
+                                         const dnnl::primitive_attr& attr) {
 #if DNNL_VERSION_MAJOR >= 3
   return bias.get_ndims() ? dnnl::matmul::primitive_desc(engine(), a, b, bias, c, attr)
                           : dnnl::matmul::primitive_desc(engine(), a, b, c, attr);
@@ -76,19 +82,19 @@ dnnl::matmul::primitive_desc describe(const dnnl::memory::desc& a, const dnnl::m
 #endif
 }
 
-// B as `type`, as Gemm says.
+// B of `type`, stored as Gemm says.
 dnnl::memory::desc plain_b(const Key& key, dnnl::memory::data_type type) {
   return {Dims{key.k, key.n}, type, key.tb ? Dims{1, key.ldb} : Dims{key.ldb, 1}};
 }
 
-// B as oneDNN prefers it for products of key.arranged_for rows.
+// B in the order that oneDNN prefers for products of key.arranged_for rows.
 dnnl::memory::desc arranged_b(const Key& key) {
   using dnnl::memory;
   const auto f32 = memory::data_type::f32, operand = key.bf16 ? memory::data_type::bf16 : f32;
   const memory::desc a(Dims{key.arranged_for, key.k}, operand, Dims{key.lda, 1});
   const memory::desc b(Dims{key.k, key.n}, operand, memory::format_tag::any);
   const memory::desc c(Dims{key.arranged_for, key.n}, f32, Dims{key.ldc, 1});
-  return describe(a, b, {}, c, {}).weights_desc();
+  return matmul_desc(a, b, {}, c, {}).weights_desc();
 }
 
 Plan make_plan(const Key& key) {
@@ -104,15 +110,14 @@ Plan make_plan(const Key& key) {
     post.append_sum(1.0f);
     attr.set_post_ops(post);
   }
-  const auto pd = describe(a, b, bias, c, attr);
+  const auto pd = matmul_desc(a, b, bias, c, attr);
   Plan plan{dnnl::matmul(pd), memory(a, engine(), nullptr), memory(b, engine(), nullptr), memory(c, engine(), nullptr),
             memory()};
   if (key.bias) plan.bias = memory(bias, engine(), nullptr);
   return plan;
 }
 
-// Plans of this thread, the most recently used kept: the memory handles are set at every call, so that a plan
-// cannot be shared between threads.
+// The plans that this thread used most recently. Threads cannot share a plan: every call sets its memory handles.
 Plan& plan_for(const Key& key) {
   constexpr size_t kPlans = 256;
   thread_local std::list<std::pair<Key, Plan>> order;
@@ -126,14 +131,14 @@ Plan& plan_for(const Key& key) {
     index.erase(order.back().first);
     order.pop_back();
   }
-  // oneDNN chooses its blocks by the number of threads that it sees, within a parallel region too.
+  // oneDNN chooses its blocks by the number of threads that it sees, even within a parallel region.
   one_thread([&] { order.emplace_front(key, make_plan(key)); });
   index[key] = order.begin();
   return order.front().second;
 }
 
-// A and B are fp32, or bf16 where the key says so.
-void run(const Key& key, const void* a, const void* b, float* c, const float* bias) {
+// One call of oneDNN. A and B are fp32, or bf16 where the key says so.
+void call(const Key& key, const void* a, const void* b, float* c, const float* bias) {
   try {
     Plan& plan = plan_for(key);
     thread_local dnnl::stream stream(engine());
@@ -153,26 +158,77 @@ void run(const Key& key, const void* a, const void* b, float* c, const float* bi
   }
 }
 
-bool is_large(const Gemm& g) {
-  return 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >= 4e6;
-}
-
-// Cuts the output into panels of rows or columns: at least two for two cores, more for larger products, by
-// shape alone.
-struct Cut {
-  int64_t rows, columns;  // of one panel
+// The numbers of rows with which oneDNN computes a row in the same way wherever it stands: multiples of `step`, up to
+// `most`. Kernels for AVX2 take 6 rows at a time and sum what is left over in another order, and they take larger
+// products through copies; those for SSE4.1 have a way of their own for one row.
+struct RowLimits {
+  int64_t step, most;
 };
-Cut cut(const Gemm& g) {
-  if (!is_large(g)) return {g.m, g.n};
-  const int64_t panels = 16;
-  const auto part = [&](int64_t size) { return std::max<int64_t>(64, divide_up(divide_up(size, panels), 16) * 16); };
-  return g.m >= g.n ? Cut{part(g.m), g.n} : Cut{g.m, part(g.n)};
+const RowLimits& row_limits() {
+  static const RowLimits limits = [] {
+    const int here = static_cast<int>(dnnl::get_effective_cpu_isa()),
+              avx512 = static_cast<int>(dnnl::cpu_isa::avx512_core);
+    return (here & avx512) == avx512 ? RowLimits{1, INT64_MAX} : RowLimits{12, 96};
+  }();
+  return limits;
 }
 
-// Products over many rows, as the gradient of a weight is, are cut along k instead: panels of the output would each
-// read one operand whole. A group of chunks makes one partial sum; a chunk of both operands lies in cache.
+// Computes key.m (less than one step) rows as the first of a whole step of rows.
+template <class U>
+void call_padded(Key key, int64_t step, const U* a, const void* b, float* c, const float* bias) {
+  thread_local std::vector<U> padded_a;
+  thread_local std::vector<float> padded_c;
+  padded_a.assign(static_cast<size_t>(step * key.k), U{});
+  padded_c.assign(static_cast<size_t>(step * key.n), 0.0f);
+  const int64_t rows = key.m, lda = key.lda, ldc = key.ldc;
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(a + r * lda, key.k, padded_a.data() + r * key.k);
+    if (key.accumulate) std::copy_n(c + r * ldc, key.n, padded_c.data() + r * key.n);
+  }
+  key.m = step;
+  key.lda = key.k;
+  key.ldc = key.n;
+  call(key, padded_a.data(), b, padded_c.data(), bias);
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(padded_c.data() + r * key.n, key.n, c + r * ldc);
+}
+
+// The product of `key`. Where A is not transposed, the bits of a row do not depend on the other rows.
+template <class U>
+void run(const Key& key, const U* a, const void* b, float* c, const float* bias) {
+  const auto [step, most] = row_limits();
+  if (key.ta || step == 1) return call(key, a, b, c, bias);
+  int64_t rows = 0;
+  for (int64_t first = 0; first < key.m; first += rows) {
+    Key part = key;
+    const int64_t left = key.m - first;
+    rows = part.m = left < step ? left : std::min(most, left / step * step);
+    const U* from = a + first * key.lda;
+    float* to = c + first * key.ldc;
+    if (rows < step)
+      call_padded(part, step, from, b, to, bias);
+    else
+      call(part, from, b, to, bias);
+  }
+}
+
+// The size of a panel of C: at least two panels for two cores, more for larger products, by the shape alone.
+struct Panel {
+  int64_t rows, columns;
+};
+Panel panel_of(const Gemm& g, GemmWay way) {
+  if (!is_large(g)) return {g.m, g.n};
+  constexpr int64_t kPanels = 16;
+  const auto part = [&](int64_t size, int64_t least) {
+    return std::max(least, divide_up(divide_up(size, kPanels), 16) * 16);
+  };
+  if (way == GemmWay::column_panels) return {g.m, part(g.n, 64)};
+  // Fewer rows than columns: panels of 64 rows would leave threads without work.
+  return {part(g.m, g.m >= g.n ? 64 : 32), g.n};
+}
+
+// Parts of the sums over k, for products over many rows. A group of chunks makes one partial sum; a chunk of both
+// operands lies in cache.
 constexpr int64_t kGroups = 8, kChunk = 320;
-bool cut_along_k(const Gemm& g) { return is_large(g) && g.k >= 2048 && g.k >= 4 * std::max(g.m, g.n); }
 
 // ---- bf16
 
@@ -182,12 +238,13 @@ struct Stored {
   int64_t rows, columns, stride;
 };
 
-// Packed without gaps.
+// Writes x in bf16, without gaps between rows.
 void round_rows(const Stored& x, BFloat16* to) {
   for (int64_t r = 0; r < x.rows; ++r) cpu::round_row(x.data + r * x.stride, x.columns, to + r * x.columns);
 }
 
-// The part of an operand that meets rows i .. i + m, columns j .. j + n of C and l .. l + k of the sums.
+// The part of A for the rows [i, i + m) of C, and the part of B for the columns [j, j + n) of C, both for the terms
+// [l, l + k) of the sums.
 Stored part_of_a(const Gemm& g, const float* a, int64_t i, int64_t m, int64_t l, int64_t k) {
   return g.transpose_a ? Stored{a + l * g.lda + i, k, m, g.lda} : Stored{a + i * g.lda + l, m, k, g.lda};
 }
@@ -195,31 +252,36 @@ Stored part_of_b(const Gemm& g, const float* b, int64_t j, int64_t n, int64_t l,
   return g.transpose_b ? Stored{b + j * g.ldb + l, n, k, g.ldb} : Stored{b + l * g.ldb + j, k, n, g.ldb};
 }
 
-// A buffer of this thread, kept from product to product.
+// A buffer of this thread, kept for the next product.
 BFloat16* own_buffer(int64_t n) {
   thread_local std::vector<BFloat16> buffer;
   if (static_cast<int64_t>(buffer.size()) < n) buffer.resize(static_cast<size_t>(n));
   return buffer.data();
 }
 
-void by_panels(const Gemm& g, const float* a, const float* b, float* c, const float* bias, bool bf16) {
-  const Cut size = cut(g);
+// An operand that all panels share, rounded once in front: [batch, rows * columns].
+Tensor round_shared(const Stored& whole, int64_t batch, int64_t stride) {
+  const Tensor rounded = Tensor::empty({batch, whole.rows * whole.columns}, DType::bf16);
+  BFloat16* to = rounded.data<BFloat16>();
+  parallel_for(batch * whole.rows, std::max<int64_t>(1, kPiece / whole.columns), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const float* row = whole.data + i / whole.rows * stride + i % whole.rows * whole.stride;
+      cpu::round_row(row, whole.columns, to + i * whole.columns);
+    }
+  });
+  return rounded;
+}
+
+// Panels of rows share B; panels of columns share A.
+void by_panels(const Gemm& g, GemmWay way, bool bf16, const float* a, const float* b, float* c, const float* bias) {
+  const Panel size = panel_of(g, way);
   const int64_t down = divide_up(g.m, size.rows), across = divide_up(g.n, size.columns);
   const int64_t pieces = g.batch * down * across;
-  // What all panels share, B of panels of rows and A of panels of columns, is rounded once, in front.
-  const bool by_rows = g.m >= g.n;
+  const bool by_rows = way == GemmWay::row_panels;
   Tensor shared;
   if (bf16) {
-    const Stored whole = by_rows ? part_of_b(g, b, 0, g.n, 0, g.k) : part_of_a(g, a, 0, g.m, 0, g.k);
-    const int64_t stride = by_rows ? g.stride_b : g.stride_a, one = whole.rows * whole.columns;
-    shared = Tensor::empty({g.batch, one}, DType::bf16);
-    BFloat16* to = shared.data<BFloat16>();
-    parallel_for(g.batch * whole.rows, std::max<int64_t>(1, kPiece / whole.columns), [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const float* row = whole.data + i / whole.rows * stride + i % whole.rows * whole.stride;
-        cpu::round_row(row, whole.columns, to + i * whole.columns);
-      }
-    });
+    shared = by_rows ? round_shared(part_of_b(g, b, 0, g.n, 0, g.k), g.batch, g.stride_b)
+                     : round_shared(part_of_a(g, a, 0, g.m, 0, g.k), g.batch, g.stride_a);
   }
   const auto piece = [&](int64_t p) {
     const int64_t batch = p / (down * across), i = p / across % down * size.rows, j = p % across * size.columns;
@@ -244,7 +306,21 @@ void by_panels(const Gemm& g, const float* a, const float* b, float* c, const fl
   });
 }
 
-void by_groups(const Gemm& g, const float* a, const float* b, float* c, const float* bias, bool bf16) {
+// C (+)= the partial sums [batch, kGroups, m, n] in the order of the groups, + bias.
+void add_groups(const Gemm& g, const Tensor& partial, float* c, const float* bias) {
+  parallel_for(g.batch * g.m, std::max<int64_t>(1, kPiece / (kGroups * g.n)), [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t batch = r / g.m, i = r % g.m;
+      const float* from = partial.data<float>() + (batch * kGroups * g.m + i) * g.n;
+      float* row = c + batch * g.stride_c + i * g.ldc;
+      if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
+      for (int64_t q = 0; q < kGroups; ++q) cpu::add_row(from + q * g.m * g.n, 1.0f, g.n, row);
+      if (bias) cpu::add_row(bias + batch * g.stride_bias, 1.0f, g.n, row);
+    }
+  });
+}
+
+void by_groups(const Gemm& g, bool bf16, const float* a, const float* b, float* c, const float* bias) {
   const int64_t group = divide_up(g.k, kGroups), chunk = divide_up(group, divide_up(group, kChunk));
   const Tensor partial = Tensor::empty({g.batch, kGroups, g.m, g.n});
   parallel_for(g.batch * kGroups, 1, [&](int64_t first, int64_t last) {
@@ -271,17 +347,7 @@ void by_groups(const Gemm& g, const float* a, const float* b, float* c, const fl
       }
     }
   });
-  // C (+)= the partial sums in their order + bias.
-  parallel_for(g.batch * g.m, std::max<int64_t>(1, kPiece / (kGroups * g.n)), [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r) {
-      const int64_t batch = r / g.m, i = r % g.m;
-      const float* from = partial.data<float>() + (batch * kGroups * g.m + i) * g.n;
-      float* row = c + batch * g.stride_c + i * g.ldc;
-      if (!g.accumulate) std::fill_n(row, g.n, 0.0f);
-      for (int64_t q = 0; q < kGroups; ++q) cpu::add_row(from + q * g.m * g.n, 1.0f, g.n, row);
-      if (bias) cpu::add_row(bias + batch * g.stride_bias, 1.0f, g.n, row);
-    }
-  });
+  add_groups(g, partial, c, bias);
 }
 
 template <class U>
@@ -291,8 +357,6 @@ void one_piece(const Gemm& g, const U* a, const U* b, float* c, const float* bia
 }
 
 }  // namespace
-
-bool worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= 16 && is_large(g); }
 
 void gemm_piece(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
   one_piece(g, a, b, c, bias);
@@ -326,14 +390,17 @@ template <class U>
 void gemm_piece(const Gemm& g, int64_t rows, const U* a, const Tensor& arranged, float* c, const float* bias) {
   Key key = key_of(g, rows, g.n, g.k, bias != nullptr, std::is_same_v<U, BFloat16>);
   key.arranged_for = g.m;
-  one_thread([&] { run(key, a, arranged.data<uint8_t>(), c, bias); });
+  one_thread([&] { run(key, a, static_cast<const void*>(arranged.data<uint8_t>()), c, bias); });
 }
 template void gemm_piece(const Gemm&, int64_t, const float*, const Tensor&, float*, const float*);
 template void gemm_piece(const Gemm&, int64_t, const BFloat16*, const Tensor&, float*, const float*);
 
-void gemm(const Gemm& g, const float* a, const float* b, float* c, const float* bias, GemmPrecision precision) {
-  const bool bf16 = precision == GemmPrecision::bf16 && worth_rounding(g);
-  (cut_along_k(g) ? by_groups : by_panels)(g, a, b, c, bias, bf16);
+void gemm(const Gemm& g, const Route& route, const float* a, const float* b, float* c, const float* bias) {
+  const bool bf16 = route.precision == GemmPrecision::bf16;
+  if (route.way == GemmWay::groups)
+    by_groups(g, bf16, a, b, c, bias);
+  else
+    by_panels(g, route.way, bf16, a, b, c, bias);
 }
 
 const char* version() {

@@ -8,10 +8,7 @@
 namespace kdef::ops::cpu {
 namespace {
 
-// Floating-point operations from which it pays; smaller products are left to the general way.
-constexpr double kWorth = 4e6;
-
-// C [m, 1] of the rows of A.
+// C [m, 1]: a dot product for each row of A.
 void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
   parallel_for(g.m, std::max<int64_t>(1, kPiece / g.k), [=, &g](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
@@ -21,9 +18,10 @@ void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, c
   });
 }
 
-// C [1, n] of the rows of B, each times a number, added up part by part.
+// C [1, n]: the rows of B, each times its number of A, are added up in parts of kPart rows, and the parts are added in
+// their order.
 void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
-  constexpr int64_t kPart = 256;
+  constexpr int64_t kPart = 256;  // rows of B: work for one thread that its hand-out does not slow down
   const int64_t parts = divide_up(g.k, kPart), stride = g.transpose_a ? g.lda : 1;
   const Tensor partial = Tensor::zeros({parts, g.n});
   parallel_for(parts, 1, [=, &g, &partial](int64_t first, int64_t last) {
@@ -39,7 +37,7 @@ void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, c
   if (bias) add_row(bias, 1.0f, g.n, c);
 }
 
-// C [m, n] of one column and one row.
+// C [m, n]: each number of the column A times the row B.
 void outer_product(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
   const int64_t stride = g.transpose_a ? 1 : g.lda;
   parallel_for(g.m, std::max<int64_t>(1, kPiece / g.n), [=, &g](int64_t first, int64_t last) {
@@ -54,20 +52,11 @@ void outer_product(const Gemm& g, const float* a, const float* b, float* c, cons
 
 }  // namespace
 
-bool gemm_with_vector(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
-  if (g.batch != 1) return false;
-  const bool along_a = !g.transpose_a, column_of_b = g.transpose_b || g.ldb == 1;
-  const bool along_b = !g.transpose_b, row_of_b = !g.transpose_b || g.ldb == 1;
-  const bool worth = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k) >= kWorth;
-  if (g.n == 1 && along_a && column_of_b && worth)
-    matrix_by_vector(g, a, b, c, bias);
-  else if (g.m == 1 && along_b && worth)
-    vector_by_matrix(g, a, b, c, bias);
-  else if (g.k == 1 && row_of_b && worth)
-    outer_product(g, a, b, c, bias);
-  else
-    return false;
-  return true;
+void gemm_with_vector(GemmWay way, const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
+  if (way == GemmWay::matrix_by_vector) return matrix_by_vector(g, a, b, c, bias);
+  if (way == GemmWay::vector_by_matrix) return vector_by_matrix(g, a, b, c, bias);
+  KDEF_CHECK(way == GemmWay::outer_product, "gemm: no product with a vector");
+  outer_product(g, a, b, c, bias);
 }
 
 }  // namespace kdef::ops::cpu

@@ -4,7 +4,7 @@
 
 #include "ops/check/cases.h"
 #include "ops/dropout.h"
-#include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 #include "ops/layout.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
