@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "core/base/error.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'B', 'I', 'N', '\n'};
 constexpr uint32_t kByteOrder = 0x01020304;
+constexpr int64_t kMaxColumns = int64_t{1} << 24;  // of one kind; keeps the bytes of a row from overflowing
 constexpr const char* kRemedy = "; delete the folder and prepare the data again";
 
 struct Header {
@@ -106,7 +108,10 @@ void EncodedWriter::commit() {
   file_.commit();
 }
 
-EncodedFile::EncodedFile(const std::string& path) : path_(path) {
+namespace {
+
+// Maps the whole file, without a look at its content; {nullptr, 0} where it is too short for header and footer.
+std::pair<void*, size_t> map_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const std::string message = cat(path, ": the encoded file cannot be opened: ", std::strerror(errno));
@@ -115,56 +120,81 @@ EncodedFile::EncodedFile(const std::string& path) : path_(path) {
   }
   struct stat info;
   const bool known = ::fstat(fd, &info) == 0;
+  void* mapping = nullptr;
+  size_t bytes = 0;
   if (known && S_ISREG(info.st_mode) && info.st_size >= static_cast<off_t>(sizeof(Header) + sizeof(Footer))) {
-    bytes_ = static_cast<size_t>(info.st_size);
-    mapping_ = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, fd, 0);
+    bytes = static_cast<size_t>(info.st_size);
+    mapping = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
   }
   const int error = errno;
   ::close(fd);
-  if (!known || mapping_ == MAP_FAILED) {
-    mapping_ = nullptr;
+  if (!known || mapping == MAP_FAILED) {
     throw SystemError(cat(path, ": cannot be mapped into memory: ", std::strerror(error)));
   }
-  if (bytes_ == 0) throw InputError(cat(path, ": too short for an encoded file (truncated?)", kRemedy));
+  return {mapping, bytes};
+}
 
+// Refuses a header that this program did not write.
+void check_header(const Header& header, const std::string& path) {
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    throw InputError(cat(path, ": not an encoded file of kdef (other first bytes)", kRemedy));
+  }
+  if (header.byte_order != kByteOrder) {
+    throw InputError(cat(path, ": written on a machine of another byte order", kRemedy));
+  }
+  if (header.version != kCacheVersion) {
+    throw InputError(
+        cat(path, ": format version ", header.version, ", this program reads version ", kCacheVersion, kRemedy));
+  }
+  if (header.crc != header_crc(header) || header.block_rows != kBlockRows) {
+    throw InputError(cat(path, ": the header is damaged (checksum mismatch)", kRemedy));
+  }
+  for (const int64_t columns : {header.id_columns, header.numeric_columns}) {
+    if (columns < 0 || columns > kMaxColumns) {
+      throw InputError(
+          cat(path, ": the header names ", columns, " columns of one kind, which no encoded file has", kRemedy));
+    }
+  }
+}
+
+}  // namespace
+
+EncodedFile::EncodedFile(const std::string& path) : path_(path) {
+  std::tie(content_.mapping, content_.bytes) = map_file(path);
+  if (content_.bytes == 0) throw InputError(cat(path, ": too short for an encoded file (truncated?)", kRemedy));
   try {
-    Header header;
-    std::memcpy(&header, mapping_, sizeof(header));
-    if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
-      throw InputError(cat(path, ": not an encoded file of kdef (other first bytes)", kRemedy));
-    }
-    if (header.byte_order != kByteOrder) {
-      throw InputError(cat(path, ": written on a machine of another byte order", kRemedy));
-    }
-    if (header.version != kCacheVersion) {
-      throw InputError(
-          cat(path, ": format version ", header.version, ", this program reads version ", kCacheVersion, kRemedy));
-    }
-    if (header.crc != header_crc(header) || header.block_rows != kBlockRows) {
-      throw InputError(cat(path, ": the header is damaged (checksum mismatch)", kRemedy));
-    }
-    id_columns_ = header.id_columns;
-    numeric_columns_ = header.numeric_columns;
-    stride_ = 4 * (id_columns_ + numeric_columns_ + 1);
-    Footer footer;
-    const std::byte* end = static_cast<const std::byte*>(mapping_) + bytes_;
-    std::memcpy(&footer, end - sizeof(footer), sizeof(footer));
-    const uint64_t body = bytes_ - sizeof(Header) - sizeof(Footer);
-    // The bound on rows comes first: it keeps the products from overflowing.
-    const bool fits = footer.rows >= 0 && static_cast<uint64_t>(footer.rows) <= body / static_cast<uint64_t>(stride_) &&
-                      body == static_cast<uint64_t>(footer.rows * stride_ + 4 * blocks(footer.rows));
-    const size_t crc_bytes = fits ? static_cast<size_t>(4 * blocks(footer.rows)) : 0;
-    if (!fits || footer.crc != footer_crc(footer, end - sizeof(footer) - crc_bytes, crc_bytes)) {
-      throw InputError(
-          cat(path, ": truncated or damaged (", bytes_, " bytes, the end is not that of an encoded file)", kRemedy));
-    }
-    rows_ = footer.rows;
-    fingerprint_ = footer.crc;
+    read_ends();
   } catch (...) {
     unmap();
     throw;
   }
-  body_ = static_cast<const std::byte*>(mapping_) + sizeof(Header);
+}
+
+// Takes columns and rows from header and footer.
+void EncodedFile::read_ends() {
+  const std::byte* begin = static_cast<const std::byte*>(content_.mapping);
+  Header header;
+  std::memcpy(&header, begin, sizeof(header));
+  check_header(header, path_);
+  content_.id_columns = header.id_columns;
+  content_.numeric_columns = header.numeric_columns;
+  content_.stride = 4 * (header.id_columns + header.numeric_columns + 1);
+  Footer footer;
+  const std::byte* end = begin + content_.bytes;
+  std::memcpy(&footer, end - sizeof(footer), sizeof(footer));
+  const uint64_t body = content_.bytes - sizeof(Header) - sizeof(Footer);
+  // The bound on rows comes first: it keeps the products from overflowing.
+  const bool fits = footer.rows >= 0 &&
+                    static_cast<uint64_t>(footer.rows) <= body / static_cast<uint64_t>(content_.stride) &&
+                    body == static_cast<uint64_t>(footer.rows * content_.stride + 4 * blocks(footer.rows));
+  const size_t crc_bytes = fits ? static_cast<size_t>(4 * blocks(footer.rows)) : 0;
+  if (!fits || footer.crc != footer_crc(footer, end - sizeof(footer) - crc_bytes, crc_bytes)) {
+    throw InputError(cat(path_, ": truncated or damaged (", content_.bytes,
+                         " bytes, the end is not that of an encoded file)", kRemedy));
+  }
+  content_.rows = footer.rows;
+  content_.fingerprint = footer.crc;
+  content_.body = begin + sizeof(Header);
 }
 
 EncodedFile::~EncodedFile() { unmap(); }
@@ -175,36 +205,30 @@ EncodedFile& EncodedFile::operator=(EncodedFile&& other) noexcept {
   if (this == &other) return *this;
   unmap();
   path_ = std::move(other.path_);
-  mapping_ = std::exchange(other.mapping_, nullptr);
-  bytes_ = other.bytes_;
-  body_ = other.body_;
-  rows_ = other.rows_;
-  id_columns_ = other.id_columns_;
-  numeric_columns_ = other.numeric_columns_;
-  stride_ = other.stride_;
+  content_ = std::exchange(other.content_, {});
   return *this;
 }
 
 void EncodedFile::unmap() {
-  if (mapping_ != nullptr) ::munmap(mapping_, bytes_);
-  mapping_ = nullptr;
+  if (content_.mapping != nullptr) ::munmap(content_.mapping, content_.bytes);
+  content_ = {};
 }
 
 void EncodedFile::will_need(int64_t row, int64_t count) const {
   const int64_t page = ::sysconf(_SC_PAGESIZE);
-  const int64_t begin = (record(row) - static_cast<const std::byte*>(mapping_)) / page * page;
-  const int64_t end = record(std::min(row + count, rows_)) - static_cast<const std::byte*>(mapping_);
+  const int64_t begin = (record(row) - static_cast<const std::byte*>(content_.mapping)) / page * page;
+  const int64_t end = record(std::min(row + count, content_.rows)) - static_cast<const std::byte*>(content_.mapping);
   // Only advice: what fails here is read when it is used.
-  ::madvise(static_cast<std::byte*>(mapping_) + begin, static_cast<size_t>(end - begin), MADV_WILLNEED);
+  ::madvise(static_cast<std::byte*>(content_.mapping) + begin, static_cast<size_t>(end - begin), MADV_WILLNEED);
 }
 
 void EncodedFile::verify() const {
-  const std::byte* crcs = record(rows_);
-  parallel_for(blocks(rows_), 1, [&](int64_t block, int64_t) {
-    const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows_ - first);
+  const std::byte* crcs = record(content_.rows);
+  parallel_for(blocks(content_.rows), 1, [&](int64_t block, int64_t) {
+    const int64_t first = block * kBlockRows, count = std::min(kBlockRows, content_.rows - first);
     uint32_t stored;
     std::memcpy(&stored, crcs + 4 * block, 4);
-    if (crc32(record(first), static_cast<size_t>(count * stride_)) != stored) {
+    if (crc32(record(first), static_cast<size_t>(count * content_.stride)) != stored) {
       throw InputError(
           cat(path_, ": rows ", first, " to ", first + count - 1, " are damaged (checksum mismatch)", kRemedy));
     }
@@ -212,8 +236,8 @@ void EncodedFile::verify() const {
 }
 
 void EncodedFile::verify(const FeatureMap& map) const {
-  if (id_columns_ != data::id_columns(map) || numeric_columns_ != data::numeric_columns(map)) {
-    throw InputError(cat(path_, ": has ", id_columns_, " id and ", numeric_columns_,
+  if (content_.id_columns != data::id_columns(map) || content_.numeric_columns != data::numeric_columns(map)) {
+    throw InputError(cat(path_, ": has ", content_.id_columns, " id and ", content_.numeric_columns,
                          " numeric columns, the feature map of ", map.dataset, " asks for ", data::id_columns(map),
                          " and ", data::numeric_columns(map), kRemedy));
   }
@@ -223,7 +247,7 @@ void EncodedFile::verify(const FeatureMap& map) const {
     if (field.type == FieldType::numeric) continue;
     columns.insert(columns.end(), static_cast<size_t>(field.type == FieldType::sequence ? field.max_len : 1), &field);
   }
-  parallel_for(rows_, kBlockRows, [&](int64_t first, int64_t last) {
+  parallel_for(content_.rows, kBlockRows, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row) {
       for (size_t c = 0; c < columns.size(); ++c) {
         const int32_t id = ids(row)[c];

@@ -54,35 +54,40 @@ class EncodedFile {
   EncodedFile(const EncodedFile&) = delete;
   EncodedFile& operator=(const EncodedFile&) = delete;
 
-  int64_t rows() const { return rows_; }
-  int64_t id_columns() const { return id_columns_; }
-  int64_t numeric_columns() const { return numeric_columns_; }
+  int64_t rows() const { return content_.rows; }
+  int64_t id_columns() const { return content_.id_columns; }
+  int64_t numeric_columns() const { return content_.numeric_columns; }
   const std::string& path() const { return path_; }
   const int32_t* ids(int64_t row) const { return reinterpret_cast<const int32_t*>(record(row)); }
-  const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + id_columns_; }
-  float label(int64_t row) const { return numerics(row)[numeric_columns_]; }
+  const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + content_.id_columns; }
+  float label(int64_t row) const { return numerics(row)[content_.numeric_columns]; }
 
-  int64_t row_bytes() const { return stride_; }
+  int64_t row_bytes() const { return content_.stride; }
   /// Has rows read from disk in one piece, as far as they are not in memory; does not wait for them.
   void will_need(int64_t row, int64_t count) const;
 
   /// Names the content: a checksum of the blocks' checksums.
-  uint32_t fingerprint() const { return fingerprint_; }
+  uint32_t fingerprint() const { return content_.fingerprint; }
   /// Checks the checksum of every block.
   void verify() const;
   /// Also checks that the columns are those of `map` and that every id has a row in its table.
   void verify(const FeatureMap& map) const;
 
  private:
-  const std::byte* record(int64_t row) const { return body_ + row * stride_; }
+  const std::byte* record(int64_t row) const { return content_.body + row * content_.stride; }
+  void read_ends();
   void unmap();
 
+  // Everything but the path, so that a move takes all of it.
+  struct Content {
+    void* mapping = nullptr;
+    size_t bytes = 0;
+    uint32_t fingerprint = 0;
+    const std::byte* body = nullptr;
+    int64_t rows = 0, id_columns = 0, numeric_columns = 0, stride = 0;
+  };
   std::string path_;
-  void* mapping_ = nullptr;
-  size_t bytes_ = 0;
-  uint32_t fingerprint_ = 0;
-  const std::byte* body_ = nullptr;
-  int64_t rows_ = 0, id_columns_ = 0, numeric_columns_ = 0, stride_ = 0;
+  Content content_;
 };
 
 /// Id columns of a row: 1 for a categorical field, max_len for a sequence.

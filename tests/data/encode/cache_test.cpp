@@ -1,5 +1,7 @@
 #include "data/encode/cache.h"
 
+#include <cstring>
+
 #include "tests/data/support.h"
 
 namespace kdef::data {
@@ -19,6 +21,7 @@ Batch numbered_rows(int64_t first, int64_t rows) {
   return batch;
 }
 
+constexpr size_t kHeaderBytes = 64;
 constexpr int64_t kRows = 2 * kBlockRows + 100;
 
 std::string write_rows(const TemporaryFolder& dir) {
@@ -94,6 +97,37 @@ TEST(Cache, ForeignAndMissingFiles) {
   std::string newer = content(write_rows(dir));
   newer[12] = 9;
   expect_error<InputError>([&] { EncodedFile(dir.file("v", newer)); }, {"version 9", "version 1"});
+}
+
+TEST(Cache, AMoveTakesEverything) {
+  TemporaryFolder dir;
+  EncodedFile file(write_rows(dir));
+  const uint32_t fingerprint = file.fingerprint();
+  ASSERT_NE(fingerprint, 0u);
+  EncodedFile moved(std::move(file));
+  EXPECT_EQ(moved.fingerprint(), fingerprint);
+  EXPECT_EQ(moved.rows(), kRows);
+  moved.verify(map_of(7, 5));
+  EXPECT_EQ(file.rows(), 0);  // nothing is left to be read through the file that was moved from
+  EXPECT_EQ(file.fingerprint(), 0u);
+  file.verify();
+}
+
+// A header whose checksum is right names columns that no file can have.
+TEST(Cache, ImpossibleColumnsInTheHeader) {
+  TemporaryFolder dir;
+  const std::string bytes = content(write_rows(dir));
+  constexpr size_t kIdColumns = 16, kNumericColumns = 24, kHeaderCrc = kHeaderBytes - 4;  // offsets in the header
+  for (size_t at : {kIdColumns, kNumericColumns}) {
+    for (int64_t columns : {int64_t{-1}, int64_t{-4}, int64_t{1} << 62, INT64_MIN}) {
+      std::string wrong = bytes;
+      std::memcpy(wrong.data() + at, &columns, sizeof(columns));
+      const uint32_t crc = crc32(wrong.data(), kHeaderCrc);
+      std::memcpy(wrong.data() + kHeaderCrc, &crc, sizeof(crc));
+      expect_error<InputError>([&] { EncodedFile(dir.file("w.kdefbin", wrong)); },
+                               {"w.kdefbin", "the header names " + std::to_string(columns), "prepare"});
+    }
+  }
 }
 
 TEST(Cache, AnAbandonedWriterLeavesNothing) {
