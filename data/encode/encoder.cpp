@@ -184,11 +184,11 @@ Encoder Encoder::load(const std::string& given) {
   }
 }
 
-void Encoder::select(RowReader& reader, bool with_label) const {
+void Encoder::select(RowSource& source, bool with_label) const {
   std::vector<std::string> names;
   for (const Column& column : columns_) names.push_back(column.cells.field().name);
   if (with_label) names.push_back(config_.label);
-  reader.select(names);
+  source.select(names);
 }
 
 void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out) {
@@ -266,17 +266,17 @@ void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slo
 
 RawFile::RawFile(const Encoder& encoder, const std::string& path, bool need_label)
     : encoder_(encoder),
-      reader_(path, encoder.config().separator, encoder.config().columns, need_label ? "" : encoder.config().label),
-      has_label_(need_label || reader_.has_column(encoder.config().label)) {
-  encoder.select(reader_, has_label_);
+      source_(open_rows(path, encoder.config(), need_label ? "" : encoder.config().label)),
+      has_label_(need_label || source_->has_column(encoder.config().label)) {
+  encoder.select(*source_, has_label_);
 }
 
 bool RawFile::read_group() {
-  count_ = read_chunks(reader_, chunks_);
+  count_ = read_chunks(*source_, chunks_);
   encoded_.resize(kGroupChunks);
   for_each_index(count_, [&](size_t i) {
-    reader_.parse(chunks_[i]);
-    encoder_.encode(chunks_[i], reader_.path(), has_label_, encoded_[i]);
+    source_->parse(chunks_[i]);
+    encoder_.encode(chunks_[i], source_->path(), has_label_, encoded_[i]);
   });
   at_ = 0;
   row_ = 0;

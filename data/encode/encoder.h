@@ -9,7 +9,7 @@
 #include "data/encode/cache.h"
 #include "data/encode/vocabulary.h"
 #include "data/raw/cells.h"
-#include "data/raw/reader.h"
+#include "data/raw/row_source.h"
 #include "data/schema.h"
 
 namespace kdef::data {
@@ -38,8 +38,8 @@ class Encoder {
   int64_t id_columns() const { return id_columns_; }
   int64_t numeric_columns() const { return numeric_columns_; }
 
-  /// Selects in `reader` what encode() needs: the fields, and the label if `with_label`.
-  void select(RowReader& reader, bool with_label) const;
+  /// Selects in `source` what encode() needs: the fields, and the label if `with_label`.
+  void select(RowSource& source, bool with_label) const;
   /// Encodes all rows of a parsed chunk of such a reader. InputError with file and line for a bad cell.
   void encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const;
 
@@ -62,7 +62,7 @@ class Encoder {
 void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out);
 
 /// A raw file's rows, encoded, in their order. The columns may stand in any order and others among them. The encoder
-/// must outlive it. Errors are those of RowReader and Encoder::encode.
+/// must outlive it. Errors are those of RowSource and Encoder::encode.
 class RawFile {
  public:
   /// Without `need_label` the label column may be absent: then batches have no labels.
@@ -75,7 +75,7 @@ class RawFile {
   bool read_group();
 
   const Encoder& encoder_;
-  RowReader reader_;
+  std::unique_ptr<RowSource> source_;
   bool has_label_;
   std::vector<Chunk> chunks_;
   std::vector<Batch> encoded_;

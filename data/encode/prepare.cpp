@@ -398,14 +398,12 @@ class Preparation {
   }
 
  private:
-  std::unique_ptr<RowReader> open(const std::string& path) const {
-    return std::make_unique<RowReader>(path, config_.separator, config_.columns);
-  }
-  void select(RowReader& reader) const {
+  std::unique_ptr<RowSource> open(const std::string& path) const { return open_rows(path, config_); }
+  void select(RowSource& source) const {
     std::vector<std::string> names;
     for (const FieldConfig& field : fields_) names.push_back(field.name);
     names.push_back(config_.label);
-    reader.select(names);
+    source.select(names);
   }
   void tell(const std::string& stage, int64_t rows, double fraction) const {
     if (progress_) progress_({stage, rows, fraction});
@@ -418,12 +416,12 @@ class Preparation {
     std::function<void()> store = [] {};  // beside the parts of the next group
   };
   // Group after group; the next one is read and the last one stored while the threads work on the parts of one.
-  int64_t each_group(RowReader& reader, const std::string& stage, const GroupWork& work) {
+  int64_t each_group(RowSource& source, const std::string& stage, const GroupWork& work) {
     std::vector<Chunk> chunks, ahead;
     int64_t rows = 0;
     bool unstored = false;
-    for (size_t n = read_chunks(reader, chunks); n > 0;) {
-      for_each_index(n, [&](size_t i) { reader.parse(chunks[i]); });
+    for (size_t n = read_chunks(source, chunks); n > 0;) {
+      for_each_index(n, [&](size_t i) { source.parse(chunks[i]); });
       size_t next = 0;
       std::exception_ptr unread;  // told after the faults of the rows before
       for_each_index(work.parts(n) + 2, [&](size_t i) {
@@ -431,7 +429,7 @@ class Preparation {
           if (unstored) work.store();
         } else if (i == 1) {
           try {
-            next = read_chunks(reader, ahead);
+            next = read_chunks(source, ahead);
           } catch (...) {
             unread = std::current_exception();
           }
@@ -443,11 +441,11 @@ class Preparation {
       work.turn();
       unstored = true;
       for (size_t i = 0; i < n; ++i) rows += chunks[i].rows();
-      tell(stage, rows, reader.fraction());
+      tell(stage, rows, source.fraction());
       std::swap(chunks, ahead);
       n = next;
     }
-    if (rows == 0) throw InputError(cat(reader.path(), ": no rows after the header; the file needs at least one"));
+    if (rows == 0) throw InputError(cat(source.path(), ": no rows after the header; the file needs at least one"));
     work.store();
     return rows;
   }

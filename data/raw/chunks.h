@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/base/parallel.h"
-#include "data/raw/reader.h"
+#include "data/raw/row_source.h"
 
 namespace kdef::data {
 
@@ -12,10 +12,10 @@ namespace kdef::data {
 inline constexpr size_t kGroupChunks = 16;
 
 /// Reads the next group into `chunks`, unparsed; returns how many there are, 0 at the end.
-inline size_t read_chunks(RowReader& reader, std::vector<Chunk>& chunks) {
+inline size_t read_chunks(RowSource& source, std::vector<Chunk>& chunks) {
   chunks.resize(kGroupChunks);
   size_t n = 0;
-  while (n < kGroupChunks && reader.read(chunks[n])) ++n;
+  while (n < kGroupChunks && source.read(chunks[n])) ++n;
   return n;
 }
 

@@ -14,7 +14,7 @@
 
 #include "data/encode/cache.h"
 #include "data/encode/encoder.h"
-#include "data/raw/reader.h"
+#include "data/raw/csv_reader.h"
 #include "tests/data/support.h"
 
 namespace kdef::data {
@@ -238,7 +238,7 @@ std::vector<FieldConfig> large_fields() {
 TEST_F(Prepare, TheSameBytesForAnyNumberOfThreads) {
   DatasetConfig c = config(large_file(60000), large_fields());
   c.test_data = c.train_data;
-  ASSERT_GT(std::filesystem::file_size(c.train_data), 2 * RowReader::kChunkBytes);
+  ASSERT_GT(std::filesystem::file_size(c.train_data), 2 * CsvReader::kChunkBytes);
   const int threads = omp_get_max_threads();
   for (int n : {1, 2, 3, 5}) {
     omp_set_num_threads(n);

@@ -1,4 +1,4 @@
-#include "data/raw/reader.h"
+#include "data/raw/csv_reader.h"
 
 #include <zlib.h>
 #include <zstd.h>
@@ -14,7 +14,7 @@ using Table = std::vector<std::vector<std::string>>;
 // All rows of a file, all columns, with the line of each in front.
 Table read_all(const std::string& path, const std::string& separator = "",
                const std::vector<std::string>& columns = {}) {
-  RowReader reader(path, separator, columns);
+  CsvReader reader(path, separator, columns);
   reader.select(reader.columns());
   Table rows;
   Chunk chunk;
@@ -105,7 +105,7 @@ TEST(Reader, BytesAreKept) {
 TEST(Reader, CompressedFilesReadTheSame) {
   TemporaryFolder dir;
   const std::string text = many_rows(60000);
-  ASSERT_GT(text.size(), 3 * RowReader::kChunkBytes);
+  ASSERT_GT(text.size(), 3 * CsvReader::kChunkBytes);
   const Table plain = read_all(dir.file("a.csv", text));
   EXPECT_EQ(plain.size(), 60000u);
   EXPECT_EQ(plain.back()[0], "60001");
@@ -145,7 +145,7 @@ TEST(Reader, DamagedCompression) {
 
 TEST(Reader, WrongFiles) {
   TemporaryFolder dir;
-  const auto open = [](const std::string& path) { return [=] { RowReader(path, "", {}); }; };
+  const auto open = [](const std::string& path) { return [=] { CsvReader(path, "", {}); }; };
   expect_error<InputError>(open(dir / "none.csv"), {"none.csv", "check the path"});
   expect_error<InputError>(open(dir.path()), {"folder"});
   expect_error<InputError>(open(dir.file("e.csv", "")), {"e.csv", "empty"});
@@ -154,12 +154,12 @@ TEST(Reader, WrongFiles) {
   expect_error<InputError>(open("x/train.h5"), {"train.h5", "CSV or TSV"});
   expect_error<InputError>(open("x/train.parquet"), {"export"});
   expect_error<InputError>(open(dir.file("d.csv", "a,b,a\n1,2,3\n")), {"d.csv", "two columns", "'a'"});
-  expect_error<InputError>([&] { RowReader(dir.file("s.csv", "a\n"), "ab", {}); }, {"separator 'ab'", "one character"});
+  expect_error<InputError>([&] { CsvReader(dir.file("s.csv", "a\n"), "ab", {}); }, {"separator 'ab'", "one character"});
 }
 
 TEST(Reader, MissingColumn) {
   TemporaryFolder dir;
-  RowReader reader(dir.file("a.csv", "UserID,MovieID\n1,2\n"), "", {});
+  CsvReader reader(dir.file("a.csv", "UserID,MovieID\n1,2\n"), "", {});
   expect_error<InputError>([&] { reader.select({"UserId"}); },
                            {"a.csv", "no column 'UserId'", "did you mean 'UserID'", "UserID, MovieID"});
 }
@@ -175,9 +175,9 @@ TEST(Reader, WrongNumberOfCells) {
 
 TEST(Reader, NamedColumnsMayLackTheOptionalOne) {
   TemporaryFolder dir;
-  RowReader with(dir.file("a.tsv", "1\t2\n"), "", {"label", "x"}, "label");
+  CsvReader with(dir.file("a.tsv", "1\t2\n"), "", {"label", "x"}, "label");
   EXPECT_TRUE(with.has_column("label"));
-  RowReader without(dir.file("b.tsv", "2\n"), "", {"label", "x"}, "label");
+  CsvReader without(dir.file("b.tsv", "2\n"), "", {"label", "x"}, "label");
   EXPECT_FALSE(without.has_column("label"));
 }
 

@@ -1,13 +1,11 @@
-#include "data/raw/reader.h"
+#include "data/raw/csv_reader.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <unordered_set>
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -17,13 +15,6 @@ namespace kdef::data {
 namespace {
 
 bool blank(const char* p, const char* end) { return p == end || (end - p == 1 && *p == '\r'); }
-
-// A column's name for a message: a file that is no text must not steer the terminal.
-std::string without_controls(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
-  return name;
-}
 
 char separator_of(const std::string& path, const std::string& separator) {
   if (separator == "\\t") return '\t';
@@ -63,87 +54,61 @@ uint64_t delimiters(const char* p, size_t n, char separator) {
 
 }  // namespace
 
-RowReader::RowReader(const std::string& path, const std::string& separator, const std::vector<std::string>& columns,
+CsvReader::CsvReader(const std::string& path, const std::string& separator, const std::vector<std::string>& columns,
                      const std::string& optional)
-    : path_(path), separator_(separator_of(path, separator)), source_(ByteSource::open(path)) {
+    : RowSource(path), separator_(separator_of(path, separator)), source_(ByteSource::open(path)) {
   fill();
   if (pending_.starts_with("\xEF\xBB\xBF")) pending_.erase(0, 3);
-  while (!pending_.empty()) {  // the first row: the header, or proof that the columns fit
+  skip_blank_lines();
+  if (pending_.empty()) throw InputError(cat(path, ": the file is empty; it needs rows of cells"));
+  set_columns(read_columns(columns, optional));
+}
+
+// Goes to the first row: the header, or proof that the columns fit.
+void CsvReader::skip_blank_lines() {
+  while (!pending_.empty()) {
     const size_t end = std::min(pending_.find('\n'), pending_.size());
-    if (!blank(pending_.data(), pending_.data() + end)) break;
+    if (!blank(pending_.data(), pending_.data() + end)) return;
     line_ += end < pending_.size();
     pending_.erase(0, end + 1);
     if (pending_.empty()) fill();
   }
-  if (pending_.empty()) throw InputError(cat(path_, ": the file is empty; it needs rows of cells"));
-  read_columns(columns, optional);
-  std::unordered_set<std::string> seen;
-  for (const std::string& name : columns_) {
-    if (!seen.insert(name).second) {
-      throw InputError(cat(path_, ": two columns are named '", without_controls(name), "'; rename one of them"));
-    }
-  }
-  slots_.assign(columns_.size(), -1);
 }
 
-void RowReader::read_columns(const std::vector<std::string>& named, const std::string& optional) {
+std::vector<std::string> CsvReader::read_columns(const std::vector<std::string>& named, const std::string& optional) {
   std::string text = pending_;
   std::vector<Chunk::Cell> cells;
   char* stop;
   while ((stop = parse_row(text.data(), text.data() + text.size(), &cells, text.data())) == nullptr ||
          (stop[-1] != '\n' && !ended_)) {
     if (ended_ || pending_.size() > kMaxRowBytes) {
-      if (ended_) throw InputError(cat(path_, ":", line_, ": a quote that begins in this row is not closed"));
+      if (ended_) throw InputError(cat(path(), ":", line_, ": a quote that begins in this row is not closed"));
       too_long();
     }
     fill();
     text = pending_;
     cells.clear();
   }
+  std::vector<std::string> columns = named;
   if (named.empty()) {
-    for (const Chunk::Cell& c : cells) columns_.emplace_back(text, c.offset, c.size);
+    for (const Chunk::Cell& c : cells) columns.emplace_back(text, c.offset, c.size);
     const size_t used = static_cast<size_t>(stop - text.data());
     line_ += std::count(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(used), '\n');
     pending_.erase(0, used);
-    return;
+    return columns;
   }
-  columns_ = named;
-  const auto left_out = std::find(columns_.begin(), columns_.end(), optional);
-  if (cells.size() + 1 == columns_.size() && left_out != columns_.end()) columns_.erase(left_out);
+  const auto left_out = std::find(columns.begin(), columns.end(), optional);
+  if (cells.size() + 1 == columns.size() && left_out != columns.end()) columns.erase(left_out);
+  return columns;
 }
 
-bool RowReader::has_column(const std::string& name) const {
-  return std::find(columns_.begin(), columns_.end(), name) != columns_.end();
-}
-
-void RowReader::select(const std::vector<std::string>& names) {
-  std::fill(slots_.begin(), slots_.end(), -1);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto at = std::find(columns_.begin(), columns_.end(), names[i]);
-    if (at == columns_.end()) {
-      std::string list;
-      for (const std::string& column : columns_) {
-        if (list.size() > 2000) {
-          list += ", ...";
-          break;
-        }
-        list += (list.empty() ? "" : ", ") + without_controls(column);
-      }
-      throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
-                           "; the columns are ", list, " (wrong separator or a missing header line?)"));
-    }
-    slots_[static_cast<size_t>(at - columns_.begin())] = static_cast<int32_t>(i);
-  }
-  selected_ = static_cast<int64_t>(names.size());
-}
-
-void RowReader::too_long() const {
-  throw InputError(cat(path_, ":", line_, ": this row is longer than ", kMaxRowBytes >> 20,
+void CsvReader::too_long() const {
+  throw InputError(cat(path(), ":", line_, ": this row is longer than ", kMaxRowBytes >> 20,
                        " MiB; is a quote not closed, or is the file binary?"));
 }
 
 // Appends up to kChunkBytes to pending_.
-void RowReader::fill() {
+void CsvReader::fill() {
   const size_t before = pending_.size();
   pending_.resize(before + kChunkBytes);
   const size_t got = source_->read(pending_.data() + before, kChunkBytes);
@@ -152,7 +117,7 @@ void RowReader::fill() {
 }
 
 // Bytes of `text` up to and including the last row that is surely complete.
-size_t RowReader::whole_rows(std::string& text) const {
+size_t CsvReader::whole_rows(std::string& text) const {
   if (std::memchr(text.data(), '"', text.size()) == nullptr) {
     const size_t at = text.rfind('\n');
     return at == std::string::npos ? 0 : at + 1;
@@ -166,7 +131,7 @@ size_t RowReader::whole_rows(std::string& text) const {
   return static_cast<size_t>(p - text.data());
 }
 
-bool RowReader::read(Chunk& chunk) {
+bool CsvReader::read(Chunk& chunk) {
   size_t whole;
   for (;;) {
     if (!ended_ && pending_.size() < kChunkBytes) fill();
@@ -176,19 +141,19 @@ bool RowReader::read(Chunk& chunk) {
     fill();
   }
   if (whole == 0) return false;
-  chunk.first_line_ = line_;
-  chunk.text_.assign(pending_, whole);  // the text itself changes hands, only the row cut off is copied
-  chunk.text_.swap(pending_);
-  chunk.text_.resize(whole);
-  chunk.column_ = std::count(chunk.text_.begin(), chunk.text_.end(), '\n');
-  line_ += chunk.column_;
-  ++chunk.column_;  // the last row may lack its line end
+  chunk.first_line = line_;
+  chunk.text.assign(pending_, whole);  // only the row that is cut off is copied; the text itself changes hands
+  chunk.text.swap(pending_);
+  chunk.text.resize(whole);
+  const int64_t lines = std::count(chunk.text.begin(), chunk.text.end(), '\n');
+  line_ += lines;
+  chunk.capacity = lines + 1;  // the last row may lack its line end
   return true;
 }
 
 // One row beginning at p; returns the first byte after its line end, or `end`. nullptr: a quote is open at the end.
 // With `cells`, quotes are resolved in place and the cells noted as offsets from `base`; otherwise nothing is written.
-char* RowReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const {
+char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const {
   for (;;) {
     char* start = p;
     char* out = p;
@@ -221,40 +186,33 @@ char* RowReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, 
   }
 }
 
-void RowReader::parse(Chunk& chunk) const {
-  const size_t width = columns_.size(), column = static_cast<size_t>(chunk.column_);
-  chunk.cells_.resize(static_cast<size_t>(selected_) * column);
-  chunk.lines_.clear();
-  // Per column of the file: where its cells go, nullptr if nowhere.
-  std::vector<Chunk::Cell*> places(width);
-  for (size_t c = 0; c < width; ++c) {
-    places[c] = slots_[c] < 0 ? nullptr : chunk.cells_.data() + static_cast<size_t>(slots_[c]) * column;
-  }
-  if (std::memchr(chunk.text_.data(), '"', chunk.text_.size()) == nullptr) {
+void CsvReader::parse(Chunk& chunk) const {
+  const std::vector<Chunk::Cell*> places = make_cells(chunk, chunk.capacity);
+  if (std::memchr(chunk.text.data(), '"', chunk.text.size()) == nullptr) {
     parse_plain(chunk, places);
   } else {
     parse_quoted(chunk, places);
   }
 }
 
-void RowReader::check_width(size_t found, int64_t line) const {
-  const size_t width = columns_.size();
+void CsvReader::check_width(size_t found, int64_t line) const {
+  const size_t width = columns().size();
   if (found == width) return;
-  throw InputError(cat(path_, ":", line, ": the row has ", found, found == 1 ? " cell, " : " cells, ", width,
+  throw InputError(cat(path(), ":", line, ": the row has ", found, found == 1 ? " cell, " : " cells, ", width,
                        " are expected; ",
                        found < width ? "fill in the missing cells" : "quote cells that hold the separator",
                        ", or correct separator and columns"));
 }
 
 // Without quotes every separator ends a cell and every line end a row.
-void RowReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
-  const char* const base = chunk.text_.data();
-  const size_t size = chunk.text_.size(), width = columns_.size();
-  int64_t line = chunk.first_line_;
+void CsvReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
+  const char* const base = chunk.text.data();
+  const size_t size = chunk.text.size(), width = columns().size();
+  int64_t line = chunk.first_line;
   size_t row = 0, cell = 0, found = 0;  // where row and cell begin, cells of the row so far
   const auto end_cell = [&](size_t end) {
     if (found < width && places[found] != nullptr) {
-      places[found][chunk.lines_.size()] = {static_cast<uint32_t>(cell), static_cast<uint32_t>(end - cell)};
+      places[found][chunk.lines.size()] = {static_cast<uint32_t>(cell), static_cast<uint32_t>(end - cell)};
     }
     ++found;
     cell = end + 1;
@@ -264,7 +222,7 @@ void RowReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& place
     if (text_end > row) {
       end_cell(text_end);
       check_width(found, line);
-      chunk.lines_.push_back(line);
+      chunk.lines.push_back(line);
     }
     ++line;
     row = cell = end + 1;
@@ -284,11 +242,11 @@ void RowReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& place
   if (row < size) end_row(size);
 }
 
-void RowReader::parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
-  char* const base = chunk.text_.data();
-  char* const end = base + chunk.text_.size();
+void CsvReader::parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& places) const {
+  char* const base = chunk.text.data();
+  char* const end = base + chunk.text.size();
   std::vector<Chunk::Cell> row;
-  int64_t line = chunk.first_line_;
+  int64_t line = chunk.first_line;
   for (char* p = base; p != end;) {
     char* stop = static_cast<char*>(std::memchr(p, '\n', static_cast<size_t>(end - p)));
     if (stop == nullptr) stop = end;
@@ -299,15 +257,15 @@ void RowReader::parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& plac
     }
     // Line ends are counted first: resolving quotes moves bytes.
     char* const next = parse_row(p, end, nullptr, base);
-    if (next == nullptr) throw InputError(cat(path_, ":", line, ": a quote that begins in this row is not closed"));
+    if (next == nullptr) throw InputError(cat(path(), ":", line, ": a quote that begins in this row is not closed"));
     const int64_t lines = std::count(p, next, '\n');
     row.clear();
     parse_row(p, end, &row, base);
     check_width(row.size(), line);
     for (size_t c = 0; c < row.size(); ++c) {
-      if (places[c] != nullptr) places[c][chunk.lines_.size()] = row[c];
+      if (places[c] != nullptr) places[c][chunk.lines.size()] = row[c];
     }
-    chunk.lines_.push_back(line);
+    chunk.lines.push_back(line);
     line += lines;
     p = next;
   }
