@@ -75,6 +75,7 @@ void ProgressDisplay::preparing(const data::Progress& p) {
   if (!fresh && seconds_now() - last_ < (terminal_ ? kRedraw : kPlain)) return;
   stage_ = p.stage;
   last_ = seconds_now();
+  if (p.fraction < 0) return draw(p.stage);
   draw(terminal_ ? format("%s %s %3.0f %%  %s rows", p.stage.c_str(), bar(p.fraction).c_str(), 100 * p.fraction,
                           grouped(p.rows).c_str())
                  : format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));

@@ -16,6 +16,7 @@ enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize
 enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
 enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
 enum class Normalizer { none, standard, min_max };
+enum class LabelKind { click, number };  // click: 0 or 1; number: any finite number
 
 /// One input column, as configured.
 struct FieldConfig {
@@ -45,6 +46,9 @@ struct DatasetConfig {
   std::vector<std::string> columns;               // names of the columns of a file without header; empty: header line
   std::vector<FieldConfig> fields;                // in model order
   std::string label = "label";
+  LabelKind label_kind = LabelKind::click;  // the task decides
+  std::string weight;                       // column of the rows' weights, finite and >= 0; empty: all rows count as 1
+  std::string group;  // column of groups, for metrics by group; equal texts, equal group; may be empty
   int64_t min_categr_count = 1;
 };
 

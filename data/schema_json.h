@@ -20,6 +20,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Padding, {{Padding::post, "post"}, {Padding::pre, "
 NLOHMANN_JSON_SERIALIZE_ENUM(Normalizer, {{Normalizer::none, "none"},
                                           {Normalizer::standard, "StandardScaler"},
                                           {Normalizer::min_max, "MinMaxScaler"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(LabelKind, {{LabelKind::click, "click"}, {LabelKind::number, "number"}})
 
 /// The settings of a field that decide how its cells become ids: what an encoder keeps, and what makes a cache stale.
 inline nlohmann::ordered_json field_json(const FieldConfig& f) {

@@ -136,11 +136,12 @@ DataBenchmark benchmark_load(const DataBenchmarkConfig& config) {
   const TemporaryFolder folder(config.folder);
   const std::string path = (folder.path() / "rows.kdefbin").string();
   const FeatureMap map = shape_feature_map(config.shape);
-  EncodedWriter writer(path, id_columns(map), numeric_columns(map));
+  const RowLayout layout = layout_of(map);
+  EncodedWriter writer(path, layout);
   Random random(config.seed, kStreamSynth);
   Batch batch;
   for (int64_t first = 0; first < config.rows; first += kBlockRows) {
-    batch.resize(std::min(kBlockRows, config.rows - first), id_columns(map), numeric_columns(map));
+    batch.resize(std::min(kBlockRows, config.rows - first), layout);
     for (int32_t& id : batch.ids) id = static_cast<int32_t>(random.bits() >> 1);
     for (float& number : batch.numerics) number = static_cast<float>(random.uniform());
     for (float& label : batch.labels) label = static_cast<float>(random.bits() & 1);

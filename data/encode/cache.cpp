@@ -1,14 +1,8 @@
 #include "data/encode/cache.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <cmath>
 #include <cstring>
-#include <tuple>
 #include <utility>
 
 #include "core/base/error.h"
@@ -22,14 +16,29 @@ constexpr uint32_t kByteOrder = 0x01020304;
 constexpr int64_t kMaxColumns = int64_t{1} << 24;  // of one kind; keeps the bytes of a row from overflowing
 constexpr const char* kRemedy = "; delete the folder and prepare the data again";
 
+// A column behind the label. Unused ones are all zero.
+struct ExtraColumn {
+  char name[12];
+  enum Type : uint32_t { none, f32, i32 } type;
+};
+static_assert(sizeof(ExtraColumn) == 16);
+
+// The extra columns that this program knows, in the order in which they stand in a row.
+constexpr struct {
+  ExtraColumn column;
+  bool RowLayout::*present;
+} kExtraColumns[] = {{{"weight", ExtraColumn::f32}, &RowLayout::weights},
+                     {{"group", ExtraColumn::i32}, &RowLayout::groups}};
+
 struct Header {
   char magic[8];
   uint32_t byte_order, version;
   int64_t id_columns, numeric_columns;
+  ExtraColumn extra[4];
   uint32_t block_rows, reserved[6];
   uint32_t crc;  // of the bytes before it
 };
-static_assert(sizeof(Header) == 64);
+static_assert(sizeof(Header) == 128);
 
 struct Footer {
   int64_t rows;
@@ -44,45 +53,86 @@ uint32_t footer_crc(const Footer& footer, const void* block_crcs, size_t bytes) 
 
 uint32_t header_crc(const Header& header) { return crc32(&header, offsetof(Header, crc)); }
 
-int64_t blocks(int64_t rows) { return divide_up(rows, kBlockRows); }
-
-Header make_header(int64_t ids, int64_t numerics) {
+Header make_header(const RowLayout& layout) {
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.byte_order = kByteOrder;
   header.version = kCacheVersion;
-  header.id_columns = ids;
-  header.numeric_columns = numerics;
+  header.id_columns = layout.id_columns;
+  header.numeric_columns = layout.numeric_columns;
+  ExtraColumn* extra = header.extra;
+  for (const auto& known : kExtraColumns) {
+    if (layout.*known.present) *extra++ = known.column;
+  }
   header.block_rows = kBlockRows;
   header.crc = header_crc(header);
   return header;
 }
 
-}  // namespace
-
-void Batch::resize(int64_t new_rows, int64_t id_columns, int64_t numeric_columns) {
-  rows = new_rows;
-  ids.resize(static_cast<size_t>(rows * id_columns));
-  numerics.resize(static_cast<size_t>(rows * numeric_columns));
-  labels.resize(static_cast<size_t>(rows));
+int64_t words_of(const RowLayout& layout) {
+  return layout.id_columns + layout.numeric_columns + 1 + layout.weights + layout.groups;
 }
 
-EncodedWriter::EncodedWriter(const std::string& path, int64_t id_columns, int64_t numeric_columns)
-    : id_columns_(id_columns), numeric_columns_(numeric_columns), file_(path) {
-  const Header header = make_header(id_columns, numeric_columns);
+// Refuses a header that this program did not write.
+void check_header(const Header& header, const std::string& path) {
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    throw InputError(cat(path, ": not an encoded file of kdef (other first bytes)", kRemedy));
+  }
+  if (header.byte_order != kByteOrder) {
+    throw InputError(cat(path, ": written on a machine of another byte order", kRemedy));
+  }
+  if (header.version != kCacheVersion) {
+    throw InputError(
+        cat(path, ": format version ", header.version, ", this program reads version ", kCacheVersion, kRemedy));
+  }
+  if (header.crc != header_crc(header) || header.block_rows != kBlockRows) {
+    throw InputError(cat(path, ": the header is damaged (checksum mismatch)", kRemedy));
+  }
+}
+
+RowLayout layout_of(const Header& header, const std::string& path) {
+  for (const int64_t columns : {header.id_columns, header.numeric_columns}) {
+    if (columns < 0 || columns > kMaxColumns) {
+      throw InputError(
+          cat(path, ": the header names ", columns, " columns of one kind, which no encoded file has", kRemedy));
+    }
+  }
+  RowLayout layout{header.id_columns, header.numeric_columns};
+  const ExtraColumn* extra = header.extra;
+  for (const auto& known : kExtraColumns) {
+    if (std::memcmp(extra, &known.column, sizeof(ExtraColumn)) != 0) continue;
+    layout.*known.present = true;
+    ++extra;
+  }
+  if (std::memcmp(make_header(layout).extra, header.extra, sizeof(header.extra)) != 0) {
+    throw InputError(cat(path, ": the header names an extra column that this program does not know", kRemedy));
+  }
+  return layout;
+}
+
+}  // namespace
+
+EncodedWriter::EncodedWriter(const std::string& path, const RowLayout& layout) : layout_(layout), file_(path) {
+  const Header header = make_header(layout);
   file_.write(&header, sizeof(header));
 }
 
 void EncodedWriter::append(const Batch& batch) {
-  const size_t ids = static_cast<size_t>(id_columns_), numerics = static_cast<size_t>(numeric_columns_);
-  const size_t words = ids + numerics + 1;
-  KDEF_CHECK(batch.labels.size() == static_cast<size_t>(batch.rows), "EncodedWriter: the batch has no labels");
-  buffer_.resize(static_cast<size_t>(batch.rows) * words);
-  for (size_t b = 0; b < static_cast<size_t>(batch.rows); ++b) {
+  const size_t ids = static_cast<size_t>(layout_.id_columns), numerics = static_cast<size_t>(layout_.numeric_columns);
+  const size_t words = static_cast<size_t>(words_of(layout_)), rows = static_cast<size_t>(batch.rows);
+  KDEF_CHECK(batch.labels.size() == rows, "EncodedWriter: the batch has no labels");
+  KDEF_CHECK(batch.weights.size() == (layout_.weights ? rows : 0) && batch.groups.size() == (layout_.groups ? rows : 0),
+             "EncodedWriter: ", batch.weights.size(), " weights and ", batch.groups.size(),
+             " groups do not fit the layout of the file");
+  buffer_.resize(rows * words);
+  for (size_t b = 0; b < rows; ++b) {
     uint32_t* record = buffer_.data() + b * words;
     if (ids > 0) std::memcpy(record, batch.ids.data() + b * ids, 4 * ids);
     if (numerics > 0) std::memcpy(record + ids, batch.numerics.data() + b * numerics, 4 * numerics);
-    std::memcpy(record + ids + numerics, &batch.labels[b], 4);
+    record += ids + numerics;
+    std::memcpy(record++, &batch.labels[b], 4);
+    if (layout_.weights) std::memcpy(record++, &batch.weights[b], 4);
+    if (layout_.groups) *record = static_cast<uint32_t>(batch.groups[b]);
   }
   for (int64_t b = 0; b < batch.rows;) {
     const int64_t count = std::min(batch.rows - b, kBlockRows - in_block_);
@@ -108,127 +158,54 @@ void EncodedWriter::commit() {
   file_.commit();
 }
 
-namespace {
-
-// Maps the whole file, without a look at its content; {nullptr, 0} where it is too short for header and footer.
-std::pair<void*, size_t> map_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    const std::string message = cat(path, ": the encoded file cannot be opened: ", std::strerror(errno));
-    if (errno == ENOENT) throw InputError(message + "; prepare the data first");
-    throw SystemError(message);
-  }
-  struct stat info;
-  const bool known = ::fstat(fd, &info) == 0;
-  void* mapping = nullptr;
-  size_t bytes = 0;
-  if (known && S_ISREG(info.st_mode) && info.st_size >= static_cast<off_t>(sizeof(Header) + sizeof(Footer))) {
-    bytes = static_cast<size_t>(info.st_size);
-    mapping = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
-  }
-  const int error = errno;
-  ::close(fd);
-  if (!known || mapping == MAP_FAILED) {
-    throw SystemError(cat(path, ": cannot be mapped into memory: ", std::strerror(error)));
-  }
-  return {mapping, bytes};
-}
-
-// Refuses a header that this program did not write.
-void check_header(const Header& header, const std::string& path) {
-  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
-    throw InputError(cat(path, ": not an encoded file of kdef (other first bytes)", kRemedy));
-  }
-  if (header.byte_order != kByteOrder) {
-    throw InputError(cat(path, ": written on a machine of another byte order", kRemedy));
-  }
-  if (header.version != kCacheVersion) {
-    throw InputError(
-        cat(path, ": format version ", header.version, ", this program reads version ", kCacheVersion, kRemedy));
-  }
-  if (header.crc != header_crc(header) || header.block_rows != kBlockRows) {
-    throw InputError(cat(path, ": the header is damaged (checksum mismatch)", kRemedy));
-  }
-  for (const int64_t columns : {header.id_columns, header.numeric_columns}) {
-    if (columns < 0 || columns > kMaxColumns) {
-      throw InputError(
-          cat(path, ": the header names ", columns, " columns of one kind, which no encoded file has", kRemedy));
-    }
-  }
-}
-
-}  // namespace
-
 EncodedFile::EncodedFile(const std::string& path) : path_(path) {
-  std::tie(content_.mapping, content_.bytes) = map_file(path);
-  if (content_.bytes == 0) throw InputError(cat(path, ": too short for an encoded file (truncated?)", kRemedy));
-  try {
-    read_ends();
-  } catch (...) {
-    unmap();
-    throw;
+  MappedFile file(path, "; prepare the data first");
+  const size_t bytes = file.size();
+  if (bytes < sizeof(Header) + sizeof(Footer)) {
+    throw InputError(cat(path, ": too short for an encoded file (truncated?)", kRemedy));
   }
-}
-
-// Takes columns and rows from header and footer.
-void EncodedFile::read_ends() {
-  const std::byte* begin = static_cast<const std::byte*>(content_.mapping);
   Header header;
-  std::memcpy(&header, begin, sizeof(header));
-  check_header(header, path_);
-  content_.id_columns = header.id_columns;
-  content_.numeric_columns = header.numeric_columns;
-  content_.stride = 4 * (header.id_columns + header.numeric_columns + 1);
+  std::memcpy(&header, file.data(), sizeof(header));
+  check_header(header, path);
+  content_.layout = layout_of(header, path);
+  content_.row_bytes = 4 * words_of(content_.layout);
   Footer footer;
-  const std::byte* end = begin + content_.bytes;
+  const std::byte* end = file.data() + bytes;
   std::memcpy(&footer, end - sizeof(footer), sizeof(footer));
-  const uint64_t body = content_.bytes - sizeof(Header) - sizeof(Footer);
+  const uint64_t body = bytes - sizeof(Header) - sizeof(Footer);
   // The bound on rows comes first: it keeps the products from overflowing.
   const bool fits = footer.rows >= 0 &&
-                    static_cast<uint64_t>(footer.rows) <= body / static_cast<uint64_t>(content_.stride) &&
-                    body == static_cast<uint64_t>(footer.rows * content_.stride + 4 * blocks(footer.rows));
-  const size_t crc_bytes = fits ? static_cast<size_t>(4 * blocks(footer.rows)) : 0;
+                    static_cast<uint64_t>(footer.rows) <= body / static_cast<uint64_t>(content_.row_bytes) &&
+                    body == static_cast<uint64_t>(footer.rows * content_.row_bytes + 4 * blocks_of(footer.rows));
+  const size_t crc_bytes = fits ? static_cast<size_t>(4 * blocks_of(footer.rows)) : 0;
   if (!fits || footer.crc != footer_crc(footer, end - sizeof(footer) - crc_bytes, crc_bytes)) {
-    throw InputError(cat(path_, ": truncated or damaged (", content_.bytes,
-                         " bytes, the end is not that of an encoded file)", kRemedy));
+    throw InputError(
+        cat(path, ": truncated or damaged (", bytes, " bytes, the end is not that of an encoded file)", kRemedy));
   }
   content_.rows = footer.rows;
   content_.fingerprint = footer.crc;
-  content_.body = begin + sizeof(Header);
+  content_.rows_begin = file.data() + sizeof(Header);
+  content_.file = std::move(file);
 }
-
-EncodedFile::~EncodedFile() { unmap(); }
-
-EncodedFile::EncodedFile(EncodedFile&& other) noexcept { *this = std::move(other); }
 
 EncodedFile& EncodedFile::operator=(EncodedFile&& other) noexcept {
   if (this == &other) return *this;
-  unmap();
   path_ = std::move(other.path_);
   content_ = std::exchange(other.content_, {});
   return *this;
 }
 
-void EncodedFile::unmap() {
-  if (content_.mapping != nullptr) ::munmap(content_.mapping, content_.bytes);
-  content_ = {};
-}
-
 void EncodedFile::will_need(int64_t row, int64_t count) const {
-  const int64_t page = ::sysconf(_SC_PAGESIZE);
-  const int64_t begin = (record(row) - static_cast<const std::byte*>(content_.mapping)) / page * page;
-  const int64_t end = record(std::min(row + count, content_.rows)) - static_cast<const std::byte*>(content_.mapping);
-  // Only advice: what fails here is read when it is used.
-  ::madvise(static_cast<std::byte*>(content_.mapping) + begin, static_cast<size_t>(end - begin), MADV_WILLNEED);
+  content_.file.will_need(sizeof(Header) + static_cast<size_t>(row * content_.row_bytes),
+                          static_cast<size_t>(count * content_.row_bytes));
 }
 
 void EncodedFile::verify() const {
-  const std::byte* crcs = record(content_.rows);
-  parallel_for(blocks(content_.rows), 1, [&](int64_t block, int64_t) {
-    const int64_t first = block * kBlockRows, count = std::min(kBlockRows, content_.rows - first);
+  parallel_for(blocks_of(rows()), 1, [&](int64_t block, int64_t) {
+    const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows() - first);
     uint32_t stored;
-    std::memcpy(&stored, crcs + 4 * block, 4);
-    if (crc32(record(first), static_cast<size_t>(count * content_.stride)) != stored) {
+    std::memcpy(&stored, record(rows()) + 4 * block, 4);
+    if (crc32(record(first), static_cast<size_t>(count * row_bytes())) != stored) {
       throw InputError(
           cat(path_, ": rows ", first, " to ", first + count - 1, " are damaged (checksum mismatch)", kRemedy));
     }
@@ -236,10 +213,11 @@ void EncodedFile::verify() const {
 }
 
 void EncodedFile::verify(const FeatureMap& map) const {
-  if (content_.id_columns != data::id_columns(map) || content_.numeric_columns != data::numeric_columns(map)) {
-    throw InputError(cat(path_, ": has ", content_.id_columns, " id and ", content_.numeric_columns,
-                         " numeric columns, the feature map of ", map.dataset, " asks for ", data::id_columns(map),
-                         " and ", data::numeric_columns(map), kRemedy));
+  const RowLayout wanted = data::layout_of(map);
+  if (id_columns() != wanted.id_columns || numeric_columns() != wanted.numeric_columns) {
+    throw InputError(cat(path_, ": has ", id_columns(), " id and ", numeric_columns(),
+                         " numeric columns, the feature map of ", map.dataset, " asks for ", wanted.id_columns, " and ",
+                         wanted.numeric_columns, kRemedy));
   }
   verify();
   std::vector<const Field*> columns;
@@ -247,30 +225,22 @@ void EncodedFile::verify(const FeatureMap& map) const {
     if (field.type == FieldType::numeric) continue;
     columns.insert(columns.end(), static_cast<size_t>(field.type == FieldType::sequence ? field.max_len : 1), &field);
   }
-  parallel_for(content_.rows, kBlockRows, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      for (size_t c = 0; c < columns.size(); ++c) {
-        const int32_t id = ids(row)[c];
-        if (id < 0 || id >= columns[c]->vocab_size) {
-          throw InputError(cat(path_, ": row ", row, ", field ", columns[c]->name, ": id ", id, " is outside of [0, ",
-                               columns[c]->vocab_size, ")", kRemedy));
-        }
-      }
-    }
+  parallel_for(rows(), kBlockRows, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) check_row(row, columns);
   });
 }
 
-int64_t id_columns(const FeatureMap& map) {
-  int64_t n = 0;
-  for (const Field& field : map.fields) {
-    if (field.type != FieldType::numeric) n += field.type == FieldType::sequence ? field.max_len : 1;
+void EncodedFile::check_row(int64_t row, const std::vector<const Field*>& columns) const {
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const int32_t id = ids(row)[c];
+    if (id < 0 || id >= columns[c]->vocab_size) {
+      throw InputError(cat(path_, ": row ", row, ", field ", columns[c]->name, ": id ", id, " is outside of [0, ",
+                           columns[c]->vocab_size, ")", kRemedy));
+    }
   }
-  return n;
-}
-
-int64_t numeric_columns(const FeatureMap& map) {
-  return std::count_if(map.fields.begin(), map.fields.end(),
-                       [](const Field& field) { return field.type == FieldType::numeric; });
+  if (layout().weights && !(weight(row) >= 0 && std::isfinite(weight(row)))) {
+    throw InputError(cat(path_, ": row ", row, ": weight ", weight(row), " is not a finite number >= 0", kRemedy));
+  }
 }
 
 }  // namespace kdef::data

@@ -1,7 +1,8 @@
-// The encoded file: fixed-size records of ids, numbers and a label, checksummed, mapped into memory.
-// Layout, in the byte order of the machine: a header of 64 bytes (magic, byte order mark, version, columns, checksum),
-// the records (int32 ids, float numerics, float label) row by row, a CRC-32 per block of kBlockRows records, and a
-// footer of 16 bytes (number of rows, checksum of all CRCs and of the number).
+// The encoded file: rows of fixed size, checksummed, mapped into memory. Its layout, in the byte order of the machine:
+//   header   128 bytes: magic, byte order, version, columns, the named extra columns (weight, group), checksum
+//   rows     int32 ids, float numeric cells, float label, then what extra columns there are: float weight, int32 group
+//   CRC-32   of every block of kBlockRows rows
+//   footer   16 bytes: number of rows, checksum of the CRCs and of this number
 #pragma once
 
 #include <cstddef>
@@ -9,89 +10,87 @@
 #include <string>
 #include <vector>
 
+#include "core/base/integers.h"
 #include "core/io/file.h"
+#include "core/io/mapped_file.h"
+#include "data/batch.h"
 #include "data/schema.h"
 
 namespace kdef::data {
 
-/// Rows as a model takes them. Row-major; `labels` is empty where there are none.
-struct Batch {
-  int64_t rows = 0;
-  std::vector<int32_t> ids;     // [rows, id columns]
-  std::vector<float> numerics;  // [rows, numeric columns]
-  std::vector<float> labels;    // [rows]
-
-  void resize(int64_t new_rows, int64_t id_columns, int64_t numeric_columns);
-};
-
-inline constexpr uint32_t kCacheVersion = 1;
+inline constexpr uint32_t kCacheVersion = 2;
 inline constexpr int64_t kBlockRows = 4096;
+
+/// The number of blocks of that many rows; the last one may be short.
+inline int64_t blocks_of(int64_t rows) { return divide_up(rows, kBlockRows); }
 
 /// Writes an encoded file; nothing has the final name before commit().
 class EncodedWriter {
  public:
-  EncodedWriter(const std::string& path, int64_t id_columns, int64_t numeric_columns);
-  /// `batch` must have labels.
+  EncodedWriter(const std::string& path, const RowLayout& layout);
+  /// `batch` must have labels, and weights and groups as the layout says. Groups must be below 2^31.
   void append(const Batch& batch);
   int64_t rows() const { return rows_; }
   void commit();
 
  private:
-  int64_t id_columns_, numeric_columns_, rows_ = 0, in_block_ = 0;
+  RowLayout layout_;
+  int64_t rows_ = 0, in_block_ = 0;
   uint32_t crc_ = 0;
   std::vector<uint32_t> block_crcs_, buffer_;
   AtomicFile file_;
 };
 
 /// An encoded file, mapped read-only. Opening checks header, footer and size; verify() reads and checks everything.
-/// Safe for any number of reading threads. Throws InputError for a file that is truncated, damaged or none of ours.
+/// Safe for any number of reading threads. Throws InputError for a file that is truncated, damaged or foreign.
 class EncodedFile {
  public:
   explicit EncodedFile(const std::string& path);
-  ~EncodedFile();
-  EncodedFile(EncodedFile&& other) noexcept;
+  EncodedFile(EncodedFile&& other) noexcept { *this = std::move(other); }
   EncodedFile& operator=(EncodedFile&& other) noexcept;
-  EncodedFile(const EncodedFile&) = delete;
-  EncodedFile& operator=(const EncodedFile&) = delete;
 
   int64_t rows() const { return content_.rows; }
-  int64_t id_columns() const { return content_.id_columns; }
-  int64_t numeric_columns() const { return content_.numeric_columns; }
+  const RowLayout& layout() const { return content_.layout; }
+  int64_t id_columns() const { return content_.layout.id_columns; }
+  int64_t numeric_columns() const { return content_.layout.numeric_columns; }
   const std::string& path() const { return path_; }
-  const int32_t* ids(int64_t row) const { return reinterpret_cast<const int32_t*>(record(row)); }
-  const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + content_.id_columns; }
-  float label(int64_t row) const { return numerics(row)[content_.numeric_columns]; }
 
-  int64_t row_bytes() const { return content_.stride; }
-  /// Has rows read from disk in one piece, as far as they are not in memory; does not wait for them.
+  const int32_t* ids(int64_t row) const { return reinterpret_cast<const int32_t*>(record(row)); }
+  const float* numerics(int64_t row) const { return reinterpret_cast<const float*>(record(row)) + id_columns(); }
+  float label(int64_t row) const { return numerics(row)[numeric_columns()]; }
+  /// Only of a file whose layout has weights or groups.
+  float weight(int64_t row) const { return numerics(row)[numeric_columns() + 1]; }
+  int64_t group(int64_t row) const {
+    return ids(row)[id_columns() + numeric_columns() + (content_.layout.weights ? 2 : 1)];
+  }
+
+  int64_t row_bytes() const { return content_.row_bytes; }
+  /// Asks the system to read rows from disk in one piece; does not wait for them.
   void will_need(int64_t row, int64_t count) const;
 
   /// Names the content: a checksum of the blocks' checksums.
   uint32_t fingerprint() const { return content_.fingerprint; }
   /// Checks the checksum of every block.
   void verify() const;
-  /// Also checks that the columns are those of `map` and that every id has a row in its table.
+  /// Also checks that the columns are those of `map`, that every id has a row in its table, and that weights are finite
+  /// and not negative.
   void verify(const FeatureMap& map) const;
 
  private:
-  const std::byte* record(int64_t row) const { return content_.body + row * content_.stride; }
-  void read_ends();
-  void unmap();
-
   // Everything but the path, so that a move takes all of it.
   struct Content {
-    void* mapping = nullptr;
-    size_t bytes = 0;
+    MappedFile file;
+    const std::byte* rows_begin = nullptr;
+    RowLayout layout;
+    int64_t rows = 0, row_bytes = 0;
     uint32_t fingerprint = 0;
-    const std::byte* body = nullptr;
-    int64_t rows = 0, id_columns = 0, numeric_columns = 0, stride = 0;
   };
+
+  const std::byte* record(int64_t row) const { return content_.rows_begin + row * content_.row_bytes; }
+  void check_row(int64_t row, const std::vector<const Field*>& columns) const;
+
   std::string path_;
   Content content_;
 };
-
-/// Id columns of a row: 1 for a categorical field, max_len for a sequence.
-int64_t id_columns(const FeatureMap& map);
-int64_t numeric_columns(const FeatureMap& map);
 
 }  // namespace kdef::data

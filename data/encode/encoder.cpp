@@ -88,8 +88,9 @@ Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
     map_.fields.push_back(field);
     config_.fields.push_back(f);
   }
-  id_columns_ = data::id_columns(map_);
-  numeric_columns_ = data::numeric_columns(map_);
+  layout_ = layout_of(map_);
+  layout_.weights = !config_.weight.empty();
+  layout_.groups = !config_.group.empty();
 }
 
 void Encoder::save(const std::string& path) const {
@@ -98,6 +99,10 @@ void Encoder::save(const std::string& path) const {
                {"separator", config_.separator},
                {"columns", config_.columns},
                {"fields", Json::array()}};
+  // A file of a data set without them is the same as before there were weights, groups and labels of other kinds.
+  if (!config_.weight.empty()) json["weight"] = config_.weight;
+  if (!config_.group.empty()) json["group"] = config_.group;
+  if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
   for (const Column& column : columns_) json["fields"].push_back(column_json(column));
   std::string text;
   try {
@@ -135,7 +140,10 @@ void Encoder::save(const std::string& path) const {
 Encoder Encoder::load(const std::string& given) {
   const std::string path =
       std::filesystem::is_directory(given) ? (std::filesystem::path(given) / kFileName).string() : given;
-  const std::string bytes = read_text(path);
+  return parse(read_text(path), path);
+}
+
+Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
   const std::string remedy = "; prepare the data again, or copy the file once more";
   if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
     throw InputError(cat(path, ": not a vocabulary file of kdef", remedy));
@@ -157,6 +165,9 @@ Encoder Encoder::load(const std::string& given) {
     DatasetConfig config;
     json.at("dataset").get_to(config.id);
     json.at("label").get_to(config.label);
+    config.weight = json.value("weight", "");
+    config.group = json.value("group", "");
+    config.label_kind = json.value("label_kind", LabelKind::click);
     json.at("separator").get_to(config.separator);
     json.at("columns").get_to(config.columns);
     std::vector<Column> columns;
@@ -184,11 +195,8 @@ Encoder Encoder::load(const std::string& given) {
   }
 }
 
-void Encoder::select(RowSource& source, bool with_label) const {
-  std::vector<std::string> names;
-  for (const Column& column : columns_) names.push_back(column.cells.field().name);
-  if (with_label) names.push_back(config_.label);
-  source.select(names);
+TargetSlots Encoder::select(RowSource& source, Targets targets) const {
+  return select_columns(source, config_.fields, config_, targets);
 }
 
 void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out) {
@@ -201,39 +209,52 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
   }
 }
 
-void Encoder::encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const {
+void Encoder::encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
-  out.resize(rows, id_columns_, numeric_columns_);
-  if (!with_label) out.labels.clear();
-  int32_t* ids = out.ids.data();  // of the column at hand, in the first row
+  out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
+  int32_t* ids = out.ids.data();  // of the column that is being encoded, in the first row
   float* numbers = out.numerics.data();
-  const int64_t slots = static_cast<int64_t>(columns_.size());
-  for (int64_t slot = 0; slot < slots; ++slot) {
-    const Column& column = columns_[static_cast<size_t>(slot)];
-    const FieldConfig& field = column.cells.field();
-    if (field.type == FieldType::numeric) {
-      for (int64_t row = 0; row < rows; ++row) {
-        const float value = column.cells.number(chunk.cell(row, slot), {path, chunk.line(row)});
-        numbers[row * numeric_columns_] = scaled(value, column.shift, column.scale);
-      }
-      ++numbers;
-    } else if (field.type == FieldType::categorical) {
-      encode_words(column, chunk, slot, path, ids);
-      ++ids;
-    } else {
-      std::vector<int32_t> tokens;
-      for (int64_t row = 0; row < rows; ++row) {
-        tokens.clear();
-        column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token) {
-          tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token));
-        });
-        encode_sequence(tokens, field.max_len, field.padding, ids + row * id_columns_);
-      }
-      ids += field.max_len;
+  for (size_t f = 0; f < columns_.size(); ++f) {
+    const Column& column = columns_[f];
+    const int64_t slot = static_cast<int64_t>(f);
+    switch (column.cells.field().type) {
+      case FieldType::numeric:
+        encode_numbers(column, chunk, slot, path, numbers++);
+        break;
+      case FieldType::categorical:
+        encode_words(column, chunk, slot, path, ids++);
+        break;
+      case FieldType::sequence:
+        encode_sequences(column, chunk, slot, ids);
+        ids += column.cells.field().max_len;
+        break;
     }
   }
-  for (int64_t row = 0; with_label && row < rows; ++row) {
-    out.labels[static_cast<size_t>(row)] = parse_label(chunk.cell(row, slots), config_.label, {path, chunk.line(row)});
+  if (slots.label >= 0) {
+    read_labels(chunk, slots.label, config_, path, out.labels.data());
+  } else {
+    out.labels.clear();
+  }
+  if (slots.weight >= 0) read_weights(chunk, slots.weight, config_, path, out.weights.data());
+}
+
+void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
+                             float* out) const {
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    const float value = column.cells.number(chunk.cell(row, slot), {path, chunk.line(row)});
+    out[row * layout_.numeric_columns] = scaled(value, column.shift, column.scale);
+  }
+}
+
+void Encoder::encode_sequences(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const {
+  const FieldConfig& field = column.cells.field();
+  std::vector<int32_t> tokens;
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    tokens.clear();
+    column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token) {
+      tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token));
+    });
+    encode_sequence(tokens, field.max_len, field.padding, out + row * layout_.id_columns);
   }
 }
 
@@ -244,7 +265,7 @@ void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slo
     CellReader::Scratch scratch;
     for (int64_t row = 0; row < chunk.rows(); ++row) {
       const std::string_view cell = chunk.cell(row, slot);
-      out[row * id_columns_] = recent.id(cell, [&] {
+      out[row * layout_.id_columns] = recent.id(cell, [&] {
         return column.vocabulary->id(column.cells.word(cell, {path, chunk.line(row)}, scratch));
       });
     }
@@ -260,15 +281,17 @@ void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slo
       if (words[i].empty()) words[i] = column.cells.missing();
     }
     column.vocabulary->ids({words.data(), n}, ids.data());
-    for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * id_columns_] = ids[i];
+    for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * layout_.id_columns] = ids[i];
   }
 }
 
 RawFile::RawFile(const Encoder& encoder, const std::string& path, bool need_label)
-    : encoder_(encoder),
-      source_(open_rows(path, encoder.config(), need_label ? "" : encoder.config().label)),
-      has_label_(need_label || source_->has_column(encoder.config().label)) {
-  encoder.select(*source_, has_label_);
+    : RawFile(encoder, open_rows(path, encoder.config(), need_label ? "" : encoder.config().label), need_label) {}
+
+RawFile::RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool need_label)
+    : encoder_(encoder), source_(std::move(source)) {
+  const bool has_label = source_->has_column(encoder.config().label);
+  slots_ = encoder.select(*source_, need_label ? Targets::all : has_label ? Targets::label : Targets::none);
 }
 
 bool RawFile::read_group() {
@@ -276,12 +299,31 @@ bool RawFile::read_group() {
   encoded_.resize(kGroupChunks);
   for_each_index(count_, [&](size_t i) {
     source_->parse(chunks_[i]);
-    encoder_.encode(chunks_[i], source_->path(), has_label_, encoded_[i]);
+    encoder_.encode(chunks_[i], source_->path(), slots_, encoded_[i]);
   });
+  if (slots_.group >= 0) {
+    std::vector<int32_t> numbers;
+    groups_.append({chunks_.data(), count_}, slots_.group, numbers);
+    share_out(numbers, {encoded_.data(), count_});
+  }
   at_ = 0;
   row_ = 0;
   return count_ > 0;
 }
+
+namespace {
+
+// Copies `rows` rows of one vector of a batch, which may be missing.
+template <class T>
+void copy_rows(const std::vector<T>& from, int64_t first, int64_t rows, int64_t columns, std::vector<T>& to) {
+  if (from.empty()) {
+    to.clear();
+  } else {
+    to.assign(from.begin() + first * columns, from.begin() + (first + rows) * columns);
+  }
+}
+
+}  // namespace
 
 bool RawFile::next(Batch& batch, int64_t max_rows) {
   KDEF_CHECK(max_rows >= 1, "RawFile::next: max_rows is ", max_rows);
@@ -291,16 +333,13 @@ bool RawFile::next(Batch& batch, int64_t max_rows) {
     if (at_ == count_ && !read_group()) return false;
   }
   const Batch& from = encoded_[at_];
-  const int64_t n = std::min(max_rows, from.rows - row_), ids = encoder_.id_columns(),
-                numbers = encoder_.numeric_columns();
-  batch.resize(n, ids, numbers);
-  std::copy_n(from.ids.begin() + row_ * ids, n * ids, batch.ids.begin());
-  std::copy_n(from.numerics.begin() + row_ * numbers, n * numbers, batch.numerics.begin());
-  if (has_label_) {
-    std::copy_n(from.labels.begin() + row_, n, batch.labels.begin());
-  } else {
-    batch.labels.clear();
-  }
+  const int64_t n = std::min(max_rows, from.rows - row_);
+  batch.rows = n;
+  copy_rows(from.ids, row_, n, encoder_.id_columns(), batch.ids);
+  copy_rows(from.numerics, row_, n, encoder_.numeric_columns(), batch.numerics);
+  copy_rows(from.labels, row_, n, 1, batch.labels);
+  copy_rows(from.weights, row_, n, 1, batch.weights);
+  copy_rows(from.groups, row_, n, 1, batch.groups);
   row_ += n;
   return true;
 }

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/encode/cache.h"
+#include "data/batch.h"
+#include "data/encode/targets.h"
 #include "data/encode/vocabulary.h"
 #include "data/raw/cells.h"
 #include "data/raw/row_source.h"
@@ -29,19 +30,24 @@ class Encoder {
 
   /// From a cache directory or the file itself. InputError for a missing, truncated, damaged or foreign file.
   static Encoder load(const std::string& path);
+  /// The same from the bytes of the file; `path` is for messages.
+  static Encoder parse(const std::string& bytes, const std::string& path);
   void save(const std::string& path) const;
   static constexpr const char* kFileName = "vocabulary.kdefvoc";
 
   const FeatureMap& feature_map() const { return map_; }
   const DatasetConfig& config() const { return config_; }
   const std::vector<Column>& columns() const { return columns_; }
-  int64_t id_columns() const { return id_columns_; }
-  int64_t numeric_columns() const { return numeric_columns_; }
+  /// Of rows that are encoded with all targets.
+  const RowLayout& layout() const { return layout_; }
+  int64_t id_columns() const { return layout_.id_columns; }
+  int64_t numeric_columns() const { return layout_.numeric_columns; }
 
-  /// Selects in `source` what encode() needs: the fields, and the label if `with_label`.
-  void select(RowSource& source, bool with_label) const;
-  /// Encodes all rows of a parsed chunk of such a reader. InputError with file and line for a bad cell.
-  void encode(const Chunk& chunk, const std::string& path, bool with_label, Batch& out) const;
+  /// Selects in `source` what encode() reads: the fields, and `targets`.
+  TargetSlots select(RowSource& source, Targets targets) const;
+  /// Encodes all rows of a parsed chunk of such a source, with the labels and weights that have a slot. Groups are left
+  /// out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad cell.
+  void encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const;
 
   /// The number a numeric column's value becomes.
   static float scaled(float value, double shift, double scale) {
@@ -49,25 +55,31 @@ class Encoder {
   }
 
  private:
+  // Each fills a column of a batch, or the columns of one sequence, from `out` on.
+  void encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
+                      float* out) const;
   void encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
                     int32_t* out) const;
+  void encode_sequences(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const;
 
   DatasetConfig config_;
   std::vector<Column> columns_;
   FeatureMap map_;
-  int64_t id_columns_ = 0, numeric_columns_ = 0;
+  RowLayout layout_;
 };
 
 /// The ids of one sequence cell: at most max_len, padded with 0.
 void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out);
 
-/// A raw file's rows, encoded, in their order. The columns may stand in any order and others among them. The encoder
-/// must outlive it. Errors are those of RowSource and Encoder::encode.
+/// The rows of a source, encoded, in their order. The columns may stand in any order, with others among them. The
+/// encoder must outlive this object. Errors are those of RowSource and Encoder::encode.
 class RawFile {
  public:
-  /// Without `need_label` the label column may be absent: then batches have no labels.
+  /// With `need_label` the rows have labels, and weights and groups if the data set has them. Without it weights and
+  /// groups are not read, and the label column may be missing: then batches have no labels.
   RawFile(const Encoder& encoder, const std::string& path, bool need_label);
-  bool has_label() const { return has_label_; }
+  RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool need_label);
+  bool has_label() const { return slots_.label >= 0; }
   /// The next rows, at most `max_rows`; false at the end.
   bool next(Batch& batch, int64_t max_rows = 4096);
 
@@ -76,11 +88,12 @@ class RawFile {
 
   const Encoder& encoder_;
   std::unique_ptr<RowSource> source_;
-  bool has_label_;
+  TargetSlots slots_;
+  GroupNumbers groups_;
   std::vector<Chunk> chunks_;
   std::vector<Batch> encoded_;
-  size_t at_ = 0, count_ = 0;  // batch of encoded_ being given out, and how many there are
-  int64_t row_ = 0;            // of that batch
+  size_t at_ = 0, count_ = 0;  // the batch of encoded_ that is being given out, and the number of batches
+  int64_t row_ = 0;            // of this batch
 };
 
 }  // namespace kdef::data

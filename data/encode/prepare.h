@@ -2,27 +2,35 @@
 //   feature_map.json       what a model needs to know of the fields (feature_map.h)
 //   vocabulary.kdefvoc     what encodes new rows (encoder.h)
 //   train.kdefbin, valid.kdefbin, test.kdefbin   the encoded rows (cache.h)
-//   prepared.json          what it was made from; written last, so that a cache without it is no cache
+//   prepared.json          what the cache was made from; it is written last: a folder without it holds no cache
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "data/encode/cache.h"
+#include "data/encode/progress.h"
 #include "data/schema.h"
 
 namespace kdef::data {
 
+/// What a cache holds, in numbers.
 struct Prepared {
   FeatureMap map;
   int64_t train_rows = 0, valid_rows = 0, test_rows = 0;
   int64_t train_positives = 0, valid_positives = 0, test_positives = 0;  // rows with label 1
 };
 
-struct Progress {
-  std::string stage;    // what is being done, as "reading train.csv"
-  int64_t rows = 0;     // done in this stage
-  double fraction = 0;  // of this stage, in [0, 1]
+/// A cache that is open: its files stay as they are for the owner of this object, whatever replaces the cache.
+struct PreparedData {
+  Prepared summary;
+  std::optional<EncodedFile> train, valid, test;  // nothing where the data set has no such rows
+  std::string vocabulary;                         // the bytes of vocabulary.kdefvoc
+
+  /// Reads all rows, and checks their checksums and that they fit the feature map. InputError for a damaged file.
+  void verify() const;
 };
 
 /// Files of a cache directory.
@@ -30,15 +38,21 @@ std::string train_file(const std::string& cache_dir);
 std::string valid_file(const std::string& cache_dir);
 std::string test_file(const std::string& cache_dir);
 
-/// Makes the cache, unless a fresh one is there. The training file is read once for counting, its rows kept on disk
-/// under provisional numbers that the second pass replaces by ids (a max_len of 0 costs a pass more); memory holds the
-/// distinct values of the training file and some 50 MiB of buffers. The result does not depend on the number of
-/// threads. Ids: 0 padding; words by descending count in the training file, then ascending bytes; last
-/// out-of-vocabulary. Fields that share an embedding count separately; the words of the later follow those of the
-/// earlier. Other processes wait for each other. `progress` may throw to cancel. Until all is written the old cache
-/// stays. Throws InputError with file, line and column for bad input, SystemError when disk or permissions fail.
-Prepared prepare(const DatasetConfig& config, const std::string& cache_dir,
-                 const std::function<void(const Progress&)>& progress = {});
+/// Makes the cache, unless a fresh one is there. The training file is read once for counting, and its rows are kept on
+/// disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass). Memory
+/// holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the number
+/// of threads.
+/// Ids: 0 is padding; then the words by descending count in the training file, equal counts by ascending bytes; the
+/// last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the later field follow
+/// those of the earlier one. One process prepares a cache at a time; the others wait. While they wait, `progress`
+/// receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several times a second. What
+/// `progress` throws ends the work. The old cache stays until the new one is complete. Throws InputError with file,
+/// line and column for bad input, SystemError when disk or permissions fail.
+Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress = {});
+
+/// Does the same, and opens the cache before another process can replace it.
+PreparedData prepare_and_open(const DatasetConfig& config, const std::string& cache_dir,
+                              const ProgressListener& progress = {});
 
 /// True if the cache was made by this version from the same settings and the same files (size and time of change).
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir);

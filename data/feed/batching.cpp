@@ -1,7 +1,5 @@
 #include "data/feed/batching.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <numeric>
 #include <utility>
@@ -21,8 +19,6 @@ void permutation(std::vector<uint32_t>& order, int64_t n, Random random) {
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 }
 
-int64_t blocks(int64_t rows) { return divide_up(rows, kBlockRows); }
-
 constexpr int64_t kMostBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window: its rows are numbered in 32 bits
 
 }  // namespace
@@ -41,9 +37,8 @@ void Loader::set_window(int64_t rows) {
   window_blocks_ = std::clamp<int64_t>(rows / kBlockRows, 1, kMostBlocks);
 }
 
-int64_t Loader::default_window(const EncodedFile& file) {
-  const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  if (file.rows() * file.row_bytes() <= memory / 2) return blocks(file.rows()) * kBlockRows;
+int64_t Loader::default_window(const EncodedFile& file, int64_t memory) {
+  if (file.rows() * file.row_bytes() <= memory / 2) return blocks_of(file.rows()) * kBlockRows;
   return memory / 4 / file.row_bytes();
 }
 
@@ -123,7 +118,7 @@ void Loader::produce(int64_t epoch, int64_t first_batch) {
 void Loader::start_order(int64_t epoch, int64_t first) {
   if (epoch_ != epoch) first_block_ = -1;
   epoch_ = epoch;
-  const int64_t n = blocks(file_.rows());
+  const int64_t n = blocks_of(file_.rows());
   if (n <= window_blocks_) {
     blocks_.resize(static_cast<size_t>(n));
     std::iota(blocks_.begin(), blocks_.end(), 0u);
@@ -176,12 +171,14 @@ void Loader::read_ahead(int64_t until) {
 
 void Loader::fill(int64_t batch_index, Batch& batch) {
   const int64_t first = batch_index * batch_size_;
-  batch.resize(std::min(batch_size_, file_.rows() - first), file_.id_columns(), file_.numeric_columns());
+  batch.resize(std::min(batch_size_, file_.rows() - first), file_.layout());
   for (int64_t b = 0; b < batch.rows; ++b) {
     const int64_t row = shuffle_ ? next_row() : first + b;
     std::copy_n(file_.ids(row), file_.id_columns(), batch.ids.begin() + b * file_.id_columns());
     std::copy_n(file_.numerics(row), file_.numeric_columns(), batch.numerics.begin() + b * file_.numeric_columns());
     batch.labels[static_cast<size_t>(b)] = file_.label(row);
+    if (file_.layout().weights) batch.weights[static_cast<size_t>(b)] = file_.weight(row);
+    if (file_.layout().groups) batch.groups[static_cast<size_t>(b)] = file_.group(row);
   }
   // The next window is read as fast as this one is used up.
   if (shuffle_) read_ahead(first_block_ + window_blocks_ + at_ / kBlockRows);

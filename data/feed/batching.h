@@ -11,6 +11,7 @@
 
 #include "core/base/integers.h"
 #include "data/encode/cache.h"
+#include "data/feed/memory.h"
 
 namespace kdef::data {
 
@@ -32,9 +33,9 @@ class Loader {
 
   /// ceil(rows / batch_size).
   int64_t steps_per_epoch() const { return divide_up(file_.rows(), batch_size_); }
-  /// All rows where the file takes at most half of the machine's memory. Otherwise what takes a quarter of it: one
+  /// All rows where the file takes at most half of `memory` (bytes). Otherwise as many rows as take a quarter: one
   /// window is in use while the next is read.
-  static int64_t default_window(const EncodedFile& file);
+  static int64_t default_window(const EncodedFile& file, int64_t memory = usable_memory());
   /// The window in rows, to be kept with a training: set_window() before the first epoch brings the same order back.
   int64_t window() const { return window_blocks_ * kBlockRows; }
   void set_window(int64_t rows);

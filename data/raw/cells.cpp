@@ -71,12 +71,23 @@ int64_t bucket(double v) {
   return v < -9e18 ? INT64_MIN : static_cast<int64_t>(v);
 }
 
-float parse_label(std::string_view cell, const std::string& column, const Place& place) {
+float parse_label(std::string_view cell, LabelKind kind, const std::string& column, const Place& place) {
   if (cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) return static_cast<float>(cell[0] - '0');
   double value;
-  if (!parse_number(cell, value) || (value != 0 && value != 1)) {
+  const bool number = parse_number(cell, value) && std::isfinite(static_cast<float>(value));
+  if (!number || (kind == LabelKind::click && value != 0 && value != 1)) {
     throw InputError(cat(place.file, ":", place.line, ": label column ", column, ": ", printable(cell),
-                         " is not 0 or 1; correct the row or leave it out"));
+                         kind == LabelKind::click ? " is not 0 or 1" : " is not a finite number",
+                         "; correct the row or leave it out"));
+  }
+  return static_cast<float>(value);
+}
+
+float parse_weight(std::string_view cell, const std::string& column, const Place& place) {
+  double value;
+  if (!parse_number(cell, value) || value < 0 || !std::isfinite(static_cast<float>(value))) {
+    throw InputError(cat(place.file, ":", place.line, ": weight column ", column, ": ", printable(cell),
+                         " is not a finite number >= 0; correct the row or leave it out"));
   }
   return static_cast<float>(value);
 }

@@ -55,8 +55,11 @@ class CellReader {
   std::string missing_;
 };
 
-/// 0 or 1, also written as a decimal number. InputError for anything else.
-float parse_label(std::string_view cell, const std::string& column, const Place& place);
+/// The label in a cell: a decimal number, which must be 0 or 1 where the labels are clicks. InputError for anything
+/// else.
+float parse_label(std::string_view cell, LabelKind kind, const std::string& column, const Place& place);
+/// The weight in a cell: a finite decimal number that is not negative. InputError for anything else.
+float parse_weight(std::string_view cell, const std::string& column, const Place& place);
 
 /// Criteo's bucket: v > 2 becomes floor(ln(v)^2), otherwise v truncated to an integer.
 int64_t bucket(double v);

@@ -498,6 +498,16 @@ Key<Draft> dataset_text_key(const char* name, std::string data::DatasetConfig::*
       name, [=](auto& d) -> auto& { return d.config.dataset.*member; }, meaning, "path");
 }
 
+// The name of a column that a data set may lack.
+Key<Draft> column_or_none_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
+  return {name, "column, null", meaning,
+          [=](Draft& d, const Value& v) { d.config.dataset.*member = v.is_null() ? "" : v.text(); },
+          [=](const Draft& d) {
+            const std::string& column = d.config.dataset.*member;
+            return column.empty() ? "null" : yaml_text(column);
+          }};
+}
+
 // A key without effect here, whatever its value.
 Key<Draft> ignored_key(const char* name, const char* meaning) {
   return {name, "anything", cat("ignored: ", meaning),
@@ -668,6 +678,10 @@ const std::vector<Key<Draft>>& experiment_keys() {
          }},
         {"label_col", "map with name and dtype, or the name", "the column of labels, 0 or 1", read_label,
          [](const Draft& d) { return cat("{name: ", yaml_text(d.config.dataset.label), "}"); }},
+        column_or_none_key("weight_col", &data::DatasetConfig::weight,
+                           "the column of the rows' weights, finite numbers >= 0; null: every row counts as 1"),
+        column_or_none_key("group_id", &data::DatasetConfig::group,
+                           "the column that groups the rows for metrics by group: equal texts, equal group"),
         integer_key<Draft>("min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
                            "a value must be seen this often in the training rows to have an id of its own"),
         {"feature_cols", "list of maps", "the input columns in model order, with keys of the last table", read_fields,
@@ -687,7 +701,6 @@ const std::vector<Key<Draft>>& experiment_keys() {
         ignored_key("threshold", "EKTF does not use it"),
         ignored_key("model_id", "the experiment's id names it"),
         ignored_key("version", "of FuxiCTR"),
-        null_key("group_id", "metrics by group are not computed"),
         null_key("use_features", "set `active: false` in feature_cols"),
         null_key("ordered_features", "the order of feature_cols counts"),
         null_key("feature_specs", "write settings into feature_cols"),

@@ -16,12 +16,11 @@ namespace {
 constexpr const char* kNew = ".new";
 
 // What a checkpoint must match: the settings that shape training, and the data.
-std::string identity(const ExperimentConfig& config, const data::Prepared& prepared, const std::string& vocabulary,
-                     const data::EncodedFile& train_rows, const data::EncodedFile& valid_rows) {
+std::string identity(const ExperimentConfig& config, const data::PreparedData& data) {
   // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
   const std::string text =
-      cat(shaping_yaml(config), data::to_json(prepared.map), crc32(vocabulary.data(), vocabulary.size()), " ",
-          train_rows.fingerprint(), " ", valid_rows.fingerprint());
+      cat(shaping_yaml(config), data::to_json(data.summary.map), crc32(data.vocabulary.data(), data.vocabulary.size()),
+          " ", data.train->fingerprint(), " ", data.valid->fingerprint());
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
@@ -83,26 +82,13 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   ops::check_precision(training.precision, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const std::string cache = cache_directory(config);
-  const data::Prepared prepared = data::is_fresh(config.dataset, cache)
-                                      ? data::open_prepared(cache)
-                                      : data::prepare(config.dataset, cache, options.preparing);
+  const data::PreparedData data = data::prepare_and_open(config.dataset, cache, options.preparing);
+  const data::Prepared& prepared = data.summary;
   nn::Builder build(config.training.seed, DType::f32, options.device);
   Ensemble model(config.model, embedding_fields(prepared.map), build);
 
-  const data::EncodedFile train_rows(data::train_file(cache)), valid_rows(data::valid_file(cache));
-  std::optional<data::EncodedFile> test_rows;
-  if (prepared.test_rows > 0) test_rows.emplace(data::test_file(cache));
-  data::Encoder::load(cache);  // refuses a damaged one
-  const std::string vocabulary = data::read_text(cache + "/" + data::Encoder::kFileName);
-  if (!data::is_fresh(config.dataset, cache)) {
-    throw InputError(cat(cache,
-                         ": another preparation replaced this cache while it was read; give every way to prepare a "
-                         "data set a dataset_id or data_root of its own"));
-  }
-  train_rows.verify(prepared.map);
-  valid_rows.verify(prepared.map);
-  if (test_rows) test_rows->verify(prepared.map);
-  check_trainable(model, train_rows, valid_rows, training);
+  data.verify();
+  check_trainable(model, *data.train, *data.valid, training);
   warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
   warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
 
@@ -116,15 +102,15 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (!options.resume) {
     // What replaces an older run is on disk before anything of that run is removed.
     write_file(files.config() + kNew, to_yaml(config));
-    write_file(files.vocabulary() + kNew, vocabulary);
+    write_file(files.vocabulary() + kNew, data.vocabulary);
     for (const std::string& file : files.from_training()) remove_file(file);
     remove_event_files(directory);
     rename_file(files.config() + kNew, files.config());
     rename_file(files.vocabulary() + kNew, files.vocabulary());
   }
   if (options.ready) options.ready(prepared, model);
-  return train(model, train_rows, valid_rows, test_rows ? &*test_rows : nullptr, training, directory,
-               identity(config, prepared, vocabulary, train_rows, valid_rows), options.resume,
+  return train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training, directory,
+               identity(config, data), options.resume,
                config.tensorboard ? with_tensorboard(directory, options.listener) : options.listener);
 }
 

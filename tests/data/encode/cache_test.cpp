@@ -10,7 +10,7 @@ namespace {
 // Row r: ids r % 7 and r % 5, one number, label r % 2.
 Batch numbered_rows(int64_t first, int64_t rows) {
   Batch batch;
-  batch.resize(rows, 2, 1);
+  batch.resize(rows, {2, 1});
   for (int64_t b = 0; b < rows; ++b) {
     const int64_t r = first + b;
     batch.ids[static_cast<size_t>(2 * b)] = static_cast<int32_t>(r % 7);
@@ -21,12 +21,12 @@ Batch numbered_rows(int64_t first, int64_t rows) {
   return batch;
 }
 
-constexpr size_t kHeaderBytes = 64;
+constexpr size_t kHeaderBytes = 128;
 constexpr int64_t kRows = 2 * kBlockRows + 100;
 
 std::string write_rows(const TemporaryFolder& dir) {
   const std::string path = dir / "rows.kdefbin";
-  EncodedWriter writer(path, 2, 1);
+  EncodedWriter writer(path, {2, 1});
   for (int64_t first = 0; first < kRows; first += 1500)
     writer.append(numbered_rows(first, std::min<int64_t>(1500, kRows - first)));
   EXPECT_EQ(writer.rows(), kRows);
@@ -71,8 +71,8 @@ TEST(Cache, IdsOutsideOfTheTable) {
 TEST(Cache, EveryTruncationIsNoticed) {
   TemporaryFolder dir;
   const std::string bytes = content(write_rows(dir));
-  for (size_t length : {size_t{0}, size_t{10}, size_t{63}, size_t{64}, size_t{80}, bytes.size() / 2, bytes.size() - 16,
-                        bytes.size() - 4, bytes.size() - 1}) {
+  for (size_t length : {size_t{0}, size_t{10}, size_t{63}, size_t{64}, size_t{127}, size_t{128}, size_t{80},
+                        bytes.size() / 2, bytes.size() - 16, bytes.size() - 4, bytes.size() - 1}) {
     const std::string path = dir.file("t.kdefbin", bytes.substr(0, length));
     expect_error<InputError>([&] { EncodedFile{path}; }, {"t.kdefbin", "truncated", "prepare"});
   }
@@ -81,7 +81,7 @@ TEST(Cache, EveryTruncationIsNoticed) {
 TEST(Cache, EveryFlippedBitIsNoticed) {
   TemporaryFolder dir;
   const std::string bytes = content(write_rows(dir));
-  for (size_t at = 0; at < bytes.size(); at += at < 64 || at + 40 > bytes.size() ? 1 : 997) {
+  for (size_t at = 0; at < bytes.size(); at += at < kHeaderBytes || at + 40 > bytes.size() ? 1 : 997) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 16);
     const std::string path = dir.file("d.kdefbin", damaged);
@@ -93,10 +93,11 @@ TEST(Cache, ForeignAndMissingFiles) {
   TemporaryFolder dir;
   expect_error<InputError>([&] { EncodedFile(dir.file("f", std::string(500, 'x'))); }, {"not an encoded file"});
   expect_error<InputError>([&] { EncodedFile(dir / "none"); }, {"none", "prepare the data first"});
-  expect_error<InputError>([&] { EncodedFile{dir.path()}; }, {"too short"});
+  expect_error<InputError>([&] { EncodedFile{dir.path()}; }, {"not a regular file"});
+  expect_error<InputError>([&] { EncodedFile(dir.file("s", "KDEFBIN")); }, {"too short"});
   std::string newer = content(write_rows(dir));
   newer[12] = 9;
-  expect_error<InputError>([&] { EncodedFile(dir.file("v", newer)); }, {"version 9", "version 1"});
+  expect_error<InputError>([&] { EncodedFile(dir.file("v", newer)); }, {"version 9", "version 2"});
 }
 
 TEST(Cache, AMoveTakesEverything) {
@@ -130,9 +131,45 @@ TEST(Cache, ImpossibleColumnsInTheHeader) {
   }
 }
 
+TEST(Cache, ExtraColumns) {
+  TemporaryFolder dir;
+  const RowLayout layout{2, 1, true, true};
+  Batch batch = numbered_rows(0, 10);
+  batch.weights.assign(10, 0.5f);
+  batch.groups.assign(10, (int64_t{1} << 31) - 1);
+  EncodedWriter writer(dir / "x.kdefbin", layout);
+  writer.append(batch);
+  EXPECT_THROW(writer.append(numbered_rows(0, 10)), Error);
+  writer.commit();
+  const EncodedFile file(dir / "x.kdefbin");
+  EXPECT_EQ(file.layout(), layout);
+  file.verify(map_of(7, 5));
+  EXPECT_EQ(file.weight(3), 0.5f);
+  EXPECT_EQ(file.group(3), (int64_t{1} << 31) - 1);
+  EXPECT_EQ(file.label(3), 1);
+
+  // A column of a later version of the format.
+  std::string bytes = content(dir / "x.kdefbin");
+  bytes.replace(bytes.find("weight"), 6, "offset");
+  const uint32_t crc = crc32(bytes.data(), kHeaderBytes - 4);
+  std::memcpy(bytes.data() + kHeaderBytes - 4, &crc, sizeof(crc));
+  expect_error<InputError>([&] { EncodedFile(dir.file("y.kdefbin", bytes)); }, {"y.kdefbin", "extra column"});
+}
+
+TEST(Cache, WeightsAreVerified) {
+  TemporaryFolder dir;
+  Batch batch = numbered_rows(0, 10);
+  batch.weights.assign(10, 1);
+  batch.weights[4] = -2;
+  EncodedWriter writer(dir / "x.kdefbin", {2, 1, true, false});
+  writer.append(batch);
+  writer.commit();
+  expect_error<InputError>([&] { EncodedFile(dir / "x.kdefbin").verify(map_of(7, 5)); }, {"row 4", "weight -2"});
+}
+
 TEST(Cache, AnAbandonedWriterLeavesNothing) {
   TemporaryFolder dir;
-  { EncodedWriter(dir / "x.kdefbin", 2, 1).append(numbered_rows(0, 10)); }
+  { EncodedWriter(dir / "x.kdefbin", {2, 1}).append(numbered_rows(0, 10)); }
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 

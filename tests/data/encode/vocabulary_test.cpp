@@ -168,10 +168,15 @@ TEST_F(Cells, ContradictorySettings) {
 }
 
 TEST_F(Cells, Labels) {
-  for (const char* one : {"1", "1.0", "1.", "1e0"}) EXPECT_EQ(parse_label(one, "click", {file_, 5}), 1.0f);
-  for (const char* zero : {"0", "0.0", "-0"}) EXPECT_EQ(parse_label(zero, "click", {file_, 5}), 0.0f);
+  for (const char* one : {"1", "1.0", "1.", "1e0"})
+    EXPECT_EQ(parse_label(one, LabelKind::click, "click", {file_, 5}), 1.0f);
+  for (const char* zero : {"0", "0.0", "-0"}) EXPECT_EQ(parse_label(zero, LabelKind::click, "click", {file_, 5}), 0.0f);
   for (const char* bad : {"2", "", "yes", "0.5", "-1", "nan"}) {
-    expect_error<InputError>([&] { parse_label(bad, "click", {file_, 5}); }, {"data.csv:5", "click", "not 0 or 1"});
+    expect_error<InputError>(
+        [&] {
+          parse_label(bad, LabelKind::click, "click", {file_, 5});
+        },
+        {"data.csv:5", "click", "not 0 or 1"});
   }
 }
 

@@ -13,9 +13,9 @@ class Batching : public ::testing::Test {
   static constexpr int64_t kRows = 1003;
   // Row r has id r.
   EncodedFile make_file(int64_t rows = kRows) {
-    EncodedWriter writer(dir_ / "rows.kdefbin", 1, 1);
+    EncodedWriter writer(dir_ / "rows.kdefbin", {1, 1});
     Batch batch;
-    batch.resize(rows, 1, 1);
+    batch.resize(rows, {1, 1});
     for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
       batch.ids[r] = static_cast<int32_t>(r);
       batch.numerics[r] = static_cast<float>(r);
@@ -166,6 +166,13 @@ TEST_F(Batching, TheWindowIsTheFileWhereItFits) {
   EXPECT_NE(rest_of_epoch(smaller), order);
   // As it was before there were windows: a permutation by (seed, epoch) is kept for good.
   EXPECT_EQ(std::vector<int32_t>(order.begin(), order.begin() + 4), (std::vector<int32_t>{9055, 11532, 776, 1664}));
+}
+
+TEST_F(Batching, TheWindowFollowsTheMemory) {
+  const EncodedFile file = make_file(3 * kBlockRows);
+  const int64_t bytes = file.rows() * file.row_bytes();
+  EXPECT_EQ(Loader::default_window(file, 2 * bytes), 3 * kBlockRows);
+  EXPECT_EQ(Loader::default_window(file, 2 * bytes - 2), (2 * bytes - 2) / 4 / file.row_bytes());
 }
 
 // Fisher and Yates by an unbiased integer: each row is about equally often in each place.

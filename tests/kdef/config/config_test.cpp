@@ -346,10 +346,21 @@ TEST_F(ConfigTest, NumbersAndBooleansAsWritten) {
 
 TEST_F(ConfigTest, KeysThatWouldChangeResultsAreNotIgnored) {
   EXPECT_THAT(refusal("Small", {"use_features=[I1]"}), HasSubstr("key 'use_features': expected null"));
-  EXPECT_THAT(refusal("Small", {"group_id=user"}), HasSubstr("group_id"));
   EXPECT_THAT(refusal("Small", {"data_format=parquet"}), HasSubstr("csv, h5"));
   EXPECT_THAT(load("Small", {"gpu=0", "net1_dropout=0.3"}).ignored,
               testing::IsSupersetOf({"gpu", "net1_dropout (EKTF does not use it)"}));
+}
+
+TEST_F(ConfigTest, ColumnsOfWeightsAndGroups) {
+  EXPECT_EQ(load("Small").dataset.weight, "");
+  EXPECT_EQ(load("Small").dataset.group, "");
+  const ExperimentConfig config = load("Small", {"weight_col=cost", "group_id=user"});
+  EXPECT_EQ(config.dataset.weight, "cost");
+  EXPECT_EQ(config.dataset.group, "user");
+  write("resolved.yaml", to_yaml(config));
+  const ExperimentConfig again = load_resolved((folder_ / "resolved.yaml").string());
+  EXPECT_EQ(again.dataset.weight, "cost");
+  EXPECT_EQ(again.dataset.group, "user");
 }
 
 TEST_F(ConfigTest, DataSetMistakes) {

@@ -1,0 +1,146 @@
+#include "data/encode/field_count.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "data/encode/encoder.h"
+
+namespace kdef::data {
+
+FieldCount::FieldCount(const FieldConfig& field) : cells_(field) {
+  if (field.type == FieldType::sequence) max_len_ = field.max_len;
+}
+
+// The number of a word, which is not counted.
+int32_t FieldCount::number_of(std::string_view word) {
+  const size_t index = static_cast<size_t>(words_.insert(word));
+  if (index == counts_.size()) counts_.push_back(0);
+  return static_cast<int32_t>(index + 1);
+}
+
+int32_t FieldCount::count(int32_t number) {
+  ++counts_[static_cast<size_t>(number - 1)];
+  return number;
+}
+
+void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, const std::string& path, std::string& packed) {
+  ids_.clear();
+  numbers_.clear();
+  for (const Chunk& chunk : chunks) {
+    if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
+      read_words(chunk, slot);
+    } else {
+      read_cells(chunk, slot, path);
+    }
+  }
+  pack(packed);
+}
+
+// Cells that are words themselves are looked up by the block.
+void FieldCount::read_words(const Chunk& chunk, int64_t slot) {
+  std::array<std::string_view, 256> texts;
+  const int64_t piece = static_cast<int64_t>(texts.size());
+  for (int64_t first = 0; first < chunk.rows(); first += piece) {
+    const size_t n = static_cast<size_t>(std::min(piece, chunk.rows() - first));
+    for (size_t i = 0; i < n; ++i) {
+      texts[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
+      if (texts[i].empty()) texts[i] = cells_.missing();
+    }
+    ids_.resize(ids_.size() + n);
+    int32_t* id = ids_.data() + ids_.size() - n;
+    words_.insert({texts.data(), n}, id);
+    counts_.resize(static_cast<size_t>(words_.size()));
+    for (size_t i = 0; i < n; ++i) ++counts_[static_cast<size_t>(id[i]++)];
+  }
+}
+
+void FieldCount::read_cells(const Chunk& chunk, int64_t slot, const std::string& path) {
+  CellReader::Scratch scratch;
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    const Place place{path, chunk.line(row)};
+    const std::string_view cell = chunk.cell(row, slot);
+    switch (cells_.field().type) {
+      case FieldType::categorical:
+        ids_.push_back(count(recent_.id(cell, [&] { return number_of(cells_.word(cell, place, scratch)); })));
+        break;
+      case FieldType::sequence:
+        read_sequence(cell);
+        break;
+      case FieldType::numeric:
+        read_number(cells_.number(cell, place));
+        break;
+    }
+  }
+}
+
+void FieldCount::read_sequence(std::string_view cell) {
+  tokens_.clear();
+  cells_.tokens(cell, [&](std::string_view token) { tokens_.push_back(token.empty() ? 0 : count(number_of(token))); });
+  ids_.resize(ids_.size() + static_cast<size_t>(max_len_));
+  encode_sequence(tokens_, max_len_, cells_.field().padding, ids_.data() + ids_.size() - max_len_);
+}
+
+void FieldCount::read_number(float value) {
+  numbers_.push_back(value);
+  const double delta = value - mean_;
+  mean_ += delta / static_cast<double>(++values_);
+  squares_ += delta * (value - mean_);
+  min_ = std::min<double>(min_, value);
+  max_ = std::max<double>(max_, value);
+}
+
+void FieldCount::pack(std::string& packed) const {
+  if (cells_.field().type == FieldType::numeric) {
+    pack_column(numbers_, packed);
+  } else if (words_.size() < 1 << 8) {
+    pack_as<uint8_t>(packed);
+  } else if (words_.size() < 1 << 16) {
+    pack_as<uint16_t>(packed);
+  } else {
+    pack_as<int32_t>(packed);
+  }
+}
+
+template <class T>
+void FieldCount::pack_as(std::string& packed) const {
+  packed.resize(1 + ids_.size() * sizeof(T));
+  packed[0] = static_cast<char>(sizeof(T));
+  char* out = packed.data() + 1;
+  for (size_t i = 0; i < ids_.size(); ++i) {
+    const T id = static_cast<T>(ids_[i]);
+    std::memcpy(out + i * sizeof(T), &id, sizeof(T));
+  }
+}
+
+std::pair<double, double> FieldCount::scaling() const {
+  switch (cells_.field().normalizer) {
+    case Normalizer::standard:
+      return {mean_, squares_ > 0 ? 1 / std::sqrt(squares_ / static_cast<double>(values_)) : 1};
+    case Normalizer::min_max:
+      return {min_, max_ > min_ ? 1 / (max_ - min_) : 1};
+    case Normalizer::none:
+      break;
+  }
+  return {0, 1};
+}
+
+template <class T>
+void PackedIds::translate_as(int64_t first, int64_t last, int32_t* out, int64_t stride) const {
+  for (int64_t row = first; row < last; ++row) {
+    for (int64_t k = 0; k < max_len_; ++k) {
+      T number;
+      std::memcpy(&number, data_ + static_cast<size_t>(row * max_len_ + k) * sizeof(T), sizeof(T));
+      out[row * stride + k] = table_[number];
+    }
+  }
+}
+
+void PackedIds::translate(int64_t first, int64_t last, int32_t* out, int64_t stride) const {
+  if (width_ == 1) return translate_as<uint8_t>(first, last, out, stride);
+  if (width_ == 2) return translate_as<uint16_t>(first, last, out, stride);
+  translate_as<int32_t>(first, last, out, stride);
+}
+
+}  // namespace kdef::data

@@ -1,0 +1,92 @@
+// The counting pass over one field of the training rows; internal to data/.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "data/encode/recent_cells.h"
+#include "data/encode/vocabulary.h"
+#include "data/raw/cells.h"
+#include "data/raw/row_source.h"
+
+namespace kdef::data {
+
+/// Counts the words of a categorical or sequence field, or the moments of a numeric one. The cells become provisional
+/// numbers: of a word its index in the order of first appearance + 1, of padding 0.
+class FieldCount {
+ public:
+  /// The max_len of a sequence must be known.
+  explicit FieldCount(const FieldConfig& field);
+
+  /// Counts the cells of a group of rows and packs their numbers. Packed ids are a byte that says their width (1, 2 or
+  /// 4 bytes), then rows * max_len() ids of this width; packed numeric cells are one float per row. InputError with
+  /// file and line for a bad cell.
+  void read(std::span<const Chunk> chunks, int64_t slot, const std::string& path, std::string& packed);
+
+  const CellReader& cells() const { return cells_; }
+  /// Ids per row; 1 unless a sequence.
+  int64_t max_len() const { return max_len_; }
+  /// Words in the order of their provisional numbers, and how often each was seen.
+  const StringSet& words() const { return words_; }
+  const std::vector<int64_t>& counts() const { return counts_; }
+  /// Shift and scale of a numeric field: x becomes (x - shift) * scale. A constant column is only shifted.
+  std::pair<double, double> scaling() const;
+
+ private:
+  int32_t number_of(std::string_view word);
+  int32_t count(int32_t number);
+  void read_words(const Chunk& chunk, int64_t slot);
+  void read_cells(const Chunk& chunk, int64_t slot, const std::string& path);
+  void read_sequence(std::string_view cell);
+  void read_number(float value);
+  void pack(std::string& packed) const;
+  template <class T>
+  void pack_as(std::string& packed) const;
+
+  CellReader cells_;
+  int64_t max_len_ = 1;
+  StringSet words_;
+  std::vector<int64_t> counts_;
+  // Of a numeric field: Welford's running mean and sum of squared deviations.
+  int64_t values_ = 0;
+  double mean_ = 0, squares_ = 0;
+  double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
+  // Of the group being read, [rows, max_len].
+  std::vector<int32_t> ids_;
+  std::vector<float> numbers_;
+  std::vector<int32_t> tokens_;
+  RecentCells recent_;
+};
+
+/// A packed column of ids of a FieldCount.
+class PackedIds {
+ public:
+  /// `packed` and `table` must outlive this object; `table` has the final id of every provisional number.
+  PackedIds(const std::string& packed, int64_t max_len, const int32_t* table)
+      : data_(packed.data() + 1), width_(packed[0]), max_len_(max_len), table_(table) {}
+
+  /// Writes the final ids of rows [first, last) into a matrix of `stride` columns.
+  void translate(int64_t first, int64_t last, int32_t* out, int64_t stride) const;
+
+ private:
+  template <class T>
+  void translate_as(int64_t first, int64_t last, int32_t* out, int64_t stride) const;
+
+  const char* data_;
+  int width_;
+  int64_t max_len_;
+  const int32_t* table_;
+};
+
+/// Bytes of a packed column of floats or 32-bit integers.
+template <class T>
+void pack_column(const std::vector<T>& values, std::string& packed) {
+  packed.assign(reinterpret_cast<const char*>(values.data()), sizeof(T) * values.size());
+}
+
+}  // namespace kdef::data

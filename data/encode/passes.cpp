@@ -1,0 +1,239 @@
+#include "data/encode/passes.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "core/base/parallel.h"
+#include "data/encode/row_groups.h"
+#include "data/raw/cells.h"
+#include "data/raw/chunks.h"
+
+namespace kdef::data {
+
+void SplitWriter::append(const Batch& batch) {
+  if (batch.rows == 0) return;
+  file.append(batch);
+  positives += std::count(batch.labels.begin(), batch.labels.end(), 1.0f);
+}
+
+void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fields, const ProgressListener& progress) {
+  std::vector<size_t> unknown;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (fields[f].type == FieldType::sequence && fields[f].max_len == 0) unknown.push_back(f);
+  }
+  if (unknown.empty()) return;
+  const auto source = open_rows(config.train_data, config);
+  select_columns(*source, fields, config, Targets::none);
+  for (size_t f : unknown) fields[f].max_len = 1;
+  RowGroups groups(*source, "measuring", progress);
+  while (groups.next()) {
+    groups.run(unknown.size(), [&](size_t task) {
+      const size_t f = unknown[task];
+      const CellReader cells(fields[f]);
+      for (const Chunk& chunk : groups.chunks()) {
+        for (int64_t row = 0; row < chunk.rows(); ++row) {
+          int64_t length = 0;
+          cells.tokens(chunk.cell(row, static_cast<int64_t>(f)), [&](std::string_view) { ++length; });
+          fields[f].max_len = std::max(fields[f].max_len, length);
+        }
+      }
+    });
+  }
+}
+
+namespace {
+
+// Makes one column of a spooled group from its chunks.
+using ColumnReader = std::function<void(std::span<const Chunk>, std::string& packed)>;
+
+// `read`: read_labels or read_weights.
+template <class Read>
+ColumnReader float_column(Read read, int64_t slot, const DatasetConfig& config, const std::string& path) {
+  return [&config, &path, read, slot](std::span<const Chunk> chunks, std::string& packed) {
+    std::vector<float> values;
+    for (const Chunk& chunk : chunks) {
+      values.resize(values.size() + static_cast<size_t>(chunk.rows()));
+      read(chunk, slot, config, path, values.data() + values.size() - chunk.rows());
+    }
+    pack_column(values, packed);
+  };
+}
+
+ColumnReader group_column(GroupNumbers& groups, int64_t slot) {
+  return [&groups, slot](std::span<const Chunk> chunks, std::string& packed) {
+    std::vector<int32_t> numbers;
+    groups.append(chunks, slot, numbers);
+    pack_column(numbers, packed);
+  };
+}
+
+}  // namespace
+
+std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
+                                   GroupNumbers& group_numbers, Spool& spool, const ProgressListener& progress) {
+  const auto source = open_rows(config.train_data, config);
+  const std::string& path = source->path();
+  const TargetSlots slots = select_columns(*source, fields, config, Targets::all);
+  std::vector<FieldCount> counts(fields.begin(), fields.end());
+  std::vector<ColumnReader> columns;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    columns.push_back([&, f](std::span<const Chunk> chunks, std::string& packed) {
+      counts[f].read(chunks, static_cast<int64_t>(f), path, packed);
+    });
+  }
+  columns.push_back(float_column(read_labels, slots.label, config, path));
+  if (slots.weight >= 0) columns.push_back(float_column(read_weights, slots.weight, config, path));
+  if (slots.group >= 0) columns.push_back(group_column(group_numbers, slots.group));
+
+  Spool::Group now, before;
+  now.columns.resize(columns.size());
+  before.columns.resize(columns.size());
+  RowGroups groups(*source, "counting", progress);
+  while (groups.next()) {
+    now.rows = groups.rows_in_group();
+    groups.run(
+        columns.size(), [&](size_t c) { columns[c](groups.chunks(), now.columns[c]); },
+        [&] {
+          if (before.rows > 0) spool.write(before);
+        });
+    std::swap(now, before);
+  }
+  spool.write(before);
+  return counts;
+}
+
+Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts) {
+  std::vector<Encoder::Column> columns;
+  std::vector<std::shared_ptr<Vocabulary>> vocabularies(counts.size());
+  for (size_t f = 0; f < counts.size(); ++f) {
+    const FieldConfig& field = counts[f].cells().field();
+    if (field.type != FieldType::numeric) {
+      if (field.share_embedding.empty()) vocabularies[f] = std::make_shared<Vocabulary>();
+      for (size_t e = 0; e < f; ++e) {
+        if (counts[e].cells().field().name == field.share_embedding) vocabularies[f] = vocabularies[e];
+      }
+      vocabularies[f]->add(counts[f].words(), counts[f].counts(),
+                           field.min_categr_count.value_or(config.min_categr_count), counts[f].cells().missing());
+    }
+    const auto [shift, scale] = counts[f].scaling();
+    columns.push_back({counts[f].cells(), vocabularies[f], shift, scale});
+  }
+  return Encoder(config, std::move(columns));
+}
+
+namespace {
+
+// Per field: the id of every provisional number.
+std::vector<std::vector<int32_t>> id_tables(const std::vector<FieldCount>& counts, const Encoder& encoder) {
+  std::vector<std::vector<int32_t>> tables(counts.size());
+  for_each_index(counts.size(), [&](size_t f) {
+    if (counts[f].cells().field().type == FieldType::numeric) return;
+    const StringSet& words = counts[f].words();
+    tables[f].push_back(0);
+    for (int64_t i = 0; i < words.size(); ++i) {
+      tables[f].push_back(encoder.columns()[f].vocabulary->id(words[i]));
+    }
+  });
+  return tables;
+}
+
+template <class T>
+T unpacked(const std::string& packed, int64_t row) {
+  T value;
+  std::memcpy(&value, packed.data() + static_cast<size_t>(row) * sizeof(T), sizeof(T));
+  return value;
+}
+
+// Rows [first, last) of a spooled group become rows of `batch`, which has its size.
+void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
+               const std::vector<std::vector<int32_t>>& tables, const Encoder& encoder, int64_t first, int64_t last,
+               Batch& batch) {
+  const RowLayout& layout = encoder.layout();
+  int32_t* id = batch.ids.data();
+  float* number = batch.numerics.data();
+  for (size_t f = 0; f < counts.size(); ++f) {
+    const std::string& packed = group.columns[f];
+    const Encoder::Column& column = encoder.columns()[f];
+    if (column.cells.field().type == FieldType::numeric) {
+      for (int64_t row = first; row < last; ++row) {
+        number[row * layout.numeric_columns] =
+            Encoder::scaled(unpacked<float>(packed, row), column.shift, column.scale);
+      }
+      ++number;
+    } else {
+      PackedIds(packed, counts[f].max_len(), tables[f].data()).translate(first, last, id, layout.id_columns);
+      id += counts[f].max_len();
+    }
+  }
+  size_t column = counts.size();
+  const std::string& labels = group.columns[column++];
+  const std::string* weights = layout.weights ? &group.columns[column++] : nullptr;
+  const std::string* groups = layout.groups ? &group.columns[column++] : nullptr;
+  for (int64_t row = first; row < last; ++row) {
+    batch.labels[static_cast<size_t>(row)] = unpacked<float>(labels, row);
+    if (weights != nullptr) batch.weights[static_cast<size_t>(row)] = unpacked<float>(*weights, row);
+    if (groups != nullptr) batch.groups[static_cast<size_t>(row)] = unpacked<int32_t>(*groups, row);
+  }
+}
+
+}  // namespace
+
+void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& encoder, Spool& spool, SplitWriter& out,
+                        const ProgressListener& progress) {
+  const std::vector<std::vector<int32_t>> tables = id_tables(counts, encoder);
+  spool.rewind();
+  Spool::Group group, ahead;
+  Batch now, before;
+  constexpr int64_t kPieceRows = 1024;
+  for (bool more = spool.read(group); more;) {
+    now.resize(group.rows, encoder.layout());
+    for_each_index(static_cast<size_t>(divide_up(group.rows, kPieceRows)) + 2, [&](size_t i) {
+      if (i == 0) {
+        out.append(before);
+      } else if (i == 1) {
+        more = spool.read(ahead);
+      } else {
+        const int64_t first = static_cast<int64_t>(i - 2) * kPieceRows;
+        translate(group, counts, tables, encoder, first, std::min(first + kPieceRows, group.rows), now);
+      }
+    });
+    std::swap(now, before);
+    std::swap(group, ahead);
+    if (progress) progress({"writing train", out.file.rows(), 1});
+  }
+  out.append(before);
+}
+
+void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& group_numbers, SplitWriter& out,
+                 const ProgressListener& progress) {
+  const auto source = open_rows(path, encoder.config());
+  const TargetSlots slots = encoder.select(*source, Targets::all);
+  std::vector<Batch> now(kGroupChunks), before(kGroupChunks);
+  const auto store = [&] {
+    for (const Batch& batch : before) out.append(batch);
+  };
+  RowGroups groups(*source, "encoding", progress);
+  while (groups.next()) {
+    const std::span<const Chunk> chunks = groups.chunks();
+    std::vector<int32_t> numbers;
+    groups.run(
+        chunks.size() + (slots.group >= 0 ? 1 : 0),
+        [&](size_t i) {
+          if (i < chunks.size()) {
+            encoder.encode(chunks[i], source->path(), slots, now[i]);
+          } else {
+            group_numbers.append(chunks, slots.group, numbers);
+          }
+        },
+        store);
+    if (slots.group >= 0) share_out(numbers, {now.data(), chunks.size()});
+    std::swap(now, before);
+    for (size_t i = chunks.size(); i < before.size(); ++i) before[i].rows = 0;
+  }
+  store();
+}
+
+}  // namespace kdef::data

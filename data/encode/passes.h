@@ -1,0 +1,49 @@
+// The passes of a preparation over the raw rows; internal to data/. prepare.cpp calls them one after the other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/encode/cache.h"
+#include "data/encode/encoder.h"
+#include "data/encode/field_count.h"
+#include "data/encode/progress.h"
+#include "data/encode/spool.h"
+#include "data/encode/targets.h"
+#include "data/schema.h"
+
+namespace kdef::data {
+
+/// Encoded rows on their way to a file of the cache, and how many of them have label 1.
+struct SplitWriter {
+  SplitWriter(const std::string& path, const RowLayout& layout) : file(path, layout) {}
+  void append(const Batch& batch);
+
+  EncodedWriter file;
+  int64_t positives = 0;
+};
+
+/// Gives every sequence field of `fields` with max_len 0 the length of its longest training cell. Reads the training
+/// file only if there is such a field.
+void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fields, const ProgressListener& progress);
+
+/// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
+/// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
+/// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).
+std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
+                                   GroupNumbers& groups, Spool& spool, const ProgressListener& progress);
+
+/// The encoder that follows from the counts of the training rows.
+Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts);
+
+/// The second pass: the rows of `spool`, with ids in place of provisional numbers.
+void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& encoder, Spool& spool, SplitWriter& out,
+                        const ProgressListener& progress);
+
+/// Encodes the rows of another file, whose groups continue the numbers of `groups`.
+void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& groups, SplitWriter& out,
+                 const ProgressListener& progress);
+
+}  // namespace kdef::data

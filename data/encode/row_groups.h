@@ -1,0 +1,43 @@
+// Parsed rows of a source, one group of chunks after the other; internal to data/.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/encode/progress.h"
+#include "data/raw/row_source.h"
+
+namespace kdef::data {
+
+/// Keeps all threads at work on a group while the next group is read. For use as
+///   while (groups.next()) groups.run(tasks, task, beside);
+class RowGroups {
+ public:
+  /// `verb` and the file's name make the stage that `progress` is told of. The listener may be empty.
+  RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress);
+
+  /// Parses the next group; false at the end. InputError for a bad row, and for a source without any row.
+  bool next();
+  /// The chunks of the group.
+  std::span<const Chunk> chunks() const { return {chunks_.data(), count_}; }
+  int64_t rows_in_group() const;
+  /// Rows of all groups for which run() has ended.
+  int64_t rows() const { return rows_; }
+
+  /// Calls task(i) for i in [0, tasks), on any thread. Meanwhile `beside` is called once, and the next group is read.
+  /// Of several failures the first in this order is thrown: beside, tasks by their number, the reading.
+  void run(size_t tasks, const std::function<void(size_t)>& task, const std::function<void()>& beside = {});
+
+ private:
+  RowSource& source_;
+  const std::string stage_;
+  const ProgressListener& progress_;
+  std::vector<Chunk> chunks_, ahead_;
+  size_t count_ = 0, count_ahead_ = 0;  // chunks of the group, and of the next one
+  bool begun_ = false;
+  int64_t rows_ = 0;
+};
+
+}  // namespace kdef::data

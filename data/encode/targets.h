@@ -1,0 +1,47 @@
+// The columns of a row that are no inputs: label, weight and group.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/encode/vocabulary.h"
+#include "data/raw/row_source.h"
+#include "data/schema.h"
+
+namespace kdef::data {
+
+/// Which columns are read beside the inputs.
+enum class Targets { none, label, all };  // all: the label, and weight and group where the data set has them
+
+/// Places of the target columns in the selection of a source; -1: the column is not read.
+struct TargetSlots {
+  int64_t label = -1, weight = -1, group = -1;
+};
+
+/// Selects in `source` the columns `fields`, in this order from slot 0, and the targets. A target may be a field too.
+/// InputError for a column that the source does not have.
+TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
+                           Targets targets);
+
+/// Reads the labels or weights of a chunk, at `slot`, to out[0 .. rows). InputError with file and line for a bad cell.
+void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out);
+void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out);
+
+/// Numbers the groups of rows from 0 in the order of their first rows: equal texts, and only they, have equal numbers.
+/// Memory holds the distinct texts.
+class GroupNumbers {
+ public:
+  /// Appends the numbers of the rows of `chunks`, in their order.
+  void append(std::span<const Chunk> chunks, int64_t slot, std::vector<int32_t>& out);
+
+ private:
+  StringSet texts_;
+};
+
+/// Gives the rows of consecutive batches their groups: `numbers` has one number per row of all batches.
+void share_out(const std::vector<int32_t>& numbers, std::span<Batch> batches);
+
+}  // namespace kdef::data
