@@ -1,7 +1,6 @@
 #include "kdef/measure/metric.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -53,7 +52,7 @@ MetricList metrics_to_measure(const std::vector<std::string>& names) {
 
 std::string heading(const Metric& metric) {
   std::string text = metric.title;
-  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  if (text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
 }
 
