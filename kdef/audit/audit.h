@@ -53,7 +53,7 @@ struct FixtureRow {
   std::string group;
   int64_t tensors = 0;
   double absolute = 0;   // largest |a - b|
-  double relative = 0;   // largest max|a - b| / max|b| of a tensor
+  double relative = 0;   // largest max|a - b| / size of a tensor; size: max|b|, of a bias's gradient see `note`
   double tolerance = 0;  // of the relative deviation; 0: shown, not judged
   std::string worst;     // tensor with the largest relative deviation
   std::string note;

@@ -117,6 +117,32 @@ TEST(FixturesThemselves, NoticeAChangedNumber) {
   }
 }
 
+// A bias in front of batch norm has a true gradient of zero: what is recorded is the rounding of the machine that
+// recorded it. Another machine's rounding passes; an error of 1e-6 of what is summed into the gradient does not.
+TEST(FixturesThemselves, AGradientOfZeroIsJudgedByWhatIsSummedIntoIt) {
+  const SafetensorsFile file(kFixtures + "backbones.safetensors");
+  const std::string bias = "dcnv2.grad.dnn.mlp.3.bias";
+  double summed = 0, recorded = 0;
+  for (const double g : file.read("dcnv2.grad.dnn.mlp.3.weight").to_vector<double>())
+    summed = std::max(summed, std::abs(g));
+  for (const double g : file.read(bias).to_vector<double>()) recorded = std::max(recorded, std::abs(g));
+  ASSERT_LT(recorded, 1e-12 * summed) << "the true gradient is not zero";
+  const test::TemporaryDirectory directory;
+  for (const auto& [error, passes] : {std::pair{1e-13, true}, std::pair{1e-6 * summed, false}}) {
+    std::vector<std::pair<std::string, Tensor>> tensors;
+    for (const std::string& name : file.names()) {
+      Tensor t = file.read(name);
+      if (name == bias) t.data<double>()[0] += error;
+      tensors.emplace_back(name, t);
+    }
+    const std::string path = directory / "changed.safetensors";
+    write_safetensors(path, tensors, file.metadata());
+    for (const FixtureRow& r : audit_fixture(path, true)) {
+      EXPECT_EQ(r.passed, passes || r.group != "dcnv2: gradients of the parameters") << r.group << " " << r.relative;
+    }
+  }
+}
+
 TEST(FixturesThemselves, AForeignFileIsRefused) {
   const test::TemporaryDirectory directory;
   write_safetensors(directory / "a.safetensors", {{"w", Tensor::zeros({2})}}, {});
