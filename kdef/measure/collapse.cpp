@@ -3,11 +3,10 @@
 #include <Eigen/Eigenvalues>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
-#include "kdef/measure/evaluation.h"
+#include "kdef/measure/collapse_json.h"
 #include "kdef/measure/metrics.h"
 
 namespace kdef {
@@ -106,14 +105,14 @@ Spectrum spectrum(const Tensor& matrix) {
   return result;
 }
 
-CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                               int64_t most_rows) {
-  CollapseReport report;
-  const size_t m = model.student_count();
+namespace {
+
+// The embedding tables of a model without their padding rows, and their names.
+void measure_tables(const Ensemble& model, CollapseReport& report) {
   const bool shared = model.config().shared_embedding;
   const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
   std::vector<Tensor> tables;
-  for (size_t k = 0; k < (shared ? 1 : m); ++k) {
+  for (size_t k = 0; k < (shared ? 1 : model.student_count()); ++k) {
     for (const nn::Parameter& p : model.embedding(k).parameters()) {
       if (p.tensor.shape()[1] < 2) continue;  // numeric fields have one vector, not a table
       const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
@@ -122,19 +121,26 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
     }
   }
   measure(report.embeddings, tables);
+}
 
-  std::vector<std::vector<std::vector<float>>> layers(m);  // per student and layer: values row by row
-  std::vector<std::vector<int64_t>> widths(m);
-  std::vector<std::vector<double>> scores(m);
+// What a model gives on a sample of rows.
+struct Sample {
+  std::vector<std::vector<std::vector<float>>> layers;  // per student and hidden layer: values row by row
+  std::vector<std::vector<int64_t>> widths;             // of these layers
+  std::vector<std::vector<double>> students;            // per student: predictions
   std::vector<double> ensemble;
   std::vector<float> labels;
-  data::Batch batch;
-  while (report.rows < most_rows && next(batch)) {
-    if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; AUC needs them");
+
+  explicit Sample(size_t m) : layers(m), widths(m), students(m) {}
+
+  int64_t rows() const { return static_cast<int64_t>(labels.size()); }
+
+  // The first `take` rows of a batch.
+  void add(const Ensemble& model, data::Batch& batch, int64_t take) {
     const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
     const Probabilities p = predict(model, input);
     const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input.to(model.device()));
-    const int64_t take = std::min(batch.rows, most_rows - report.rows);
+    const size_t m = students.size();
     for (size_t k = 0; k < m; ++k) {
       layers[k].resize(hidden[k].size());
       widths[k].resize(hidden[k].size());
@@ -144,30 +150,34 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
         layers[k][l].insert(layers[k][l].end(), values.data<float>(), values.data<float>() + take * widths[k][l]);
       }
       for (int64_t b = 0; b < take; ++b) {
-        scores[k].push_back(static_cast<double>(p.students[static_cast<size_t>(b) * m + k]));
+        students[k].push_back(static_cast<double>(p.students[static_cast<size_t>(b) * m + k]));
       }
     }
     ensemble.insert(ensemble.end(), p.ensemble.begin(), p.ensemble.begin() + take);
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + take);
-    report.rows += take;
   }
-  if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
+};
 
+void measure_layers(Sample& sample, CollapseReport& report) {
   std::vector<Tensor> matrices;
-  for (size_t k = 0; k < m; ++k) {
-    for (size_t l = 0; l < layers[k].size(); ++l) {
-      matrices.push_back(Tensor::borrow(layers[k][l].data(), {report.rows, widths[k][l]}));
+  for (size_t k = 0; k < sample.layers.size(); ++k) {
+    for (size_t l = 0; l < sample.layers[k].size(); ++l) {
+      matrices.push_back(Tensor::borrow(sample.layers[k][l].data(), {sample.rows(), sample.widths[k][l]}));
       report.layers.push_back({cat("student ", k + 1, " hidden ", l + 1), {}});
     }
   }
   measure(report.layers, matrices);
-  const double n = static_cast<double>(report.rows), count = static_cast<double>(m);
-  report.ensemble_auc = auc(ensemble, labels);
+}
+
+void measure_students(const Sample& sample, CollapseReport& report) {
+  const size_t m = sample.students.size();
+  const double n = static_cast<double>(sample.rows()), count = static_cast<double>(m);
+  report.ensemble_auc = auc(sample.ensemble, sample.labels);
   Evaluation students;
-  for (size_t k = 0; k < m; ++k) {
-    students.students.push_back({{"auc", auc(scores[k], labels)}});
+  for (const std::vector<double>& scores : sample.students) {
+    students.students.push_back({{"auc", auc(scores, sample.labels)}});
     double distance = 0;
-    for (size_t b = 0; b < ensemble.size(); ++b) distance += std::abs(scores[k][b] - ensemble[b]) / n;
+    for (size_t b = 0; b < scores.size(); ++b) distance += std::abs(scores[b] - sample.ensemble[b]) / n;
     report.distance_to_ensemble.push_back(distance);
     report.mean_distance_to_ensemble += distance / count;
   }
@@ -179,55 +189,76 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   for (size_t i = 0; i < m; ++i) {
     for (size_t j = 0; j < m; ++j) {
       double d = 0;
-      for (size_t b = 0; b < ensemble.size(); ++b) d += (scores[i][b] - scores[j][b]) * (scores[i][b] - scores[j][b]);
+      for (size_t b = 0; b < sample.ensemble.size(); ++b) {
+        d += (sample.students[i][b] - sample.students[j][b]) * (sample.students[i][b] - sample.students[j][b]);
+      }
       report.disagreement[i][j] = d / n;
       if (i != j) report.mean_disagreement += d / n / (count * (count - 1));
     }
   }
+}
+
+}  // namespace
+
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows) {
+  CollapseReport report;
+  measure_tables(model, report);
+  Sample sample(model.student_count());
+  data::Batch batch;
+  while (sample.rows() < max_rows && next(batch)) {
+    if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; AUC needs them");
+    sample.add(model, batch, std::min(batch.rows, max_rows - sample.rows()));
+  }
+  report.rows = sample.rows();
+  if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
+  measure_layers(sample, report);
+  measure_students(sample, report);
   return report;
 }
 
-CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows) {
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows) {
   constexpr int64_t kBatch = 4096;
   data::Loader loader(file, kBatch, false, 0);
   loader.start_epoch(0);
   return collapse_report(
-      model, [&](data::Batch& batch) { return loader.next(batch); }, most_rows);
+      model, [&](data::Batch& batch) { return loader.next(batch); }, max_rows);
 }
 
-std::string to_json(const CollapseReport& report) {
-  using Json = nlohmann::ordered_json;
-  const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); };
-  const auto entries = [&](const std::vector<CollapseReport::Entry>& all) {
-    Json list = Json::array();
-    for (const CollapseReport::Entry& e : all) {
-      Json logs = Json::array();
-      for (double v : e.spectrum.log_spectrum()) logs.push_back(number(v));
-      list.push_back({{"name", e.name},
-                      {"rows", e.spectrum.rows},
-                      {"columns", e.spectrum.columns},
-                      {"information_abundance", e.spectrum.information_abundance},
-                      {"effective_rank", e.spectrum.effective_rank},
-                      {"stable_rank", e.spectrum.stable_rank},
-                      {"participation_ratio_centred", e.spectrum.participation_ratio},
-                      {"log_spectrum", logs}});
-    }
-    return list;
-  };
-  const Json json{{"rows", report.rows},
-                  {"ensemble_auc", number(report.ensemble_auc)},
-                  {"students_auc",
-                   {{"mean", number(report.mean_student_auc)},
-                    {"min", number(report.min_student_auc)},
-                    {"deviation", number(report.student_auc_deviation)}}},
-                  {"ensemble_minus_students", number(report.ensemble_auc - report.mean_student_auc)},
-                  {"distance_to_ensemble", report.distance_to_ensemble},
-                  {"mean_distance_to_ensemble", report.mean_distance_to_ensemble},
-                  {"disagreement", report.disagreement},
-                  {"mean_disagreement", report.mean_disagreement},
-                  {"embeddings", entries(report.embeddings)},
-                  {"layers", entries(report.layers)}};
-  return json.dump();
+static void to_json(Json& json, const CollapseReport::Entry& entry) {
+  const Spectrum& s = entry.spectrum;
+  Json logs = Json::array();
+  for (double v : s.log_spectrum()) logs.push_back(number_to_json(v));
+  json = Json{{"name", entry.name},
+              {"rows", s.rows},
+              {"columns", s.columns},
+              {"information_abundance", s.information_abundance},
+              {"effective_rank", s.effective_rank},
+              {"stable_rank", s.stable_rank},
+              {"participation_ratio_centred", s.participation_ratio},
+              {"log_spectrum", logs}};
 }
+
+void to_json(Json& json, const CollapseReport& report) {
+  json = Json{{"rows", report.rows},
+              {"ensemble_auc", number_to_json(report.ensemble_auc)},
+              {"students_auc",
+               {{"mean", number_to_json(report.mean_student_auc)},
+                {"min", number_to_json(report.min_student_auc)},
+                {"deviation", number_to_json(report.student_auc_deviation)}}},
+              {"ensemble_minus_students", number_to_json(report.ensemble_auc - report.mean_student_auc)},
+              {"distance_to_ensemble", report.distance_to_ensemble},
+              {"mean_distance_to_ensemble", report.mean_distance_to_ensemble},
+              {"disagreement", report.disagreement},
+              {"mean_disagreement", report.mean_disagreement}};
+  for (const auto& [key, entries] :
+       {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers}}) {
+    json[key] = Json::array();
+    for (const CollapseReport::Entry& entry : *entries) {
+      to_json(json[key].emplace_back(), entry);
+    }
+  }
+}
+
+std::string to_json(const CollapseReport& report) { return Json(report).dump(); }
 
 }  // namespace kdef

@@ -55,11 +55,11 @@ struct CollapseReport {
 /// Rows of validation data that a training measures on.
 inline constexpr int64_t kCollapseRows = 10000;
 
-/// Measures a model on at most `most_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any
+/// Measures a model on at most `max_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any
 /// number of threads. Memory: 4 bytes for each row and hidden unit.
-CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t most_rows);
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows);
 /// On the first rows of an encoded file.
-CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t most_rows);
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows);
 
 std::string to_json(const CollapseReport& report);
 

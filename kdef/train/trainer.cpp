@@ -1,17 +1,12 @@
 #include "kdef/train/trainer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <optional>
 
 #include "core/base/clock.h"
+#include "core/io/append_file.h"
 #include "core/io/file.h"
+#include "kdef/measure/collapse_json.h"
 #include "kdef/method/batch_feed.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/trainer_json.h"
@@ -20,14 +15,8 @@
 namespace kdef {
 namespace {
 
-constexpr double kImprovement = 1e-6;  // the least by which a monitored value improves
-constexpr size_t kStepsAhead = 32;     // given to a device before the host asks what became of them
-
-void make_directory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
-    throw SystemError(cat(path, ": cannot be made: ", std::strerror(errno)));
-  }
-}
+constexpr double kImprovement = 1e-6;  // a monitored value that is better by less is no improvement
+constexpr size_t kStepsAhead = 32;     // steps that the host gives to a device before it waits for their losses
 
 // The weighted sum that decides which model is best.
 double monitored(const Quality& q, const std::map<std::string, double>& monitor) {
@@ -45,34 +34,11 @@ double monitored(const Quality& q, const std::map<std::string, double>& monitor)
   return value;
 }
 
-// metrics.jsonl or collapse.jsonl: whole lines, on disk before the checkpoint that counts them.
-class LineLog {
- public:
-  LineLog(std::string path, int64_t keep) : path_(std::move(path)) {
-    std::ofstream(path_, std::ios::app);
-    struct stat there {};
-    if (::stat(path_.c_str(), &there) == 0) bytes_ = std::min<int64_t>(keep, there.st_size);
-    if (::truncate(path_.c_str(), bytes_) != 0) {
-      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(errno)));
-    }
-  }
-  void append(const std::string& line) {
-    const std::string text = line + "\n";
-    const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    const ssize_t n = fd < 0 ? -1 : ::write(fd, text.data(), text.size());
-    const bool written = n == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-    const int error = errno;
-    if (fd >= 0) ::close(fd);
-    if (!written)
-      throw SystemError(cat(path_, ": cannot be written: ", std::strerror(error), "; free space and resume"));
-    bytes_ += n;
-  }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  std::string path_;
-  int64_t bytes_ = 0;
-};
+// Appends a line that is on disk before the checkpoint that counts its bytes.
+void append_to_disk(AppendFile& log, const std::string& line) {
+  log.append_line(line);
+  log.sync();
+}
 
 class Loop {
  public:
@@ -89,8 +55,7 @@ class Loop {
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns()),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
-    make_directory(directory);
-    make_directory(files_.checkpoint_folder());
+    make_directories(files_.checkpoint_folder());
     if (resume) {
       state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
       loader_.set_window(state_.window);
@@ -101,7 +66,7 @@ class Loop {
     eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
   }
 
-  // False if it was asked to stop.
+  // False: the listener asked to stop.
   bool run() {
     started_ = seconds_now() - state_.seconds;
     if (state_.step == 0) save();  // from here on a killed training can be resumed
@@ -130,7 +95,7 @@ class Loop {
       }
     }
     if (!state_.has_best) {
-      // Fewer steps than one evaluation's interval: what there is, is evaluated once.
+      // The training has fewer steps than one evaluation's interval: its model is evaluated once.
       evaluate_model(std::max<int64_t>(0, state_.epoch - 1));
     }
     state_.finished = true;
@@ -142,7 +107,7 @@ class Loop {
 
  private:
   void save() {
-    hear();
+    collect_steps();
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
@@ -150,24 +115,23 @@ class Loop {
     save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
   }
 
-  // On a device that works by itself the host goes ahead, and hears of a step's loss some steps later.
+  // The host gives steps to a device ahead of time, and receives a step's loss some steps later.
   void step() {
     input_ = feed_.put(batch_);
     compute_.run(input_, static_cast<uint64_t>(state_.step));
     ++state_.step;
     ++state_.batch;
-    under_way_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, 0});
-    if (model_.device().is_cpu() || under_way_.size() == kStepsAhead) hear();
+    pending_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, 0});
+    if (model_.device().is_cpu() || pending_.size() == kStepsAhead) collect_steps();
   }
 
-  // What became of the steps under way.
-  void hear() {
-    if (under_way_.empty()) return;
+  // Waits for the pending steps, checks their losses and gradients and reports them.
+  void collect_steps() {
+    if (pending_.empty()) return;
     const std::vector<nn::StepRecord> records = optimizer_.take_records();
-    KDEF_CHECK(records.size() == under_way_.size(), "trainer: ", under_way_.size(), " steps, ", records.size(),
-               " records");
+    KDEF_CHECK(records.size() == pending_.size(), "trainer: ", pending_.size(), " steps, ", records.size(), " records");
     for (size_t i = 0; i < records.size(); ++i) {
-      TrainingListener::Step& step = under_way_[i];
+      TrainingListener::Step& step = pending_[i];
       const nn::StepRecord& r = records[i];
       if (!std::isfinite(r.loss)) report_forward(step.step, r.loss, i + 1 == records.size());
       if (!std::isfinite(r.gradient_norm)) report_gradients(step.step);
@@ -176,7 +140,7 @@ class Loop {
       ++state_.loss_count;
       listener_.step(step);
     }
-    under_way_.clear();
+    pending_.clear();
   }
 
   // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
@@ -190,8 +154,7 @@ class Loop {
         const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
           if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
         });
-        const nn::Pass pass{true, config_.seed, static_cast<uint64_t>(step - 1)};
-        model_.loss(model_.forward(input_, pass), input_.labels);
+        compute_.loss(input_, static_cast<uint64_t>(step - 1));
       }
     }
     throw CheckError(cat("step ", step, ": the loss is ", loss,
@@ -215,7 +178,7 @@ class Loop {
   }
 
   void evaluate_model(int64_t epoch) {
-    hear();
+    collect_steps();
     TrainingListener::Evaluated e{};
     e.step = state_.step;
     e.epoch = epoch + 1;
@@ -248,11 +211,11 @@ class Loop {
     }
     e.stopped = state_.finished;
     e.seconds = seconds_now() - started_;
-    log_->append(metrics_line(e));
-    // Evaluations come at multiples of eval_steps_, but for that of a training which is shorter.
+    append_to_disk(*log_, metrics_line(e));
+    // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
     const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
     if (collapse_log_ && evaluation % config_.collapse_every == 0) {
-      collapse_log_->append(collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)));
+      append_to_disk(*collapse_log_, collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)));
     }
     listener_.evaluated(e);
   }
@@ -267,10 +230,10 @@ class Loop {
   nn::Optimizer optimizer_;
   BatchFeed feed_;
   TrainingStep compute_;
-  ModelInput input_;                               // of the last step
-  std::vector<TrainingListener::Step> under_way_;  // given to the device, not heard of
+  ModelInput input_;                             // of the last step
+  std::vector<TrainingListener::Step> pending_;  // given to the device; their losses are not collected yet
   TrainingState state_;
-  std::optional<LineLog> log_, collapse_log_;
+  std::optional<AppendFile> log_, collapse_log_;
   data::Batch batch_;
   int64_t eval_steps_ = 0;
   double started_ = 0;
@@ -319,7 +282,7 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.test = evaluate(model, *test, config.batch_size, config.metrics);
   }
   write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
-  // The last: a run that has it is finished.
+  // This file is written last: a run that has it is finished.
   write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
   return result;
 }
@@ -342,7 +305,9 @@ void from_json(const Json& json, TrainingListener::Evaluated& e) {
 std::string metrics_line(const TrainingListener::Evaluated& e) { return Json(e).dump(); }
 
 std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report) {
-  return cat("{\"step\":", step, ",\"epoch\":", epoch, ",", to_json(report).substr(1));
+  Json json{{"step", step}, {"epoch", epoch}};
+  json.update(Json(report));
+  return json.dump();
 }
 
 }  // namespace kdef

@@ -10,7 +10,7 @@ namespace kdef {
 struct TrainingStep::OnDevice {
   explicit OnDevice(Device device) : step(Tensor::zeros({1}, DType::i64, device)) {}
   const uint64_t* step_address() const { return reinterpret_cast<const uint64_t*>(step.raw()); }
-  Tensor step;  // what the recorded kernels read
+  Tensor step;  // the recorded kernels read the number of the step here
   cuda::Graph graph;
 };
 #else
@@ -37,10 +37,22 @@ void TrainingStep::compute(const ModelInput& input, const nn::Pass& pass) {
   optimizer_.launch_step(loss);
 }
 
-void TrainingStep::run(const ModelInput& input, uint64_t step) {
+nn::Pass TrainingStep::training_pass() const {
   nn::Pass pass;
   pass.training = true;
   pass.seed = seed_;
+  return pass;
+}
+
+Tensor TrainingStep::loss(const ModelInput& input, uint64_t step) const {
+  nn::Pass pass = training_pass();
+  pass.step = step;
+  const ops::PrecisionScope precision(precision_);
+  return model_.loss(model_.forward(input, pass), input.labels);
+}
+
+void TrainingStep::run(const ModelInput& input, uint64_t step) {
+  nn::Pass pass = training_pass();
 #if defined(KDEF_HAS_CUDA)
   if (on_device_) {
     on_device_->step.fill(static_cast<double>(step));

@@ -9,24 +9,29 @@
 
 namespace kdef {
 
-/// Gives steps to the model's device. What became of them, the optimizer tells (Optimizer::take_records). On a CUDA
-/// device the first step of a full batch is recorded, and the following ones repeat it at the cost of one launch; a
-/// smaller batch, as the last of an epoch, is computed op by op.
+/// Gives steps to the model's device. Optimizer::take_records returns their losses and gradient norms. On a CUDA device
+/// the first step of a full batch is recorded, and the following steps repeat the recording at the cost of one launch;
+/// a smaller batch, like the last of an epoch, is computed op by op.
 class TrainingStep {
  public:
-  /// Model and optimizer must outlive it. `seed` names the dropout masks with the number of the step.
+  /// Model and optimizer must outlive the TrainingStep. `seed` and the number of the step name the dropout masks.
   TrainingStep(Ensemble& model, nn::Optimizer& optimizer, ops::GemmPrecision precision, uint64_t seed,
                int64_t batch_size);
   ~TrainingStep();
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  /// A recorded step reads the input where the first one did: inputs of full batches must be the same tensors' data.
+  /// Computes step number `step`. A recorded step reads its input at the addresses of the first one: the inputs of all
+  /// full batches must lie in the same memory.
   void run(const ModelInput& input, uint64_t step);
+
+  /// The loss of a step alone, on the tape and op by op: the same dropout masks and precision as run() uses.
+  Tensor loss(const ModelInput& input, uint64_t step) const;
 
  private:
   struct OnDevice;
   void compute(const ModelInput& input, const nn::Pass& pass);
+  nn::Pass training_pass() const;
 
   Ensemble& model_;
   nn::Optimizer& optimizer_;
