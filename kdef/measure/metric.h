@@ -45,6 +45,7 @@ inline constexpr Metric kMetrics[] = {
     {"auc", "AUC", nullptr, "AUC", true, 6, auc, KDEF_DEVICE_METRIC(auc_of_columns)},
     {"logloss", "logloss", "binary_crossentropy", "log loss", false, 6, log_loss,
      KDEF_DEVICE_METRIC(log_loss_of_columns)},
+    {"pr_auc", "PR_AUC", nullptr, "PR-AUC", true, 6, average_precision, nullptr},
 };
 #undef KDEF_DEVICE_METRIC
 

@@ -61,6 +61,27 @@ double auc_of(std::span<const double> scores, std::span<const float> labels, std
   return static_cast<double>(twice) / 2.0 / (static_cast<double>(negatives) * static_cast<double>(positives));
 }
 
+template <class Count>
+double average_precision_of(std::span<const double> scores, std::span<const float> labels,
+                            std::span<const float> weights) {
+  const std::vector<Ranked<Count>> rows = ranked<Count>("average_precision", scores, labels, weights);
+  Count called = 0, positives = 0;  // of the rows down to this score
+  double sum = 0;
+  for (size_t i = rows.size(); i > 0;) {
+    Count tied_positives = 0;
+    const double score = rows[i - 1].score;
+    for (; i > 0 && rows[i - 1].score == score; --i) {
+      called += rows[i - 1].weight;
+      if (rows[i - 1].positive) tied_positives += rows[i - 1].weight;
+    }
+    positives += tied_positives;
+    if (tied_positives > 0) {
+      sum += static_cast<double>(tied_positives) * (static_cast<double>(positives) / static_cast<double>(called));
+    }
+  }
+  return positives > 0 ? sum / static_cast<double>(positives) : kUndefined;
+}
+
 // sum of w loss(score, label) / sum of w
 template <class Loss>
 double mean_of(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
@@ -79,6 +100,13 @@ double mean_of(std::span<const double> scores, std::span<const float> labels, st
 double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
   check_rows("auc", scores, labels, weights);
   return weights.empty() ? auc_of<uint64_t>(scores, labels, weights) : auc_of<double>(scores, labels, weights);
+}
+
+double average_precision(std::span<const double> scores, std::span<const float> labels,
+                         std::span<const float> weights) {
+  check_rows("average_precision", scores, labels, weights);
+  return weights.empty() ? average_precision_of<uint64_t>(scores, labels, weights)
+                         : average_precision_of<double>(scores, labels, weights);
 }
 
 double log_loss(std::span<const double> probabilities, std::span<const float> labels, std::span<const float> weights) {

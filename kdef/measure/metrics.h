@@ -26,6 +26,13 @@ struct LogLoss {
 /// negative rows. Throws Error where a score is NaN or the lengths differ.
 double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {});
 
+/// Area under the precision-recall curve by steps, the average precision: sum over the distinct scores, from the
+/// highest down, of (R_n - R_{n-1}) P_n. P_n and R_n are precision and recall of calling every row positive whose score
+/// is at least the n-th, so that rows with equal scores enter together (as average_precision_score of scikit-learn).
+/// O(n log n). NaN without positive rows. Throws Error where a score is NaN or the lengths differ.
+double average_precision(std::span<const double> scores, std::span<const float> labels,
+                         std::span<const float> weights = {});
+
 /// Mean of LogLoss: of -(y ln p + (1 - y) ln(1 - p)) with p clipped; with weights sum(w l) / sum(w). NaN without rows.
 double log_loss(std::span<const double> probabilities, std::span<const float> labels,
                 std::span<const float> weights = {});

@@ -73,6 +73,46 @@ TEST(LogLoss, ClippedAt1e7) {
   EXPECT_TRUE(std::isnan(log_loss(Scores{}, Labels{})));
 }
 
+// Rows of a linear congruential generator, and what average_precision_score and roc_auc_score of scikit-learn 1.9.1
+// give for them.
+struct Recorded {
+  size_t rows;
+  uint64_t values, seed;
+  bool weighted;
+  double average_precision, auc;
+};
+constexpr Recorded kRecorded[] = {
+    {20, 5, 1, false, 0.38370098039215689, 0.421875},
+    {200, 50, 2, false, 0.3181350617154699, 0.48405698778833117},
+    {1000, 7, 3, false, 0.33915067246165698, 0.50449566121629374},
+    {1000, 30000, 4, false, 0.32078046629368123, 0.49340791957026719},
+    {200, 10, 5, true, 0.25234083225920445, 0.42531712473572936},
+    {1000, 100, 6, true, 0.33627884072298692, 0.50713747454175151},
+};
+
+TEST(AveragePrecision, EqualsScikitLearns) {
+  for (const Recorded& r : kRecorded) {
+    uint64_t x = r.seed;
+    const auto next = [&] { return (x = (x * 1103515245 + 12345) % 2147483648) >> 16; };
+    Scores scores;
+    Labels labels, weights;
+    for (size_t i = 0; i < r.rows; ++i) {
+      scores.push_back(static_cast<double>(next() % r.values) / static_cast<double>(r.values));
+      labels.push_back(next() % 3 == 0);
+      if (r.weighted) weights.push_back(static_cast<float>(next() % 4) * 0.5f);
+    }
+    EXPECT_NEAR(average_precision(scores, labels, weights), r.average_precision, 1e-14) << r.seed;
+    EXPECT_NEAR(auc(scores, labels, weights), r.auc, 1e-14) << r.seed;
+  }
+}
+
+TEST(AveragePrecision, SmallCases) {
+  EXPECT_NEAR(average_precision(Scores{0.1, 0.4, 0.35, 0.8}, Labels{0, 0, 1, 1}), 5.0 / 6, 1e-15);
+  EXPECT_EQ(average_precision(Scores{0.5, 0.5}, Labels{1, 0}), 0.5);
+  EXPECT_EQ(average_precision(Scores{0.5, 0.1}, Labels{1, 1}), 1);
+  EXPECT_TRUE(std::isnan(average_precision(Scores{0.5, 0.1}, Labels{0, 0})));
+}
+
 TEST(Auc, OfTheTrueLogitsOfSyntheticData) {
   test::TemporaryDirectory dir;
   data::SynthConfig config;
