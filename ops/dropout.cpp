@@ -88,17 +88,27 @@ void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey&
 
 }  // namespace cpu
 
+Attributes mask_attributes(double p, const std::vector<DropoutKey>& keys) {
+  if (!attributes_wanted()) return {};
+  std::vector<int64_t> streams;
+  for (const DropoutKey& key : keys) streams.push_back(static_cast<int64_t>(key.stream));
+  return {{"p", p}, {"seed", static_cast<int64_t>(keys[0].seed)}, {"streams", streams}};
+}
+
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
   KDEF_CHECK(p >= 0 && p < 1, "dropout: rate ", p, " is not in [0, 1)");
   const double rate = dropout_rate(p);
   if (rate == 0) return x;
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), dropout_apply, x, y, rate, key);
-  return record(kDropoutInfo, y, {x}, {}, [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
-    Tensor dx = Tensor::empty_like(dy);
-    KDEF_LAUNCH(dy.device(), dropout_apply, dy, dx, rate, key);
-    return {dx};
-  });
+  return record(
+      kDropoutInfo, y, {x}, {},
+      [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
+        Tensor dx = Tensor::empty_like(dy);
+        KDEF_LAUNCH(dy.device(), dropout_apply, dy, dx, rate, key);
+        return {dx};
+      },
+      mask_attributes(rate, {key}));
 }
 
 }  // namespace kdef::ops

@@ -28,6 +28,9 @@ inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step, cons
   return {seed, kStreamDropout + (layer << 36) + step, device_step};
 }
 
+/// How the mask of a rate p and the keys of one or several networks stand in the attributes of an op.
+Attributes mask_attributes(double p, const std::vector<DropoutKey>& keys);
+
 /// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,
 /// 2014). 0 <= p < 1, of which dropout_rate(p) is used; 0 returns x.
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key);

@@ -1,5 +1,7 @@
 #include "ops/elementwise.h"
 
+#include <array>
+
 #include "ops/device/launch_cpu.h"
 #include "ops/elementwise_kernels.h"
 #include "ops/reduce.h"
@@ -56,15 +58,23 @@ void binary_backward(const F& f, bool of_b, const Tensor& dy, const Tensor& a, c
 
 namespace {
 
+Tensor if_read(unsigned reads, Reads which, const Tensor& t) { return reads & which ? t : Tensor(); }
+
+// The kernels get dy in place of a tensor that the derivative does not read, and that was not saved.
+const Tensor& or_unread(const Tensor& saved, const Tensor& dy) { return saved.defined() ? saved : dy; }
+
 template <class F>
-Tensor make_unary(const F& f, const OpInfo& info, const Tensor& x) {
+Tensor make_unary(const F& f, const OpInfo& info, const Tensor& x, Attributes attributes = {}) {
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), unary, f, x, y);
-  return record(info, y, {x}, {x, y}, [f](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    const Tensor dx = Tensor::empty_like(dy);
-    KDEF_LAUNCH(dy.device(), unary_backward, f, dy, c.saved[0], c.saved[1], dx);
-    return {dx};
-  });
+  return record(
+      info, y, {x}, {if_read(F::kReads, kX, x), if_read(F::kReads, kY, y)},
+      [f](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+        const Tensor dx = Tensor::empty_like(dy);
+        KDEF_LAUNCH(dy.device(), unary_backward, f, dy, or_unread(c.saved[0], dy), or_unread(c.saved[1], dy), dx);
+        return {dx};
+      },
+      std::move(attributes));
 }
 
 template <class F>
@@ -73,16 +83,19 @@ Tensor make_binary(const F& f, const OpInfo& info, const Tensor& a, const Tensor
              describe(b));
   Tensor y = Tensor::empty(broadcast(a.shape(), b.shape(), info.name), a.dtype(), a.device());
   KDEF_LAUNCH(a.device(), binary, f, a, b, y);
-  return record(info, y, {a, b}, {a, b, y}, [f](const BackwardContext& c, const Tensor& dy) {
-    std::vector<Gradient> grads(2);
-    for (size_t i = 0; i < 2; ++i) {
-      if (!c.needs[i]) continue;
-      const Tensor g = Tensor::empty_like(dy);
-      KDEF_LAUNCH(dy.device(), binary_backward, f, i == 1, dy, c.saved[0], c.saved[1], c.saved[2], g);
-      grads[i] = sum_to(g, c.saved[i].shape());
-    }
-    return grads;
-  });
+  const unsigned reads = (a.requires_grad() ? F::kReadsDa : 0) | (b.requires_grad() ? F::kReadsDb : 0);
+  return record(info, y, {a, b}, {if_read(reads, kA, a), if_read(reads, kB, b), if_read(reads, kY, y)},
+                [f, shapes = std::array{a.shape(), b.shape()}](const BackwardContext& c, const Tensor& dy) {
+                  std::vector<Gradient> grads(2);
+                  for (size_t i = 0; i < 2; ++i) {
+                    if (!c.needs[i]) continue;
+                    const Tensor g = Tensor::empty_like(dy);
+                    KDEF_LAUNCH(dy.device(), binary_backward, f, i == 1, dy, or_unread(c.saved[0], dy),
+                                or_unread(c.saved[1], dy), or_unread(c.saved[2], dy), g);
+                    grads[i] = sum_to(g, shapes[i]);
+                  }
+                  return grads;
+                });
 }
 
 }  // namespace
@@ -95,7 +108,7 @@ KDEF_UNARY_OPS(KDEF_DEFINE)
 
 #define KDEF_DEFINE(function, Functor, value, derivative, ...) \
   const OpInfo k##Functor##Info{#function, value, derivative}; \
-  Tensor function(const Tensor& x, double c) { return make_unary(Functor{c}, k##Functor##Info, x); }
+  Tensor function(const Tensor& x, double c) { return make_unary(Functor{c}, k##Functor##Info, x, {{"c", c}}); }
 KDEF_SCALAR_OPS(KDEF_DEFINE)
 #undef KDEF_DEFINE
 

@@ -2,9 +2,10 @@
 // the row: the public function (elementwise.h), the CPU loop and the CUDA kernel, the gradient check, the row
 // in docs/gradients.md.
 //
-// A functor holds scalar maths only, under a line `y = ... | dx = ...`: f is the value, dx (or da and db) the
-// product of the incoming gradient dy with the derivative. It runs as it is on every device, in fp32 and
-// fp64.
+// A functor holds scalar maths only, under a line `y = ... | dx = ...`: f is the value, dx (or da and db) the product
+// of the incoming gradient dy with the derivative. The same functor runs on every device, in fp32 and fp64. kReads
+// (kReadsDa, kReadsDb) says which tensors the derivative reads beside dy: they are saved, the others are not, and the
+// derivative gets undefined numbers in their place.
 #pragma once
 
 #include <cmath>
@@ -13,9 +14,13 @@
 
 namespace kdef::ops {
 
+/// The tensors that a derivative reads: the input x or inputs a and b, and the result y.
+enum Reads : unsigned { kNothing = 0, kX = 1, kA = 1, kB = 2, kY = 4 };
+
 // ---- of one tensor
 
 struct Neg {  // y = -x | dx = -dy
+  static constexpr unsigned kReads = kNothing;
   template <class T>
   static KDEF_HD T f(T x) {
     return -x;
@@ -26,6 +31,7 @@ struct Neg {  // y = -x | dx = -dy
   }
 };
 struct Abs {  // y = |x| | dx = dy sign(x), 0 at x = 0
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T f(T x) {
     return x < T(0) ? -x : x;
@@ -36,6 +42,7 @@ struct Abs {  // y = |x| | dx = dy sign(x), 0 at x = 0
   }
 };
 struct Exp {  // y = e^x | dx = dy y
+  static constexpr unsigned kReads = kY;
   template <class T>
   static KDEF_HD T f(T x) {
     return std::exp(x);
@@ -46,6 +53,7 @@ struct Exp {  // y = e^x | dx = dy y
   }
 };
 struct Log {  // y = ln x | dx = dy / x
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T f(T x) {
     return std::log(x);
@@ -56,6 +64,7 @@ struct Log {  // y = ln x | dx = dy / x
   }
 };
 struct Sqrt {  // y = sqrt(x) | dx = dy / (2 y)
+  static constexpr unsigned kReads = kY;
   template <class T>
   static KDEF_HD T f(T x) {
     return std::sqrt(x);
@@ -66,6 +75,7 @@ struct Sqrt {  // y = sqrt(x) | dx = dy / (2 y)
   }
 };
 struct Square {  // y = x^2 | dx = 2 x dy
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T f(T x) {
     return x * x;
@@ -76,6 +86,7 @@ struct Square {  // y = x^2 | dx = 2 x dy
   }
 };
 struct Relu {  // y = max(x, 0) | dx = dy [x > 0]
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T f(T x) {
     return x < T(0) ? T(0) : x;  // NaN stays NaN
@@ -86,6 +97,7 @@ struct Relu {  // y = max(x, 0) | dx = dy [x > 0]
   }
 };
 struct Sigmoid {  // y = 1 / (1 + e^-x) | dx = dy y (1 - y)
+  static constexpr unsigned kReads = kY;
   template <class T>
   static KDEF_HD T f(T x) {
     // Either branch takes the exponential of a negative number: no overflow, full precision at both ends.
@@ -99,6 +111,7 @@ struct Sigmoid {  // y = 1 / (1 + e^-x) | dx = dy y (1 - y)
   }
 };
 struct Tanh {  // y = tanh(x) | dx = dy (1 - y^2)
+  static constexpr unsigned kReads = kY;
   template <class T>
   static KDEF_HD T f(T x) {
     return std::tanh(x);
@@ -110,6 +123,7 @@ struct Tanh {  // y = tanh(x) | dx = dy (1 - y^2)
 };
 
 struct Silu {  // y = x s, s = sigmoid(x) | dx = dy s (1 + x (1 - s))  (Elfwing, Uchibe, Doya 2018, arXiv 1702.03118)
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T f(T x) {
     return x * Sigmoid::f(x);
@@ -121,6 +135,7 @@ struct Silu {  // y = x s, s = sigmoid(x) | dx = dy s (1 + x (1 - s))  (Elfwing,
   }
 };
 struct Gelu {  // y = x P, P = (1 + erf(x / sqrt 2)) / 2 | dx = dy (P + x e^(-x^2/2) / sqrt(2 pi))  (arXiv 1606.08415)
+  static constexpr unsigned kReads = kX;
   template <class T>
   static KDEF_HD T normal_probability(T x) {
     // erfc keeps its digits for negative x, where 1 + erf cancels.
@@ -139,6 +154,7 @@ struct Gelu {  // y = x P, P = (1 + erf(x / sqrt 2)) / 2 | dx = dy (P + x e^(-x^
 // ---- of one tensor and a number c
 
 struct Scale {  // y = c x | dx = c dy
+  static constexpr unsigned kReads = kNothing;
   double c;
   template <class T>
   KDEF_HD T f(T x) const {
@@ -150,6 +166,7 @@ struct Scale {  // y = c x | dx = c dy
   }
 };
 struct Shift {  // y = x + c | dx = dy
+  static constexpr unsigned kReads = kNothing;
   double c;
   template <class T>
   KDEF_HD T f(T x) const {
@@ -161,6 +178,7 @@ struct Shift {  // y = x + c | dx = dy
   }
 };
 struct Pow {  // y = x^c | dx = c x^(c-1) dy
+  static constexpr unsigned kReads = kX;
   double c;
   template <class T>
   KDEF_HD T f(T x) const {
@@ -172,6 +190,7 @@ struct Pow {  // y = x^c | dx = c x^(c-1) dy
   }
 };
 struct ClampMin {  // y = max(x, c) | dx = dy [x >= c]
+  static constexpr unsigned kReads = kX;
   double c;
   template <class T>
   KDEF_HD T f(T x) const {
@@ -183,6 +202,7 @@ struct ClampMin {  // y = max(x, c) | dx = dy [x >= c]
   }
 };
 struct LeakyRelu {  // y = x where x > 0, else c x | dx = dy where x > 0, else c dy
+  static constexpr unsigned kReads = kX;
   double c;
   template <class T>
   KDEF_HD T f(T x) const {
@@ -197,6 +217,7 @@ struct LeakyRelu {  // y = x where x > 0, else c x | dx = dy where x > 0, else c
 // ---- of two tensors, with broadcasting
 
 struct Add {  // y = a + b | da = dy, db = dy
+  static constexpr unsigned kReadsDa = kNothing, kReadsDb = kNothing;
   template <class T>
   static KDEF_HD T f(T a, T b) {
     return a + b;
@@ -211,6 +232,7 @@ struct Add {  // y = a + b | da = dy, db = dy
   }
 };
 struct Sub {  // y = a - b | da = dy, db = -dy
+  static constexpr unsigned kReadsDa = kNothing, kReadsDb = kNothing;
   template <class T>
   static KDEF_HD T f(T a, T b) {
     return a - b;
@@ -225,6 +247,7 @@ struct Sub {  // y = a - b | da = dy, db = -dy
   }
 };
 struct Mul {  // y = a b | da = dy b, db = dy a
+  static constexpr unsigned kReadsDa = kB, kReadsDb = kA;
   template <class T>
   static KDEF_HD T f(T a, T b) {
     return a * b;
@@ -239,6 +262,7 @@ struct Mul {  // y = a b | da = dy b, db = dy a
   }
 };
 struct Div {  // y = a / b | da = dy / b, db = -dy y / b
+  static constexpr unsigned kReadsDa = kB, kReadsDb = kB | kY;
   template <class T>
   static KDEF_HD T f(T a, T b) {
     return a / b;

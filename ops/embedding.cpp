@@ -264,10 +264,11 @@ Tensor embedding(const Tensor& table, const Tensor& ids, bool padding) {
   Tensor y = Tensor::empty(s, table.dtype(), table.device());
   KDEF_LAUNCH(table.device(), gather_rows, table, ids, y);
   const int64_t rows = table.shape()[0];
-  return record(kEmbeddingInfo, y, {table}, {ids},
+  return record(kEmbeddingInfo, y, {table, ids}, {ids},
                 [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   return {KDEF_LAUNCH(dy.device(), sum_by_id, c.saved[0], dy, rows, padding)};
-                });
+                },
+                {{"padding", padding}});
 }
 
 Tensor pool_sequence(const Tensor& x, const Tensor& ids, PoolMode mode) {
@@ -277,11 +278,29 @@ Tensor pool_sequence(const Tensor& x, const Tensor& ids, PoolMode mode) {
   const bool average = mode == PoolMode::average;
   KDEF_LAUNCH(x.device(), pool_forward, x, ids, average, y);
   const Shape before = x.shape();
-  return record(kPoolInfo, y, {x}, {ids}, [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    Tensor dx = Tensor::empty(before, dy.dtype(), dy.device());
-    KDEF_LAUNCH(dy.device(), pool_backward, dy, c.saved[0], average, dx);
-    return {dx};
-  });
+  return record(kPoolInfo, y, {x, ids}, {ids},
+                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  Tensor dx = Tensor::empty(before, dy.dtype(), dy.device());
+                  KDEF_LAUNCH(dy.device(), pool_backward, dy, c.saved[0], average, dx);
+                  return {dx};
+                },
+                {{"mode", average ? "average" : "sum"}});
+}
+
+Attributes field_attributes(const std::vector<EmbedField>& fields) {
+  if (!attributes_wanted()) return {};
+  std::vector<std::string> kinds;
+  std::vector<int64_t> tables, columns, counts;
+  for (const EmbedField& field : fields) {
+    kinds.push_back(field.kind == EmbedField::Kind::id        ? "id"
+                    : field.kind == EmbedField::Kind::average ? "average"
+                    : field.kind == EmbedField::Kind::sum     ? "sum"
+                                                              : "numeric");
+    tables.push_back(field.table);
+    columns.push_back(field.column);
+    counts.push_back(field.count);
+  }
+  return {{"kinds", kinds}, {"tables", tables}, {"columns", columns}, {"counts", counts}};
 }
 
 Tensor embed_fields(const std::vector<Tensor>& tables, const Tensor& ids, const Tensor& values,
@@ -307,9 +326,14 @@ Tensor embed_fields(const std::vector<Tensor>& tables, const Tensor& ids, const 
   const int64_t rows = ids.defined() ? ids.shape()[0] : values.shape()[0];
   Tensor y = Tensor::empty({rows, static_cast<int64_t>(fields.size()), d}, tables[0].dtype(), tables[0].device());
   KDEF_LAUNCH(y.device(), embed_forward, tables, ids, values, fields, y);
-  return record(kEmbedFieldsInfo, y, tables, {ids, values}, [=](const BackwardContext& c, const Tensor& dy) {
-    return KDEF_LAUNCH(dy.device(), embed_backward, shapes, c.needs, c.saved[0], c.saved[1], fields, dy);
-  });
+  std::vector<Tensor> inputs = tables;
+  inputs.insert(inputs.end(), {ids, values});
+  return record(
+      kEmbedFieldsInfo, y, std::move(inputs), {ids, values},
+      [=](const BackwardContext& c, const Tensor& dy) {
+        return KDEF_LAUNCH(dy.device(), embed_backward, shapes, c.needs, c.saved[0], c.saved[1], fields, dy);
+      },
+      field_attributes(fields));
 }
 
 }  // namespace kdef::ops

@@ -30,6 +30,9 @@ struct EmbedField {
   int64_t count = 1;   // ids in the row
 };
 
+/// How the fields stand in the attributes of an op: kinds, tables, columns, counts, one of each per field.
+Attributes field_attributes(const std::vector<EmbedField>& fields);
+
 /// The fused lookup of all fields at once: tables [R_t, D] (numeric: [D, 1]), ids i32 [B, C], values [B, N]
 /// for numeric fields (undefined without) -> [B, F, D]. Same numbers as embedding, pool_sequence, stack.
 /// Throws an error that names the row and the field if an id is outside its table.

@@ -53,7 +53,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   const Shape before = x.shape();
   return record(
       kReshapeInfo, x.alias(shape), {x}, {},
-      [before](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> { return {dy.alias(before)}; });
+      [before](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> { return {dy.alias(before)}; },
+      {{"shape", sizes_of(shape)}});
 }
 
 namespace {
@@ -89,7 +90,8 @@ Tensor transpose(const Tensor& x, int a, int b) {
   if (a == b) return x;
   return record(
       kTransposeInfo, transposed(x, a, b), {x}, {},
-      [a, b](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> { return {transposed(dy, a, b)}; });
+      [a, b](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> { return {transposed(dy, a, b)}; },
+      {{"a", a}, {"b", b}});
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int axis) {
@@ -117,15 +119,17 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
       KDEF_LAUNCH(y.device(), copy_slab, xs[i], y, to.outer, to.inner, sizes[i], 0, to.n, at, sizes[i]);
     }
   }
-  return record(kConcatInfo, y, xs, {}, [=](const BackwardContext& c, const Tensor& dy) {
-    std::vector<Gradient> grads(sizes.size());
-    int64_t first = 0;
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      if (c.needs[i]) grads[i] = axis == 0 ? dy.rows(first, sizes[i]) : sliced(dy, axis, first, sizes[i]);
-      first += sizes[i];
-    }
-    return grads;
-  });
+  return record(kConcatInfo, y, xs, {},
+                [=](const BackwardContext& c, const Tensor& dy) {
+                  std::vector<Gradient> grads(sizes.size());
+                  int64_t first = 0;
+                  for (size_t i = 0; i < sizes.size(); ++i) {
+                    if (c.needs[i]) grads[i] = axis == 0 ? dy.rows(first, sizes[i]) : sliced(dy, axis, first, sizes[i]);
+                    first += sizes[i];
+                  }
+                  return grads;
+                },
+                {{"axis", axis}});
 }
 
 Tensor stack(const std::vector<Tensor>& xs, int axis) {
@@ -153,7 +157,8 @@ Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count) {
                   const Slab to = slab(before, axis);
                   KDEF_LAUNCH(dy.device(), copy_slab, dy, dx, to.outer, to.inner, count, 0, to.n, first, count);
                   return {dx};
-                });
+                },
+                {{"axis", axis}, {"first", first}, {"count", count}});
 }
 
 std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes) {

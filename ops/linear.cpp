@@ -66,7 +66,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool ta, bool tb) {
                   if (c.needs[0]) grads[0] = ta ? product(sb, dy, tb, true) : product(dy, sb, false, !tb);
                   if (c.needs[1]) grads[1] = tb ? product(dy, sa, true, ta) : product(sa, dy, !ta, false);
                   return grads;
-                });
+                },
+                {{"transpose_a", ta}, {"transpose_b", tb}, {"operands", name_of(operand_type(a))}});
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -95,7 +96,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                   if (c.needs[1]) grads[1] = product(dy, c.saved[0], true, false);
                   if (c.needs[2]) grads[2] = column_sums(gradient, type);
                   return grads;
-                });
+                },
+                {{"operands", name_of(operand_type(x))}});
 }
 
 }  // namespace kdef::ops

@@ -53,18 +53,19 @@ Tensor binary_cross_entropy(const Tensor& p, const Tensor& y) {
   check_pair("binary_cross_entropy", p, y);
   const Tensor loss = scalar_like(p);
   KDEF_LAUNCH(p.device(), mean_loss<Bce>, p, y, loss);
-  return record(kBceInfo, loss, {p}, {p, y}, [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    Tensor dp = Tensor::empty_like(c.saved[0]);
-    KDEF_LAUNCH(dy.device(), loss_gradient<Bce>, dy, c.saved[0], c.saved[1], dp);
-    return {dp};
-  });
+  return record(kBceInfo, loss, {p, y}, {p, y},
+                [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  Tensor dp = Tensor::empty_like(c.saved[0]);
+                  KDEF_LAUNCH(dy.device(), loss_gradient<Bce>, dy, c.saved[0], c.saved[1], dp);
+                  return {dp};
+                });
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& z, const Tensor& y) {
   check_pair("binary_cross_entropy_with_logits", z, y);
   const Tensor loss = scalar_like(z);
   KDEF_LAUNCH(z.device(), mean_loss<BceLogits>, z, y, loss);
-  return record(kBceWithLogitsInfo, loss, {z}, {z, y},
+  return record(kBceWithLogitsInfo, loss, {z, y}, {z, y},
                 [](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   Tensor dz = Tensor::empty_like(c.saved[0]);
                   KDEF_LAUNCH(dy.device(), loss_gradient<BceLogits>, dy, c.saved[0], c.saved[1], dz);

@@ -330,7 +330,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
   return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
-                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, false); });
+                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, false); },
+                {{"momentum", momentum}, {"eps", eps}});
 }
 
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
@@ -339,31 +340,46 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, false, 0, eps);
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
-  return record(kBatchNormEvalInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
-                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); });
+  return record(kBatchNormEvalInfo, y, {x, gamma, beta, running_mean, running_var}, {x, mean, rstd, gamma},
+                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); },
+                {{"eps", eps}});
+}
+
+Attributes hidden_layer_attributes(bool training, double momentum, double eps, double rate,
+                                   const std::vector<DropoutKey>& keys) {
+  if (!attributes_wanted()) return {};
+  Attributes all{{"training", training}, {"eps", eps}};
+  if (!training) return all;
+  all.push_back({"momentum", momentum});
+  for (Attribute& a : mask_attributes(rate, keys)) all.push_back(std::move(a));
+  return all;
 }
 
 namespace {
 
-// y and dx of type `result`; bias may be undefined.
+// y and dx of type `result`; bias may be undefined. In evaluation, `running` are the buffers behind the moments.
 Tensor hidden_layer(const OpInfo& info, const Tensor& x, const NormMoments& moments, const Tensor& gamma,
                     const Tensor& beta, bool training, double p, const std::vector<DropoutKey>& keys, DType result,
-                    const Tensor& bias = {}) {
+                    double momentum, double eps, const std::vector<Tensor>& running, const Tensor& bias = {}) {
   KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
   const double rate = training ? dropout_rate(p) : 0.0;
   Tensor y = Tensor::empty(x.shape(), result, x.device());
   KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, moments.mean, moments.rstd, gamma, beta, rate, keys, y);
   // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
-  return record(info, y, {x, gamma, beta, bias}, {x, moments.mean, moments.rstd, gamma, y},
-                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-                  const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
-                  const Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg),
-                               dx = Tensor::empty_like(sy), dbias = c.needs[3] ? Tensor::empty_like(sg) : Tensor();
-                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
-                  KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate,
-                              !training, dx, dbias);
-                  return {dx, dgamma, dbeta, dbias};
-                });
+  std::vector<Tensor> inputs{x, gamma, beta, bias};
+  if (!training) inputs.insert(inputs.end(), running.begin(), running.end());
+  return record(
+      info, y, std::move(inputs), {x, moments.mean, moments.rstd, gamma, y},
+      [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+        const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
+        const Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg), dx = Tensor::empty_like(sy),
+                     dbias = c.needs[3] ? Tensor::empty_like(sg) : Tensor();
+        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
+        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate, !training,
+                    dx, dbias);
+        return {dx, dgamma, dbeta, dbias};
+      },
+      hidden_layer_attributes(training, momentum, eps, rate, keys));
 }
 
 }  // namespace
@@ -373,7 +389,8 @@ Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tenso
                                double momentum, double eps) {
   check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
   const NormMoments moments = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
-  return hidden_layer(kBatchNormReluDropoutInfo, x, moments, gamma, beta, training, p, {key}, x.dtype());
+  return hidden_layer(kBatchNormReluDropoutInfo, x, moments, gamma, beta, training, p, {key}, x.dtype(), momentum, eps,
+                      {running_mean, running_var});
 }
 
 void check_stacked(const char* op, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
@@ -404,7 +421,8 @@ Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, cons
                                        double p, const std::vector<DropoutKey>& keys, double momentum, double eps) {
   check_stacked("stacked_batch_norm_relu_dropout", x, bias, gamma, beta, running_mean, running_var, p, keys);
   const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
-  return hidden_layer(kStackedBatchNormReluDropoutInfo, x, moments, gamma, beta, true, p, keys, operand_type(x), bias);
+  return hidden_layer(kStackedBatchNormReluDropoutInfo, x, moments, gamma, beta, true, p, keys, operand_type(x),
+                      momentum, eps, {}, bias);
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
@@ -420,7 +438,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
                   KDEF_LAUNCH(dy.device(), layer_norm_sums, dy, sx, sm, sr, dgamma, dbeta);
                   KDEF_LAUNCH(dy.device(), layer_norm_backward, dy, sx, sg, sm, sr, dx);
                   return {dx, dgamma, dbeta};
-                });
+                },
+                {{"eps", eps}});
 }
 
 }  // namespace kdef::ops

@@ -43,6 +43,10 @@ void check_stacked(const char* op, const Tensor& x, const Tensor& bias, const Te
 /// Layer normalisation over the last axis: x [.., C], gamma and beta [C].
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
+/// How a hidden layer stands in the attributes of an op: training, momentum, eps, and the masks where there are any.
+Attributes hidden_layer_attributes(bool training, double momentum, double eps, double rate,
+                                   const std::vector<DropoutKey>& keys);
+
 /// Throws unless gamma and beta are of x's last axis and type; `op` is named in the message.
 void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta);
 /// What batch normalisation subtracts and multiplies by, per column: the batch's mean and 1 / sqrt(var + eps) in

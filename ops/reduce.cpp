@@ -96,6 +96,12 @@ struct Axis {
   Shape result;
 };
 
+// The attributes of a reduction over an axis, or over all elements.
+Attributes over(const Tensor& x, int axis, bool keep, const char* op) {
+  return {{"axis", x.shape().axis(axis, op)}, {"keep", keep}};
+}
+Attributes over_all() { return {{"all", true}}; }
+
 Axis split(const Tensor& x, int axis, bool keep, const char* op) {
   const int a = x.shape().axis(axis, op);
   Axis s{x.shape().product(0, a), x.shape()[a], x.shape().product(a + 1, x.rank()), {}};
@@ -108,20 +114,25 @@ Axis split(const Tensor& x, int axis, bool keep, const char* op) {
   return s;
 }
 
-Tensor reduce(const OpInfo& info, const Tensor& x, const Axis& s, double factor) {
+Tensor reduce(const OpInfo& info, const Tensor& x, const Axis& s, double factor, Attributes attributes) {
   Tensor y = Tensor::empty(s.result, x.dtype(), x.device());
   KDEF_LAUNCH(x.device(), reduce_sum, x, y, s.outer, s.n, s.inner, factor);
   const Shape shape = x.shape();
-  return record(info, y, {x}, {}, [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
-    const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
-    KDEF_LAUNCH(dy.device(), spread, dy, dx, s.outer, s.n, s.inner, factor);
-    return {dx};
-  });
+  return record(
+      info, y, {x}, {},
+      [=](const BackwardContext&, const Tensor& dy) -> std::vector<Gradient> {
+        const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+        KDEF_LAUNCH(dy.device(), spread, dy, dx, s.outer, s.n, s.inner, factor);
+        return {dx};
+      },
+      std::move(attributes));
 }
 
 }  // namespace
 
-Tensor sum(const Tensor& x, int axis, bool keep) { return reduce(kSumInfo, x, split(x, axis, keep, "sum"), 1.0); }
+Tensor sum(const Tensor& x, int axis, bool keep) {
+  return reduce(kSumInfo, x, split(x, axis, keep, "sum"), 1.0, over(x, axis, keep, "sum"));
+}
 
 Tensor column_sums(const Tensor& x, DType type) {
   const Tensor y = Tensor::empty({x.shape()[1]}, type, x.device());
@@ -132,14 +143,14 @@ Tensor column_sums(const Tensor& x, DType type) {
 Tensor mean(const Tensor& x, int axis, bool keep) {
   const Axis s = split(x, axis, keep, "mean");
   KDEF_CHECK(s.n > 0, "mean: axis ", axis, " of ", x.shape(), " is empty");
-  return reduce(kMeanInfo, x, s, 1.0 / static_cast<double>(s.n));
+  return reduce(kMeanInfo, x, s, 1.0 / static_cast<double>(s.n), over(x, axis, keep, "mean"));
 }
 
-Tensor sum(const Tensor& x) { return reduce(kSumInfo, x, {1, x.numel(), 1, {}}, 1.0); }
+Tensor sum(const Tensor& x) { return reduce(kSumInfo, x, {1, x.numel(), 1, {}}, 1.0, over_all()); }
 
 Tensor mean(const Tensor& x) {
   KDEF_CHECK(x.numel() > 0, "mean of an empty tensor ", x.shape());
-  return reduce(kMeanInfo, x, {1, x.numel(), 1, {}}, 1.0 / static_cast<double>(x.numel()));
+  return reduce(kMeanInfo, x, {1, x.numel(), 1, {}}, 1.0 / static_cast<double>(x.numel()), over_all());
 }
 
 Tensor max(const Tensor& x, int axis, bool keep) {
@@ -149,11 +160,14 @@ Tensor max(const Tensor& x, int axis, bool keep) {
   Tensor index = Tensor::empty(s.result, DType::i64, x.device());
   KDEF_LAUNCH(x.device(), reduce_max, x, y, index, s.outer, s.n, s.inner);
   const Shape shape = x.shape();
-  return record(kMaxInfo, y, {x}, {index}, [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
-    KDEF_LAUNCH(dy.device(), scatter_max, dy, c.saved[0], dx, s.outer, s.n, s.inner);
-    return {dx};
-  });
+  return record(
+      kMaxInfo, y, {x}, {index},
+      [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+        const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+        KDEF_LAUNCH(dy.device(), scatter_max, dy, c.saved[0], dx, s.outer, s.n, s.inner);
+        return {dx};
+      },
+      over(x, axis, keep, "max"));
 }
 
 }  // namespace kdef::ops

@@ -41,11 +41,13 @@ Tensor soft(const OpInfo& info, const Tensor& x, int axis, double sign) {
   const int64_t outer = x.shape().product(0, a), n = x.shape()[a], inner = x.shape().product(a + 1, x.rank());
   Tensor y = Tensor::empty_like(x);
   KDEF_LAUNCH(x.device(), softmax_forward, x, y, outer, n, inner, sign);
-  return record(info, y, {x}, {y}, [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-    Tensor dx = Tensor::empty_like(dy);
-    KDEF_LAUNCH(dy.device(), softmax_backward, dy, c.saved[0], dx, outer, n, inner, sign);
-    return {dx};
-  });
+  return record(info, y, {x}, {y},
+                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  Tensor dx = Tensor::empty_like(dy);
+                  KDEF_LAUNCH(dy.device(), softmax_backward, dy, c.saved[0], dx, outer, n, inner, sign);
+                  return {dx};
+                },
+                {{"axis", a}});
 }
 }  // namespace
 

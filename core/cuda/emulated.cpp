@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -91,7 +92,7 @@ void run(const std::function<void()>& work) {
 
 using Recording = std::vector<std::function<void()>>;
 Recording* g_recording = nullptr;
-int g_pools = 0;
+std::atomic<int> g_pools{0};
 
 }  // namespace
 

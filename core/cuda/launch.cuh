@@ -1,11 +1,11 @@
 // How CUDA kernels are written and launched. A kernel is a struct that holds its arguments and says in operator() what
 // one thread does; it is included by .cu files only.
 //
-//   for_each(n, K{..})                      K::operator()(int64_t i)                      for every element
-//   for_warps(rows, K{..})                  K::operator()(const Warp& lane, int64_t row)  a warp per row
-//   (ops/device/lane.h) for_blocks(blocks, bytes, K{..})        K::operator()(const Block& block) kBlockThreads threads
-//   that can
-//                                                                                         sync, and share `bytes`
+// - for_each(n, K{..}) calls K::operator()(int64_t i) for every element.
+// - for_warps(rows, K{..}) calls K::operator()(const Warp& lane, int64_t row) with a warp per row (ops/device/lane.h).
+// - for_blocks(blocks, bytes, K{..}) calls K::operator()(const Block& block) with blocks of kBlockThreads threads,
+// which
+//   can wait for each other and share `bytes` bytes of memory.
 //
 // Where KDEF_CUDA_EMULATED is set, the same kernels run on the host, block by block and thread by thread with the same
 // indices (core/cuda/emulated.h). All sums have a fixed order: no atomic additions.
@@ -28,7 +28,7 @@
 
 namespace kdef::cuda {
 
-/// Things described one by one by the arguments of a launch; more of them take several launches.
+/// How many things (tables, tensors) the arguments of one launch describe; more of them take several launches.
 inline constexpr int64_t kDescribed = 64;
 
 /// The first i of [low, high) for which before(i) does not hold, or high; it holds for all in front of that.

@@ -2,6 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -50,8 +51,8 @@ struct CudaSystem {
   static void zero(void* to, size_t bytes) { KDEF_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, stream())); }
 };
 
-int g_device = -1;
-int g_pools = 0;
+std::atomic<int> g_device{-1};  // the device of this process; -1 until one is used
+std::atomic<int> g_pools{0};
 
 }  // namespace
 
@@ -99,11 +100,16 @@ std::string describe_device(int index) {
   return cat(p.name, ", compute capability ", p.major, ".", p.minor, ", ", p.totalGlobalMem >> 30, " GiB");
 }
 
+// The runtime keeps a current device per thread, which starts as device 0.
 Memory& memory(int index) {
-  if (g_device != index) {
-    if (g_device >= 0) throw InputError(cat("cuda:", index, ": this process already uses cuda:", g_device));
+  thread_local int current = -1;
+  if (current != index) {
+    int used = -1;
+    if (!g_device.compare_exchange_strong(used, index) && used != index) {
+      throw InputError(cat("cuda:", index, ": this process already uses cuda:", used));
+    }
     KDEF_CUDA_CHECK(cudaSetDevice(index));
-    g_device = index;
+    current = index;
   }
   static Memory& all = *new CachingMemory<CudaSystem>;
   return all;

@@ -86,8 +86,9 @@ bool recording() { return t_recording; }
 NoGrad::NoGrad() : before_(t_recording) { t_recording = false; }
 NoGrad::~NoGrad() { t_recording = before_; }
 
-RecordObserver::RecordObserver(std::function<void(const OpInfo&, const Tensor&)> see)
-    : see_(std::move(see)), before_(t_observer) {
+bool attributes_wanted() { return t_recording || t_observer != nullptr; }
+
+RecordObserver::RecordObserver(std::function<void(const Recorded&)> see) : see_(std::move(see)), before_(t_observer) {
   t_observer = this;
 }
 RecordObserver::~RecordObserver() { t_observer = before_; }
@@ -101,9 +102,9 @@ void TapeProfiler::count(std::map<std::string, double>& where, const char* op) {
   last_ = now;
 }
 
-Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved,
-              BackwardFn backward) {
-  if (t_observer) t_observer->see_(info, y);
+Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved, BackwardFn backward,
+              Attributes attributes) {
+  if (t_observer) t_observer->see_({info, inputs, y, attributes});
   if (t_profiler && t_recording) t_profiler->count(t_profiler->forward, info.name);
   if (!t_recording) return y;
   bool any = false;
@@ -115,7 +116,18 @@ Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vec
   if (!any) return y;
   auto node = std::make_shared<Node>();
   node->info = &info;
-  node->inputs = std::move(inputs);
+  node->attributes = std::move(attributes);
+  for (const Tensor& x : inputs) {
+    NodeInput& input = node->inputs.emplace_back();
+    if (!x.defined()) continue;
+    input.shape = x.shape();
+    input.type = x.dtype();
+    input.node = x.node();
+    if (input.node)
+      ++input.node->readers;
+    else
+      input.leaf = x;
+  }
   for (const Tensor& s : saved) {
     // Saved off the tape: a node that held its own output would keep itself alive.
     node->saved.push_back(s.defined() ? s.detach() : Tensor());
@@ -130,17 +142,64 @@ Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vec
   return y;
 }
 
-std::vector<Node*> nodes_behind(const Tensor& y) {
-  std::vector<Node*> found;
+namespace {
+
+std::vector<std::shared_ptr<Node>> owned_nodes_behind(const Tensor& y) {
+  std::vector<std::shared_ptr<Node>> found;
   if (!y.defined() || !y.node()) return found;
-  std::unordered_set<Node*> seen{y.node().get()};
-  found.push_back(y.node().get());
+  std::unordered_set<const Node*> seen{y.node().get()};
+  found.push_back(y.node());
   for (size_t i = 0; i < found.size(); ++i) {
-    for (const Tensor& x : found[i]->inputs) {
-      if (x.defined() && x.node() && seen.insert(x.node().get()).second) found.push_back(x.node().get());
+    const Node& node = *found[i];
+    for (const NodeInput& x : node.inputs) {
+      if (x.node && seen.insert(x.node.get()).second) found.push_back(x.node);
     }
   }
-  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->sequence < b->sequence; });
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a->sequence < b->sequence; });
+  return found;
+}
+
+void check_usable(const Node& node) {
+  KDEF_CHECK(!node.released, "backward: the tape behind '", node.info->name,
+             "' was already used; compute the forward again before a second backward");
+  for (size_t i = 0; i < node.saved.size(); ++i) {
+    KDEF_CHECK(!node.saved[i].defined() || node.saved[i].version() == node.versions[i], "backward of '",
+               node.info->name, "': saved tensor ", i, " (", describe(node.saved[i]),
+               ") was changed in place after the forward; change a clone() instead");
+  }
+}
+
+// Throws unless gradient g fits input i.
+void check_gradient(const Node& node, size_t i, const Gradient& g) {
+  const NodeInput& x = node.inputs[i];
+  if (!g.dense_part().defined()) return;
+  KDEF_CHECK(g.dense_part().shape() == x.shape, "backward of '", node.info->name, "': gradient ",
+             g.dense_part().shape(), " for input ", i, " of shape ", x.shape);
+  const bool rounded = g.dense_part().dtype() == DType::bf16 && x.type != DType::bf16;
+  KDEF_CHECK(!rounded || g.dense_part().device().is_cpu() || !x.node || x.node->readers == 1, "backward of '",
+             node.info->name, "': input ", i, " ", x.shape, ", the result of '", x.node->info->name, "', has ",
+             x.node->readers,
+             " readers; its gradient is rounded to bf16 for the product in front and cannot be added to ", "others on ",
+             name_of(g.dense_part().device()), "; let nothing else read it, or train with precision f32");
+}
+
+// Everything but the shapes.
+void release(Node& node) {
+  node.released = true;
+  node.saved.clear();
+  node.versions.clear();
+  node.backward = nullptr;
+  for (NodeInput& x : node.inputs) {
+    x.node.reset();
+    x.leaf = {};
+  }
+}
+
+}  // namespace
+
+std::vector<Node*> nodes_behind(const Tensor& y) {
+  std::vector<Node*> found;
+  for (const auto& node : owned_nodes_behind(y)) found.push_back(node.get());
   return found;
 }
 
@@ -161,43 +220,33 @@ void backward(const Tensor& y, const Tensor& seed) {
   std::unordered_map<Node*, Gradient> pending;
   pending[y.node().get()].add(start);
   start = {};
-  const std::vector<Node*> nodes = nodes_behind(y);
-  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
-    Node& node = **it;
+  std::vector<std::shared_ptr<Node>> nodes = owned_nodes_behind(y);
+  for (; !nodes.empty(); nodes.pop_back()) {  // a node dies here, unless somebody holds its result
+    Node& node = *nodes.back();
     const auto found = pending.find(&node);
     if (found == pending.end()) continue;
     Gradient gradient = std::move(found->second);
     pending.erase(found);
+    check_usable(node);
     if (!node.info->takes_rounded) gradient.widen(node.type);
-    KDEF_CHECK(!node.released, "backward: the tape behind '", node.info->name,
-               "' was already used; compute the forward again before a second backward");
-    for (size_t i = 0; i < node.saved.size(); ++i) {
-      KDEF_CHECK(!node.saved[i].defined() || node.saved[i].version() == node.versions[i], "backward of '",
-                 node.info->name, "': saved tensor ", i, " (", describe(node.saved[i]),
-                 ") was changed in place after the forward; change a clone() instead");
-    }
     const Tensor dy = gradient.dense(node.shape);
+    gradient = {};
     std::vector<Gradient> grads = node.backward({node.saved, node.needs}, dy);
-    KDEF_CHECK(grads.size() == node.inputs.size(), "backward of '", node.info->name, "' returned ", grads.size(),
+    KDEF_CHECK(grads.size() <= node.inputs.size(), "backward of '", node.info->name, "' returned ", grads.size(),
                " gradients for ", node.inputs.size(), " inputs");
     for (size_t i = 0; i < grads.size(); ++i) {
-      const Tensor& x = node.inputs[i];
+      const NodeInput& x = node.inputs[i];
       if (!node.needs[i] || !grads[i].defined()) continue;
-      KDEF_CHECK(!grads[i].dense_part().defined() || grads[i].dense_part().shape() == x.shape(), "backward of '",
-                 node.info->name, "': gradient ", grads[i].dense_part().shape(), " for input ", i, " of shape ",
-                 x.shape());
-      Gradient& sum = x.node() ? pending[x.node().get()] : x.gradient();
-      if (!x.node() || sum.defined()) {
-        sum.widen(x.dtype());
-        grads[i].widen(x.dtype());
+      check_gradient(node, i, grads[i]);
+      Gradient& sum = x.node ? pending[x.node.get()] : x.leaf.gradient();
+      if (!x.node || sum.defined()) {
+        sum.widen(x.type);
+        grads[i].widen(x.type);
       }
       sum.add(grads[i]);
       grads[i] = {};
     }
-    node.released = true;
-    node.saved.clear();
-    node.versions.clear();
-    node.backward = nullptr;
+    release(node);
     if (t_profiler) t_profiler->count(t_profiler->backward, node.info->name);
   }
 }
@@ -212,14 +261,14 @@ struct Naming {
   explicit Naming(const std::vector<Node*>& nodes) {
     for (size_t i = 0; i < nodes.size(); ++i) results[nodes[i]] = cat("t", i + 1);
     for (Node* node : nodes) {
-      for (const Tensor& x : node->inputs) {
-        if (x.defined() && !x.node()) leaves.emplace(x.identity(), cat("x", leaves.size() + 1));
+      for (const NodeInput& x : node->inputs) {
+        if (x.leaf.defined()) leaves.emplace(x.leaf.identity(), cat("x", leaves.size() + 1));
       }
     }
   }
-  std::string of(const Tensor& x) const {
+  std::string of(const NodeInput& x) const {
     if (!x.defined()) return "-";
-    return x.node() ? results.at(x.node().get()) : leaves.at(x.identity());
+    return x.node ? results.at(x.node.get()) : leaves.at(x.leaf.identity());
   }
 };
 
@@ -232,11 +281,13 @@ std::string explain(const Tensor& y) {
   for (const Node* node : nodes) {
     text += cat(names.results.at(node), " ", node->shape, " = ", node->info->name, "(");
     for (size_t i = 0; i < node->inputs.size(); ++i) {
-      const Tensor& x = node->inputs[i];
-      text += cat(i ? ", " : "", names.of(x), x.defined() ? cat(" ", x.shape()) : std::string(),
+      const NodeInput& x = node->inputs[i];
+      text += cat(i ? ", " : "", names.of(x), x.defined() || node->released ? cat(" ", x.shape) : std::string(),
                   node->needs[i] ? "" : " (constant)");
     }
-    text += cat(")  |  ", node->info->forward, "  |  ", node->info->backward, "  |  saved:");
+    const std::string attributes = to_text(node->attributes);
+    text += cat(attributes.empty() ? "" : "; ", attributes, ")  |  ", node->info->forward, "  |  ",
+                node->info->backward, "  |  saved:");
     if (node->released)
       text += " released";
     else if (node->saved.empty())
@@ -262,13 +313,15 @@ std::string to_dot(const Tensor& y) {
   std::unordered_set<const void*> drawn;
   for (const Node* node : nodes) {
     const std::string& name = names.results.at(node);
-    text += cat("  ", name, " [shape=box, label=\"", node->info->name, " ", node->shape, "\\n",
-                escape(node->info->forward), "\\n", escape(node->info->backward), "\"];\n");
+    const std::string attributes = to_text(node->attributes);
+    text += cat("  ", name, " [shape=box, label=\"", node->info->name, " ", node->shape, "\\n", escape(attributes),
+                attributes.empty() ? "" : "\\n", escape(node->info->forward), "\\n", escape(node->info->backward),
+                "\"];\n");
     for (size_t i = 0; i < node->inputs.size(); ++i) {
-      const Tensor& x = node->inputs[i];
+      const NodeInput& x = node->inputs[i];
       if (!x.defined()) continue;
-      if (!x.node() && drawn.insert(x.identity()).second) {
-        text += cat("  ", names.of(x), " [shape=ellipse, label=\"", names.of(x), " ", x.shape(), "\"",
+      if (x.leaf.defined() && drawn.insert(x.leaf.identity()).second) {
+        text += cat("  ", names.of(x), " [shape=ellipse, label=\"", names.of(x), " ", x.shape, "\"",
                     node->needs[i] ? "" : ", style=dashed", "];\n");
       }
       text += cat("  ", names.of(x), " -> ", name, node->needs[i] ? "" : " [style=dashed]", ";\n");

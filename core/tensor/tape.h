@@ -1,16 +1,21 @@
-// The dynamic tape: reverse-mode differentiation. Each differentiable function makes one Node that knows the
-// op's name and formulas, its inputs, what it saved and its backward function; so the tape of any result can
-// be printed line by line (explain) or drawn (to_dot).
+// The dynamic tape: reverse-mode differentiation. Each differentiable function makes one Node. A node knows the op's
+// name, formulas and attributes, where its inputs came from, what it saved, and its backward function; so the tape of
+// any result can be printed line by line (explain) or drawn (to_dot).
 //
 // Conventions, once for all ops:
+// - Inputs are all tensors that the result depends on. Those that never have a gradient (ids, labels, running moments)
+//   stand last; what is no tensor is an attribute.
 // - backward receives dy = dL/dy of the node's single output and returns dL/dx for each input, in their order; an
-//   undefined Gradient stands for zero.
-// - A gradient of an f32 tensor may be in bf16, rounded beforehand where products read it. Ops that say so take it as
-//   it is (OpInfo::takes_rounded); for others, in sums and in leaves it is widened.
+//   undefined Gradient stands for zero, and the inputs without a gradient may be left out at the end.
+// - A gradient of an f32 tensor may be in bf16, where products round it in any case. An op that says so receives it in
+//   bf16 (OpInfo::takes_rounded); for other ops, in sums and in leaves it is widened to f32. On a device other than
+//   the CPU such gradients are not added: the input that gets one must have no other reader.
 // - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that used it: a
 //   fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
-// - Saved tensors are released by backward(); a second backward() through the same nodes is an error, and so is a
-//   change in place of a saved tensor.
+// - A node keeps no input's numbers unless it saves them: a result that nobody saves is freed in the forward pass.
+// Where
+//   backward() has passed a node, the node lets go of everything, so that memory is freed step by step. A second
+//   backward() through the same nodes is an error, and so is a change in place of a saved tensor.
 #pragma once
 
 #include <functional>
@@ -19,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "core/tensor/attributes.h"
 #include "core/tensor/tensor.h"
 
 namespace kdef {
@@ -29,7 +35,7 @@ struct OpInfo {
   const char* name;
   const char* forward;         // "y = max(x, 0)"
   const char* backward;        // "dx = dy [x > 0]"
-  bool takes_rounded = false;  // backward takes a dy in bf16 of a y in f32
+  bool takes_rounded = false;  // backward takes a dy in bf16 for a y in f32
 };
 
 /// An id that names no row.
@@ -73,22 +79,39 @@ struct BackwardContext {
 
 using BackwardFn = std::function<std::vector<Gradient>(const BackwardContext&, const Tensor& dy)>;
 
+/// Where an input of a node came from: the node that computed it, or a leaf. Both are empty for an input that was
+/// undefined, and once backward() has passed.
+struct NodeInput {
+  std::shared_ptr<Node> node;
+  Tensor leaf;
+  Shape shape;
+  DType type = DType::f32;
+
+  bool defined() const { return node != nullptr || leaf.defined(); }
+};
+
 struct Node {
   const OpInfo* info;
-  std::vector<Tensor> inputs;
+  Attributes attributes;
+  std::vector<NodeInput> inputs;
   std::vector<Tensor> saved;
   std::vector<int64_t> versions;  // of the saved tensors, when saved
   std::vector<bool> needs;
   Shape shape;        // of the output
   DType type;         // of the output
   uint64_t sequence;  // order of creation
+  int readers = 0;    // nodes that have the output as an input
   bool released = false;
   BackwardFn backward;
 };
 
-/// Puts y = op(inputs) on the tape if an input requires a gradient and recording is on; returns y.
-/// `saved` are the tensors that backward will read (y itself may be among them).
-Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved, BackwardFn backward);
+/// Puts y = op(inputs) on the tape if an input requires a gradient and recording is on; returns y. `saved` are the
+/// tensors that backward will read (y itself may be among them), `attributes` everything else that y depends on.
+Tensor record(const OpInfo& info, Tensor y, std::vector<Tensor> inputs, std::vector<Tensor> saved, BackwardFn backward,
+              Attributes attributes = {});
+
+/// Whether record() uses attributes: they may be left out where they are costly to make and this is false.
+bool attributes_wanted();
 
 /// True unless a NoGrad is alive in this thread.
 bool recording();
@@ -105,31 +128,38 @@ class NoGrad {
   bool before_;
 };
 
-/// While it lives, `see` is called in this thread with every result that an op hands to record(), taped or not: to find
-/// where a computation goes wrong.
+/// One call of an op.
+struct Recorded {
+  const OpInfo& op;
+  const std::vector<Tensor>& inputs;
+  const Tensor& output;
+  const Attributes& attributes;
+};
+
+/// While it lives, `see` is called in this thread with every call of record(), whether it goes on the tape or not: to
+/// find where a computation goes wrong, or to write a computation down.
 class RecordObserver {
  public:
-  explicit RecordObserver(std::function<void(const OpInfo&, const Tensor&)> see);
+  explicit RecordObserver(std::function<void(const Recorded&)> see);
   ~RecordObserver();
   RecordObserver(const RecordObserver&) = delete;
   RecordObserver& operator=(const RecordObserver&) = delete;
 
  private:
-  std::function<void(const OpInfo&, const Tensor&)> see_;
+  std::function<void(const Recorded&)> see_;
   RecordObserver* before_;
-  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn);
+  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn, Attributes);
 };
 
 /// While it lives, adds up the seconds of every op in this thread: from one result to the next in the forward pass,
-/// from one node to the next in backward().
+/// from one node to the next in backward(). Ops that a backward function calls count as a part of it.
 class TapeProfiler {
  public:
   TapeProfiler();
   ~TapeProfiler();
   TapeProfiler(const TapeProfiler&) = delete;
   TapeProfiler& operator=(const TapeProfiler&) = delete;
-  /// (Ops that a backward function calls count as part of it.) Starts the clock anew, so that what was done since is
-  /// not counted.
+  /// Starts the clock anew: what was done since the last op is not counted.
   void restart();
   std::map<std::string, double> forward, backward;  // seconds by op
 
@@ -137,20 +167,20 @@ class TapeProfiler {
   void count(std::map<std::string, double>& where, const char* op);
   double last_ = 0;
   TapeProfiler* before_;
-  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn);
+  friend Tensor record(const OpInfo&, Tensor, std::vector<Tensor>, std::vector<Tensor>, BackwardFn, Attributes);
   friend void backward(const Tensor&, const Tensor&);
 };
 
 /// Propagates dL/dL = 1 (or `seed`, of y's shape) from `y` to the leaves it was computed from.
 void backward(const Tensor& y, const Tensor& seed = {});
 
-/// The tape behind `y`, one line per node in order of computation: number, op, shapes, formulas, saved
-/// tensors.
+/// The tape behind `y`, one line per node in order of computation: number, op, inputs and their shapes, attributes,
+/// formulas, saved tensors. Of a node that backward() has passed only the shapes of its inputs are left.
 std::string explain(const Tensor& y);
 /// The same as a Graphviz digraph.
 std::string to_dot(const Tensor& y);
 
-/// All nodes behind `y`, in order of creation.
+/// All nodes behind `y`, in order of creation; valid as long as `y` is.
 std::vector<Node*> nodes_behind(const Tensor& y);
 
 }  // namespace kdef

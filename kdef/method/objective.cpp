@@ -139,13 +139,18 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
   const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
   const Tensor loss = Tensor::empty({}, z.dtype(), z.device());
   KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights, loss);
-  return record(kObjectiveInfo, loss, {z}, {p, q, y, weights},
+  return record(kObjectiveInfo, loss, {z, y}, {p, q, y, weights},
                 [config](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor dz = Tensor::empty(c.saved[0].shape(), dy.dtype(), dy.device());
                   KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], config,
                               c.saved[3], dz);
                   return {dz};
-                });
+                },
+                {{"teach", config.teach},
+                 {"peer", config.peer},
+                 {"examination", config.examination == Examination::on         ? "on"
+                                 : config.examination == Examination::detached ? "detached"
+                                                                               : "equal"}});
 }
 
 }  // namespace kdef

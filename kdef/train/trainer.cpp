@@ -151,8 +151,10 @@ class Loop {
         culprit = "the batch's numeric values";
       }
       if (culprit.empty()) {
-        const RecordObserver observer([&](const OpInfo& op, const Tensor& y) {
-          if (culprit.empty() && !is_finite(y)) culprit = cat("the result of ", op.name, " ", y.shape());
+        const RecordObserver observer([&](const Recorded& r) {
+          if (culprit.empty() && !is_finite(r.output)) {
+            culprit = cat("the result of ", r.op.name, " ", r.output.shape());
+          }
         });
         compute_.loss(input_, static_cast<uint64_t>(step - 1));
       }

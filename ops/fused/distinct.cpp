@@ -171,17 +171,21 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
     const int64_t first = distinct.first[i], count = distinct.first[i + 1] - first;
     KDEF_LAUNCH(y.device(), gather_rows, table, distinct.ids.rows(first, count), y.rows(first, count));
   }
-  const size_t inputs = tables.size();
-  return record(kEmbedDistinctInfo, y, tables, {}, [=](const BackwardContext& c, const Tensor& dy) {
-    std::vector<Gradient> grads(inputs);
-    for (size_t i = 0; i < table_of.size(); ++i) {
-      if (!c.needs[table_of[i]]) continue;
-      const int64_t first = distinct.first[i] + distinct.padding[i], end = distinct.first[i + 1];
-      if (first == end) continue;
-      grads[table_of[i]].add(RowGradient{distinct.ids.rows(first, end - first), dy.rows(first, end - first)});
-    }
-    return grads;
-  });
+  std::vector<Tensor> inputs = tables;
+  inputs.push_back(distinct.ids);
+  return record(
+      kEmbedDistinctInfo, y, inputs, {},
+      [=, count = tables.size()](const BackwardContext& c, const Tensor& dy) {
+        std::vector<Gradient> grads(count);
+        for (size_t i = 0; i < table_of.size(); ++i) {
+          if (!c.needs[table_of[i]]) continue;
+          const int64_t first = distinct.first[i] + distinct.padding[i], end = distinct.first[i + 1];
+          if (first == end) continue;
+          grads[table_of[i]].add(RowGradient{distinct.ids.rows(first, end - first), dy.rows(first, end - first)});
+        }
+        return grads;
+      },
+      {{"tables", std::vector<int64_t>(table_of.begin(), table_of.end())}, {"first", distinct.first}});
 }
 
 namespace {
@@ -231,7 +235,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
   }
   KDEF_LAUNCH(y.device(), distinct_forward, rows, distinct, weight, others > 0 ? Tensor() : bias, y);
   return record(
-      kDistinctLinearInfo, y, {rows, dense, weight, bias}, {rows, dense, weight},
+      kDistinctLinearInfo, y, {rows, dense, weight, bias, distinct.index}, {rows, dense, weight},
       [=](const BackwardContext& c, const Tensor& dy) {
         const Tensor &sr = c.saved[0], &sx = c.saved[1], &sw = c.saved[2];
         std::vector<Gradient> grads(4);
@@ -252,7 +256,10 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
         if (c.needs[2]) grads[2] = dweight;
         if (c.needs[3]) grads[3] = dbias;
         return grads;
-      });
+      },
+      {{"fields", fields},
+       {"chosen", std::vector<int64_t>(distinct.fields.begin(), distinct.fields.end())},
+       {"first", distinct.first}});
 }
 
 }  // namespace kdef::ops

@@ -396,21 +396,24 @@ Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, c
   layer.with_types([&]<class T, class U>(T, U) {
     (layer.out() == 1 ? cpu::forward_one<T> : cpu::forward<T, U>)(layer, key, bias, kept, z);
   });
-  return record(kHiddenLinearInfo, z, {x, gamma, beta, weight, bias}, {x, mean, rstd, gamma, beta, weight, kept},
-                [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
-                  const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
-                  cpu::Gradients to{{},
-                                    Tensor::empty_like(saved.gamma),
-                                    Tensor::empty_like(saved.beta),
-                                    Tensor::empty_like(saved.weight),
-                                    c.needs[4] ? Tensor::empty({saved.out()}, saved.x.dtype()) : Tensor()};
-                  saved.with_types([&]<class T, class U>(T, U) {
-                    to.dx = Tensor::empty(saved.x.shape(), dtype_of<U>);
-                    (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training,
-                                                                                       to);
-                  });
-                  return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
-                });
+  std::vector<Tensor> inputs{x, gamma, beta, weight, bias};
+  if (!training) inputs.insert(inputs.end(), {running_mean, running_var});
+  return record(
+      kHiddenLinearInfo, z, std::move(inputs), {x, mean, rstd, gamma, beta, weight, kept},
+      [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
+        const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
+        cpu::Gradients to{{},
+                          Tensor::empty_like(saved.gamma),
+                          Tensor::empty_like(saved.beta),
+                          Tensor::empty_like(saved.weight),
+                          c.needs[4] ? Tensor::empty({saved.out()}, saved.x.dtype()) : Tensor()};
+        saved.with_types([&]<class T, class U>(T, U) {
+          to.dx = Tensor::empty(saved.x.shape(), dtype_of<U>);
+          (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training, to);
+        });
+        return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
+      },
+      hidden_layer_attributes(training, momentum, eps, rate, {key}));
 }
 
 }  // namespace kdef::ops

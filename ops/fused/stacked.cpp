@@ -117,18 +117,20 @@ Tensor stacked_output(const Tensor& x, const Tensor& bias, const Tensor& gamma, 
     const cuda::OutputLayer layer{x, moments.mean, moments.rstd, gamma, beta, weight, {}, rate};
     const Tensor z = Tensor::empty({x.shape()[0], weight.shape()[0]}, x.dtype(), x.device());
     const Tensor kept = cuda::output_forward(layer, keys, output_bias, z);
-    return record(kStackedOutputInfo, z, {x, bias, gamma, beta, weight, output_bias},
-                  {x, moments.mean, moments.rstd, gamma, beta, weight, kept},
-                  [rate, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
-                    const std::vector<Tensor>& s = c.saved;
-                    const cuda::OutputLayer of{s[0], s[1], s[2], s[3], s[4], s[5], s[6], rate};
-                    const Tensor dgamma = Tensor::empty_like(of.gamma), dbeta = Tensor::empty_like(of.gamma),
-                                 dbias = Tensor::empty_like(of.gamma), dweight = Tensor::empty_like(of.weight),
-                                 dx = Tensor::empty(of.x.shape(), operand, of.x.device());
-                    cuda::output_sums(of, dz, dgamma, dbeta, dweight);
-                    cuda::output_dx(of, dz, dgamma, dbeta, dx, dbias);
-                    return std::vector<Gradient>{dx, dbias, dgamma, dbeta, dweight, column_sums(dz, dz.dtype())};
-                  });
+    return record(
+        kStackedOutputInfo, z, {x, bias, gamma, beta, weight, output_bias},
+        {x, moments.mean, moments.rstd, gamma, beta, weight, kept},
+        [rate, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
+          const std::vector<Tensor>& s = c.saved;
+          const cuda::OutputLayer of{s[0], s[1], s[2], s[3], s[4], s[5], s[6], rate};
+          const Tensor dgamma = Tensor::empty_like(of.gamma), dbeta = Tensor::empty_like(of.gamma),
+                       dbias = Tensor::empty_like(of.gamma), dweight = Tensor::empty_like(of.weight),
+                       dx = Tensor::empty(of.x.shape(), operand, of.x.device());
+          cuda::output_sums(of, dz, dgamma, dbeta, dweight);
+          cuda::output_dx(of, dz, dgamma, dbeta, dx, dbias);
+          return std::vector<Gradient>{dx, dbias, dgamma, dbeta, dweight, column_sums(dz, dz.dtype())};
+        },
+        hidden_layer_attributes(true, momentum, eps, rate, keys));
   }
 #endif
   const int64_t count = weight.shape()[0], units = weight.shape()[1];

@@ -135,7 +135,7 @@ TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
     }
     const ops::PrecisionScope scope(precision);
     std::map<std::string, int> seen;
-    const RecordObserver observer([&](const OpInfo& op, const Tensor&) { ++seen[op.name]; });
+    const RecordObserver observer([&](const Recorded& r) { ++seen[r.op.name]; });
     nn::LayerTap tap;
     const nn::Pass pass{.training = true, .seed = 5, .step = 2, .tap = side_by_side ? nullptr : &tap};
     const Tensor loss = model.loss(model.forward(input, pass), input.labels);

@@ -37,7 +37,7 @@ Batch some_batch() {
 
 std::multiset<std::string> ops_of(const std::function<void()>& compute) {
   std::multiset<std::string> ops;
-  const RecordObserver observer([&](const OpInfo& op, const Tensor&) { ops.insert(op.name); });
+  const RecordObserver observer([&](const Recorded& r) { ops.insert(r.op.name); });
   compute();
   return ops;
 }

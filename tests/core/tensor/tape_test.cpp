@@ -4,6 +4,7 @@
 
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
+#include "ops/layout.h"
 #include "ops/reduce.h"
 
 namespace kdef {
@@ -87,21 +88,85 @@ TEST(Tape, IsExplainedLineByLine) {
   const std::string text = explain(sum(square(x)));
   EXPECT_NE(text.find("t1 [2] = square(x1 [2])"), std::string::npos) << text;
   EXPECT_NE(text.find("dx = 2 x dy"), std::string::npos) << text;
-  EXPECT_NE(text.find("t2 [] = sum(t1 [2])"), std::string::npos) << text;
+  EXPECT_NE(text.find("t2 [] = sum(t1 [2]; all=true)"), std::string::npos) << text;
   const std::string dot = to_dot(sum(square(x)));
   EXPECT_EQ(dot.rfind("digraph tape {", 0), 0u);
   EXPECT_NE(dot.find("x1 -> t1"), std::string::npos) << dot;
 }
 
+TEST(Tape, AttributesAreExplainedAndDrawn) {
+  const Tensor x = leaf({1, 2, 3});
+  const Tensor y = sum(slice(scale(x, -0.5), 0, 1, 2));
+  EXPECT_NE(explain(y).find("= scale(x1 [3]; c=-0.5)"), std::string::npos) << explain(y);
+  EXPECT_NE(explain(y).find("= slice(t1 [3]; axis=0, first=1, count=2)"), std::string::npos) << explain(y);
+  EXPECT_NE(to_dot(y).find("\\naxis=0, first=1, count=2\\n"), std::string::npos) << to_dot(y);
+  EXPECT_EQ(to_text({{"a", true}, {"b", 1}, {"c", "x"}, {"d", std::vector<double>{0.5, 2}}, {"e", 1e-5}}),
+            "a=true, b=1, c='x', d=[0.5, 2], e=1e-05");
+}
+
+TEST(Tape, InputsWithoutAGradientAreShownAsConstants) {
+  Tensor table = Tensor::from<double>({0, 0, 1, 1, 2, 2}, {3, 2});
+  table.set_requires_grad();
+  const Tensor y = embedding(table, Tensor::from<int32_t>({2, 1}, {2}), true);
+  EXPECT_NE(explain(y).find("embedding(x1 [3, 2], x2 [2] (constant); padding=true)"), std::string::npos) << explain(y);
+}
+
+// Bytes that the host's tensors take now.
+size_t in_use() { return memory_of(kCpu).statistics().in_use; }
+
+TEST(Tape, AResultThatNobodySavesIsFreedInTheForwardPass) {
+  memory_of(kCpu).trim();  // blocks of the very size
+  const int64_t n = 1 << 16;
+  Tensor x = Tensor::full({n}, 0.5, DType::f64);
+  x.set_requires_grad();
+  const size_t bytes = static_cast<size_t>(n) * 8;
+  const auto taken = [&](const std::function<Tensor()>& f) {
+    const size_t before = in_use();
+    const Tensor y = f();
+    return (in_use() - before) / bytes;
+  };
+  EXPECT_EQ(taken([&] { return neg(x); }), 1u);
+  EXPECT_EQ(taken([&] { return neg(neg(neg(neg(x)))); }), 1u);
+  EXPECT_EQ(taken([&] { return add(sub(shift(x, 1), x), scale(x, 2)); }), 1u);
+  EXPECT_EQ(taken([&] { return exp(neg(x)); }), 1u);          // e^x reads its result alone
+  EXPECT_EQ(taken([&] { return square(neg(x)); }), 2u);       // x^2 reads its input
+  EXPECT_EQ(taken([&] { return mul(neg(x), x); }), 2u);       // each factor is the derivative of the other
+  EXPECT_EQ(taken([&] { return div(x, shift(x, 1)); }), 2u);  // the divisor and the quotient
+}
+
+TEST(Tape, BackwardFreesStepByStep) {
+  memory_of(kCpu).trim();  // blocks of the very size
+  const int64_t n = 1 << 16;
+  Tensor x = Tensor::full({n}, 0.5, DType::f64);
+  x.set_requires_grad();
+  const size_t bytes = static_cast<size_t>(n) * 8;
+  Tensor y = x;
+  for (int i = 0; i < 16; ++i) y = square(y);  // each saves its input
+  const Tensor loss = sum(y);
+  y = {};
+  const size_t before = in_use();
+  memory_of(kCpu).restart_peak();
+  backward(loss);
+  // One gradient comes before an activation goes: at no time are there more than two tensors beside the activations.
+  EXPECT_LE(memory_of(kCpu).statistics().peak, before + 2 * bytes + (1 << 12));
+  // While the loss lives, of all that it was computed from only the leaf and its gradient are there.
+  EXPECT_LE(in_use(), before - 15 * bytes + bytes + (1 << 12));
+  EXPECT_NE(explain(loss).find("saved: released"), std::string::npos);
+}
+
 TEST(Tape, ObserverSeesEveryResult) {
   std::vector<std::string> seen;
-  const Tensor x = leaf({1});
+  const Tensor x = leaf({1, 2});
   {
-    const RecordObserver observer([&](const OpInfo& op, const Tensor&) { seen.push_back(op.name); });
-    sum(square(x));
+    const RecordObserver observer([&](const Recorded& r) {
+      seen.push_back(cat(r.op.name, r.inputs[0].shape(), r.output.shape(), " ", to_text(r.attributes)));
+    });
+    sum(scale(x, 0.5));
+    const NoGrad no_grad;
+    sum(x, 0, true);
   }
   square(x);
-  EXPECT_EQ(seen, (std::vector<std::string>{"square", "sum"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"scale[2][2] c=0.5", "sum[2][] all=true", "sum[2][1] axis=0, keep=true"}));
 }
 
 TEST(Gradient, RowsAreSummedIntoDense) {

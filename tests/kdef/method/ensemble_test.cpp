@@ -52,7 +52,7 @@ Result train_once(EnsembleConfig config, bool distinct, nn::Pass pass = {true, 1
   const ModelInput input = some_batch();
   Result result;
   {
-    const RecordObserver observer([&](const OpInfo& op, const Tensor&) { result.ops.insert(op.name); });
+    const RecordObserver observer([&](const Recorded& r) { result.ops.insert(r.op.name); });
     const Tensor loss = model.loss(model.forward(input, pass), input.labels);
     result.loss = loss.item();
     backward(loss);
