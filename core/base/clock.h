@@ -5,7 +5,7 @@
 
 namespace kdef {
 
-/// Seconds since an arbitrary moment; never goes back.
+/// Seconds since an arbitrary moment of the past. A later call never returns less.
 inline double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

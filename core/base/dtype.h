@@ -51,13 +51,13 @@ constexpr const char* name_of(DType t) {
 
 constexpr bool is_floating(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
 
-/// A bfloat16 as stored: the upper half of an fp32. Operands of products are of it, and gradients that will be
-/// operands.
+/// A bfloat16 as it is stored: the upper half of an fp32. Operands of matrix products may have this type, and so may
+/// gradients that become operands.
 struct BFloat16 {
   uint16_t bits;
 };
 
-/// Rounded to nearest even; NaN stays NaN.
+/// Rounds to the nearest bfloat16, ties to even; NaN stays NaN.
 KDEF_HD BFloat16 to_bf16(float x) {
   uint32_t u = 0;
   std::memcpy(&u, &x, sizeof u);
@@ -72,7 +72,7 @@ KDEF_HD float from_bf16(BFloat16 x) {
   return y;
 }
 
-/// A number as stored, in the type to compute with.
+/// A stored number in the type that computations use: a bfloat16 becomes a float.
 template <class T>
 KDEF_HD T number(T x) {
   return x;
@@ -108,7 +108,8 @@ struct DTypeOf<uint8_t> {
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
-/// Calls `fn.template operator()<T>()` with T = float or double, whichever `t` names.
+/// Calls `fn.template operator()<T>()` with the T that `t` names, float or double; another type is an Error that names
+/// `op`.
 template <class Fn>
 decltype(auto) for_float(DType t, const char* op, Fn&& fn) {
   if (t == DType::f32) return fn.template operator()<float>();
@@ -116,7 +117,8 @@ decltype(auto) for_float(DType t, const char* op, Fn&& fn) {
   throw Error(cat(op, ": needs an f32 or f64 tensor, got ", name_of(t)));
 }
 
-/// Calls `fn.template operator()<T>()` with T = int32_t or int64_t, whichever `t` names.
+/// Calls `fn.template operator()<T>()` with the T that `t` names, int32_t or int64_t; another type is an Error that
+/// names `op`.
 template <class Fn>
 decltype(auto) for_index(DType t, const char* op, Fn&& fn) {
   if (t == DType::i32) return fn.template operator()<int32_t>();

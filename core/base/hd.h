@@ -1,5 +1,5 @@
-// KDEF_HD marks scalar maths that the CPU launchers and the CUDA kernels share; KDEF_DEVICE what runs inside a CUDA
-// kernel only. Outside nvcc, where the kernels are emulated on the host, both are plain functions.
+// KDEF_HD marks scalar maths that the CPU's loops and the CUDA kernels share. KDEF_DEVICE marks functions that only
+// CUDA kernels call. Without nvcc, where the kernels are emulated on the host, both are plain functions.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -27,7 +27,8 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-/// "; did you mean 'X'?" for the nearest of `names` if it is near (a third of the length, at least 1), else nothing.
+/// "; did you mean 'X'?" for the nearest of `names`, if its distance is at most a third of the name's length (at least
+/// 1); otherwise an empty text.
 inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
   const std::string* best = nullptr;
   size_t distance = std::max<size_t>(1, name.size() / 3) + 1;

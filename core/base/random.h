@@ -1,6 +1,6 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
-// as 1, 2, 3", SC 2011). A number is a pure function of (seed, stream, index): the same on every device and
-// for any number of threads, with no state to save beyond the indices themselves.
+// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011). A number is a pure function of (seed, stream, index): the number is the same on every device and for
+// any number of threads, and a checkpoint has no state to save but the index.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace kdef {
 struct Philox {
   static constexpr int kRounds = 10;
   static constexpr uint64_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
-  static constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;  // what the key grows by after every round
+  static constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;  // added to the key after every round
 
   /// The four words of block `counter` of stream `stream` under `seed`.
   static KDEF_HD std::array<uint32_t, 4> block(uint64_t seed, uint64_t stream, uint64_t counter) {
@@ -35,13 +35,13 @@ struct Philox {
   }
 };
 
-/// A sequential reader of one Philox stream. Copyable; `position` is all there is to save.
+/// Reads one Philox stream from its beginning, or from `position`. A copy continues by itself.
 class Random {
  public:
   explicit Random(uint64_t seed, uint64_t stream = 0, uint64_t position = 0)
       : seed_(seed), stream_(stream), position_(position) {}
 
-  /// 32 random bits.
+  /// The next 32 random bits.
   uint32_t bits() {
     const uint64_t counter = position_ >> 2;
     if (counter != cached_) {
@@ -67,7 +67,7 @@ class Random {
       if (low >= n || low >= (0 - n) % n) return static_cast<uint64_t>(m >> 64);
     }
   }
-  /// Standard normal (Box-Muller; two draws a number, the second value is not kept).
+  /// Standard normal (Box, Muller 1958). Every number takes two uniform ones; the second normal number is not used.
   double normal() {
     const double u = 1.0 - uniform53();  // (0, 1]
     const double v = uniform53();
@@ -82,7 +82,7 @@ class Random {
   std::array<uint32_t, 4> block_{};
 };
 
-/// Streams in use, so that no two purposes share numbers. A purpose with parts adds the part's index.
+/// The streams in use: no two purposes share numbers. A purpose that has parts adds the index of the part.
 enum : uint64_t {
   kStreamInit = uint64_t{1} << 56,     // initial values; + parameter index
   kStreamDropout = uint64_t{2} << 56,  // dropout masks; + layer index and step

@@ -1,4 +1,4 @@
-// Shapes: the sizes of a contiguous, row-major tensor, outermost first.
+// The shape of a tensor: its sizes, outermost axis first. Tensors are contiguous and row-major.
 #pragma once
 
 #include <array>
@@ -44,7 +44,8 @@ class Shape {
     for (int i = first; i < last; ++i) n *= (*this)[i];
     return n;
   }
-  /// Axis counted from the end if negative; throws for an axis out of range.
+  /// The axis `a` as a number from 0; a negative `a` counts from the end, -1 is the last axis. Throws Error, naming
+  /// `op`, for an axis that the shape does not have.
   int axis(int a, const char* op) const {
     const int normal = a < 0 ? a + rank_ : a;
     KDEF_CHECK(normal >= 0 && normal < rank_, op, ": axis ", a, " is out of range for ", str());

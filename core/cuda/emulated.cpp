@@ -17,12 +17,12 @@
 namespace kdef::cuda {
 namespace {
 
-// The device's memory: one range of addresses that only running kernels and copies may touch, so that a host that reads
-// a device's pointer crashes here as it would there. New memory is NaN, since a GPU's is not zeroed.
+// The device's memory: one range of addresses that only kernels and copies may touch while they run. A host that reads
+// through a device's pointer crashes, as it does with a GPU. New memory holds NaN, since a GPU does not set it to zero.
 class Arena {
  public:
   Arena() {
-    // Opening and closing costs by the page, and a part of a large page would break it up.
+    // Opening and closing costs time per page; large pages stay large only if the range begins and ends with one.
     void* range = ::mmap(nullptr, kSize + kLargePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return;
     base_ = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<uintptr_t>(range), kLargePage));
@@ -65,7 +65,7 @@ Arena& arena() {
 struct EmulatedSystem {
   static size_t round_up(size_t bytes) { return bytes == 0 ? 512 : (bytes + 511) / 512 * 512; }
   static void* allocate(size_t bytes) noexcept { return arena().take(bytes); }
-  static void release(void*) noexcept {}  // a range of addresses is not used twice
+  static void release(void*) noexcept {}  // a range of addresses is never used twice
   static std::string shortage() { return " of the emulated device"; }
   static void copy(void* to, const void* from, size_t bytes) {
     const bool within = arena().has(to) && arena().has(from);
@@ -78,7 +78,7 @@ struct EmulatedSystem {
   }
 };
 
-// The device at work.
+// Runs work of the device, which may touch its memory.
 void run(const std::function<void()>& work) {
   arena().open();
   try {
@@ -112,8 +112,9 @@ namespace {
 
 constexpr size_t kStack = size_t{64} << 10;
 
-// A place to go on from. swapcontext would do, but asks the system for the signal mask at every change; so a fiber is
-// only entered by it, and left and gone on with by jumps. (The address sanitizer follows swapcontext alone.)
+// Where a fiber goes on. swapcontext would be enough, but it asks the system for the signal mask at every change of
+// fibers. So a context is used to enter a fiber for the first time, and jumps to leave and re-enter it. (The address
+// sanitizer understands swapcontext only.)
 struct Place {
 #if defined(__SANITIZE_ADDRESS__)
   ucontext_t context;
@@ -131,7 +132,7 @@ struct Place {
 #endif
 };
 
-// Runs bodies one after the other, each from its beginning to its end.
+// One fiber: it runs one body after the other, each from its beginning to its end.
 struct Fiber {
   Place place;
   std::vector<char> stack = std::vector<char>(kStack);
@@ -154,7 +155,7 @@ void yield() {
   s.fibers[static_cast<size_t>(s.current)]->place.go(s.main);
 }
 
-void live() {
+void run_bodies() {
   Scheduler& s = t_scheduler;
   for (;;) {
     const int me = s.current;
@@ -175,7 +176,7 @@ void add_fiber(Scheduler& s) {
   getcontext(&fiber.place.context);
   fiber.place.context.uc_stack.ss_sp = fiber.stack.data();
   fiber.place.context.uc_stack.ss_size = fiber.stack.size();
-  makecontext(&fiber.place.context, live, 0);
+  makecontext(&fiber.place.context, run_bodies, 0);
 }
 
 }  // namespace
@@ -212,7 +213,7 @@ void run_fibers(int count, const std::function<void(int)>& body) {
       left += !fiber.done;
     }
     const bool stuck = left > 0 && !s.progress;
-    if (s.failure || stuck) s.fibers.clear();  // some stopped on their way, and cannot begin anew
+    if (s.failure || stuck) s.fibers.clear();  // some stand in the middle of a body and cannot begin another
     if (s.failure) std::rethrow_exception(s.failure);
     KDEF_CHECK(!stuck, "emulated CUDA kernel: ", left,
                " threads wait for others of their block or warp that have ended");

@@ -1,6 +1,6 @@
-// The CUDA backend played on the host, for tests: kernels run block by block and thread by thread, with the indices
-// that the launch would give them. Threads that meet (Block::sync, sums over a warp) are fibers of one host thread, so
-// that one which does not come to the meeting is found. Included by core/cuda/launch.cuh.
+// The CUDA backend on the host, for tests. Kernels run block by block and thread by thread, with the indices that a
+// launch gives them on a GPU. Threads that wait for each other (Block::sync, sums over a warp) are fibers of one host
+// thread, so that a thread which does not come is found. core/cuda/launch.cuh includes this header.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@
 namespace kdef::cuda {
 namespace emulated {
 
-/// Runs `work` now; while a Graph is being recorded, keeps it instead, to be run whenever the graph is launched.
+/// Runs `work` now. While a Graph is recorded, keeps `work` instead and runs it whenever the graph is launched.
 void enqueue(std::function<void()> work);
 
-/// While it lives the device's memory stays open to the host: for tests of many small launches, where opening and
-/// closing it would take most of the time.
+/// While it lives, the host may read the device's memory: for tests of many small launches, which would otherwise spend
+/// their time on opening and closing that memory.
 class OpenMemory {
  public:
   OpenMemory();
@@ -32,7 +32,7 @@ class OpenMemory {
 class Meeting {
  public:
   explicit Meeting(int members) : members_(members) {}
-  /// Returns when all members have called it as often as this one.
+  /// Returns once every member has made as many calls as the calling one.
   void wait();
 
  private:
@@ -40,11 +40,11 @@ class Meeting {
   int64_t generation_ = 0;
 };
 
-/// Runs body(0) .. body(count - 1) as fibers of this thread, in turn. Throws Error if all that are left wait for
+/// Runs body(0) .. body(count - 1) as fibers of this thread, in turn. Throws Error if the remaining fibers all wait for
 /// fibers that have ended.
 void run_fibers(int count, const std::function<void(int)>& body);
 
-// What a warp or a block has in common.
+// The state that the threads of a warp or of a block share.
 struct WarpState {
   Meeting meeting{kWarpThreads};
   double slots[kWarpThreads] = {};

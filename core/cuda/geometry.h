@@ -1,4 +1,4 @@
-// How CUDA launches are cut, on a device and where it is emulated.
+// How CUDA launches are cut into blocks and threads, on a device and in its emulation.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,10 @@
 
 namespace kdef::cuda {
 
-/// Threads of a block, for every kind of launch.
+/// Threads of a block, in every kind of launch.
 inline constexpr int kBlockThreads = 256;
 inline constexpr int kWarpThreads = 32;
-/// Blocks of a launch over elements or rows at most; each thread then takes several.
+/// The maximum of blocks in a launch over elements or rows. Where there is more to do, each thread takes several.
 inline constexpr int64_t kMostBlocks = 1 << 16;
 
 inline int64_t blocks_for(int64_t n, int64_t per_block) {

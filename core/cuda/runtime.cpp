@@ -28,11 +28,11 @@ struct CudaSystem {
   static void* allocate(size_t bytes) noexcept {
     void* block = nullptr;
     if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
-    cudaGetLastError();  // it is told by the null pointer
+    cudaGetLastError();  // the null pointer tells the caller; the runtime forgets the error
     return nullptr;
   }
   static void release(void* block) noexcept {
-    // Work that still uses the block. (To wait while a step is recorded would break the recording; cudaFree waits too.)
+    // Waits for work that still uses the block. Waiting would break a recording, so cudaFree waits then.
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     if (cudaStreamIsCapturing(stream(), &status) == cudaSuccess && status == cudaStreamCaptureStatusNone) {
       cudaStreamSynchronize(stream());
@@ -72,7 +72,7 @@ cudaStream_t stream() {
   return it;
 }
 
-// For whoever looks for the kernel that fails.
+// Whether every launch is waited for, which tells the kernel that fails.
 static bool synchronous() {
   static const bool asked = [] {
     const char* set = std::getenv("KDEF_CUDA_SYNCHRONOUS");
@@ -83,7 +83,7 @@ static bool synchronous() {
 
 void check_launch() {
   KDEF_CUDA_CHECK(cudaGetLastError());
-  // A launch that is recorded does not run, and to wait would break the recording.
+  // A recorded launch does not run, and waiting would break the recording.
   if (synchronous() && !recording()) KDEF_CUDA_CHECK(cudaStreamSynchronize(stream()));
 }
 
@@ -119,7 +119,7 @@ Fault* fault() {
   static Fault* const it = [] {
     void* made = nullptr;
     KDEF_CUDA_CHECK(cudaMalloc(&made, sizeof(Fault)));
-    // Waits: stream() does not wait for the default stream, and might be being recorded.
+    // stream() does not wait for the default stream, and may be in a recording: so the host waits.
     KDEF_CUDA_CHECK(cudaMemset(made, 0, sizeof(Fault)));
     KDEF_CUDA_CHECK(cudaStreamSynchronize(cudaStreamLegacy));
     return static_cast<Fault*>(made);
@@ -153,7 +153,7 @@ CopyStream::CopyStream() : impl_(std::make_unique<Impl>()) {
   KDEF_CUDA_CHECK(cudaEventCreateWithFlags(&impl_->event, cudaEventDisableTiming));
 }
 CopyStream::~CopyStream() {
-  cudaStreamSynchronize(impl_->copies);  // whose sources and targets go with it
+  cudaStreamSynchronize(impl_->copies);  // the caller frees sources and targets after this
   cudaStreamDestroy(impl_->copies);
   cudaEventDestroy(impl_->event);
 }
@@ -185,7 +185,7 @@ Graph::Graph() : impl_(std::make_unique<Impl>()) {}
 Graph::~Graph() {
   if (impl_->ready != nullptr) cudaGraphExecDestroy(impl_->ready);
   if (impl_->graph != nullptr) cudaGraphDestroy(impl_->graph);
-  // A launch that is under way comes before whatever is given to the stream from now on.
+  // Work that the stream gets from now on comes after a launch that is still running: the blocks can be used again.
   if (g_device >= 0) memory(g_device).retire_pool(impl_->pool);
 }
 

@@ -1,5 +1,6 @@
-// The caching allocator behind every device's Memory. A free block serves a request if it wastes at most a quarter of
-// itself: best fit over a map from size to block. The blocks of a step with fixed shapes find each other again exactly.
+// The caching allocator behind every device's Memory. A request gets the smallest free block that is large enough, if
+// at most a quarter of the block is wasted. A training step of fixed shapes finds exactly the blocks of the step
+// before.
 #pragma once
 
 #include <map>
@@ -11,11 +12,11 @@
 
 namespace kdef {
 
-/// `System` hands out raw memory of the device:
-///   size_t round_up(size_t bytes);          what is asked of it, so that near sizes share blocks
-///   void* allocate(size_t bytes) noexcept;  null if there is none
+/// `System` is the raw memory of the device:
+///   size_t round_up(size_t bytes);          the size to ask for: near sizes become equal, so that they share blocks
+///   void* allocate(size_t bytes) noexcept;  null where there is no memory
 ///   void release(void* block) noexcept;
-///   std::string shortage();                 what an error adds about the device's memory
+///   std::string shortage();                 ends the message of an error: "; 12 MiB free on the device"
 ///   void copy(void* to, const void* from, size_t bytes);
 ///   void zero(void* to, size_t bytes);
 template <class System>

@@ -1,6 +1,6 @@
-// Kernels by device. A kernel is a plain function on raw tensors, outside the tape; KDEF_KERNEL declares it
-// in the namespace of every device, the family's .cpp defines it for the CPU and the family's .cu for CUDA,
-// and KDEF_LAUNCH calls the one of a device. A new device is one more namespace here and its own files.
+// Kernels by device. A kernel is a plain function on raw tensors, outside the tape. KDEF_KERNEL declares it in the
+// namespace of every device; the .cpp file of its family defines it for the CPU, the .cu file for CUDA. KDEF_LAUNCH
+// calls the kernel of the given device. A new device adds a namespace here and files of its own.
 #pragma once
 
 #include "core/base/error.h"

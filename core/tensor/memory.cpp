@@ -28,7 +28,7 @@ struct CpuSystem {
     const size_t unit = alignment(bytes), rounded = kdef::round_up(bytes, unit);
     void* block = std::aligned_alloc(unit, rounded);
 #if defined(MADV_HUGEPAGE)
-    // Most systems give large pages to those who ask; a refusal costs nothing but speed.
+    // Most systems give large pages on request. Without them only speed is lost.
     if (block != nullptr && unit == kHugePage) madvise(block, rounded, MADV_HUGEPAGE);
 #endif
     return block;

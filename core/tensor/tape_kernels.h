@@ -1,4 +1,4 @@
-// The engine's only arithmetic: what gradients and tensors need of a device.
+// The kernels of the engine itself: sums of gradients, and tensors filled with a number.
 #pragma once
 
 #include "core/tensor/dispatch.h"
@@ -8,7 +8,7 @@ namespace kdef {
 
 /// a += b
 KDEF_KERNEL(void, accumulate, const Tensor& a, const Tensor& b)
-/// table[ids[u]] += values[u] for every row that is one.
+/// table[ids[u]] += values[u] for every u whose id is not kNoRow.
 KDEF_KERNEL(void, accumulate_rows, const Tensor& table, const RowGradient& rows)
 /// Every element of t, floating or integer, becomes `value`. CUDA only: the host writes its own memory.
 namespace cuda {

@@ -1,6 +1,6 @@
-// Tensor: a cheap handle on {storage, shape, dtype, device, gradient node}. Contiguous and row-major always;
-// views exist only where they cost nothing (alias with another shape, slice of the leading dimension).
-// Copying a handle shares the data. Differentiable functions are in ops/; what is here never touches the
+// Tensor: a handle on {storage, shape, dtype, device, gradient node} that is cheap to copy; copies share the data. A
+// tensor is always contiguous and row-major. A view is another shape of the same elements (alias) or a range of the
+// leading dimension (rows). Differentiable functions are in ops/; the functions of this header do not write on the
 // tape.
 #pragma once
 
@@ -20,7 +20,7 @@ class Gradient;  // core/tensor/tape.h
 class Storage {
  public:
   Storage(size_t bytes, Device device);
-  /// Memory owned by somebody else, who keeps it alive longer than every tensor on it.
+  /// Uses memory of an owner who keeps it alive longer than every tensor on it.
   Storage(void* borrowed, size_t bytes, Device device);
   ~Storage();
   Storage(const Storage&) = delete;
@@ -29,7 +29,7 @@ class Storage {
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
-  /// Counts in-place changes; the tape compares it to tell whether a saved tensor is still what it was.
+  /// The number of changes in place. The tape compares it to find saved tensors that have changed.
   int64_t version = 0;
 
  private:
@@ -44,7 +44,7 @@ class Tensor {
   Tensor() = default;  // undefined
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
-  /// Of the shape, dtype and device of `t`.
+  /// Uninitialised, with the shape, dtype and device of `t`.
   static Tensor empty_like(const Tensor& t) { return empty(t.shape(), t.dtype(), t.device()); }
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = kCpu);
@@ -86,22 +86,22 @@ class Tensor {
   Tensor rows(int64_t first, int64_t count) const;
   /// A copy with its own data, off the tape.
   Tensor clone() const;
-  /// A copy of another type, f32 or f64 (by way of the host), or on another device, off the tape; itself if nothing
-  /// changes.
+  /// A copy in another type (f32 or f64), or on another device, off the tape. Where nothing changes, the tensor itself,
+  /// which stays on the tape. The type of a device's tensor is changed on the host.
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
   /// Overwrites the elements; same shape and dtype, any device. Counts as a change in place.
   void copy_from(const Tensor& source);
   void fill(double value);
-  /// To be called after writing through data() into a tensor that may be on a tape.
+  /// Call it after writing through data() into a tensor that may be saved on a tape.
   void changed() const { ++impl().storage->version; }
   int64_t version() const { return impl().storage->version; }
-  /// True if no other tensor or handle shares the data, so that it may be reused.
+  /// True if no other handle or view shares the data: the holder may overwrite it.
   bool exclusive() const { return impl_.use_count() == 1 && impl().storage.use_count() == 1; }
   bool same_storage(const Tensor& other) const { return impl().storage == other.impl().storage; }
 
   // -- the tape (core/tensor/tape.h)
-  /// True for a leaf whose gradient is wanted and for everything computed from one.
+  /// True for a leaf whose gradient is wanted, and for every tensor computed from such a leaf.
   bool requires_grad() const { return impl_ && (impl_->requires_grad || impl_->node); }
   /// Marks a leaf; returns itself.
   Tensor& set_requires_grad(bool value = true);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/group.h"
 #include "core/base/parallel.h"
 #include "kdef/method/objective_functors.h"
 #include "ops/elementwise.h"
@@ -74,7 +75,7 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
   const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 1 + m + m * m;
   constexpr int64_t kRows = 512;
   const int64_t parts = divide_up(rows, kRows);
-  std::vector<double> sums(static_cast<size_t>(parts * cells)), peer(static_cast<size_t>(m));
+  std::vector<double> sums(static_cast<size_t>(parts * cells + 1)), peer(static_cast<size_t>(m));
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     const T *pz = z.data<T>(), *py = y.data<T>();
     T *pp = p.data<T>(), *pq = q.data<T>();
@@ -102,7 +103,9 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
     for (int64_t part = 1; part < parts; ++part) {
       for (int64_t i = 0; i < cells; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(part * cells + i)];
     }
-    const ObjectiveFinish finish{{sums[0], sums.data() + 1, sums.data() + 1 + m, static_cast<double>(rows), m},
+    sums[static_cast<size_t>(cells)] = static_cast<double>(rows);
+    Group::current().all_reduce(std::span(sums.data(), static_cast<size_t>(cells + 1)));
+    const ObjectiveFinish finish{{sums[0], sums.data() + 1, sums.data() + 1 + m, sums[static_cast<size_t>(cells)], m},
                                  config,
                                  ObjectiveWeights::of(weights),
                                  peer.data()};
@@ -116,8 +119,7 @@ void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, cons
   for_float(p.dtype(), "kdef_objective", [&]<class T>() {
     const T *pp = p.data<T>(), *pq = q.data<T>(), *py = y.data<T>();
     T* out = dz.data<T>();
-    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(rows), static_cast<double>(m),
-                         config.peer && m > 1};
+    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(m), config.peer && m > 1};
     const double scale = static_cast<double>(*dl.data<T>());
     parallel_for(rows, 512, [&](int64_t first, int64_t last) {
       for (int64_t b = first; b < last; ++b) {

@@ -1,4 +1,5 @@
 #include "core/cuda/launch.cuh"
+#include "core/tensor/collectives.h"
 #include "kdef/method/objective_functors.h"
 #include "ops/device/parts.cuh"
 
@@ -51,33 +52,34 @@ struct PartSums {
   }
 };
 
-// A warp per cell.
+// A warp per cell; the first also notes the number of rows, behind the sums.
 struct AddParts {
   const double* partial;
-  double* sums;
+  double* sums;  // [cells + 1]
   int64_t parts, m, cells;
+  double rows;
   KDEF_DEVICE void operator()(const Warp& lane, int64_t cell) const {
     if (cell >= 2 * m && (cell - 2 * m) % m > (cell - 2 * m) / m) return;
     double sum = 0;
     for (int64_t part = lane.id(); part < parts; part += lane.size()) sum += partial[part * cells + cell];
     sum = lane.sum(sum);
     if (lane.id() == 0) sums[cell] = sum;
+    if (lane.id() == 0 && cell == 0) sums[cells] = rows;
   }
 };
 
 template <class T>
 struct Finish {
-  const double* sums;
+  const double *sums, *rows;
   double* peer;
   ObjectiveConfig config;
   ObjectiveWeights weights;
   T* loss;
-  double rows;
   int64_t m;
   KDEF_DEVICE void operator()(const Block& block) const {
     double label = 0;
     for (int64_t k = 0; k < m; ++k) label += sums[k];
-    const ObjectiveFinish finish{{label, sums + m, sums + 2 * m, rows, m}, config, weights, peer};
+    const ObjectiveFinish finish{{label, sums + m, sums + 2 * m, *rows, m}, config, weights, peer};
     const double value = finish.run(block);
     if (block.thread() == 0) *loss = static_cast<T>(value);
   }
@@ -103,14 +105,16 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
                        const Tensor& q, const Tensor& weights, const Tensor& loss) {
   const int64_t rows = z.shape()[0], m = z.shape()[1], cells = m * (m + 2), parts = ops::cuda::parts_of(rows);
   const Tensor partial = Tensor::empty({parts, cells}, DType::f64, z.device());
-  const Tensor sums = Tensor::empty({cells}, DType::f64, z.device()), peer = Tensor::empty({m}, DType::f64, z.device());
+  const Tensor sums = Tensor::empty({cells + 1}, DType::f64, z.device()),
+               peer = Tensor::empty({m}, DType::f64, z.device());
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     for_each(rows, Probabilities<T>{z.data<T>(), p.data<T>(), q.data<T>(), m});
     for_each(parts * cells, PartSums<T>{p.data<T>(), q.data<T>(), y.data<T>(), partial.data<double>(), rows, m, cells});
-    for_warps(cells, AddParts{partial.data<double>(), sums.data<double>(), parts, m, cells});
+    for_warps(cells, AddParts{partial.data<double>(), sums.data<double>(), parts, m, cells, static_cast<double>(rows)});
+    all_reduce(Group::current(), sums);
     for_blocks(1, 0,
-               Finish<T>{sums.data<double>(), peer.data<double>(), config, ObjectiveWeights::of(weights),
-                         loss.data<T>(), static_cast<double>(rows), m});
+               Finish<T>{sums.data<double>(), sums.data<double>() + cells, peer.data<double>(), config,
+                         ObjectiveWeights::of(weights), loss.data<T>(), m});
   });
 }
 
@@ -118,8 +122,7 @@ void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, cons
                         const ObjectiveConfig& config, const Tensor& weights, const Tensor& dz) {
   const int64_t rows = p.shape()[0], m = p.shape()[1];
   for_float(p.dtype(), "kdef_objective", [&]<class T>() {
-    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(rows), static_cast<double>(m),
-                         config.peer && m > 1};
+    const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(m), config.peer && m > 1};
     for_each(rows * m, Backward<T>{of, dl.data<T>(), p.data<T>(), q.data<T>(), y.data<T>(), dz.data<T>(), m});
   });
 }

@@ -29,7 +29,9 @@ struct ObjectiveConfig {
   Examination examination = Examination::on;
 };
 
-/// The objective as one op: forward and closed-form gradient in one pass each over [B, M]; z [B, M], y [B, 1].
+/// The objective as one op: forward and closed-form gradient in one pass each over [B, M]; z [B, M], y [B, 1]. In a
+/// group of processes (core/base/group.h) z and y are this member's rows of the batch; L is that of the whole batch,
+/// and the members' gradients of a parameter add up to its gradient.
 Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {});
 
 /// The same composed from primitive ops, formula by formula: the twin to read.

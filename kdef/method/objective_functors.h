@@ -80,7 +80,10 @@ struct ObjectiveFinish {
       }
       out.score[k] = config.examination == Examination::on ? score : 0.0;
     }
-    if (team.thread() == 0) *out.e_total = e_total;
+    if (team.thread() == 0) {
+      *out.e_total = e_total;
+      *out.rows = sums.rows;
+    }
     double loss = sums.label / (sums.rows * k_count);
     if (config.teach) loss += taught;
     for (int64_t i = 0; peers && i < m; ++i) loss += peer[i] / k_count;
@@ -91,7 +94,7 @@ struct ObjectiveFinish {
 /// dz of one row and student.
 struct ObjectiveDz {
   ObjectiveWeights weights;
-  double rows, k_count;
+  double k_count;
   bool peer;  // L_peer is there
 
   /// sum_j e_j c_j of a row
@@ -103,7 +106,7 @@ struct ObjectiveDz {
   }
   template <class T>
   KDEF_HD T dz(double dl, T p, double teacher, T y, double weighted, int64_t k) const {
-    const double pk = static_cast<double>(p), c = pk - teacher;
+    const double pk = static_cast<double>(p), c = pk - teacher, rows = *weights.rows;
     double dp = 2 * weights.teach[k] * c / rows;
     if (peer) {
       // sum_{j!=k} v_kj (p_k - p_j) = c_k - (sum_j e_j c_j - e_k c_k) / (E - e_k)

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/base/clock.h"
+#include "core/base/group.h"
 #include "core/io/append_file.h"
 #include "core/io/file.h"
 #include "kdef/measure/collapse_json.h"
@@ -87,7 +88,7 @@ class Loop {
         } else if (config_.checkpoint_steps > 0 && state_.step % config_.checkpoint_steps == 0) {
           save();
         }
-        if (!state_.finished && listener_.stop_requested()) {
+        if (!state_.finished && group_.agree(listener_.stop_requested())) {
           save();
           return false;
         }
@@ -112,7 +113,7 @@ class Loop {
     state_.learning_rate = optimizer_.learning_rate();
     state_.metrics_bytes = log_->bytes();
     if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
-    save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
+    if (group_.is_first()) save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
   }
 
   // The host gives steps to a device ahead of time, and receives a step's loss some steps later.
@@ -208,20 +209,23 @@ class Loop {
       }
       if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
     }
-    if (e.improved || !config_.save_best_only) {
+    if (group_.is_first() && (e.improved || !config_.save_best_only)) {
       save_model(files_.model(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
     }
     e.stopped = state_.finished;
     e.seconds = seconds_now() - started_;
-    append_to_disk(*log_, metrics_line(e));
+    if (group_.is_first()) append_to_disk(*log_, metrics_line(e));
     // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
     const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
     if (collapse_log_ && evaluation % config_.collapse_every == 0) {
-      append_to_disk(*collapse_log_, collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)));
+      const std::string line = collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows));
+      if (group_.is_first()) append_to_disk(*collapse_log_, line);
     }
     listener_.evaluated(e);
   }
 
+  // All members evaluate the same model and come to the same decisions; the first one writes.
+  Group& group_ = Group::current();
   Ensemble& model_;
   const data::EncodedFile& valid_;
   const TrainingConfig& config_;
@@ -277,13 +281,17 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   result.seconds = loop.state().seconds;
   if (result.interrupted) return result;
   const RunFiles files(directory);
+  Group& group = Group::current();
+  group.barrier();  // the first member has written the model
   load_model(files.model(), model);
   result.valid = evaluate(model, valid, config.batch_size, config.metrics);
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size, config.metrics);
   }
-  write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+  const std::string collapse = to_json(collapse_report(model, valid, kCollapseRows));
+  if (!group.is_first()) return result;
+  write_file(files.collapse(), collapse + "\n");
   // This file is written last: a run that has it is finished.
   write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
   return result;
