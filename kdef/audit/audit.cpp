@@ -8,6 +8,7 @@
 
 #include "core/base/random.h"
 #include "kdef/method/ensemble.h"
+#include "nn/networks/registry.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
@@ -75,7 +76,13 @@ EnsembleConfig some_ensemble(EnsembleKind kind, bool batch_norm, bool fused) {
   config.kind = kind;
   config.embedding_dim = 3;
   config.fused = fused;
-  for (int i = 0; i < 3; ++i) config.students.push_back({"mlp", {4}, {"sigmoid"}, {0.0}, batch_norm, false});
+  for (int i = 0; i < 3; ++i) {
+    config.students.push_back({.network = "mlp",
+                               .hidden_units = {4},
+                               .hidden_activations = {"sigmoid"},
+                               .dropout = {0.0},
+                               .batch_norm = batch_norm});
+  }
   return config;
 }
 
@@ -144,20 +151,19 @@ std::vector<AuditCase> audit_cases(Device device) {
         c.network = name;
         c.hidden_units = {6, 4};
         c.hidden_activations = {"relu", "sigmoid"};
-        c.num_cross_layers = 2;
         c.dropout = {0.2, 0.1};
         c.batch_norm = true;
-        c.layer_norm = name == "autoint";  // where both exist: in its attention
-        c.cin_units = {3, 2};
-        c.afn_hidden_units = {4};
-        c.logarithmic_neurons = 3;
-        c.num_heads = 2;
-        c.attention_dim = 4;
+        c.layer_norm = true;  // of what has no batch norm, as attention layers
+        for (const nn::SettingKey& key : nn::network_type(name).keys) c.settings.set(key.name, key.small);
         nn::Pass pass = kTraining;
         pass.fused = fused;
-        const auto network = nn::make_network(c, {3, 4, 12}, b);
-        Tensor e = ops::random_uniform({6, 3, 4}, -2, 2, 1, 0.0).to(b.device());
-        return check_module(*network, e, [=](auto& m, auto& x) { return m.forward(x, pass); });
+        const nn::EmbeddingTables tables(some_fields(), 4, b);
+        const auto network = nn::make_network(c, tables.shape(), b);
+        const ModelInput input = some_batch(b.device());
+        std::vector<Tensor> leaves = scrambled(tables);
+        for (const Tensor& t : scrambled(*network)) leaves.push_back(t);
+        return ops::check_leaves(
+            leaves, [&] { return network->forward(nn::Fields(tables, input.ids, input.values, pass), pass); });
       });
     }
   }

@@ -12,6 +12,7 @@
 #include "kdef/audit/audit.h"
 #include "kdef/measure/metric.h"
 #include "kdef/method/ensemble.h"
+#include "nn/networks/registry.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/elementwise.h"
 
@@ -121,25 +122,22 @@ std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, D
   return std::move(result).rows();
 }
 
-// A network's settings under the names of the recordings. Dropout is 0 in all of them.
+// A network's settings under the names of the recordings, which call num_cross_layers cross_layers. Dropout is 0 in all
+// of them.
 nn::NetworkConfig network_config(const std::string& name, const Json& s) {
   nn::NetworkConfig c;
   c.network = name;
   c.hidden_units = s.value("hidden_units", std::vector<int64_t>());
-  c.num_cross_layers = s.value("cross_layers", c.num_cross_layers);
   c.hidden_activations.assign(c.hidden_units.size(), "relu");
-  c.dropout.assign(std::max(c.hidden_units.size(), static_cast<size_t>(c.num_cross_layers)), 0.0);
-  if (!c.hidden_units.empty()) c.dropout.resize(c.hidden_units.size());
   c.batch_norm = s.value("batch_norm", false);
   c.layer_norm = s.value("layer_norm", false);
-  c.cin_units = s.value("cin_units", c.cin_units);
-  c.afn_hidden_units = s.value("afn_hidden_units", c.afn_hidden_units);
-  c.logarithmic_neurons = s.value("logarithmic_neurons", c.logarithmic_neurons);
-  c.attention_layers = s.value("attention_layers", c.attention_layers);
-  c.num_heads = s.value("num_heads", c.num_heads);
-  c.attention_dim = s.value("attention_dim", c.attention_dim);
-  c.use_scale = s.value("use_scale", c.use_scale);
-  c.use_residual = s.value("use_residual", c.use_residual);
+  const nn::NetworkType& type = nn::network_type(name);
+  for (const nn::SettingKey& key : type.keys) {
+    const std::string recorded = key.name == "num_cross_layers" ? "cross_layers" : key.name;
+    if (!s.contains(recorded)) continue;
+    std::visit([&]<class T>(const T&) { c.settings.set(key.name, s.at(recorded).get<T>()); }, key.standard.value);
+  }
+  c.dropout.assign(type.dropout_rates(c.hidden_units.size(), c.settings), 0.0);
   return c;
 }
 
@@ -165,7 +163,8 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused,
       const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
       const nn::NetworkConfig config = network_config(name, settings);
       nn::Builder build(0, in.dtype(), device);
-      const nn::EmbeddingShape shape{in.shape()[1], in.shape()[2], in.shape()[1] * in.shape()[2]};
+      const nn::EmbeddingShape shape{
+          .fields = in.shape()[1], .dim = in.shape()[2], .width = in.shape()[1] * in.shape()[2], .list = {}};
       const auto network = nn::make_network(config, shape, build);
       const auto recorded = [&](const std::string& of, const std::string& parameter) {
         return file.has(name + of + parameter) ? name + of + parameter

@@ -80,32 +80,27 @@ void merge_override(Layer& merged, const std::string& text) {
     return;
   }
   const auto before = merged.find(parts[0]);
-  YAML::Node node = before != merged.end() ? YAML::Clone(before->second.node())
-                    : key->write           ? YAML::Load(key->write(Draft{}))
-                                           : YAML::Node();
+  YAML::Node node = before != merged.end()   ? YAML::Clone(before->second.node())
+                    : !key->standard.empty() ? YAML::Load(key->standard)
+                    : key->write             ? YAML::Load(key->write(Draft{}))
+                                             : YAML::Node();
   assign(node, parts, 1, value);
   merged.insert_or_assign(parts[0], Value(node, kCommandLine, parts[0], false));
 }
 
 // ---- From keys to the configuration.
 
-bool has_no_hidden_layers(const std::string& network) {
-  static const std::set<std::string> names = {"exponential_cross", "cross_v2", "cin", "fm", "logistic_regression"};
-  return names.count(network) != 0;
-}
-
-// Networks of cross layers alone have their dropout rates for those.
-bool cross_layers_alone(const std::string& network) { return network == "exponential_cross" || network == "cross_v2"; }
-
 // A network's settings with one entry per layer.
 StudentConfig student_of(const Network& n) {
   StudentConfig s = n.settings;
-  if (has_no_hidden_layers(s.network)) {
+  const nn::NetworkType& type = nn::network_type(s.network);
+  s.settings = own_settings(type, n.own);
+  if (type.hidden_layers == nn::HiddenLayers::none) {
     s.hidden_units.clear();
     s.hidden_activations.clear();
   }
   const size_t hidden = s.hidden_units.size();
-  const size_t layers = cross_layers_alone(s.network) ? static_cast<size_t>(s.num_cross_layers) : hidden;
+  const size_t layers = type.dropout_rates(hidden, s.settings);
   if (n.one_activation) s.hidden_activations.assign(hidden, n.settings.hidden_activations.at(0));
   if (n.one_dropout) s.dropout.assign(layers, n.settings.dropout.at(0));
   if (s.hidden_activations.size() != hidden) {
@@ -168,14 +163,25 @@ void resolve_students(Draft& d) {
     }
     networks.assign(static_cast<size_t>(model.students != 0 ? model.students : d.num_student), n);
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
-    if (n.settings.network == "mlp") unused("num_cross_layers");
   }
   c.model.students.clear();
   for (const Network& n : networks) c.model.students.push_back(student_of(n));
   for (const StudentConfig& s : c.model.students) {
-    if (!s.hidden_units.empty() || has_no_hidden_layers(s.network)) continue;
+    if (!s.hidden_units.empty() || nn::network_type(s.network).hidden_layers != nn::HiddenLayers::required) continue;
     d.given.at(given("students") ? "students" : "hidden_units")
         .fail(cat("network ", s.network, " needs at least one hidden layer"));
+  }
+}
+
+// Keys of single kinds of networks that were given for all students, of which none has them.
+void list_unused_keys(Draft& d) {
+  for (const std::string& name : own_key_names()) {
+    const bool used =
+        std::any_of(d.config.model.students.begin(), d.config.model.students.end(),
+                    [&](const StudentConfig& s) { return nn::network_type(s.network).find_key(name) != nullptr; });
+    if (!used && d.given.count(name) != 0) {
+      d.config.ignored.push_back(cat(name, " (", d.config.model_name, " does not use it)"));
+    }
   }
 }
 
@@ -205,6 +211,7 @@ Draft read_draft(const Layer& merged) {
   }
   d.config.dataset.id = d.config.dataset_id;
   resolve_students(d);
+  list_unused_keys(d);
   d.config.training.metrics = metrics_to_measure(d.config.metrics);
   for (const auto& [metric, weight] : d.config.training.monitor) {
     if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {

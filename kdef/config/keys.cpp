@@ -254,40 +254,118 @@ Key<Network> widths_key(const char* name, At at, const char* meaning) {
           [=](const Network& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
 }
 
-const std::vector<Key<Network>>& network_keys() {
-  static const std::vector<Key<Network>> keys = {
-      {"network", network_list(), "the sub-network; what each is: the headers of nn/",
-       [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
-       [](const Network& n) { return yaml_text(n.settings.network); }},
-      widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
-      {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
-       "activation of every hidden layer, or of each",
-       [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
-       [](const Network& n) { return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text); }},
-      {"net_dropout", "number in [0, 1), or a list of them",
-       "share of activations dropped in training, in every layer or in each; also written dropout",
-       [](Network& n, const Value& v) { n.settings.dropout = read_dropout(n, v); },
-       [](const Network& n) { return write_layers(n.settings.dropout, n.one_dropout, yaml_number); }},
-      boolean_key<Network>("batch_norm", KDEF_AT(settings.batch_norm), "batch normalisation in every hidden layer"),
-      boolean_key<Network>("layer_norm", KDEF_AT(settings.layer_norm),
-                           "layer normalisation, where batch_norm is false"),
-      integer_key<Network>("num_cross_layers", KDEF_AT(settings.num_cross_layers), 1,
-                           "layers of a network of cross layers", kDeepest),
-      boolean_key<Network>("gate_starts_open", KDEF_AT(settings.gate_starts_open),
-                           "finalnet: its field gate starts at weight 0 and bias 1; false: as the published runs did"),
-      widths_key("cin_units", KDEF_AT(settings.cin_units), "cin, xdeepfm: width of each interaction layer"),
-      widths_key("afn_hidden_units", KDEF_AT(settings.afn_hidden_units),
-                 "afn: width of each layer behind the logarithmic neurons"),
-      integer_key<Network>("logarithmic_neurons", KDEF_AT(settings.logarithmic_neurons), 1, "afn: their number",
-                           kWidest),
-      integer_key<Network>("attention_layers", KDEF_AT(settings.attention_layers), 1, "autoint: layers of attention",
-                           kDeepest),
-      integer_key<Network>("num_heads", KDEF_AT(settings.num_heads), 1, "autoint: heads of each layer", kWidest),
-      integer_key<Network>("attention_dim", KDEF_AT(settings.attention_dim), 1, "autoint: width of all heads together",
-                           kWidest),
-      boolean_key<Network>("use_scale", KDEF_AT(settings.use_scale), "autoint: scores are divided by sqrt(head size)"),
-      boolean_key<Network>("use_residual", KDEF_AT(settings.use_residual), "autoint: a layer's input is added"),
+// ---- Keys that single kinds of networks have (nn/networks/registry.h).
+
+nn::SettingValue read_setting(const nn::SettingKey& key, const Value& v) {
+  const auto one = [&]<class T>(const T&, const Value& item) -> T {
+    if constexpr (std::is_same_v<T, bool>) return item.boolean();
+    if constexpr (std::is_same_v<T, int64_t>)
+      return item.integer(static_cast<int64_t>(key.min), static_cast<int64_t>(key.max));
+    if constexpr (std::is_same_v<T, double>) return item.real(key.min, key.max, key.below);
+    if constexpr (std::is_same_v<T, std::string>) return key.choices.empty() ? item.text() : item.one_of(key.choices);
   };
+  return std::visit(
+      [&]<class T>(const T& standard) -> nn::SettingValue {
+        if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
+          T list;
+          for (const Value& item : v.list()) list.push_back(one(typename T::value_type{}, item));
+          return list;
+        } else {
+          return one(standard, v);
+        }
+      },
+      key.standard.value);
+}
+
+std::string write_setting(const nn::SettingValue& setting) {
+  const auto one = []<class T>(const T& v) -> std::string {
+    if constexpr (std::is_same_v<T, bool>) return v ? "true" : "false";
+    if constexpr (std::is_same_v<T, int64_t>) return cat(v);
+    if constexpr (std::is_same_v<T, double>) return yaml_number(v);
+    if constexpr (std::is_same_v<T, std::string>) return yaml_text(v);
+  };
+  return std::visit(
+      [&]<class T>(const T& v) -> std::string {
+        if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
+          return write_list(v, one);
+        } else {
+          return one(v);
+        }
+      },
+      setting.value);
+}
+
+// What the kinds of networks say about the key: "A, B: text" where two say the same, else "A: text; B: other text".
+template <class Of>
+std::string by_network(const std::string& name, bool say_networks, Of of) {
+  std::vector<std::pair<std::string, std::string>> said;  // text, networks
+  for (const nn::NetworkType& type : nn::network_types()) {
+    const nn::SettingKey* key = type.find_key(name);
+    if (key == nullptr) continue;
+    const std::string text = of(*key);
+    const auto it = std::find_if(said.begin(), said.end(), [&](const auto& s) { return s.first == text; });
+    if (it == said.end())
+      said.emplace_back(text, type.name);
+    else
+      it->second += ", " + type.name;
+  }
+  if (said.size() == 1 && !say_networks) return said[0].first;
+  std::string all;
+  for (const auto& [text, networks] : said) all += cat(all.empty() ? "" : "; ", networks, ": ", text);
+  return all;
+}
+
+Key<Network> own_key(const std::string& name) {
+  Key<Network> key;
+  key.name = name;
+  key.type = by_network(name, false, [](const nn::SettingKey& k) { return k.type(); });
+  key.meaning = by_network(name, true, [](const nn::SettingKey& k) { return k.meaning; });
+  key.standard = by_network(name, false, [](const nn::SettingKey& k) { return write_setting(k.standard); });
+  key.read = [name](Network& n, const Value& v) {
+    // A value that no network takes is refused here, though the student's own network is not known yet.
+    std::optional<InputError> refusal;
+    for (const nn::NetworkType& type : nn::network_types()) {
+      const nn::SettingKey* setting = type.find_key(name);
+      if (setting == nullptr) continue;
+      try {
+        read_setting(*setting, v);
+        n.own.insert_or_assign(name, v);
+        return;
+      } catch (const InputError& e) {
+        if (!refusal) refusal = e;
+      }
+    }
+    throw *refusal;
+  };
+  key.write = [name](const Network& n) {
+    const nn::SettingValue* value = n.settings.settings.find(name);
+    return value == nullptr ? "" : write_setting(*value);
+  };
+  return key;
+}
+
+const std::vector<Key<Network>>& network_keys() {
+  static const std::vector<Key<Network>> keys = [] {
+    std::vector<Key<Network>> all = {
+        {"network", network_list(), "the kind of the network; the table of networks says what each is",
+         [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
+         [](const Network& n) { return yaml_text(n.settings.network); }},
+        widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
+        {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
+         "activation of every hidden layer, or of each",
+         [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
+         [](const Network& n) { return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text); }},
+        {"net_dropout", "number in [0, 1), or a list of them",
+         "share of activations dropped in training, in every layer or in each; also written dropout",
+         [](Network& n, const Value& v) { n.settings.dropout = read_dropout(n, v); },
+         [](const Network& n) { return write_layers(n.settings.dropout, n.one_dropout, yaml_number); }},
+        boolean_key<Network>("batch_norm", KDEF_AT(settings.batch_norm), "batch normalisation in every hidden layer"),
+        boolean_key<Network>("layer_norm", KDEF_AT(settings.layer_norm),
+                             "layer normalisation, where batch_norm is false"),
+    };
+    for (const std::string& name : own_key_names()) all.push_back(own_key(name));
+    return all;
+  }();
   return keys;
 }
 
@@ -378,6 +456,7 @@ std::string write_map(const std::vector<Key<T>>& keys, const T& value, const std
   for (const auto& key : keys) {
     if (!key.write || !key.resolved) continue;
     const std::string written = key.write(value);
+    if (written.empty()) continue;  // a key of other networks
     if (always.count(key.name) == 0 && written == key.write(standard)) continue;
     text += cat(text.empty() ? "" : ", ", key.name, ": ", written);
   }
@@ -485,8 +564,9 @@ std::string markdown_table(const std::vector<Key<T>>& keys) {
   std::string text = "| Key | Type | Default | Meaning |\n| --- | --- | --- | --- |\n";
   const T standard{};
   for (const Key<T>& key : keys) {
-    text += cat("| `", key.name, "` | ", key.type, " | ", key.write ? "`" + key.write(standard) + "`" : "", " | ",
-                key.meaning, " |\n");
+    const std::string value = !key.standard.empty() ? key.standard : key.write ? key.write(standard) : "";
+    text += cat("| `", key.name, "` | ", key.type, " | ", value.empty() ? "" : "`" + value + "`", " | ", key.meaning,
+                " |\n");
   }
   return text;
 }
@@ -533,6 +613,25 @@ Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
 
 }  // namespace
 
+std::vector<std::string> own_key_names() {
+  std::vector<std::string> names;
+  for (const nn::NetworkType& type : nn::network_types()) {
+    for (const nn::SettingKey& key : type.keys) {
+      if (std::find(names.begin(), names.end(), key.name) == names.end()) names.push_back(key.name);
+    }
+  }
+  return names;
+}
+
+nn::Settings own_settings(const nn::NetworkType& type, const std::map<std::string, Value>& given) {
+  nn::Settings settings = type.resolved({});
+  for (const nn::SettingKey& key : type.keys) {
+    const auto value = given.find(key.name);
+    if (value != given.end()) settings.set(key.name, read_setting(key, value->second));
+  }
+  return settings;
+}
+
 const std::vector<Key<Network>>& student_keys() {
   static const std::vector<Key<Network>> keys = [] {
     std::vector<Key<Network>> all = network_keys();
@@ -576,7 +675,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
     for (const Key<Network>& key : network_keys()) {
       all.push_back({key.name, key.type, key.meaning + "; of every student",
                      [read = key.read](Draft& d, const Value& v) { read(d.network, v); },
-                     [write = key.write](const Draft& d) { return write(d.network); }, false});
+                     [write = key.write](const Draft& d) { return write(d.network); }, false, key.standard});
     }
     const std::vector<Key<Draft>> rest = {
         integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
@@ -718,10 +817,32 @@ const std::vector<Key<Draft>>& experiment_keys() {
 
 namespace kdef {
 
+// Every kind of network with its formula, paper and keys.
+static std::string networks_markdown() {
+  std::string text =
+      "| Network | What it is | Paper | Logit of a row | Hidden layers | Keys of its own |\n"
+      "| --- | --- | --- | --- | --- | --- |\n";
+  for (const nn::NetworkType& type : nn::network_types()) {
+    std::string keys;
+    for (const nn::SettingKey& key : type.keys) keys += cat(keys.empty() ? "" : ", ", "`", key.name, "`");
+    std::string formula = type.formula;
+    for (size_t i = 0; (i = formula.find('|', i)) != std::string::npos; i += 2) formula.insert(i, "\\");
+    const char* hidden = type.hidden_layers == nn::HiddenLayers::none       ? "none"
+                         : type.hidden_layers == nn::HiddenLayers::optional ? "optional"
+                                                                            : "at least one";
+    text += cat("| `", type.name, "` | ", type.title, " | ", type.source, " | `", formula, "` | ", hidden, " | ", keys,
+                " |\n");
+  }
+  return text;
+}
+
 std::string keys_markdown() {
   return "## Keys of an experiment and of its data set\n\n" +
          config_keys::markdown_table(config_keys::experiment_keys()) + "\n## Keys of an entry of `students`\n\n" +
-         config_keys::markdown_table(config_keys::student_keys()) + "\n## Keys of an entry of `feature_cols`\n\n" +
+         config_keys::markdown_table(config_keys::student_keys()) +
+         "\n## Networks\n\nz is the logit, e_i the embedding of field i, x all of them side by side, `*` elementwise, "
+         "`.` an inner product.\n\n" +
+         networks_markdown() + "\n## Keys of an entry of `feature_cols`\n\n" +
          config_keys::markdown_table(config_keys::field_keys());
 }
 

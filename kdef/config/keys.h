@@ -10,6 +10,7 @@
 
 #include "kdef/config/config.h"
 #include "kdef/config/yaml_value.h"
+#include "nn/networks/registry.h"
 
 namespace kdef::config_keys {
 
@@ -22,6 +23,7 @@ struct Key {
   std::function<void(T&, const Value&)> read;
   std::function<std::string(const T&)> write = {};  // as YAML; of a default T: the default in the documentation
   bool resolved = true;                             // to_yaml() writes it
+  std::string standard = {};                        // the default as YAML, where `write` cannot give it
 };
 
 // A network as configured: one activation or dropout may stand for every layer.
@@ -33,6 +35,7 @@ struct Network {
                          .batch_norm = true};
   bool one_activation = true, one_dropout = true;
   Value activations_at, dropout_at;
+  std::map<std::string, Value> own;  // keys of single kinds of networks, as given; the student's network picks its own
   int64_t repeat = 1;
 };
 
@@ -63,6 +66,11 @@ const std::vector<Key<Network>>& student_keys();
 
 // One rate for every layer, or a list.
 std::vector<double> read_dropout(Network& n, const Value& v);
+
+// The settings of a network of `type`: those of `given` that it has, and its defaults.
+nn::Settings own_settings(const nn::NetworkType& type, const std::map<std::string, Value>& given);
+// The keys that single kinds of networks have, each name once.
+std::vector<std::string> own_key_names();
 
 template <class T>
 const Key<T>* find_key(const std::vector<Key<T>>& keys, const std::string& name) {

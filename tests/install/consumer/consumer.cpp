@@ -8,7 +8,8 @@
 int main() {
   using namespace kdef;
   nn::Builder build(1);
-  const nn::NetworkConfig student{"mlp", {16}, {"relu"}, {0.0}, true};
+  const nn::NetworkConfig student{
+      .network = "mlp", .hidden_units = {16}, .hidden_activations = {"relu"}, .dropout = {0.0}, .batch_norm = true};
   Ensemble model({EnsembleKind::kdef, {student, student}, 4}, {{.name = "item", .vocab_size = 50}}, build);
   nn::Optimizer optimizer(model.parameters(), {.learning_rate = 0.01});
 

@@ -193,8 +193,9 @@ TEST(Published, ParameterCountsOfEveryRun) {
       config.students[0].network = "product";
       config.students[1].network = "finalnet";
       config.students[2].network = "exponential_cross";
-      config.students[2].num_cross_layers = std::stoll(cells[5]);
-      config.students[2].dropout.assign(static_cast<size_t>(config.students[2].num_cross_layers), 0.1);
+      const int64_t layers = std::stoll(cells[5]);
+      config.students[2].settings.set("num_cross_layers", layers);
+      config.students[2].dropout.assign(static_cast<size_t>(layers), 0.1);
     }
     const data::FeatureMap map = data::load_feature_map(kFixtures + "feature_maps/" + cells[2] + ".json");
     nn::Builder build = nn::Builder::zeros();

@@ -209,7 +209,7 @@ Mixed:
   EXPECT_THAT(c.model.students[1].dropout, ElementsAre(0.2, 0.2));
   EXPECT_FALSE(c.model.students[1].batch_norm);
   EXPECT_EQ(c.model.students[2].network, "dcnv2");
-  EXPECT_EQ(c.model.students[2].num_cross_layers, 2);
+  EXPECT_EQ(c.model.students[2].settings.integer("num_cross_layers"), 2);
   EXPECT_THAT(c.model.students[2].hidden_activations, ElementsAre("tanh"));
   EXPECT_THAT(c.model.students[2].dropout, ElementsAre(0.5));
   EXPECT_EQ(load("Mixed", {"num_student=2"}).model.students.size(), 6u);
@@ -217,6 +217,41 @@ Mixed:
   EXPECT_THAT(refusal("Mixed", {"students.2.dropout=0"}), HasSubstr("from 0 to 1"));
   EXPECT_THAT(refusal("Mixed", {"students.1.network=mlp", "students.1.dropout=[0.1, 0.1]"}),
               HasSubstr("each of the 1 layers, found 2"));
+}
+
+// Keys of single kinds of networks: each student takes those that its network has.
+TEST_F(ConfigTest, KeysOfSingleNetworks) {
+  append("model_config.yaml", R"(
+Own:
+    model: KDEF
+    dataset_id: clicks
+    num_heads: 4
+    cin_units: [9]
+    logarithmic_neurons: 7
+    students:
+    - {network: mlp}
+    - {network: autoint, attention_dim: 16}
+    - {network: cin, cin_units: [5, 4]}
+)");
+  const ExperimentConfig c = load("Own");
+  EXPECT_TRUE(c.model.students[0].settings.entries().empty());
+  EXPECT_EQ(c.model.students[1].settings.integer("num_heads"), 4);
+  EXPECT_EQ(c.model.students[1].settings.integer("attention_dim"), 16);
+  EXPECT_EQ(c.model.students[1].settings.integer("attention_layers"), 2);
+  EXPECT_THAT(c.model.students[2].settings.integers("cin_units"), ElementsAre(5, 4));
+  EXPECT_THAT(c.ignored, testing::Contains("logarithmic_neurons (KDEF does not use it)"));
+  EXPECT_THAT(refusal("Own", {"num_heads=0"}), HasSubstr("key 'num_heads': expected"));
+  EXPECT_THAT(refusal("Own", {"logarithmic_neurons=many"}), HasSubstr("key 'logarithmic_neurons': expected"))
+      << "though no student has it";
+  EXPECT_THAT(refusal("Own", {"students.1.num_head=2"}), HasSubstr("the nearest known key is 'num_heads'"));
+  EXPECT_THAT(load("Own", {"students.2.cin_units.1=6"}).model.students[2].settings.integers("cin_units"),
+              ElementsAre(5, 6));
+
+  const std::string yaml = to_yaml(c);
+  EXPECT_THAT(yaml, HasSubstr("cin_units: [5, 4]"));
+  EXPECT_THAT(yaml, testing::Not(HasSubstr("logarithmic_neurons"))) << "no student has it";
+  write("config.yaml", yaml);
+  EXPECT_EQ(to_yaml(load_resolved((folder_ / "config.yaml").string())), yaml);
 }
 
 TEST_F(ConfigTest, LaterSettingsWin) {

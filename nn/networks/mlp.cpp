@@ -1,32 +1,11 @@
-#include "nn/networks/networks.h"
+// The multilayer perceptron, and networks that are computed together.
+#include "nn/mlp.h"
 
+#include "nn/networks/parts.h"
+#include "nn/networks/registry.h"
 #include "ops/layout.h"
 
 namespace kdef::nn {
-
-MlpConfig mlp_config(const NetworkConfig& config, int64_t output) {
-  MlpConfig mlp;
-  mlp.hidden_units = config.hidden_units;
-  for (const std::string& name : config.hidden_activations) mlp.activations.push_back(parse_activation(name));
-  mlp.dropout = config.dropout;
-  mlp.batch_norm = config.batch_norm;
-  mlp.layer_norm = config.layer_norm;
-  mlp.output = output;
-  return mlp;
-}
-
-void require_uniform(const char* network, const EmbeddingShape& shape) {
-  if (shape.dim == 0) {
-    throw InputError(cat("network ", network,
-                         ": needs the same embedding_dim for all fields; remove embedding_dim from "
-                         "feature_cols, or use mlp"));
-  }
-}
-
-int64_t hidden_width(const NetworkConfig& config, int64_t in) {
-  return config.hidden_units.empty() ? in : config.hidden_units.back();
-}
-
 namespace {
 
 /// mlp: z = MLP(flatten(e)).
@@ -43,27 +22,6 @@ class MlpNetwork final : public Network {
 
  private:
   Mlp& mlp_;
-};
-
-// Every network by its name in the configuration.
-constexpr struct {
-  const char* name;
-  NetworkMaker* make;
-} kNetworks[] = {
-    {"mlp", make_mlp_network},
-    {"product", make_product},
-    {"finalnet", make_finalnet},
-    {"exponential_cross", make_exponential_cross},
-    {"cross_v2", make_cross_v2},
-    {"dcnv2", make_dcnv2},
-    {"cin", make_cin},
-    {"xdeepfm", make_xdeepfm},
-    {"wide_deep", make_wide_deep},
-    {"logistic_regression", make_logistic_regression},
-    {"fm", make_fm},
-    {"deepfm", make_deepfm},
-    {"afn", make_afn},
-    {"autoint", make_autoint},
 };
 
 // Whether the networks are computed side by side (Mlp::forward_stacked): in training, on a device where the number of
@@ -98,23 +56,12 @@ Tensor forward_all(const std::vector<const Network*>& networks, const std::vecto
   return ops::concat(logits, 1);
 }
 
-std::unique_ptr<Network> make_mlp_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
-  return std::make_unique<MlpNetwork>(config, shape, build);
-}
-
-std::unique_ptr<Network> make_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
-  std::string known;
-  for (const auto& row : kNetworks) {
-    if (config.network == row.name) return row.make(config, shape, build);
-    known += cat(known.empty() ? "" : ", ", row.name);
-  }
-  throw InputError(cat("network '", config.network, "' is unknown; known: ", known));
-}
-
-std::vector<std::string> network_names() {
-  std::vector<std::string> names;
-  for (const auto& row : kNetworks) names.push_back(row.name);
-  return names;
+NetworkType mlp_network() {
+  return {.name = "mlp",
+          .title = "Multilayer perceptron (DNN)",
+          .source = "Covington et al., RecSys 2016",
+          .formula = "z = MLP(x)",
+          .make = make<MlpNetwork>};
 }
 
 }  // namespace kdef::nn

@@ -1,7 +1,8 @@
-// Self-attention over the fields.
+// Self-attention over the fields, beside an MLP.
 #include <cmath>
 
-#include "nn/networks/networks.h"
+#include "nn/networks/parts.h"
+#include "nn/networks/registry.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
@@ -15,23 +16,22 @@ namespace {
 class Attention final : public Module {
  public:
   Attention(int64_t in, const NetworkConfig& c, Builder& build)
-      : heads_(c.num_heads),
-        size_(c.attention_dim / c.num_heads),
-        scale_(c.use_scale),
-        residual_(c.use_residual),
-        q_(add_child("W_q", std::make_unique<Linear>(in, c.attention_dim, build, false))),
-        k_(add_child("W_k", std::make_unique<Linear>(in, c.attention_dim, build, false))),
-        v_(add_child("W_v", std::make_unique<Linear>(in, c.attention_dim, build, false))) {
-    if (c.use_residual && in != c.attention_dim) {
-      res_ = &add_child("W_res", std::make_unique<Linear>(in, c.attention_dim, build, false));
-    }
+      : heads_(c.settings.integer("num_heads")),
+        width_(c.settings.integer("attention_dim")),
+        size_(width_ / heads_),
+        scale_(c.settings.flag("use_scale")),
+        residual_(c.settings.flag("use_residual")),
+        q_(add_child("W_q", std::make_unique<Linear>(in, width_, build, false))),
+        k_(add_child("W_k", std::make_unique<Linear>(in, width_, build, false))),
+        v_(add_child("W_v", std::make_unique<Linear>(in, width_, build, false))) {
+    if (residual_ && in != width_) res_ = &add_child("W_res", std::make_unique<Linear>(in, width_, build, false));
     const double rate = c.dropout.empty() ? 0.0 : c.dropout[0];
     if (rate > 0) dropout_ = &add_child("dropout", std::make_unique<Dropout>(rate, build));
-    if (c.layer_norm) norm_ = &add_child("layer_norm", std::make_unique<LayerNorm>(c.attention_dim, build));
+    if (c.layer_norm) norm_ = &add_child("layer_norm", std::make_unique<LayerNorm>(width_, build));
   }
 
   Tensor forward(const Tensor& x, const Pass& pass) const {
-    const int64_t rows = x.shape()[0], fields = x.shape()[1], width = heads_ * size_;
+    const int64_t rows = x.shape()[0], fields = x.shape()[1];
     const Tensor flat = ops::reshape(x, {rows * fields, x.shape()[2]});
     // [B F, A] -> [B heads, F, size]
     const auto by_head = [&](const Tensor& t) {
@@ -44,9 +44,9 @@ class Attention final : public Module {
     Tensor attention = ops::softmax(scores, -1);
     if (dropout_) attention = dropout_->forward(attention, pass);
     const Tensor heads = ops::reshape(ops::matmul(attention, v), {rows, heads_, fields, size_});
-    Tensor y = ops::reshape(ops::transpose(heads, 1, 2), {rows, fields, width});
+    Tensor y = ops::reshape(ops::transpose(heads, 1, 2), {rows, fields, width_});
     if (res_)
-      y = ops::add(y, ops::reshape(res_->forward(flat), {rows, fields, width}));
+      y = ops::add(y, ops::reshape(res_->forward(flat), {rows, fields, width_}));
     else if (residual_)
       y = ops::add(y, x);
     if (norm_) y = norm_->forward(y);
@@ -54,7 +54,7 @@ class Attention final : public Module {
   }
 
  private:
-  int64_t heads_, size_;
+  int64_t heads_, width_, size_;
   bool scale_, residual_;
   Linear &q_, &k_, &v_;
   Linear* res_ = nullptr;
@@ -66,19 +66,17 @@ class Attention final : public Module {
 class AutoInt final : public Network {
  public:
   AutoInt(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
-      : attention_width_(shape.fields * config.attention_dim),
-        dnn_width_(nn::hidden_width(config, shape.width)),
-        dnn_(add_child("dnn", std::make_unique<Mlp>(shape.width, dnn_config(config), build))) {
+      : dnn_(add_child("dnn", std::make_unique<Mlp>(shape.width, dnn_config(config), build))) {
     require_uniform("autoint", shape);
-    if (config.num_heads < 1 || config.attention_dim % config.num_heads != 0) {
-      throw InputError(cat("network autoint: attention_dim ", config.attention_dim, " is not divisible by num_heads ",
-                           config.num_heads));
+    const int64_t dim = config.settings.integer("attention_dim"), heads = config.settings.integer("num_heads");
+    if (dim % heads != 0) {
+      throw InputError(cat("network autoint: attention_dim ", dim, " is not divisible by num_heads ", heads));
     }
-    for (int64_t i = 0; i < config.attention_layers; ++i) {
+    for (int64_t i = 0; i < config.settings.integer("attention_layers"); ++i) {
       layers_.push_back(
-          &add_child(cat("self_attention.", i),
-                     std::make_unique<Attention>(i == 0 ? shape.dim : config.attention_dim, config, build)));
+          &add_child(cat("self_attention.", i), std::make_unique<Attention>(i == 0 ? shape.dim : dim, config, build)));
     }
+    attention_width_ = shape.fields * dim;
     fc_ = &add_child("fc", std::make_unique<Linear>(attention_width_, 1, build));
   }
   Tensor hidden(const Fields& fields, const Pass& pass) const override {
@@ -91,18 +89,18 @@ class AutoInt final : public Network {
   }
   Tensor output(const Tensor& h) const override {
     return ops::add(fc_->forward(ops::slice(h, 1, 0, attention_width_)),
-                    dnn_.output(ops::slice(h, 1, attention_width_, dnn_width_)));
+                    dnn_.output(ops::slice(h, 1, attention_width_, dnn_.hidden_width())));
   }
-  int64_t hidden_width() const override { return attention_width_ + dnn_width_; }
+  int64_t hidden_width() const override { return attention_width_ + dnn_.hidden_width(); }
 
  private:
-  // layer_norm is the attention layers'; the MLP has batch norm or none.
+  // layer_norm is a setting of the attention layers; the MLP has batch norm or no normalisation.
   static MlpConfig dnn_config(const NetworkConfig& config) {
     MlpConfig mlp = mlp_config(config);
     mlp.layer_norm = false;
     return mlp;
   }
-  int64_t attention_width_, dnn_width_;
+  int64_t attention_width_ = 0;
   Mlp& dnn_;
   std::vector<Attention*> layers_;
   Linear* fc_ = nullptr;
@@ -110,8 +108,17 @@ class AutoInt final : public Network {
 
 }  // namespace
 
-std::unique_ptr<Network> make_autoint(const NetworkConfig& c, const EmbeddingShape& s, Builder& b) {
-  return std::make_unique<AutoInt>(c, s, b);
+NetworkType autoint_network() {
+  return {.name = "autoint",
+          .title = "AutoInt with an MLP (AutoInt+)",
+          .source = "Song et al., CIKM 2019, arXiv 1810.11921",
+          .formula = "z = fc(attention layers(e)) + MLP(x)",
+          .make = make<AutoInt>,
+          .keys = {integer_setting("attention_layers", 2, 1, kMaxLayers, "number of attention layers"),
+                   integer_setting("num_heads", 1, 1, kMaxWidth, "heads of each attention layer").with_small(2),
+                   integer_setting("attention_dim", 8, 1, kMaxWidth, "width of all heads together").with_small(4),
+                   flag_setting("use_scale", true, "attention scores are divided by sqrt(head size)"),
+                   flag_setting("use_residual", true, "the input of an attention layer is added to its result")}};
 }
 
 }  // namespace kdef::nn

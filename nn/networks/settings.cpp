@@ -1,0 +1,150 @@
+#include "nn/networks/settings.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "core/base/error.h"
+
+namespace kdef::nn {
+
+Settings::Settings(std::initializer_list<std::pair<std::string, SettingValue>> all) {
+  for (const auto& [name, value] : all) set(name, value);
+}
+
+void Settings::set(const std::string& name, SettingValue value) {
+  for (auto& [known, old] : entries_) {
+    if (known == name) {
+      old = std::move(value);
+      return;
+    }
+  }
+  entries_.emplace_back(name, std::move(value));
+}
+
+const SettingValue* Settings::find(const std::string& name) const {
+  const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const auto& e) { return e.first == name; });
+  return it == entries_.end() ? nullptr : &it->second;
+}
+
+template <class T>
+const T& Settings::read(const std::string& name, const char* type) const {
+  const SettingValue* found = find(name);
+  KDEF_CHECK(found != nullptr, "settings: '", name, "' is not set");
+  const T* value = std::get_if<T>(&found->value);
+  KDEF_CHECK(value != nullptr, "settings: '", name, "' is not ", type);
+  return *value;
+}
+
+bool Settings::flag(const std::string& name) const { return read<bool>(name, "a boolean"); }
+int64_t Settings::integer(const std::string& name) const { return read<int64_t>(name, "an integer"); }
+double Settings::number(const std::string& name) const { return read<double>(name, "a number"); }
+const std::string& Settings::text(const std::string& name) const { return read<std::string>(name, "a text"); }
+const std::vector<int64_t>& Settings::integers(const std::string& name) const {
+  return read<std::vector<int64_t>>(name, "a list of integers");
+}
+const std::vector<double>& Settings::numbers(const std::string& name) const {
+  return read<std::vector<double>>(name, "a list of numbers");
+}
+const std::vector<std::string>& Settings::texts(const std::string& name) const {
+  return read<std::vector<std::string>>(name, "a list of texts");
+}
+
+namespace {
+
+template <class T>
+struct ListOf : std::false_type {};
+template <class T>
+struct ListOf<std::vector<T>> : std::true_type {
+  using Element = T;
+};
+
+// One value, not a list, against the limits of its key.
+template <class T>
+bool allowed(const SettingKey& key, const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return key.choices.empty() || std::find(key.choices.begin(), key.choices.end(), value) != key.choices.end();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return true;
+  } else {
+    const double v = static_cast<double>(value);
+    return v >= key.min && (key.below ? v < key.max : v <= key.max);
+  }
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+}  // namespace
+
+SettingKey SettingKey::with_small(SettingValue value) const {
+  SettingKey key = *this;
+  key.small = std::move(value);
+  return key;
+}
+
+std::string SettingKey::type() const {
+  const std::string range = cat(" in [", min, ", ", max, below ? ")" : "]");
+  return std::visit(
+      [&]<class T>(const T&) -> std::string {
+        if constexpr (std::is_same_v<T, bool>) return "boolean";
+        if constexpr (std::is_same_v<T, int64_t>)
+          return cat("integer in [", static_cast<int64_t>(min), ", ", static_cast<int64_t>(max), "]");
+        if constexpr (std::is_same_v<T, double>) return "number" + range;
+        if constexpr (std::is_same_v<T, std::string>) return choices.empty() ? "text" : join(choices);
+        if constexpr (std::is_same_v<T, std::vector<int64_t>>)
+          return cat("list of integers in [", static_cast<int64_t>(min), ", ", static_cast<int64_t>(max), "]");
+        if constexpr (std::is_same_v<T, std::vector<double>>) return "list of numbers" + range;
+        if constexpr (std::is_same_v<T, std::vector<std::string>>)
+          return choices.empty() ? "list of texts" : "list of " + join(choices);
+      },
+      standard.value);
+}
+
+std::string SettingKey::problem(const SettingValue& value) const {
+  const bool fits = value.value.index() == standard.value.index() &&
+                    std::visit(
+                        [&]<class T>(const T& v) {
+                          if constexpr (ListOf<T>::value) {
+                            return std::all_of(v.begin(), v.end(), [&](const auto& e) { return allowed(*this, e); });
+                          } else {
+                            return allowed(*this, v);
+                          }
+                        },
+                        value.value);
+  return fits ? "" : "expected " + type();
+}
+
+SettingKey flag_setting(std::string name, bool standard, std::string meaning) {
+  return {std::move(name), standard, std::move(meaning)};
+}
+
+SettingKey integer_setting(std::string name, int64_t standard, int64_t min, int64_t max, std::string meaning) {
+  return {std::move(name), standard, std::move(meaning), static_cast<double>(min), static_cast<double>(max)};
+}
+
+SettingKey number_setting(std::string name, double standard, double min, double max, std::string meaning) {
+  return {std::move(name), standard, std::move(meaning), min, max};
+}
+
+SettingKey choice_setting(std::string name, std::string standard, std::vector<std::string> choices,
+                          std::string meaning) {
+  return {std::move(name), std::move(standard), std::move(meaning), 0, 0, false, std::move(choices)};
+}
+
+SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::string meaning) {
+  return {std::move(name), std::move(standard), std::move(meaning), 1, static_cast<double>(kMaxWidth)};
+}
+
+SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning) {
+  return {std::move(name), std::move(standard), std::move(meaning), 0, 1, true};
+}
+
+SettingKey texts_setting(std::string name, std::vector<std::string> standard, std::vector<std::string> choices,
+                         std::string meaning) {
+  return {std::move(name), std::move(standard), std::move(meaning), 0, 0, false, std::move(choices)};
+}
+
+}  // namespace kdef::nn

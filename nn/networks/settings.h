@@ -1,0 +1,95 @@
+// The settings that one kind of network has beyond those of all networks: their values, and the keys that describe
+// them.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace kdef::nn {
+
+/// The value of a setting. Its type is that of the key's default value.
+class SettingValue {
+ public:
+  using Variant = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>,
+                               std::vector<std::string>>;
+
+  SettingValue(bool v) : value(v) {}                                      // NOLINT: the conversions are the purpose
+  SettingValue(std::integral auto v) : value(static_cast<int64_t>(v)) {}  // NOLINT
+  SettingValue(double v) : value(v) {}                                    // NOLINT
+  SettingValue(const char* v) : value(std::string(v)) {}                  // NOLINT
+  SettingValue(std::string v) : value(std::move(v)) {}                    // NOLINT
+  SettingValue(std::vector<int64_t> v) : value(std::move(v)) {}           // NOLINT
+  SettingValue(std::vector<double> v) : value(std::move(v)) {}            // NOLINT
+  SettingValue(std::vector<std::string> v) : value(std::move(v)) {}       // NOLINT
+  bool operator==(const SettingValue&) const = default;
+
+  Variant value;
+};
+
+/// Settings by name, in the order in which they were first set. The readers throw Error for a name that is not there
+/// and for a value of another type; a network's maker gets settings that are complete and valid
+/// (NetworkType::resolved), so that it meets neither.
+class Settings {
+ public:
+  Settings() = default;
+  Settings(std::initializer_list<std::pair<std::string, SettingValue>> all);
+
+  void set(const std::string& name, SettingValue value);
+  /// Null where the setting is not there.
+  const SettingValue* find(const std::string& name) const;
+  const std::vector<std::pair<std::string, SettingValue>>& entries() const { return entries_; }
+
+  bool flag(const std::string& name) const;
+  int64_t integer(const std::string& name) const;
+  double number(const std::string& name) const;
+  const std::string& text(const std::string& name) const;
+  const std::vector<int64_t>& integers(const std::string& name) const;
+  const std::vector<double>& numbers(const std::string& name) const;
+  const std::vector<std::string>& texts(const std::string& name) const;
+
+ private:
+  template <class T>
+  const T& read(const std::string& name, const char* type) const;
+
+  std::vector<std::pair<std::string, SettingValue>> entries_;
+};
+
+/// What a setting is called, may be and means. Every check, default and document follows from it.
+struct SettingKey {
+  std::string name;
+  SettingValue standard;             // the default value
+  std::string meaning;               // for the documentation, in lower case and without a full stop
+  double min = 0, max = 0;           // of integers and numbers, alone or in a list
+  bool below = false;                // max itself is not allowed
+  std::vector<std::string> choices;  // of texts, alone or in a list; empty: any text
+  SettingValue small = standard;     // a value that keeps the network small, for gradient checks and tests
+
+  /// The same key with another small value.
+  SettingKey with_small(SettingValue value) const;
+  /// The type and range in words: "integer in [1, 1000]".
+  std::string type() const;
+  /// Why `value` may not be set: "expected integer in [1, 1000]"; empty if it may.
+  std::string problem(const SettingValue& value) const;
+};
+
+SettingKey flag_setting(std::string name, bool standard, std::string meaning);
+SettingKey integer_setting(std::string name, int64_t standard, int64_t min, int64_t max, std::string meaning);
+SettingKey number_setting(std::string name, double standard, double min, double max, std::string meaning);
+SettingKey choice_setting(std::string name, std::string standard, std::vector<std::string> choices,
+                          std::string meaning);
+/// The widths of layers.
+SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::string meaning);
+/// A list of rates in [0, 1), for instance of dropout.
+SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning);
+SettingKey texts_setting(std::string name, std::vector<std::string> standard, std::vector<std::string> choices,
+                         std::string meaning);
+
+/// Limits far above any use. A value beyond them is a slip of the pen, and is better refused than met as a lack of
+/// memory.
+inline constexpr int64_t kMaxLayers = 1000, kMaxWidth = 1 << 20;
+
+}  // namespace kdef::nn

@@ -1,0 +1,99 @@
+// The compressed interaction network, alone and beside an MLP.
+#include "nn/networks/parts.h"
+#include "nn/networks/registry.h"
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+
+namespace kdef::nn {
+namespace {
+
+/// The compressed interaction network: X_0 = e [B, F, D],
+///   X_l[h] = sum over (i, j) of W_l[h, i, j] X_0[i] * X_{l-1}[j] + b_l[h];
+/// the sums over d of all X_l, side by side.
+Tensor interactions(const Tensor& e, const std::vector<std::pair<Tensor, Tensor>>& layers) {
+  const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
+  const Tensor x0 = ops::reshape(e, {rows, fields, 1, dim});
+  Tensor x = e;
+  std::vector<Tensor> pooled;
+  for (const auto& [w, b] : layers) {
+    const int64_t h = x.shape()[1], units = w.shape()[0];
+    const Tensor pairs = ops::reshape(ops::mul(x0, ops::reshape(x, {rows, 1, h, dim})), {rows, fields * h, dim});
+    const Tensor by_dim = ops::reshape(ops::transpose(pairs, 1, 2), {rows * dim, fields * h});
+    const Tensor y = ops::linear(by_dim, ops::reshape(w, {units, fields * h}), b);
+    x = ops::transpose(ops::reshape(y, {rows, dim, units}), 1, 2);
+    pooled.push_back(ops::sum(x, 2));
+  }
+  return ops::concat(pooled, 1);
+}
+
+/// A sum with the compressed interaction network and a Linear behind it.
+/// Names: PREFIXcin_layer.layer_L.weight [H_l, F H_{l-1}, 1], .bias, PREFIXfc.
+class CinNetwork : public SumNetwork {
+ protected:
+  void add_cin(const std::string& prefix, const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    const std::vector<int64_t>& widths = config.settings.integers("cin_units");
+    if (widths.empty()) throw InputError(cat("network ", config.network, ": cin_units must name at least one layer"));
+    int64_t before = shape.fields, total = 0;
+    std::vector<std::pair<Tensor, Tensor>> layers;
+    for (const int64_t units : widths) {
+      const int64_t in = shape.fields * before;
+      const std::string name = cat(prefix, "cin_layer.layer_", layers.size() + 1);
+      const Tensor w = add_parameter(name + ".weight", build.xavier_normal(units, in).alias({units, in, 1}));
+      layers.emplace_back(w, add_parameter(name + ".bias", build.constant({units}, 0)));
+      before = units;
+      total += units;
+    }
+    Linear& fc = add_child(prefix + "fc", std::make_unique<Linear>(total, 1, build));
+    add_part({total, [layers](const Fields& x, const Pass&) { return interactions(x.whole(), layers); },
+              [&fc](const Tensor& h) { return fc.forward(h); }});
+  }
+};
+
+/// cin: the compressed interaction network alone.
+class Cin final : public CinNetwork {
+ public:
+  Cin(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    require_uniform("cin", shape);
+    add_cin("", config, shape, build);
+  }
+};
+
+/// xdeepfm: linear part, compressed interaction network and MLP.
+class XDeepFm final : public CinNetwork {
+ public:
+  XDeepFm(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    require_uniform("xdeepfm", shape);
+    add_linear("lr_layer.lr_layer", shape, build);
+    add_cin("cin.", config, shape, build);
+    add_mlp(config, shape, build);
+  }
+};
+
+SettingKey cin_units() {
+  return widths_setting("cin_units", {}, "width of each interaction layer").with_small(std::vector<int64_t>{3, 2});
+}
+
+}  // namespace
+
+NetworkType cin_network() {
+  return {.name = "cin",
+          .title = "The compressed interaction network of xDeepFM, alone",
+          .source = "Lian et al., KDD 2018, arXiv 1803.05170",
+          .formula = "z = fc([sum over d of X_l]), X_l[h] = sum over (i, j) of W_l[h, i, j] e_i * X_{l-1}[j] + b_l[h]",
+          .make = make<Cin>,
+          .hidden_layers = HiddenLayers::none,
+          .keys = {cin_units()}};
+}
+
+NetworkType xdeepfm_network() {
+  return {.name = "xdeepfm",
+          .title = "xDeepFM, its linear part on the embeddings",
+          .source = "Lian et al., KDD 2018, arXiv 1803.05170",
+          .formula = "z = w . x + b + cin(e) + MLP(x)",
+          .make = make<XDeepFm>,
+          .keys = {cin_units()}};
+}
+
+}  // namespace kdef::nn

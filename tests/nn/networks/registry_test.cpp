@@ -1,0 +1,109 @@
+// The list of networks and their settings.
+#include "nn/networks/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace kdef::nn {
+namespace {
+
+std::string refusal(const std::function<void()>& compute) {
+  try {
+    compute();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+const EmbeddingShape kShape{.fields = 2, .dim = 4, .width = 8, .list = {}};
+
+TEST(Registry, UnknownNamesListTheKnown) {
+  Builder build;
+  const std::string message = refusal([&] { make_network({.network = "dcnv3"}, kShape, build); });
+  EXPECT_TRUE(has(message, "'dcnv3' is unknown; did you mean 'dcnv2'?")) << message;
+  EXPECT_TRUE(has(message, "known: mlp, product")) << message;
+}
+
+TEST(Registry, NamesAreDistinctAndRowsComplete) {
+  std::set<std::string> names;
+  std::map<std::string, size_t> types;  // of each key's values
+  for (const NetworkType& type : network_types()) {
+    EXPECT_TRUE(names.insert(type.name).second) << type.name;
+    EXPECT_FALSE(type.title.empty() || type.source.empty() || type.formula.empty()) << type.name;
+    EXPECT_TRUE(type.dropout_layers.empty() || type.find_key(type.dropout_layers)) << type.name;
+    std::set<std::string> keys;
+    for (const SettingKey& key : type.keys) {
+      EXPECT_TRUE(keys.insert(key.name).second) << type.name << ": " << key.name;
+      EXPECT_FALSE(key.meaning.empty()) << type.name << ": " << key.name;
+      EXPECT_EQ(key.problem(key.standard), "") << type.name << ": the default of " << key.name;
+      EXPECT_EQ(key.problem(key.small), "") << type.name << ": the small value of " << key.name;
+      // One key of a configuration serves all networks that have it.
+      const size_t value = key.standard.value.index();
+      EXPECT_EQ(types.emplace(key.name, value).first->second, value) << type.name << ": " << key.name;
+    }
+  }
+}
+
+TEST(Registry, SettingsAreCheckedAndCompleted) {
+  const NetworkType& type = network_type("autoint");
+  const Settings s = type.resolved({{"num_heads", 4}, {"use_scale", false}});
+  EXPECT_EQ(s.integer("num_heads"), 4);
+  EXPECT_FALSE(s.flag("use_scale"));
+  EXPECT_EQ(s.integer("attention_dim"), 8);
+  EXPECT_EQ(s.entries().size(), type.keys.size());
+
+  const auto problem = [&](const Settings& given) { return refusal([&] { type.resolved(given); }); };
+  EXPECT_TRUE(has(problem({{"num_head", 4}}), "network autoint: has no setting 'num_head'; did you mean 'num_heads'?"));
+  EXPECT_TRUE(has(problem({{"num_heads", 0}}), "setting 'num_heads': expected integer in [1, 1048576]"));
+  EXPECT_TRUE(has(problem({{"num_heads", 2.0}}), "expected integer"));
+  EXPECT_TRUE(has(problem({{"use_scale", 1}}), "expected boolean"));
+  EXPECT_TRUE(has(refusal([] { network_type("mlp").resolved({{"num_heads", 1}}); }), "it has none of its own"));
+  EXPECT_TRUE(has(refusal([] {
+                    network_type("cin").resolved({{"cin_units", std::vector<int64_t>{8, 0}}});
+                  }),
+                  "expected list of integers in [1, 1048576]"));
+}
+
+TEST(Registry, DropoutRatesFollowTheLayersThatHaveThem) {
+  EXPECT_EQ(network_type("mlp").dropout_rates(3, {}), 3u);
+  EXPECT_EQ(network_type("fm").dropout_rates(3, {}), 0u);
+  EXPECT_EQ(network_type("exponential_cross").dropout_rates(0, {}), 3u);
+  EXPECT_EQ(network_type("exponential_cross").dropout_rates(0, {{"num_cross_layers", 5}}), 5u);
+}
+
+TEST(Settings, AreReadByTheirType) {
+  Settings s{{"a", 1}, {"b", 0.5}, {"c", "text"}, {"d", std::vector<double>{1, 2}}, {"e", true}};
+  EXPECT_EQ(s.integer("a"), 1);
+  EXPECT_EQ(s.number("b"), 0.5);
+  EXPECT_EQ(s.text("c"), "text");
+  EXPECT_EQ(s.numbers("d"), (std::vector<double>{1, 2}));
+  EXPECT_TRUE(s.flag("e"));
+  s.set("a", 2);
+  EXPECT_EQ(s.integer("a"), 2);
+  EXPECT_EQ(s.entries().front().first, "a");
+  EXPECT_THROW(s.integer("b"), Error);
+  EXPECT_THROW(s.texts("f"), Error);
+  EXPECT_EQ(s.find("f"), nullptr);
+}
+
+TEST(Settings, KeysSayTheirTypeAndCheckIt) {
+  EXPECT_EQ(flag_setting("x", true, "m").type(), "boolean");
+  EXPECT_EQ(number_setting("x", 1, 0.5, 2, "m").type(), "number in [0.5, 2]");
+  EXPECT_EQ(rates_setting("x", {0}, "m").type(), "list of numbers in [0, 1)");
+  const SettingKey choice = choice_setting("x", "a", {"a", "b"}, "m");
+  EXPECT_EQ(choice.type(), "a, b");
+  EXPECT_EQ(choice.problem("b"), "");
+  EXPECT_EQ(choice.problem("c"), "expected a, b");
+  EXPECT_EQ(rates_setting("x", {}, "m").problem(std::vector<double>{0, 0.5}), "");
+  EXPECT_NE(rates_setting("x", {}, "m").problem(std::vector<double>{0, 1.0}), "");
+  EXPECT_EQ(texts_setting("x", {}, {}, "m").problem(std::vector<std::string>{"any"}), "");
+  EXPECT_NE(texts_setting("x", {}, {"a"}, "m").problem(std::vector<std::string>{"a", "b"}), "");
+}
+
+}  // namespace
+}  // namespace kdef::nn
