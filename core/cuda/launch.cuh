@@ -3,9 +3,8 @@
 //
 // - for_each(n, K{..}) calls K::operator()(int64_t i) for every element.
 // - for_warps(rows, K{..}) calls K::operator()(const Warp& lane, int64_t row) with a warp per row (ops/device/lane.h).
-// - for_blocks(blocks, bytes, K{..}) calls K::operator()(const Block& block) with blocks of kBlockThreads threads,
-// which
-//   can wait for each other and share `bytes` bytes of memory.
+// - for_blocks(blocks, bytes, K{..}) calls K::operator()(const Block& block) with blocks of kBlockThreads threads
+//   that can wait for each other and share `bytes` bytes of memory.
 //
 // Where KDEF_CUDA_EMULATED is set, the same kernels run on the host, block by block and thread by thread with the same
 // indices (core/cuda/emulated.h). All sums have a fixed order: no atomic additions.
@@ -31,7 +30,8 @@ namespace kdef::cuda {
 /// How many things (tables, tensors) the arguments of one launch describe; more of them take several launches.
 inline constexpr int64_t kDescribed = 64;
 
-/// The first i of [low, high) for which before(i) does not hold, or high; it holds for all in front of that.
+/// The first i of [low, high) for which before(i) is false, or high if there is none. before() must be true up to some
+/// i and false from there on.
 template <class Before>
 KDEF_DEVICE int64_t partition_point(int64_t low, int64_t high, Before before) {
   while (low < high) {
@@ -137,7 +137,7 @@ void for_blocks(int64_t blocks, size_t shared_bytes, const K& kernel) {
   check_launch();
 }
 
-/// Notes an id outside its table of `rows`; the first of them is kept.
+/// Reports an id outside its table of `rows` rows. The first report is kept.
 KDEF_DEVICE void report_id(Fault* fault, int64_t id, int64_t position, int64_t rows) {
   if (atomicCAS(&fault->found, 0ULL, 1ULL) == 0) *fault = {1, id, position, rows};
 }

@@ -93,7 +93,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     temporary_.clear();
     throw system_failure(path, "cannot be written");
   }
-  if (replaces) ::fchmod(file_.get(), mode);  // the umask took some of it away; what cannot be given back is not needed
+  if (replaces) ::fchmod(file_.get(), mode);  // open() applied the umask
 }
 
 AtomicFile::~AtomicFile() {

@@ -183,7 +183,7 @@ void check_gradient(const Node& node, size_t i, const Gradient& g) {
              name_of(g.dense_part().device()), "; let nothing else read it, or train with precision f32");
 }
 
-// Everything but the shapes.
+// Frees what a node holds; the shapes stay, for messages.
 void release(Node& node) {
   node.released = true;
   node.saved.clear();
@@ -221,7 +221,7 @@ void backward(const Tensor& y, const Tensor& seed) {
   pending[y.node().get()].add(start);
   start = {};
   std::vector<std::shared_ptr<Node>> nodes = owned_nodes_behind(y);
-  for (; !nodes.empty(); nodes.pop_back()) {  // a node dies here, unless somebody holds its result
+  for (; !nodes.empty(); nodes.pop_back()) {  // the node dies here, unless a tensor holds it
     Node& node = *nodes.back();
     const auto found = pending.find(&node);
     if (found == pending.end()) continue;

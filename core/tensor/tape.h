@@ -13,8 +13,7 @@
 // - The engine adds the contributions of several uses of a tensor, in the reverse order of the calls that used it: a
 //   fixed order. A leaf's gradient accumulates over backward() calls until clear_grad().
 // - A node keeps no input's numbers unless it saves them: a result that nobody saves is freed in the forward pass.
-// Where
-//   backward() has passed a node, the node lets go of everything, so that memory is freed step by step. A second
+//   Once backward() has passed a node, the node lets go of everything, so that memory is freed step by step. A second
 //   backward() through the same nodes is an error, and so is a change in place of a saved tensor.
 #pragma once
 
@@ -29,7 +28,7 @@
 
 namespace kdef {
 
-/// What an op is called and which formulas it computes. One constant per op, beside the op; the gradient
+/// The name of an op and the formulas that it computes. Every op has one such constant, beside the op; the gradient
 /// audit lists them (ops/check/cases.h).
 struct OpInfo {
   const char* name;
@@ -41,14 +40,15 @@ struct OpInfo {
 /// An id that names no row.
 inline constexpr int64_t kNoRow = INT64_MAX;
 
-/// Gradient of a few rows of an embedding table [R, D]: distinct ids in ascending order, one row of values each. On a
-/// device that does not tell the host how many there are, rows of the id kNoRow fill the rest, their values undefined.
+/// The gradient of a few rows of an embedding table [R, D]: distinct ids in ascending order, and a row of values for
+/// each. A device that does not tell the host the number of distinct ids fills the end with ids kNoRow, whose values
+/// are undefined.
 struct RowGradient {
   Tensor ids;     // i64 [U]
   Tensor values;  // [U, D]
 };
 
-/// A gradient: dense, by rows, or both (their sum); undefined is zero.
+/// A gradient: a dense tensor, rows of a table, or both, which are added. An undefined gradient stands for zero.
 class Gradient {
  public:
   Gradient() = default;
@@ -56,11 +56,12 @@ class Gradient {
   Gradient(RowGradient rows) { rows_.push_back(std::move(rows)); }
 
   bool defined() const { return dense_.defined() || !rows_.empty(); }
-  /// Adds another gradient of the same tensor, of its type.
+  /// Adds another gradient of the same tensor and type.
   void add(const Gradient& other);
-  /// Makes a dense part in bf16 one of `type`, that of the tensor.
+  /// Converts a dense part in bf16 to `type`, the type of the tensor.
   void widen(DType type);
-  /// The sum as a dense tensor of `shape`; undefined if this is. Adds the rows in order of their arrival.
+  /// The sum of both parts as a dense tensor of `shape`; undefined if this gradient is. Rows are added in the order in
+  /// which they came.
   Tensor dense(const Shape& shape) const;
   bool is_rows_only() const { return !dense_.defined() && !rows_.empty(); }
   const Tensor& dense_part() const { return dense_; }
@@ -71,10 +72,10 @@ class Gradient {
   std::vector<RowGradient> rows_;
 };
 
-/// What a backward function sees.
+/// What a backward function receives.
 struct BackwardContext {
   const std::vector<Tensor>& saved;
-  const std::vector<bool>& needs;  // per input: is its gradient wanted
+  const std::vector<bool>& needs;  // per input: whether its gradient is wanted
 };
 
 using BackwardFn = std::function<std::vector<Gradient>(const BackwardContext&, const Tensor& dy)>;
