@@ -48,8 +48,7 @@ void add_masked_sums(const T* __restrict dy, const T* __restrict y, const T* __r
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < n; ++j) {
       const T d = HiddenLayerDx<T>::d(dy[r * n + j], y[r * n + j]);
-      products[j] += d * (x[r * n + j] - mean[j]);
-      plain[j] += d;
+      HiddenLayerSums::add(d, x[r * n + j], mean[j], products[j], plain[j]);
     }
   }
 }
@@ -209,7 +208,7 @@ void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tens
     column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
       add_masked_sums(g + first * c, out + first * c, in + first * c, m, last - first, c, sums);
     });
-    NormSums(total.data(), total.data() + c, rstd.data<T>(), c, p).store(dgamma.data<T>(), dbeta.data<T>());
+    NormGradients(total.data(), total.data() + c, rstd.data<T>(), c, p).store(dgamma.data<T>(), dbeta.data<T>());
   });
 }
 
@@ -220,7 +219,7 @@ void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor
     const int64_t rows = x.shape()[0], c = x.shape()[1];
     const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
     T* out = dx.data<T>();
-    const HiddenDxColumns<T> of(rstd.data<T>(), gamma.data<T>(), NormSums(dgamma, dbeta), rows, p, constant);
+    const HiddenDxColumns<T> of(rstd.data<T>(), gamma.data<T>(), NormGradients(dgamma, dbeta), rows, p, constant);
     for_rows(rows, c, [=, a = of.a.data(), b = of.b.data(), e = of.e.data()](int64_t r) {
       masked_dx_row(g + r * c, o + r * c, in + r * c, m, a, b, e, c, out + r * c);
     });

@@ -140,7 +140,7 @@ struct ColumnTerms {
   }
 };
 
-// What is the same in all rows is multiplied afterwards. U: of y.
+// Terms of HiddenLayerSums. U is the type of y.
 template <class T, class U>
 struct HiddenLayerTerms {
   const T* dy;
@@ -160,8 +160,7 @@ struct HiddenLayerTerms {
       const Pack<U, V> y = load<V>(of.y + i);
       for (int k = 0; k < V; ++k) {
         const T d = HiddenLayerDx<T>::d(dy[k], number(y[k]));
-        sums[0][k] += d * (x[k] - mean[k]);
-        sums[1][k] += d;
+        HiddenLayerSums::add(d, x[k], mean[k], sums[0][k], sums[1][k]);
       }
     }
   };
@@ -170,8 +169,9 @@ struct HiddenLayerTerms {
     return {*this, j, load<V>(mean + j)};
   }
   KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
-    dgamma[j] = static_cast<T>(sums[0] * factor * static_cast<double>(rstd[j]));
-    dbeta[j] = static_cast<T>(sums[1] * factor);
+    const auto of = HiddenLayerSums::finish(sums[0], sums[1], static_cast<double>(rstd[j]), factor);
+    dgamma[j] = static_cast<T>(of.dgamma);
+    dbeta[j] = static_cast<T>(of.dbeta);
   }
 };
 

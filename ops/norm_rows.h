@@ -116,19 +116,30 @@ class HiddenRow {
   std::vector<uint16_t> bits_;
 };
 
-/// dgamma and dbeta from the sums over all rows of d (x - mean) and of d, d the gradient before 1 / (1 - p).
-struct NormSums {
+/// Adds one row's terms of HiddenLayerSums to the sums of kVec columns from j on.
+template <class T>
+void add_hidden_terms(const Vec<T>& d, const T* x, const T* mean, int64_t j, T* products, T* plain) {
+  Vec<T> sum_products = load(products + j), sum_plain = load(plain + j);
+  HiddenLayerSums::add(d, load(x + j), load(mean + j), sum_products, sum_plain);
+  store(sum_products, products + j);
+  store(sum_plain, plain + j);
+}
+
+/// dgamma and dbeta of all columns.
+struct NormGradients {
   std::vector<double> dgamma, dbeta;
+  /// From the sums over all rows (HiddenLayerSums).
   template <class T>
-  NormSums(const double* products, const double* plain, const T* rstd, int64_t columns, double p) {
+  NormGradients(const double* products, const double* plain, const T* rstd, int64_t columns, double p) {
     const double factor = 1.0 / (1.0 - p);
     for (int64_t j = 0; j < columns; ++j) {
-      dgamma.push_back(products[j] * factor * static_cast<double>(rstd[j]));
-      dbeta.push_back(plain[j] * factor);
+      const auto sums = HiddenLayerSums::finish(products[j], plain[j], static_cast<double>(rstd[j]), factor);
+      dgamma.push_back(sums.dgamma);
+      dbeta.push_back(sums.dbeta);
     }
   }
-  /// Of tensors that hold them.
-  NormSums(const Tensor& g, const Tensor& b)
+  /// From tensors that hold them.
+  NormGradients(const Tensor& g, const Tensor& b)
       : dgamma(g.to(DType::f64).to_vector<double>()), dbeta(b.to(DType::f64).to_vector<double>()) {}
   template <class T>
   void store(T* g, T* b) const {
@@ -143,10 +154,11 @@ struct NormSums {
 template <class T>
 struct HiddenDxColumns {
   std::vector<T> a, b, e;
-  HiddenDxColumns(const T* rstd, const T* gamma, const NormSums& sums, int64_t rows, double p, bool constant) {
+  HiddenDxColumns(const T* rstd, const T* gamma, const NormGradients& gradients, int64_t rows, double p,
+                  bool constant) {
     const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
-    for (size_t j = 0; j < sums.dgamma.size(); ++j) {
-      const HiddenLayerDx<T> of(rstd[j], gamma[j], sums.dgamma[j], sums.dbeta[j], share, factor);
+    for (size_t j = 0; j < gradients.dgamma.size(); ++j) {
+      const HiddenLayerDx<T> of(rstd[j], gamma[j], gradients.dgamma[j], gradients.dbeta[j], share, factor);
       a.push_back(of.a);
       b.push_back(of.b);
       e.push_back(of.e);

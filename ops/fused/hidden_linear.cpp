@@ -80,15 +80,13 @@ void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t*
     const Vec<T> zero = {}, own = mask ? load(dh + j) : zero;
     store_operands(mask ? c.vector(x, j) * factor : zero, h + j);
     store_operands(own, g + j);
-    store(load(sum_gx + j) + own * (load(x + j) - load(c.mean + j)), sum_gx + j);
-    store(load(sum_g + j) + own, sum_g + j);
+    add_hidden_terms(own, x, c.mean, j, sum_gx, sum_g);
   }
   for (; j < n; ++j) {
     store_operands(kept[j] ? c(x, j) * factor : T(0), h + j);
     const T own = kept[j] ? dh[j] : T(0);
     store_operands(own, g + j);
-    sum_gx[j] += own * (x[j] - c.mean[j]);
-    sum_g[j] += own;
+    HiddenLayerSums::add(own, x[j], c.mean[j], sum_gx[j], sum_g[j]);
   }
 }
 
@@ -256,7 +254,7 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
   double* total = sums.columns.data<double>();
   for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
-  const NormSums norm(total, total + in, layer.rstd.data<T>(), in, layer.p);
+  const NormGradients norm(total, total + in, layer.rstd.data<T>(), in, layer.p);
   norm.store(to.dgamma.data<T>(), to.dbeta.data<T>());
   if (to.dbias.defined()) std::copy_n(total + 2 * in, out, to.dbias.data<T>());
   parallel_for(weights, kPiece / 4, [&](int64_t first, int64_t last) {
@@ -302,13 +300,11 @@ void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
     const Vec<T> zero = {}, k = load_mask<T>(kept + j) ? zero + dz : zero;
-    store(load(products + j) + k * (load(x + j) - load(mean + j)), products + j);
-    store(load(plain + j) + k, plain + j);
+    add_hidden_terms(k, x, mean, j, products, plain);
   }
   for (; j < n; ++j) {
     const T k = kept[j] ? dz : T(0);
-    products[j] += k * (x[j] - mean[j]);
-    plain[j] += k;
+    HiddenLayerSums::add(k, x[j], mean[j], products[j], plain[j]);
   }
 }
 
@@ -338,22 +334,23 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
   const uint8_t* mask = kept.data<uint8_t>();
   note_product(product(rows, in, 1));
   note_product(product_at(1, in, rows));
-  std::vector<double> sums(static_cast<size_t>(2 * in));
-  column_sums<2, T>(rows, in, sums.data(), [=](int64_t first, int64_t last, T* part) {
+  std::vector<double> totals(static_cast<size_t>(2 * in));
+  column_sums<2, T>(rows, in, totals.data(), [=](int64_t first, int64_t last, T* part) {
     for (int64_t r = first; r < last; ++r) {
       add_kept(x + r * in, mean, mask + r * in, gradient[r], in, part, part + in);
     }
   });
-  // Of k, of which g is w times: for gamma w they are what dgamma and dbeta are for gamma.
+  // g is w k. With gamma w in place of gamma, HiddenLayerDx takes k and its sums in place of g.
   const NormColumns<T> c = layer.columns<T>();
-  const NormSums of_k(sums.data(), sums.data() + in, c.rstd, in, layer.p);
+  const NormGradients of_k(totals.data(), totals.data() + in, c.rstd, in, layer.p);
   std::vector<T> gamma_w(static_cast<size_t>(in));
   for (int64_t j = 0; j < in; ++j) {
     const double w = static_cast<double>(weight[j]), gamma = static_cast<double>(c.gamma[j]);
-    const double dgamma = of_k.dgamma[static_cast<size_t>(j)], dbeta = of_k.dbeta[static_cast<size_t>(j)];
-    to.dgamma.data<T>()[j] = static_cast<T>(w * dgamma);
-    to.dbeta.data<T>()[j] = static_cast<T>(w * dbeta);
-    to.dweight.data<T>()[j] = static_cast<T>(gamma * dgamma + static_cast<double>(c.beta[j]) * dbeta);
+    const OneOutputSums sums({of_k.dgamma[static_cast<size_t>(j)], of_k.dbeta[static_cast<size_t>(j)]}, w, gamma,
+                             static_cast<double>(c.beta[j]));
+    to.dgamma.data<T>()[j] = static_cast<T>(sums.dgamma);
+    to.dbeta.data<T>()[j] = static_cast<T>(sums.dbeta);
+    to.dweight.data<T>()[j] = static_cast<T>(sums.dweight);
     gamma_w[static_cast<size_t>(j)] = static_cast<T>(gamma * w);
   }
   if (to.dbias.defined()) {

@@ -86,8 +86,7 @@ struct Forward {
   }
 };
 
-// With g = dz [h > 0], the sums of g (x - mean) and of g. What is the same in all rows is multiplied afterwards: d = g
-// w, and h = (gamma (x - mean) rstd + beta) / (1 - p) where it is not 0.
+// The sums of OneOutputSums, for k = dz [h > 0].
 template <class T>
 struct Terms {
   Output<T> of;
@@ -105,8 +104,7 @@ struct Terms {
       const T dz = terms.dz[r * terms.of.networks + network];
       for (int k = 0; k < V; ++k) {
         const T g = kept >> k & 1 ? dz : T(0);
-        sums[0][k] += g * (x[k] - mean[k]);
-        sums[1][k] += g;
+        HiddenLayerSums::add(g, x[k], mean[k], sums[0][k], sums[1][k]);
       }
     }
   };
@@ -115,11 +113,12 @@ struct Terms {
     return {*this, j, j / of.units, load<V>(of.mean + j)};
   }
   KDEF_DEVICE void finish(const double (&sums)[2], int64_t j) const {
-    const double w = static_cast<double>(of.weight[j]);
-    const double normed = sums[0] * of.factor * static_cast<double>(of.rstd[j]), plain = sums[1] * of.factor;
-    dgamma[j] = static_cast<T>(w * normed);
-    dbeta[j] = static_cast<T>(w * plain);
-    dweight[j] = static_cast<T>(static_cast<double>(of.gamma[j]) * normed + static_cast<double>(of.beta[j]) * plain);
+    const OneOutputSums all(HiddenLayerSums::finish(sums[0], sums[1], static_cast<double>(of.rstd[j]), of.factor),
+                            static_cast<double>(of.weight[j]), static_cast<double>(of.gamma[j]),
+                            static_cast<double>(of.beta[j]));
+    dgamma[j] = static_cast<T>(all.dgamma);
+    dbeta[j] = static_cast<T>(all.dbeta);
+    dweight[j] = static_cast<T>(all.dweight);
   }
 };
 
