@@ -9,7 +9,9 @@
 #include "kdef/config/build.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
+#include "kdef/method/objective.h"
 #include "kdef/train/training_step.h"
+#include "ops/check/kinds.h"
 #include "ops/gemm/route.h"
 
 namespace kdef {
@@ -59,33 +61,14 @@ ModelInput one_row(const ModelInput& input, int64_t b) {
   return {row(input.ids), row(input.values), row(input.labels)};
 }
 
-// Ops by the kind of work they are; what is not listed is "other".
-const char* kind_of(const std::string& op) {
-  static const std::map<std::string, const char*> kinds = {
-      {"linear", "GEMM"},
-      {"matmul", "GEMM"},
-      {"embed_fields", "embedding"},
-      {"embed_distinct", "embedding"},
-      {"distinct_linear", "first layer by distinct ids"},
-      {"hidden_linear", "hidden layers and products"},
-      {"embedding", "embedding"},
-      {"batch_norm_eval", "normalisation and activation"},
-      {"pool_sequence", "embedding"},
-      {"batch_norm", "normalisation and activation"},
-      {"batch_norm_relu_dropout", "normalisation and activation"},
-      {"stacked_batch_norm_relu_dropout", "normalisation and activation"},
-      {"layer_norm", "normalisation and activation"},
-      {"relu", "normalisation and activation"},
-      {"sigmoid", "normalisation and activation"},
-      {"tanh", "normalisation and activation"},
-      {"dropout", "normalisation and activation"},
-      {"kdef_objective", "objective"},
-      {"binary_cross_entropy", "objective"}};
-  const auto it = kinds.find(op);
-  return it == kinds.end() ? "other" : it->second;
+// The kind of work of an op. An op that no table knows stands for itself, so that a profile shows it.
+std::string kind_of(const std::string& op) {
+  if (op == kObjectiveInfo.name) return "objective";
+  const char* kind = ops::kind_of(op);
+  return kind == nullptr ? op : kind;
 }
 
-// A model, of zeros, whose products are all those of its formulas: those too that first layers on distinct ids avoid.
+// A model of zeros that computes all products of its formulas, also those that first layers on distinct ids avoid.
 Ensemble plain_model(EnsembleConfig config, const data::FeatureMap& map, Device device) {
   config.distinct = false;
   nn::Builder zeros = nn::Builder::zeros(DType::f32, device);
