@@ -322,7 +322,7 @@ void check_limits(int64_t entries, int64_t rows, int64_t sources) {
              " rows of tables; on CUDA less than 2^31 ids and rows of the result, and at most 2^32 rows of tables");
 }
 
-// Numeric fields: dw_j = sum_b value_b dy_bj. A thread per part of kPart rows of the batch, field and dimension.
+// Numeric fields: dw_j = sum_b value_b dy_bj. A thread per part of kRowPart rows of the batch, field and dimension.
 template <class T>
 struct NumericParts {
   const T *values, *dy;

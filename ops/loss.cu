@@ -11,7 +11,7 @@ using kdef::cuda::for_blocks;
 using kdef::cuda::for_each;
 
 // Elements that a block sums.
-constexpr int64_t kPart = 2048;
+constexpr int64_t kElementPart = 2048;
 
 template <class Loss, class T>
 struct PartSum {
@@ -19,7 +19,7 @@ struct PartSum {
   double* partial;
   int64_t n;
   KDEF_DEVICE void operator()(const Block& block) const {
-    const int64_t begin = block.index() * kPart, end = begin + kPart < n ? begin + kPart : n;
+    const int64_t begin = block.index() * kElementPart, end = begin + kElementPart < n ? begin + kElementPart : n;
     double sum = 0;
     for (int64_t i = begin + block.thread(); i < end; i += block.threads()) {
       sum += static_cast<double>(Loss::f(a[i], b[i]));
@@ -57,7 +57,7 @@ struct GradientOf {
 template <class Loss>
 void mean_loss(const Tensor& a, const Tensor& b, const Tensor& loss) {
   for_float(a.dtype(), "loss", [&]<class T>() {
-    const int64_t n = a.numel(), parts = divide_up(n, kPart);
+    const int64_t n = a.numel(), parts = divide_up(n, kElementPart);
     const Tensor partial = Tensor::empty({parts}, DType::f64, a.device());
     for_blocks(parts, 0, PartSum<Loss, T>{a.data<T>(), b.data<T>(), partial.data<double>(), n});
     for_blocks(1, 0, MeanOfParts<T>{partial.data<double>(), loss.data<T>(), parts, n});

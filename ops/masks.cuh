@@ -1,4 +1,5 @@
-// Dropout masks of networks side by side, by columns: every network has the mask that it would have alone.
+// Dropout masks for networks that stand side by side in one matrix: each network has the mask that it would have
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace kdef::ops::cuda {
 
-/// A key for each block of `columns` columns, of one seed and step (check_stacked); element (row, column) of a block is
-/// number row columns + column of its mask (ops/dropout.h).
+/// A key for each block of `columns` columns. All keys have one seed and one step (check_stacked). Element (row,
+/// column) of a block is number row * columns + column of the block's mask (ops/dropout.h).
 struct BlockMasks {
   uint64_t seed;
   const uint64_t* step;
@@ -32,7 +33,7 @@ struct BlockMasks {
     KDEF_DEVICE bool operator[](int k) const { return v[k]; }
   };
 
-  /// V columns of one block, from a multiple of V on.
+  /// The masks of V columns of one block; the first column is a multiple of V.
   template <int V>
   struct Columns {
     uint64_t seed, stream;
@@ -44,7 +45,7 @@ struct BlockMasks {
       const uint64_t first = static_cast<uint64_t>(row * columns + column);
       const int number = static_cast<int>(first % kDropoutBlock);
       auto bits = Philox::block(seed, stream, first / kDropoutBlock);
-      if constexpr (V == 4) {  // half of a block, chosen without an index that is known only then
+      if constexpr (V == 4) {  // half of a block; an index computed at run time would move `bits` out of registers
         static_assert(kDropoutBlock == 8);
         if (number != 0) bits = {bits[2], bits[3], 0, 0};
         for (int k = 0; k < V; ++k) all.v[k] = dropout_bits(bits, k) < threshold;

@@ -1,5 +1,5 @@
 // The CPU's loops over rows of a fused hidden layer y = dropout(max(batch_norm(x), 0)), and sums over parts of rows.
-// Functions of their own, with pointers that do not alias, so that they are vectorized; some by hand
+// Loops are functions whose pointers do not alias, so that the compiler can vectorize them; some are vectorized by hand
 // (ops/device/vectors.h).
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace kdef::ops::cpu {
 
-/// Per column, what normalisation needs.
+/// The numbers of each column that normalisation reads.
 template <class T>
 struct NormColumns {
   const T *mean, *rstd, *gamma, *beta;
@@ -27,8 +27,9 @@ struct NormColumns {
   }
 };
 
-/// One row y = dropout(max(batch_norm(x), 0)): calls put(column, numbers) with vectors of it, and with single numbers
-/// at the end. Notes where an element passed both, if `kept` is given. `bits` are the row's, or null without dropout.
+/// Computes one row y = dropout(max(batch_norm(x), 0)): calls put(column, numbers) with vectors of y, and with single
+/// numbers at the end of the row. Where `kept` is given, it is set to 1 for elements that pass ReLU and dropout, else
+/// to 0. `bits` are the random bits of the row, or null without dropout.
 template <class T, class Put>
 void hidden_row(const T* __restrict x, const NormColumns<T>& c, const uint16_t* __restrict bits, uint32_t threshold,
                 T factor, int64_t n, uint8_t* __restrict kept, const Put& put) {
@@ -56,8 +57,8 @@ void hidden_row(const T* __restrict x, const NormColumns<T>& c, const uint16_t* 
   }
 }
 
-/// Calls fn(first row, last row, sums) for each part of the rows with K zeroed sums per column; adds the parts in
-/// order.
+/// Sums over rows, K per column. Calls fn(first row, last row, sums) for each part of the rows, with sums that are
+/// zero; `total` gets the sums of all parts, added in their order.
 template <int K, class T, class Fn>
 void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
   const int64_t parts = divide_up(rows, kRowPart);
@@ -76,19 +77,19 @@ void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
   }
 }
 
-/// Row by row; not to be shared by threads, for it holds the random bits of a row.
+/// Computes rows of the hidden layer one after the other. Each thread needs its own: it holds the random bits of a row.
 template <class T>
 class HiddenRow {
  public:
   HiddenRow(const NormColumns<T>& columns, int64_t count, double rate, const DropoutKey& key)
       : columns_(columns), count_(count), rate_(rate), key_(key) {}
 
-  /// Row `r` of the batch, x to y, as operands of products, and kept (may be null).
+  /// Computes row `r` of the batch from x. y is stored as operands of products; `kept` may be null.
   template <class U>
   void operator()(const T* x, int64_t r, U* __restrict y, uint8_t* kept = nullptr) {
     run(x, r, kept, [=](int64_t j, const auto& v) { store_operands(v, y + j); });
   }
-  /// The sum of y weight instead.
+  /// The dot product of y with the weight; y itself is not stored.
   T dot(const T* x, int64_t r, const T* __restrict weight, uint8_t* kept) {
     Vec<T> sums = {};
     T rest = 0;
@@ -150,7 +151,7 @@ struct NormGradients {
   }
 };
 
-/// HiddenLayerDx of all columns.
+/// The coefficients HiddenLayerDx of all columns.
 template <class T>
 struct HiddenDxColumns {
   std::vector<T> a, b, e;

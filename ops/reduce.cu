@@ -118,7 +118,7 @@ void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int6
   for_float(x.dtype(), "sum", [&]<class T>() {
     if (outer == 1 && inner > 1) return sum_columns<T, T>(x, y, n, inner, factor);
     // Short rows take a thread each, as columns of several matrices do; a long one a block.
-    if (inner == 1 && n > kPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
+    if (inner == 1 && n > kRowPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
     const int64_t parts = parts_of(n);
     const Tensor partial = Tensor::empty({outer, parts, inner}, DType::f64, x.device());
     for_each(outer * parts * inner, SumParts<T>{x.data<T>(), partial.data<double>(), n, inner, parts});

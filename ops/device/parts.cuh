@@ -1,22 +1,22 @@
-// Long sums on the device: rows are summed in parts, and the parts are added in a fixed order.
+// Long sums on the device, by parts of rows (row_parts.h).
 #pragma once
 
 #include <cstdint>
 
 #include "core/base/hd.h"
+#include "core/base/integers.h"
+#include "ops/device/row_parts.h"
 
 namespace kdef::ops::cuda {
 
-/// Rows of one part: few enough that fp32 keeps its digits, and that no thread works long on its own.
-inline constexpr int64_t kPart = 64;
-/// Of n rows; at least one, which may be empty.
-inline int64_t parts_of(int64_t n) { return n > kPart ? (n + kPart - 1) / kPart : 1; }
+/// The number of parts of n rows: at least one, which may be empty.
+inline int64_t parts_of(int64_t n) { return n > kRowPart ? divide_up(n, kRowPart) : 1; }
 
 /// The rows of a part.
 struct Part {
   int64_t begin, end;
   KDEF_DEVICE Part(int64_t part, int64_t rows)
-      : begin(part * kPart), end(begin + kPart < rows ? begin + kPart : rows) {}
+      : begin(part * kRowPart), end(begin + kRowPart < rows ? begin + kRowPart : rows) {}
 };
 
 /// y [outer, inner] = factor times the sum of partial [outer, parts, inner] over its parts: a thread per result.

@@ -1,4 +1,4 @@
-// Sorting and counting on the device, for gradients by rows (ops/embedding.cu). CUDA only.
+// Sorting and prefix sums on a CUDA device, for gradients by rows (ops/embedding.cu).
 #pragma once
 
 #include "core/tensor/tensor.h"

@@ -1,16 +1,17 @@
-// Matrices [rows, c] by tiles: a block takes kPart rows and up to 32 groups of V neighbouring columns. Its threads
-// stand side by side on the groups and, as lanes, below each other on the rows: what a column needs is loaded once and
-// stays in registers, memory is read V numbers at a time, and a row of the tile lies together. Sums over rows are added
-// up by each thread, over the lanes and over the parts: always in the same order.
+// Kernels over matrices [rows, c] by tiles. A block computes one tile: kRowPart rows and up to 32 groups of V
+// neighbouring columns. A thread stays on one group of columns and takes every lanes-th row of the tile. So a thread
+// loads the numbers of its columns once and keeps them in registers, memory is read V numbers at a time, and threads
+// side by side read neighbouring memory. Sums over rows are added up by each thread, then over the lanes, then over the
+// parts: always in the same order.
 //
-//   struct Terms {                                   // what is added up: here the columns' sums of x and of x^2
+//   struct Terms {                                   // the terms of the sums: here of x and of x^2 per column
 //     const float* x; float *sum, *squares; int64_t c;
-//     template <int V> struct Columns {              // V neighbouring columns: what they need, loaded once
+//     template <int V> struct Columns {              // V neighbouring columns, with their numbers loaded
 //       const Terms& of; int64_t column;
 //       void add(int64_t row, float (&sums)[2][V]) const;      // a row's terms
 //     };
 //     template <int V> Columns<V> at(int64_t column) const;
-//     void finish(const double (&sums)[2], int64_t column) const;  // stores what becomes of the whole sums
+//     void finish(const double (&sums)[2], int64_t column) const;  // stores the results of the whole sums
 //   };
 //   sum_tiles<float, V, 2>(rows, c, device, terms);  // with V from with_vectors()
 //
@@ -41,7 +42,7 @@ KDEF_DEVICE Pack<T, V> load(const T* from) {
   return *reinterpret_cast<const Pack<T, V>*>(from);
 }
 
-/// Stores a number, rounded to bf16 where `to` is that.
+/// Stores a number, rounded where `to` is bf16.
 template <class T>
 KDEF_DEVICE void assign(T x, T& to) {
   to = x;
@@ -78,7 +79,8 @@ void with_vectors(int64_t columns, std::initializer_list<const void*> pointers, 
     fn.template operator()<1>();
 }
 
-/// What a thread takes of its block's tile: V columns from `column`, every `lanes`-th row of [first + lane, last).
+/// The share of one thread in its block's tile: V columns from `column` on, and every `lanes`-th row of
+/// [first + lane, last).
 template <int V>
 struct TileThread {
   int64_t column, part, first, last;
@@ -89,20 +91,20 @@ struct TileThread {
     lane = block.thread() / tiles.width;
     group = block.thread() - lane * tiles.width;
     column = (block.index() - part * tiles.across) * tiles.width * V + static_cast<int64_t>(group) * V;
-    first = part * kPart;
-    last = first + kPart < tiles.rows ? first + kPart : tiles.rows;
+    first = part * kRowPart;
+    last = first + kRowPart < tiles.rows ? first + kRowPart : tiles.rows;
     active = lane < lanes && column < tiles.c;
   }
 };
 
 /// Adds `sums` over the lanes. The totals, S numbers for each of the block's columns, are then in `totals` for all
-/// threads to read: [S][width * V]. `shared` has room for S * V numbers per thread and as many again for the totals.
+/// threads to read: [S][width * V]. `shared` holds S * V numbers per thread, and as many again for the totals.
 template <int S, int V, class T>
 KDEF_DEVICE const T* add_lanes(const kdef::cuda::Block& block, const TileThread<V>& at, int width,
                                const T (&sums)[S][V], T* shared) {
   const int entries = S * width * V;
   T* totals = shared + entries * at.lanes;
-  block.sync();  // whoever read the totals before is done
+  block.sync();  // all threads have read the totals of the call before
   if (at.lane < at.lanes) {
     for (int s = 0; s < S; ++s) {
       for (int v = 0; v < V; ++v) shared[at.lane * entries + (s * width + at.group) * V + v] = sums[s][v];
@@ -160,7 +162,7 @@ struct PartLanes {
         column(b.index() * kColumns + b.thread() % kColumns),
         lane(b.thread() / kColumns),
         place(b.thread() % kColumns) {}
-  /// The sum of term(part) over all parts, the same for all lanes of a column; every thread of the block must come.
+  /// The sum of term(part) over all parts, the same for all lanes of a column. Every thread of the block must call it.
   template <class Fn>
   KDEF_DEVICE double sum(int64_t parts, bool inside, Fn term) const {
     double* shared = block.template shared<double>();

@@ -1,10 +1,11 @@
-// For the CPU's kernels: vectors of kVec numbers, where the compiler does not find them by itself, and parts of rows.
+// Vectors of kVec numbers for the CPU's kernels, where the compiler does not vectorize a loop by itself.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 #include "core/base/dtype.h"
+#include "ops/device/row_parts.h"
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -13,10 +14,6 @@
 namespace kdef::ops::cpu {
 
 inline constexpr int64_t kVec = 16;
-
-/// Rows summed as one part, in the tensor's type: few enough that fp32 keeps its digits, and that a part stays in cache
-/// between two sweeps over it. Parts are added up in fp64.
-inline constexpr int64_t kRowPart = 64;
 
 template <class T>
 struct VecOf {
@@ -37,7 +34,7 @@ void store(const Vec<T>& v, T* to) {
   std::memcpy(to, &v, sizeof v);
 }
 
-/// The first n numbers only where there are fewer than kVec, zeros behind them.
+/// Loads or stores only the first n numbers where n is less than kVec; the rest of a loaded vector is zero.
 template <class T>
 Vec<T> load(const T* from, int64_t n) {
   if (n >= kVec) return load(from);
@@ -51,8 +48,8 @@ void store(const Vec<T>& v, int64_t n, T* to) {
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
 
-/// Past the caches, for what other work comes before it is read again: a store otherwise reads its line first. `to` is
-/// a multiple of 64 bytes; a thread calls end_streams() before it is done.
+/// Stores past the caches, for numbers that are not read again soon: a plain store first reads the cache line that it
+/// writes. `to` is a multiple of 64 bytes. A thread calls end_streams() after its last stream().
 inline void stream(const Vec<float>& v, float* to) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, reinterpret_cast<__m512>(v));
@@ -72,7 +69,7 @@ bool rows_can_stream(const T* first, int64_t n) {
   return reinterpret_cast<uintptr_t>(first) % 64 == 0 && n % kVec == 0;
 }
 
-/// As operands of products: the numbers themselves, or rounded to bf16.
+/// Stores operands of products: the numbers themselves, or rounded to bf16.
 inline void store_operands(const Vec<float>& v, float* to) { store<float>(v, to); }
 inline void store_operands(const Vec<double>& v, double* to) { store<double>(v, to); }
 inline void store_operands(float v, float* to) { *to = v; }
@@ -87,7 +84,7 @@ inline void store_operands(const Vec<float>& v, BFloat16* to) {
 #endif
 }
 
-/// Operands as numbers again.
+/// Loads operands of products, widened where they are bf16.
 inline Vec<float> load_operands(const float* from) { return load(from); }
 inline Vec<double> load_operands(const double* from) { return load(from); }
 inline Vec<float> load_operands(const BFloat16* from) {
@@ -126,15 +123,15 @@ T dot(const T* a, const T* b, int64_t n) {
   return sum;
 }
 
-/// What comparing two vectors of T gives: elements with all bits set, or none.
+/// The result of comparing two vectors of T: each element has all bits set, or none.
 template <class T>
 using Mask = decltype(Vec<T>{} == Vec<T>{});
 
-/// All bits set in the elements whose byte, of kVec, is not 0.
+/// A mask from kVec bytes: all bits are set where the byte is not 0.
 template <class T>
 Mask<T> load_mask(const uint8_t* from) {
 #if defined(__AVX512F__)
-  // The compiler would widen byte by byte. (With a mask of all, for GCC warns of the plain form without cause.)
+  // The compiler would widen byte by byte. (GCC warns of the form without a mask for no reason: hence a full mask.)
   __m128i bytes;
   std::memcpy(&bytes, from, sizeof bytes);
   const auto wide = reinterpret_cast<Vec<int32_t>>(_mm512_maskz_cvtepu8_epi32(0xFFFF, bytes));
@@ -145,7 +142,7 @@ Mask<T> load_mask(const uint8_t* from) {
   return __builtin_convertvector(wide, Mask<T>) != 0;
 }
 
-/// All bits set in the elements whose number, of kVec, is at least `least`.
+/// A mask from kVec numbers: all bits are set where the number is at least `least`.
 template <class T>
 Mask<T> load_mask(const uint16_t* from, uint32_t least) {
 #if defined(__AVX512F__)
@@ -159,7 +156,7 @@ Mask<T> load_mask(const uint16_t* from, uint32_t least) {
   return __builtin_convertvector(wide >= static_cast<int32_t>(least), Mask<T>);
 }
 
-/// A byte of 1 for elements with all bits set, of 0 for the others.
+/// Stores a byte per element: 1 where all bits are set, else 0.
 template <class M>
 void store_mask(const M& mask, uint8_t* to) {
   typedef int8_t Bytes __attribute__((vector_size(kVec)));

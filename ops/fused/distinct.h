@@ -3,9 +3,10 @@
 // The ids of a field repeat within a batch: most fields of a click log have far fewer distinct ids than the batch has
 // rows. So with e(id) the embedding, W_f the columns of the weight that read field f,
 //   y_b = sum_f W_f e_f(id_bf) + bias
-// W_f e is computed once per distinct id and added up by row; the gradient of y is summed by id first, and multiplied
-// then. Exact up to the order of sums; in bf16 the CPU rounds the operands of these products, as it does those of the
-// plain one. Fields with many distinct ids go through the plain product.
+// W_f e is computed once per distinct id, and the rows add up the results. Backward, the gradient of y is summed by id
+// first and then multiplied. The result differs from the plain product in the order of sums only. In bf16 the CPU
+// rounds the operands of these products, as it rounds those of the plain product. Fields with many distinct ids go
+// through the plain product.
 #pragma once
 
 #include <vector>
@@ -18,8 +19,8 @@ namespace kdef::ops {
 
 extern const OpInfo kEmbedDistinctInfo, kDistinctLinearInfo;
 
-/// What a CPU looks up once per row of the batch: the ids of one field; or, of several fields with few ids, the
-/// combinations that the batch has, whose parts are added up beforehand.
+/// One look-up that the CPU does per row of the batch. It reads the ids of one field; or, for several fields with few
+/// ids, the combinations of their ids that occur in the batch. The parts of a combination are added up beforehand.
 struct Lookup {
   std::vector<size_t> members;  // positions in DistinctIds::fields
   int64_t count = 0;            // of ids or combinations
@@ -27,28 +28,31 @@ struct Lookup {
   std::vector<Tensor> parts;    // of combinations: per member i32 [count], which of its ids
 };
 
-/// Distinct ids of the chosen fields of a batch, and where its rows find them; tensors, but for those of look-ups, on
-/// the device of the batch.
+/// The distinct ids of the chosen fields of a batch, and where its rows find them. The tensors are on the device of the
+/// batch, except those of look-ups.
 struct DistinctIds {
   std::vector<size_t> fields;   // chosen, ascending
   std::vector<int64_t> first;   // [fields + 1]: field i has the stacked rows [first[i], first[i + 1])
   Tensor ids;                   // i64 [U], ascending within a field
   std::vector<bool> padding;    // [fields]: the field's first id is 0
   Tensor index;                 // i32 [fields, B]: which of the field's ids a row has
-  int64_t most = 0;             // U at most, for batches of this size: what memory is asked for
-  std::vector<Lookup> lookups;  // those of the fewest ids or combinations first; on a CPU alone
+  int64_t most = 0;             // upper bound of U for batches of this size: the memory that is reserved
+  std::vector<Lookup> lookups;  // ascending by the number of ids or combinations; on the CPU only
 };
 
-/// What is chosen: fields of one id whose table has at most `most_rows` and of which the batch has at most `most_ids`
-/// distinct ids. Fields share a look-up where their ids could have at most `most_combinations`.
+/// Which fields are chosen: those with one id per row, whose table has at most `most_rows` rows, and whose ids in the
+/// batch are at most `most_ids` distinct ones. Fields share a look-up if their ids have at most `most_combinations`
+/// possible combinations.
 struct DistinctLimits {
   int64_t most_rows, most_ids, most_combinations;
-  /// Limits that pay on a CPU for a batch of `rows` (docs/performance.md).
+  /// Limits that save time on a CPU for a batch of `rows` (measured; docs/performance.md). For training only: a
+  /// prediction must not depend on the rows of its batch.
   static DistinctLimits for_batch(int64_t rows);
 };
 
-/// Chooses fields of the batch `ids` (i32 [B, C]); `table_rows` of each table that a field names. The choice is the
-/// host's: ids of another device are copied to it, and waited for, so that no recorded step can have this op.
+/// Chooses fields of the batch `ids` (i32 [B, C]). `table_rows` holds the rows of each table that a field names. The
+/// host chooses: ids on another device are copied to the host, which waits for them. So a recorded step cannot contain
+/// this.
 DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& fields,
                          const std::vector<int64_t>& table_rows, const DistinctLimits& limits);
 
@@ -62,7 +66,7 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
 Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
                        const Tensor& weight, const Tensor& bias);
 
-/// y += the part of the chosen fields; or y = it + bias, where a bias is given.
+/// y += the part of the chosen fields; or, where a bias is given, y = bias + the part of the chosen fields.
 KDEF_KERNEL(void, distinct_forward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
             const Tensor& bias, const Tensor& y)
 /// Writes the chosen fields' columns of dweight, drows, and dbias; each may be undefined. On the CPU dy may be bf16.

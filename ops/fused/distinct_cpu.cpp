@@ -7,19 +7,20 @@
 #include "ops/fused/distinct.h"
 #include "ops/gemm/route.h"
 
-// A result has N columns, of which kVec at a time, a block, make a vector: a table of a field has one vector per
-// distinct id, one cache line in fp32. Look-ups are done for a group of fields at a time, whose tables lie in cache
-// together.
+// The N columns of the result are computed in blocks of kVec columns. For one block, a field has a table with one
+// vector of kVec numbers per distinct id: one cache line in fp32. Look-ups are done for one group of fields at a time;
+// the tables of a group fit in cache together.
 
 namespace kdef::ops::cpu {
 namespace {
 
-// Look-ups that are done together: in so many rows of tables at most, unless one alone has more.
+// The most look-ups in one group, and the most rows of their tables (more only if a single look-up has more).
 constexpr size_t kTogether = 8;
 constexpr int64_t kRowsTogether = 8192;
-// Blocks of dy that are taken out of its rows at once: a row's numbers in them lie side by side.
+// The number of blocks of columns that one sweep over dy copies: their numbers lie side by side in a row of dy.
 constexpr int64_t kAhead = 2;
-// The blocks are shared out in so many parts backward, of which each has its own sums for the gradient of the rows.
+// In the backward pass, the blocks are divided among this many shares. Each share has its own sums for the gradient of
+// the rows.
 constexpr int64_t kShares = 6;
 
 // The look-ups [first, end).
@@ -27,7 +28,7 @@ struct Group {
   size_t first, end;
 };
 
-// Rows of the tables of a look-up: of its members, and of their combinations.
+// The number of table rows of a look-up: those of its members, and those of their combinations.
 int64_t table_rows(const DistinctIds& distinct, const Lookup& lookup) {
   int64_t rows = lookup.parts.empty() ? 0 : lookup.count;
   for (const size_t f : lookup.members) rows += distinct.first[f + 1] - distinct.first[f];
@@ -49,8 +50,8 @@ std::vector<Group> groups_of(const DistinctIds& distinct) {
   return groups;
 }
 
-// Rows of tables that every group has room in, for batches of this size.
-int64_t room_for(const DistinctIds& distinct) {
+// Table rows for which memory is reserved: enough for every group, and alike for batches of one size.
+int64_t rows_reserved_for(const DistinctIds& distinct) {
   int64_t rows = std::max(kRowsTogether, distinct.index.shape()[1]);
   for (const Lookup& lookup : distinct.lookups) rows = std::max(rows, table_rows(distinct, lookup));
   return rows;
@@ -64,8 +65,8 @@ void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64
   }
 }
 
-// Calls fn with std::integral_constant<int64_t, n> for an n of 1 .. kTogether: its parameter is a constant, as those
-// called `together` and `n` below are or may be.
+// Calls fn with std::integral_constant<int64_t, n>, for n from 1 to kTogether, so that fn can use n as a constant. (The
+// parameters named `together` and `n` below receive such constants.)
 template <int64_t N = kTogether, class Fn>
 void with_constant(int64_t n, Fn&& fn) {
   if constexpr (N > 1) {
@@ -74,7 +75,7 @@ void with_constant(int64_t n, Fn&& fn) {
   fn(std::integral_constant<int64_t, N>());
 }
 
-// Calls some(first row, how many) for rows eight at a time, then for what is left one by one.
+// Calls some(first row, number of rows) for eight rows at a time, then for the remaining rows one by one.
 template <class Fn>
 void in_eights(int64_t rows, const Fn& some) {
   int64_t u = 0;
@@ -82,10 +83,10 @@ void in_eights(int64_t rows, const Fn& some) {
   for (; u < rows; ++u) some(u, std::integral_constant<int64_t, 1>());
 }
 
-// The loops below are functions of their own, not to be inlined: their vectors then stay in registers.
+// The loops below are functions that must not be inlined: only then do their vectors stay in registers.
 
-// to[u] (+)= sum over k < count of x[u, k] w[k], rows of x `stride` apart. An addition waits for the one before it: so
-// many rows side by side.
+// to[u] (+)= sum over k < count of x[u, k] w[k]; rows of x are `stride` apart. An addition waits for the addition
+// before it in the same sum, so that eight rows are computed side by side.
 template <bool kAdd, class T>
 [[gnu::noinline]] void multiply(const T* x, int64_t rows, int64_t stride, const Vec<T>* w, int64_t count, Vec<T>* to) {
   const auto all = [=](const auto n) {
@@ -101,7 +102,7 @@ template <bool kAdd, class T>
     };
     in_eights(rows, some);
   };
-  // The usual count is a constant.
+  // The usual count is known to the compiler.
   if (count == kVec) {
     all(std::integral_constant<int64_t, kVec>());
   } else {
@@ -127,10 +128,10 @@ template <class T>
   }
 }
 
-// The same of operands rounded to bf16, kVec numbers k: they are multiplied in pairs, of which one is what an integer
-// holds.
+// The same two loops for operands in bf16, with kVec numbers k. The processor multiplies bf16 numbers in pairs; an
+// int32_t holds one pair.
 #if defined(__AVX512BF16__)
-constexpr bool kRounds = true;
+constexpr bool kHasBf16Pairs = true;
 using Pairs = __m512i;
 
 __m512 packed(const Vec<float>& v) { return reinterpret_cast<__m512>(v); }
@@ -153,9 +154,11 @@ void add_pairs(Vec<float>& sum, int32_t a, const Pairs& b) {
       _mm512_dpbf16_ps(packed(sum), reinterpret_cast<__m512bh>(_mm512_set1_epi32(a)), reinterpret_cast<__m512bh>(b)));
 }
 #else
-constexpr bool kRounds = false;
+constexpr bool kHasBf16Pairs = false;
 using Pairs = Vec<int32_t>;
-Pairs pairs(const Vec<float>&, const Vec<float>&) { throw Error("distinct_linear: bf16 without AVX512-BF16"); }
+Pairs pairs(const Vec<float>&, const Vec<float>&) {
+  throw Error("distinct_linear: this build has no AVX512-BF16 instructions");
+}
 void store_both(const Pairs&, int32_t*) {}
 void store_pairs(const Vec<float>&, int32_t*) {}
 void add_pairs(Vec<float>&, int32_t, const Pairs&) {}
@@ -200,25 +203,25 @@ template <bool kAdd>
   for (int64_t k = 0; k < kVec; ++k) to[k] = own[k];
 }
 
-// Whether operands are rounded: where a product over whole columns would round them, for rows of kVec numbers and where
-// the instructions are there; else these products stay in fp32 (but for dy, which may come rounded).
+// Whether the operands are rounded to bf16. They are if the plain product would round them, rows have kVec numbers, and
+// the build has the instructions. Otherwise these products stay in fp32 (dy may arrive in bf16 all the same).
 template <class T>
 bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
   Gemm g;
   g.m = batch;
   g.n = weight.shape()[0];
   g.k = d;
-  return kRounds && d == kVec && route(g, weight).precision == GemmPrecision::bf16;
+  return kHasBf16Pairs && d == kVec && route(g, weight).precision == GemmPrecision::bf16;
 }
 
-// What a group's look-ups read or write: a table each, and per row of the batch its place there.
+// The tables that the look-ups of a group read or write, and for each table the place of every row of the batch.
 template <class T>
 struct Places {
   Vec<T>* table[kTogether];
   const int32_t* index[kTogether];
 };
 
-// Calls put(b, start(b) + the rows' vectors of N tables).
+// Calls put(b, start(b) + the sum of row b's vectors in N tables) for every row b of the batch.
 template <int64_t N, class T, class Start, class Put>
 [[gnu::noinline]] void gather(const Places<T>& from, int64_t rows, const Start start, const Put put) {
   const Places<T> own = from;
@@ -235,8 +238,8 @@ struct Piece {
   U numbers[kVec];
 };
 
-// pieces[i rows + b] = those of row b of dy in block i of N, zero beyond the `columns` that dy has from there on; and
-// their sums over the rows.
+// pieces[i rows + b] = the numbers of row b of dy in block i of N, zero beyond the `columns` that are left in dy.
+// `sums` gets the sums of these numbers over the rows.
 template <int64_t N, class T, class U>
 [[gnu::noinline]] void take_blocks(const U* dy, int64_t rows, int64_t stride, int64_t columns, Piece<U>* pieces,
                                    double (*sums)[kVec]) {
@@ -261,7 +264,7 @@ template <int64_t N, class T, class U>
   }
 }
 
-// The rows' vectors of N tables += values[b].
+// Adds values[b] to row b's vector in each of N tables, for every row b of the batch.
 template <int64_t N, class T, class U>
 [[gnu::noinline]] void scatter(const Piece<U>* values, int64_t rows, const Places<T>& to) {
   const Places<T> own = to;
@@ -271,12 +274,12 @@ template <int64_t N, class T, class U>
   }
 }
 
-// The tables of a group for one block of columns, one behind the other from `room` on.
+// The tables of a group for one block of columns, one after the other in `memory`.
 template <class T>
 class GroupTables {
  public:
-  GroupTables(const DistinctIds& distinct, const Group& group, Vec<T>* room)
-      : distinct_(distinct), group_(group), begin_(room) {
+  GroupTables(const DistinctIds& distinct, const Group& group, Vec<T>* memory)
+      : distinct_(distinct), group_(group), begin_(memory) {
     for (size_t l = group.first; l < group.end; ++l) {
       const Lookup& lookup = distinct.lookups[l];
       for (const size_t f : lookup.members) {
@@ -322,12 +325,12 @@ class GroupTables {
   int64_t lookups() const { return static_cast<int64_t>(group_.end - group_.first); }
 
  private:
-  // Of the fields that share a look-up: a table, and which of its rows a combination has.
+  // A field that shares a look-up: its table, and which row of the table belongs to each combination.
   struct Member {
     Vec<T>* table;
     const int32_t* of;
   };
-  // Calls fn(combinations, how many, members) for the look-ups that fields share: two at least.
+  // Calls fn(combinations, their number, members) for each look-up that two or more fields share.
   template <class Fn>
   void for_shared(Fn&& fn) const {
     size_t t = 0;
@@ -439,12 +442,12 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
     T* out = y.data<T>();
     const std::vector<Group> groups = groups_of(distinct);
     KDEF_CHECK(!groups.empty(), "distinct_linear: the batch's ids were found for another device than the CPU");
-    const int64_t room = room_for(distinct);
+    const int64_t reserved = rows_reserved_for(distinct);
     FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
     products.round_for_tables();
     parallel_for(divide_up(n, kVec), 1, [&](int64_t block, int64_t) {
       const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
-      const Tensor scratch = Tensor::empty({(batch + d + room) * kVec}, y.dtype());
+      const Tensor scratch = Tensor::empty({(batch + d + reserved) * kVec}, y.dtype());
       V *sums = vectors<T>(scratch), *lanes = sums + batch, *tables = lanes + d;
       const V start = bias.defined() ? load(bias.data<T>() + j0, live) : V{};
       if (!bias.defined()) {
@@ -493,14 +496,14 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
   const T* w = weight.data<T>();
   const U* g = dy.data<U>();
   const std::vector<Group> groups = groups_of(distinct);
-  const int64_t room = room_for(distinct);
+  const int64_t reserved = rows_reserved_for(distinct);
   FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
   products.round_for_weight_gradient();
   // What each share of the blocks adds to drows, in vectors of its columns.
   const Tensor row_sums =
       drows.defined() ? Tensor::empty({shares, parts, distinct.most, kVec}, weight.dtype()) : Tensor();
   parallel_for(shares, 1, [&](int64_t share, int64_t) {
-    const Tensor scratch = Tensor::empty({(std::max(d, kVec) + room) * kVec}, weight.dtype()),
+    const Tensor scratch = Tensor::empty({(std::max(d, kVec) + reserved) * kVec}, weight.dtype()),
                  taken = Tensor::empty({kAhead * batch * kVec}, dy.dtype());
     // lanes: vectors of the gradient of the weight, then of the weight.
     V *lanes = vectors<T>(scratch), *tables = lanes + std::max(d, kVec);
@@ -545,7 +548,8 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
   });
   if (!drows.defined()) return;
   T* out = drows.data<T>();
-  parallel_for(rows.shape()[0], 512, [&](int64_t first, int64_t last) {
+  constexpr int64_t kRowsPerPiece = 512;  // work that the hand-out to a thread does not slow down
+  parallel_for(rows.shape()[0], kRowsPerPiece, [&](int64_t first, int64_t last) {
     for (int64_t part = 0; part < parts; ++part) {
       const V* from = vectors<T>(row_sums) + part * distinct.most;
       for (int64_t u = first; u < last; ++u) {

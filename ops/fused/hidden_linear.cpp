@@ -15,9 +15,11 @@
 //   h = dropout(relu(gamma (x - mean) rstd + beta)),  z = h W^T + b.
 // Backward, first sweep, chunk by chunk: dh = dz W, g = dh [h > 0], h again from x, and added up over the rows
 //   dW += dz^T h,  db += dz,  s1 += g (x - mean),  s0 += g.
-// Second sweep: mean and variance depend on every row, so that dx needs the whole sums. Until then g waits in dx:
+// Second sweep: mean and variance depend on every row, so that dx needs the sums over all rows. Until they are known,
+// the memory of dx holds g:
 //   dgamma = c rstd s1,  dbeta = c s0 with c = 1 / (1 - p),  dx = a g + b (x - mean) + e  (HiddenLayerDx).
-// In bf16 h, dz and dx are rounded, as operands of products, and g while it waits; the sums are of g as it was.
+// In bf16, h, dz and dx are rounded, as operands of products, and so is g while it is held in dx. The sums are those of
+// g before rounding.
 
 namespace kdef::ops {
 
@@ -29,14 +31,14 @@ const OpInfo kHiddenLinearInfo{"hidden_linear", "h = dropout(max(batch_norm(x), 
 namespace cpu {
 namespace {
 
-// Rows are cut by their number alone: into up to 16 groups, each with its own sums, a group into chunks of at most 320
-// rows. (160 to 640 cost the same.)
-struct Cut {
-  int64_t group, groups, chunk;
-  explicit Cut(int64_t rows) {
+// Rows are divided by their number alone: into up to 16 groups, each with its own sums, and each group into chunks of
+// at most 320 rows. (Chunks of 160 to 640 rows take the same time.)
+struct RowGroups {
+  int64_t group, count, chunk;
+  explicit RowGroups(int64_t rows) {
     constexpr int64_t kGroups = 16, kLeast = 192, kMost = 320;
     group = std::max(kLeast, divide_up(rows, kGroups));
-    groups = divide_up(rows, group);
+    count = divide_up(rows, group);
     chunk = std::min(group, divide_up(divide_up(group, divide_up(group, kMost)), 16) * 16);
   }
   // Calls fn(first row, rows) for the chunks of group p.
@@ -69,7 +71,7 @@ Gemm product_at(int64_t m, int64_t n, int64_t k, bool accumulate = false) {
   return g;
 }
 
-// One row of the first sweep: h and g = dh where h was kept, as operands, and the sums of g (x - mean) and of g.
+// One row of the first sweep: stores h, and g = dh where h was kept, as operands; adds g (x - mean) and g to the sums.
 template <class T, class U>
 void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t* __restrict kept, T factor,
                   const T* __restrict dh, int64_t n, U* __restrict h, U* __restrict g, T* __restrict sum_gx,
@@ -90,7 +92,7 @@ void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t*
   }
 }
 
-// One row of dz: sums += dz; and dz as operands, where it is not of their type yet.
+// One row of dz: sums += dz; stores dz as operands where dz is not of the operands' type yet.
 template <class T, class U, class Dz>
 void dz_row(const Dz* __restrict dz, int64_t n, T* __restrict sums, U* __restrict operands) {
   constexpr bool kRounds = !std::is_same_v<U, Dz>;
@@ -107,13 +109,13 @@ void dz_row(const Dz* __restrict dz, int64_t n, T* __restrict sums, U* __restric
   }
 }
 
-// Calls fn(first, end) for the parts of so many rows.
+// Calls fn(first, end) for parts of kRowPart rows.
 template <class Fn>
 void for_parts(int64_t rows, Fn&& fn) {
   for (int64_t first = 0; first < rows; first += kRowPart) fn(first, std::min(rows, first + kRowPart));
 }
 
-// sums64 += sums, which are then zero.
+// Adds sums to sums64, and sets sums to zero.
 template <class T>
 void move_sums(T* __restrict sums, int64_t n, double* __restrict sums64) {
   for (int64_t j = 0; j < n; ++j) {
@@ -145,8 +147,9 @@ struct Layer {
   NormColumns<T> columns() const {
     return {mean, rstd, gamma, beta};
   }
-  // Calls fn with values of the types T of the tensors and U of operands: of the products here, and of dx, which the
-  // product that made x will read. (With one output there is no product here: then as if it had the width of x.)
+  // Calls fn with values of the type T of the tensors and of the type U of operands. U is also the type of dx, which
+  // the product that computed x will read. (With one output there is no product here; U is then that of a product with
+  // as many outputs as x has columns.)
   template <class Fn>
   void with_types(Fn&& fn) const {
     for_float(x.dtype(), "hidden_linear", [&]<class T>() {
@@ -162,15 +165,15 @@ struct Layer {
 template <class T, class U>
 void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
-  const Cut cut(rows);
-  const SharedOperand<T, U> weight(product_bt(cut.chunk, out, in), layer.weight.data<T>());
+  const RowGroups groups(rows);
+  const SharedOperand<T, U> weight(product_bt(groups.chunk, out, in), layer.weight.data<T>());
   const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
   uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
   note_product(product_bt(rows, out, in));
-  parallel_for(rows, cut.chunk, [&](int64_t first, int64_t last) {
+  parallel_for(rows, groups.chunk, [&](int64_t first, int64_t last) {
     thread_local std::vector<U> h;
-    h.resize(static_cast<size_t>(cut.chunk * in));
+    h.resize(static_cast<size_t>(groups.chunk * in));
     HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
     for (int64_t r = first; r < last; ++r) {
       row(x + r * in, r, h.data() + (r - first) * in, mask ? mask + r * in : nullptr);
@@ -179,45 +182,46 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
   });
 }
 
-// What a group of rows adds up: its part of dW, in T chunk by chunk as any product, and in fp64 its sums of
-// g (x - mean), g and dz, side by side.
-struct Sums {
+// The sums of each group of rows: its part of dW, which chunks add to in T, and in fp64 its sums of g (x - mean), g and
+// dz, side by side.
+struct GroupSums {
   Tensor dweight;  // [groups, out, in]
   Tensor columns;  // f64 [groups, 2 in + out]
 };
 
 // dz of type T or U
 template <class T, class U, class Dz>
-Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const Tensor& g) {
+GroupSums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const Tensor& g) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), width = 2 * in + out;
-  const Cut cut(rows);
-  const Sums all{Tensor::empty({cut.groups, out, in}, layer.x.dtype()), Tensor::zeros({cut.groups, width}, DType::f64)};
+  const RowGroups groups(rows);
+  const GroupSums all{Tensor::empty({groups.count, out, in}, layer.x.dtype()),
+                      Tensor::zeros({groups.count, width}, DType::f64)};
   const NormColumns<T> columns = layer.columns<T>();
   const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
-  const SharedOperand<T, U> weight(product(cut.chunk, in, out), layer.weight.data<T>());
+  const SharedOperand<T, U> weight(product(groups.chunk, in, out), layer.weight.data<T>());
   const T* x = layer.x.data<T>();
   const Dz* gradient = dz.data<Dz>();
   const uint8_t* mask = kept.data<uint8_t>();
   U* waiting = g.data<U>();
   note_product(product(rows, in, out));
   note_product(product_at(out, in, rows));
-  parallel_for(cut.groups, 1, [&](int64_t first, int64_t last) {
+  parallel_for(groups.count, 1, [&](int64_t first, int64_t last) {
     thread_local std::vector<T> dh, sums;
     thread_local std::vector<U> h, rounded_dz;
-    dh.resize(static_cast<size_t>(cut.chunk * in));
-    h.resize(static_cast<size_t>(cut.chunk * in));
+    dh.resize(static_cast<size_t>(groups.chunk * in));
+    h.resize(static_cast<size_t>(groups.chunk * in));
     sums.assign(static_cast<size_t>(width), T(0));
     for (int64_t p = first; p < last; ++p) {
       T* dw = all.dweight.data<T>() + p * out * in;
       double* sums64 = all.columns.data<double>() + p * width;
-      cut.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
+      groups.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
         const Dz* own = gradient + begin * out;
         const U* operand;
         U* rounded = nullptr;
         if constexpr (std::is_same_v<U, Dz>) {
           operand = own;
         } else {
-          rounded_dz.resize(static_cast<size_t>(cut.chunk * out));
+          rounded_dz.resize(static_cast<size_t>(groups.chunk * out));
           operand = rounded = rounded_dz.data();
         }
         for_parts(count, [&](int64_t from, int64_t end) {
@@ -234,7 +238,7 @@ Sums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const
           }
           move_sums(sums.data(), 2 * in, sums64);
         });
-        gemm_piece(product_at(out, in, count, begin > p * cut.group), operand, h.data(), dw);
+        gemm_piece(product_at(out, in, count, begin > p * groups.group), operand, h.data(), dw);
       });
     }
   });
@@ -249,8 +253,8 @@ struct Gradients {
 template <class T, class U>
 void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics, const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), weights = out * in;
-  const Sums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, kept, dz, to.dx)
-                                              : first_sweep<T, U, T>(layer, kept, dz.to(dtype_of<T>), to.dx);
+  const GroupSums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, kept, dz, to.dx)
+                                                   : first_sweep<T, U, T>(layer, kept, dz.to(dtype_of<T>), to.dx);
   const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
   double* total = sums.columns.data<double>();
   for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
@@ -277,8 +281,8 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   });
 }
 
-// ---- One output, as the last layer has: dh = dz w, so that g need not wait. With k = [h > 0] dz and the sums over the
-// rows X = k (x - mean), K = k:  dgamma = w c rstd X,  dbeta = w c K,  dw = c (gamma rstd X + beta K).
+// ---- One output, as the last layer has. Then dh = dz w, and g is computed again where it is needed instead of being
+// held in dx. The sums are those of OneOutputSums, for k = [h > 0] dz.
 
 template <class T>
 void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
@@ -308,7 +312,7 @@ void add_kept(const T* __restrict x, const T* __restrict mean, const uint8_t* __
   }
 }
 
-// dx of k, the coefficients having w in them
+// One row of dx from k; the coefficients contain w.
 template <class T, class D>
 void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __restrict mean,
                 const uint8_t* __restrict kept, T dz, int64_t n, D* __restrict dx) {

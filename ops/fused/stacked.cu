@@ -14,7 +14,7 @@ using kdef::cuda::for_warps;
 using kdef::cuda::kWarpThreads;
 using kdef::cuda::Warp;
 
-// The arguments that all kernels share.
+// Arguments of all kernels.
 template <class T>
 struct Output {
   const T *x, *mean, *rstd, *gamma, *beta, *weight;
@@ -34,7 +34,7 @@ struct Output {
         units(of.weight.shape()[1]),
         networks(of.weight.shape()[0]),
         factor(1.0 / (1.0 - of.p)) {}
-  // Calls fn with the number of elements that forward put into a byte of `kept`.
+  // Calls fn with the number of elements that the forward pass stored in one byte of `kept`.
   template <class Fn>
   void as_forward(const OutputLayer& of, Fn&& fn) const {
     if (of.kept.numel() < of.x.numel())
@@ -44,7 +44,7 @@ struct Output {
   }
 };
 
-// Rows that a warp takes of a network, so that it reads what is the same in all of them once.
+// Rows of a network that a warp computes, so that it reads the numbers of a column once for all of them.
 constexpr int64_t kRows = 4;
 
 // A warp per network and kRows rows.

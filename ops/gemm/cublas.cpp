@@ -56,8 +56,9 @@ uint32_t alignment(const void* a, const void* b, const void* c) {
 using Key = std::tuple<int64_t, int64_t, int64_t, bool, bool, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
                        int64_t, int64_t, bool, bool, Kind, uint32_t>;
 
-// Column-major, as cublasLt wants it for its bias: C^T [n, m] = op(B)^T op(A)^T. A row-major matrix read by columns is
-// its own transpose, so that B comes first and a transposition asked of a row-major operand is one of this too.
+// cublasLt adds a bias to column-major results only, so it computes C^T [n, m] = op(B)^T op(A)^T. A row-major matrix
+// read by columns is its own transpose: B is the first operand, and an operand is transposed here exactly where Gemm
+// says that it is.
 struct Plan {
   cublasLtMatmulDesc_t product = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
@@ -69,7 +70,7 @@ struct Plan {
     set(CUBLASLT_MATMUL_DESC_TRANSB, g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (bias != nullptr) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // before an algorithm is asked for, which may look at it
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // before asking for an algorithm, whose choice may depend on it
       set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, g.stride_bias);
     }
     first =
@@ -155,7 +156,7 @@ bool readable(const Gemm& g, const void* bias) {
   return reinterpret_cast<uintptr_t>(bias) % 16 == 0 && (g.batch == 1 || g.stride_bias % 4 == 0);
 }
 
-// Puts the bias into c; the product that is then added to it.
+// Sets the rows of c to the bias. Returns the product that remains, which accumulates onto them.
 template <class T>
 Gemm onto_bias(const Gemm& g, T* c, const T* bias) {
   set_rows(g, c, bias);
