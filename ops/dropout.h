@@ -31,18 +31,19 @@ inline DropoutKey dropout_key(uint64_t seed, uint64_t layer, uint64_t step, cons
 /// How the mask of a rate p and the keys of one or several networks stand in the attributes of an op.
 Attributes mask_attributes(double p, const std::vector<DropoutKey>& keys);
 
-/// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15,
-/// 2014). 0 <= p < 1, of which dropout_rate(p) is used; 0 returns x.
+/// y = x keep / (1 - p) with keep[i] = [u_i >= p], u_i uniform: inverted dropout (Srivastava et al., JMLR 15, 2014).
+/// 0 <= p < 1; the rate that is applied is dropout_rate(p). With p = 0 it returns x.
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
 
-/// An element has 16 random bits, element i those numbered i % 8 of Philox block i / 8, the lower half of a word first.
+/// Every element has 16 random bits. A Philox block holds those of 8 elements: element i has number i % 8 in block i /
+/// 8, and of two elements in a word the first has the lower half.
 constexpr int kDropoutBlock = 8;
 KDEF_HD uint32_t dropout_bits(const std::array<uint32_t, 4>& block, int number) {
   return block[static_cast<size_t>(number / 2)] >> number % 2 * 16 & 0xFFFFu;
 }
-/// The multiple of 2^-16 that is used for a rate: 0.1 becomes 0.1000061.
+/// The rate that is applied for p: the nearest multiple of 2^-16. 0.1 becomes 0.1000061.
 inline double dropout_rate(double p) { return std::min(65535.0, std::round(p * 65536.0)) / 65536.0; }
-/// Dropped where the element's bits are under this.
+/// An element is dropped if its random bits are less than this.
 inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(dropout_rate(p) * 65536.0); }
 
 namespace cpu {

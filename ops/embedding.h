@@ -1,5 +1,5 @@
-// Embedding tables: rows looked up by id, with gradients by rows. Row 0 of a table may be padding: it is read
-// as it is, and gets no gradient.
+// Embedding tables: rows looked up by id, with gradients by rows. Row 0 of a table may be padding: it is read like any
+// other row, and gets no gradient.
 #pragma once
 
 #include <vector>
@@ -34,7 +34,8 @@ struct EmbedField {
 Attributes field_attributes(const std::vector<EmbedField>& fields);
 
 /// The fused lookup of all fields at once: tables [R_t, D] (numeric: [D, 1]), ids i32 [B, C], values [B, N]
-/// for numeric fields (undefined without) -> [B, F, D]. Same numbers as embedding, pool_sequence, stack.
+/// for numeric fields (undefined if there are none) -> [B, F, D]. The result has the numbers of embedding,
+/// pool_sequence and stack one after the other.
 /// Throws an error that names the row and the field if an id is outside its table.
 Tensor embed_fields(const std::vector<Tensor>& tables, const Tensor& ids, const Tensor& values,
                     const std::vector<EmbedField>& fields);

@@ -14,7 +14,8 @@ namespace kdef::ops {
 struct OpCase {
   const OpInfo* info;
   std::string variant;  // what is special about this case; empty for the plain one
-  /// The inputs on `device`; the function puts its constants where its inputs are, in their type: fp32 inputs do too.
+  /// The case with its inputs on `device`. Constants of its function follow the type and device of the inputs, so that
+  /// the inputs may also be made fp32.
   std::function<GradientCase(Device)> make;
 };
 

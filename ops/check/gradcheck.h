@@ -19,8 +19,8 @@ struct GradientCase {
   std::vector<Tensor> inputs;  // f64; all are checked unless listed in `constants`
   std::function<Tensor(const std::vector<Tensor>&)> function;
   std::vector<size_t> constants;  // inputs that get no gradient
-  // What the differences are taken of, if not of `function` itself: the same function with everything under a
-  // stop-gradient held at its value.
+  // The function of which differences are taken, if it is not `function` itself: with everything under a stop-gradient
+  // held at its value.
   std::function<Tensor(const std::vector<Tensor>&)> held = {};
 };
 
@@ -35,8 +35,8 @@ struct GradientReport {
 /// transposed results and errors of softmax.
 GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
 
-/// The same for tensors that are changed in place, as the parameters of a module: the gradient of sum(r * f()) for
-/// every element of every leaf, with differences of `held` (f itself if empty).
+/// Compares gradients of tensors that are changed in place, such as the parameters of a module: those of sum(r * f())
+/// for every element of every leaf. Differences are taken of `held`, or of f if `held` is empty.
 GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
                             const std::function<Tensor()>& held = {}, uint64_t seed = 1);
 

@@ -65,6 +65,14 @@ void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64
   }
 }
 
+// to[j, k] = w[k][j] for j < rows and k < d; rows of `to` are `stride` apart.
+template <class T>
+void store_lanes(const Vec<T>* w, int64_t rows, int64_t d, int64_t stride, T* to) {
+  for (int64_t j = 0; j < rows; ++j) {
+    for (int64_t k = 0; k < d; ++k) to[j * stride + k] = w[k][j];
+  }
+}
+
 // Calls fn with std::integral_constant<int64_t, n>, for n from 1 to kTogether, so that fn can use n as a constant. (The
 // parameters named `together` and `n` below receive such constants.)
 template <int64_t N = kTogether, class Fn>
@@ -486,6 +494,25 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
 
 namespace {
 
+// drows [U, D] = the sums of all shares, in the order of the shares; row_sums [shares, parts of D, rows, kVec].
+template <class T>
+void add_shares(const Tensor& row_sums, const Tensor& drows) {
+  const int64_t shares = row_sums.shape()[0], parts = row_sums.shape()[1], most = row_sums.shape()[2],
+                d = drows.shape()[1];
+  T* out = drows.data<T>();
+  constexpr int64_t kRowsPerPiece = 512;  // work that the hand-out to a thread does not slow down
+  parallel_for(drows.shape()[0], kRowsPerPiece, [&](int64_t first, int64_t last) {
+    for (int64_t part = 0; part < parts; ++part) {
+      const Vec<T>* from = vectors<T>(row_sums) + part * most;
+      for (int64_t u = first; u < last; ++u) {
+        Vec<T> sum = from[u];
+        for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * most + u];
+        store(sum, std::min(kVec, d - part * kVec), out + u * d + part * kVec);
+      }
+    }
+  });
+}
+
 // dy of type U
 template <class T, class U>
 void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
@@ -519,10 +546,7 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
           const int64_t column = static_cast<int64_t>(distinct.fields[f]) * d;
           if (dweight.defined()) {  // dW_f = s^T r
             products.weight_gradient(f, table, lanes);
-            T* to = dweight.data<T>() + j0 * width + column;
-            for (int64_t j = 0; j < live; ++j) {
-              for (int64_t k = 0; k < d; ++k) to[j * width + k] = lanes[k][j];
-            }
+            store_lanes(lanes, live, d, width, dweight.data<T>() + j0 * width + column);
           }
           for (int64_t part = 0; part < (drows.defined() ? parts : 0); ++part) {  // dr = s W_f
             const T* columns = w + j0 * width + column + part * kVec;
@@ -546,19 +570,7 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
       }
     }
   });
-  if (!drows.defined()) return;
-  T* out = drows.data<T>();
-  constexpr int64_t kRowsPerPiece = 512;  // work that the hand-out to a thread does not slow down
-  parallel_for(rows.shape()[0], kRowsPerPiece, [&](int64_t first, int64_t last) {
-    for (int64_t part = 0; part < parts; ++part) {
-      const V* from = vectors<T>(row_sums) + part * distinct.most;
-      for (int64_t u = first; u < last; ++u) {
-        V sum = from[u];
-        for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * distinct.most + u];
-        store(sum, std::min(kVec, d - part * kVec), out + u * d + part * kVec);
-      }
-    }
-  });
+  if (drows.defined()) add_shares<T>(row_sums, drows);
 }
 
 }  // namespace

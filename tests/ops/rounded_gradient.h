@@ -6,7 +6,7 @@
 
 namespace kdef::ops {
 
-// x itself. Its gradient arrives rounded to bf16: as a tensor of that, or as one of f32.
+// Returns x. Its gradient is rounded to bf16, and passed on as a tensor of `type`: bf16 or f32.
 inline const OpInfo kRoundedGradientInfo{"rounded_gradient", "y = x", "dx = dy rounded"};
 inline Tensor rounded_gradient(const Tensor& x, DType type) {
   return record(kRoundedGradientInfo, x.detach(), {x}, {}, [=](const BackwardContext&, const Tensor& dy) {
@@ -15,7 +15,7 @@ inline Tensor rounded_gradient(const Tensor& x, DType type) {
     return std::vector<Gradient>{type == DType::bf16 ? dx : dx.to(type)};
   });
 }
-// x itself; notes the type of its gradient.
+// Returns x, and stores the type of its gradient in `type`.
 inline const OpInfo kWatchedInfo{"watched", "y = x", "dx = dy", true};
 inline Tensor watched(const Tensor& x, DType& type) {
   return record(kWatchedInfo, x.detach(), {x}, {}, [&type](const BackwardContext&, const Tensor& dy) {

@@ -18,7 +18,8 @@
 namespace kdef::ops {
 namespace {
 
-// By layers that take it as it is, by those that do not, where it is added to others, and by leaves.
+// A gradient in bf16 is read by layers that accept it, by layers that need it widened, by sums with other gradients,
+// and by leaves.
 TEST(RoundedGradients, GradientsInBf16AreReadAsTheNumbersTheyAre) {
   using Parameters = std::vector<Tensor>;
   struct LayerCase {
@@ -48,7 +49,8 @@ TEST(RoundedGradients, GradientsInBf16AreReadAsTheNumbersTheyAre) {
     const PrecisionScope scope(precision);
     for (size_t i = 0; i < cases.size(); ++i) {
       const LayerCase& c = cases[i];
-      // What else reads the layer's result: nothing; an op whose gradient is rounded too, or not, before or behind it.
+      // Other readers of the layer's result: 0: none; 1: an op whose gradient is rounded too; 2 and 3: an op whose
+      // gradient is not rounded, called before or after.
       for (int others = 0; others < 4; ++others) {
         std::vector<V> results[2];
         for (const DType type : {DType::bf16, DType::f32}) {

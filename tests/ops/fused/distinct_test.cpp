@@ -18,10 +18,10 @@
 namespace kdef::ops {
 namespace {
 
-// Many fields, so that look-ups make several groups, some for combinations, and columns that are no multiple of a
-// vector; one case of 8300 rows, which have more distinct ids than a group takes, and one of 24 columns: whole cache
-// lines of fp64, but no whole vectors. The last have whole vectors alone, which are written past the caches; one leaves
-// fields to the plain product.
+// Cases with many fields make several groups of look-ups, some of them for combinations. Columns that are no multiple
+// of a vector leave a rest. The case of 8,300 rows has more distinct ids than a group holds. 24 columns are whole cache
+// lines of fp64, but not whole vectors. The last two cases have whole vectors only, which are written past the caches;
+// one of them leaves fields to the plain product.
 struct DistinctCase {
   int64_t rows, columns, dim;
   std::vector<int32_t> sizes;
@@ -31,7 +31,7 @@ struct DistinctResult {
   V y, tables, weight, bias;
   bool operator==(const DistinctResult&) const = default;
 };
-// Numbers are drawn by `draw`(shape, seed). The gradient may come rounded, as rounded_gradient has it.
+// draw(shape, seed) draws the numbers. With `rounded`, the gradient passes through rounded_gradient of this type.
 template <class Draw>
 DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Draw&& draw,
                            std::optional<DType> rounded = {}) {
@@ -129,7 +129,7 @@ TEST(Distinct, FirstLayerOnDistinctIdsReadsAGradientInBf16) {
   }
 }
 
-// With whole numbers that bf16 holds, sums are exact in any order and rounding does nothing.
+// Sums of small whole numbers are exact in any order, and bf16 holds these numbers exactly.
 TEST(Distinct, FirstLayerOnDistinctIdsRoundsOperandsInBf16) {
 #if !defined(__AVX512BF16__)
   GTEST_SKIP() << "built for processors without AVX512-BF16";

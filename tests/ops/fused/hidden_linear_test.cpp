@@ -15,8 +15,8 @@
 namespace kdef::ops {
 namespace {
 
-// Rows of several groups and chunks, columns that are no multiple of a vector. In bf16 both round the same operands,
-// but that the fused one rounds two more: dh, which waits, and dx.
+// The rows make several groups and chunks, and the columns are no multiple of a vector. In bf16 both round the same
+// operands; the fused op also rounds g, while it is held in dx, and dx.
 TEST(HiddenLinear, FusedHiddenLinearAgreesWithItsParts) {
   struct Kind {
     DType type;

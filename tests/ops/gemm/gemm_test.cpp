@@ -22,7 +22,7 @@ struct GemmShape {
 
 class GemmAgrees : public testing::TestWithParam<GemmShape> {};
 
-// The backend in use against the reference loop in fp64, for all transposes, with bias, accumulation and batches.
+// Compares the backend in use with the reference loop in fp64: all transposes, with bias, accumulation and batches.
 TEST_P(GemmAgrees, WithTheReference) {
   const auto [m, n, k] = GetParam();
   for (int variant = 0; variant < 32; ++variant) {
@@ -66,8 +66,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmAgrees,
                                          GemmShape{64, 900, 128}, GemmShape{40, 24, 2501}, GemmShape{1, 700, 3001},
                                          GemmShape{5000, 1, 410}));
 
-// Against the product of rounded operands, whose sums are fp32 in another order. Shapes of panels of rows and of
-// columns, and of groups of sums, transposed or not.
+// Compares with the product of rounded operands, whose fp32 sums are added in another order. The shapes are cut into
+// panels of rows, panels of columns and groups of sums; operands are transposed or not.
 TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
   const GemmPrecision bf16 = parse_precision("bf16");
   if (!has_bf16_products()) GTEST_SKIP() << "no bf16 products here";
