@@ -42,6 +42,7 @@ struct NetworkType {
   X(product)             \
   X(finalnet)            \
   X(exponential_cross)   \
+  X(dcn)                 \
   X(cross_v2)            \
   X(dcnv2)               \
   X(cin)                 \
