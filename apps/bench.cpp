@@ -72,7 +72,7 @@ int bench_step(const Arguments& arguments) {
   po::options_description options;
   add_model_options(options);
   options.add_options()("optimizer", po::value<std::string>()->value_name("NAME")->default_value("adam"),
-                        "adam, lazy_adam, sgd or adagrad");
+                        nn::optimizer_names().c_str());
   options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
                         "type of the matrix products' operands: f32, tf32 (CUDA) or bf16");
   options.add_options()("composed", po::bool_switch(), "the readable twins instead of the fused ops");

@@ -129,12 +129,13 @@ const std::vector<Choice<EnsembleKind>> kEnsembles = {{"kdef", EnsembleKind::kde
                                                       {"mean", EnsembleKind::mean},
                                                       {"sum", EnsembleKind::sum},
                                                       {"concat", EnsembleKind::concat}};
-const std::vector<Choice<nn::OptimizerKind>> kOptimizers = {{"adam", nn::OptimizerKind::adam},
-                                                            {"lazy_adam", nn::OptimizerKind::lazy_adam},
-                                                            {"sgd", nn::OptimizerKind::sgd},
-                                                            {"adagrad", nn::OptimizerKind::adagrad}};
 const std::vector<Choice<ops::GemmPrecision>> kPrecisions = {
     {"f32", ops::GemmPrecision::f32}, {"tf32", ops::GemmPrecision::tf32}, {"bf16", ops::GemmPrecision::bf16}};
+const std::vector<Choice<nn::OptimizerKind>> kOptimizers = [] {
+  std::vector<Choice<nn::OptimizerKind>> choices;
+  for (const nn::OptimizerEntry& entry : nn::kOptimizers) choices.push_back({entry.name, entry.kind});
+  return choices;
+}();
 const std::vector<Choice<Examination>> kExaminations = {
     {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
@@ -697,7 +698,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         choice_key<Draft>("examination", KDEF_AT(config.model.objective.examination), kExaminations,
                           "weights of teaching: by examination, the same without gradient, or equal"),
         choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
-                          "lazy_adam leaves table rows alone that are not in the batch: another algorithm"),
+                          nn::optimizer_meanings().c_str()),
         {"learning_rate", "number > 0", "of the first step",
          [](Draft& d, const Value& v) {
            d.config.training.optimizer.learning_rate = v.real(0, kInfinity);

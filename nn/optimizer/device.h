@@ -1,4 +1,4 @@
-// The optimizer's step on a device that works by itself.
+// The interface of an optimizer whose parameters are on a device other than the CPU.
 #pragma once
 
 #include <memory>
@@ -8,23 +8,16 @@
 
 namespace kdef::nn {
 
-/// Does steps without waiting for the device. Everything that changes from step to step is in the device's memory, so
+/// Does steps without waiting for the device. All values that change from step to step are in the device's memory, so
 /// that a step may be recorded and repeated.
 class DeviceOptimizer {
  public:
-  static constexpr int64_t kRecords = 64;  // of the last steps, that are kept
-
-  struct Parameter {
-    Tensor w, m, v;  // m, v: undefined where the rule has none
-    double l1 = 0, l2 = 0;
-    bool table = false;  // may get gradients by rows
-    bool lazy = false;   // only the rows of the gradient are updated
-  };
+  static constexpr int64_t kRecords = 64;  // records that are kept, of the last steps
 
   virtual ~DeviceOptimizer() = default;
-  /// `gradients` as the parameters; `loss` a scalar, or undefined.
+  /// `gradients` are in the order of the parameters; `loss` is a scalar, or undefined.
   virtual void launch(const std::vector<Gradient>& gradients, const Tensor& loss) = 0;
-  /// Waits. Of more than kRecords steps since the last call, an error.
+  /// Waits for the steps since the last call; throws Error if there were more than kRecords.
   virtual std::vector<StepRecord> take_records() = 0;
   virtual void set_learning_rate(double value) = 0;
   virtual int64_t steps() const = 0;
@@ -32,9 +25,9 @@ class DeviceOptimizer {
 };
 
 namespace cuda {
-std::unique_ptr<DeviceOptimizer> make_device_optimizer(const OptimizerConfig& config,
-                                                       std::vector<DeviceOptimizer::Parameter> parameters,
+/// All parameters must have one element type.
+std::unique_ptr<DeviceOptimizer> make_device_optimizer(const OptimizerConfig& config, std::vector<OptimizerSlot> slots,
                                                        Device device);
-}
+}  // namespace cuda
 
 }  // namespace kdef::nn

@@ -17,38 +17,43 @@ using ops::cuda::load;
 using ops::cuda::Pack;
 using ops::cuda::store;
 
-// What is in control_.
+// The places in control_, the state of the optimizer in device memory.
 enum : int64_t { kRate, kSteps, kFailed, kAttempts, kFactor, kApply, kCorrection1, kCorrection2, kControls };
 
 constexpr int64_t kChunk = 8192;     // elements that a block takes
 constexpr int64_t kRowChunk = 1024;  // rows of a gradient that a block takes
-constexpr int kPack = 4;             // elements that are read at once, where rows are made of such packs
+constexpr int kPack = 4;             // elements that a thread reads at once, where every row is made of whole packs
 
-// A parameter and its gradient, dense or by rows (neither: zero).
+// A parameter and its gradient: dense, by rows, or neither (zero).
 template <class T>
 struct Slot {
-  T *w, *m, *v;
+  T* w;
+  T* state[kMaxState];
   const T *dense, *rows;
   const int64_t* ids;
   int32_t* map;
-  int64_t n;          // elements that are worked on: all, or of lazy ones those of the gradient's rows
-  int64_t row_count;  // of `rows`, those too whose id is kNoRow
+  int64_t n;          // elements that the step visits: all, or with only_rows the elements of the gradient's rows
+  int64_t row_count;  // of `rows`, rows of id kNoRow included
   int64_t width;
-  T l1, l2;
-  int64_t lazy;  // not a smaller type: arguments are compared byte by byte, and bytes between members may be anything
-  int64_t packed;
+  T l1, l2;                 // the part of the regularizer that is added to the gradient
+  Regularizer regularizer;  // all of it, for rules that apply a part themselves
+  bool only_rows;
+  bool packed;  // the elements may be read by packs
+
+  bool operator==(const Slot&) const = default;
 };
 
-// Chunks of the slots' elements, and of their row gradients' rows.
+// The work of one block: elements of a slot, or rows of its gradient, from `first` on.
 struct Chunk {
   int64_t slot, first;
 };
 
-// Calls fn(first element of w, their data gradients) for packs of V of a chunk's elements that this thread takes.
+// Calls fn(i, g) for each pack of V elements of a chunk that this thread takes: i is the place of its first element in
+// w, g the elements' data gradients.
 template <int V, class T, class Fn>
 KDEF_DEVICE void for_packs(const Block& block, const Slot<T>& s, int64_t first, Fn fn) {
   const int64_t last = first + kChunk < s.n ? first + kChunk : s.n;
-  // A row and the place in it, of an element of this chunk: by small numbers, which divide faster.
+  // Rows and places within rows are found from the start of the chunk's first row: small numbers divide faster.
   const int64_t first_row = first / s.width;
   const uint32_t width = static_cast<uint32_t>(s.width), before = static_cast<uint32_t>(first - first_row * s.width);
   for (int64_t i = first + block.thread() * V; i < last; i += block.threads() * V) {
@@ -62,7 +67,7 @@ KDEF_DEVICE void for_packs(const Block& block, const Slot<T>& s, int64_t first, 
       continue;
     }
     const uint32_t at = before + static_cast<uint32_t>(i - first), row = at / width, place = at - row * width;
-    if (s.lazy) {
+    if (s.only_rows) {
       const int64_t id = s.ids[first_row + row];
       if (id != kNoRow) fn(id * s.width + place, load<V>(s.rows + i));
     } else {
@@ -81,7 +86,7 @@ KDEF_DEVICE void for_elements(const Block& block, const Slot<T>& s, int64_t firs
     for_packs<1>(block, s, first, fn);
 }
 
-// map[ids[u]] = u, or -1 again.
+// Sets map[ids[u]] to u, or with `clear` back to -1.
 template <class T>
 struct MarkRows {
   const Slot<T>* slots;
@@ -97,7 +102,7 @@ struct MarkRows {
   }
 };
 
-// Per chunk: the sum of squared regularized gradients, and the regularizers' value.
+// First pass, per chunk: the sum of squared regularized gradients, and the regularizers' value.
 template <class T>
 struct Measure {
   const Slot<T>* slots;
@@ -127,10 +132,10 @@ struct Measure {
 
 KDEF_DEVICE bool finite(double x) { return x - x == 0; }
 
-// Adds the parts, decides whether the step is applied, and writes its record.
+// Adds the chunks' sums, decides whether the step is applied, and writes its record.
 template <class T>
 struct Decide {
-  const double* partial;
+  const double* partial;  // [chunks, 2]
   int64_t chunks;
   const T* loss;  // may be null
   double clip_norm, beta1, beta2;
@@ -151,8 +156,8 @@ struct Decide {
     control[kFactor] = clip_norm > 0 && limited < 1 ? limited : 1.0;
     control[kApply] = apply;
     if (apply) control[kSteps] += 1;
-    control[kCorrection1] = AdamRule<T>::correction(beta1, control[kSteps]);
-    control[kCorrection2] = AdamRule<T>::correction(beta2, control[kSteps]);
+    control[kCorrection1] = bias_correction(beta1, control[kSteps]);
+    control[kCorrection2] = bias_correction(beta2, control[kSteps]);
     double* record = records + static_cast<int64_t>(control[kAttempts]) % DeviceOptimizer::kRecords * 4;
     record[0] = data_loss;
     record[1] = penalty;
@@ -162,211 +167,246 @@ struct Decide {
   }
 };
 
-// A step's rule from what is in control_.
-struct RuleSettings {
-  OptimizerKind kind;
-  double beta1, beta2, eps;
-};
-
+// Second pass: updates the elements of a chunk by the rule of the optimizer.
 template <class T>
 struct Update {
   const Slot<T>* slots;
   const Chunk* chunks;
   const double* control;
-  RuleSettings settings;
+  OptimizerKind kind;
+  double beta1, beta2, eps;
 
   KDEF_DEVICE void operator()(const Block& block) const {
     if (control[kApply] == 0) return;
-    const double rate = control[kRate];
-    switch (settings.kind) {
-      case OptimizerKind::adam:
-      case OptimizerKind::lazy_adam:
-        return run(block, AdamRule<T>::at(settings.beta1, settings.beta2, settings.eps, rate, control[kCorrection1],
-                                          control[kCorrection2]));
-      case OptimizerKind::sgd:
-        return run(block, SgdRule<T>{static_cast<T>(rate)});
-      case OptimizerKind::adagrad:
-        return run(block, AdagradRule<T>{static_cast<T>(rate)});
+    const Chunk chunk = chunks[block.index()];
+    const Slot<T>& s = slots[chunk.slot];
+    const RuleStep step{control[kRate], beta1, beta2, eps, control[kCorrection1], control[kCorrection2]};
+    switch (kind) {
+#define KDEF_CASE(name, Rule, ...) \
+  case OptimizerKind::name:        \
+    return run(block, s, chunk.first, Rule<T>::at(step, s.regularizer), StateOf<Rule<T>>());
+      KDEF_OPTIMIZERS(KDEF_CASE)
+#undef KDEF_CASE
     }
   }
 
  private:
   template <class Rule>
-  KDEF_DEVICE void run(const Block& block, const Rule& rule) const {
-    const Chunk chunk = chunks[block.index()];
-    const Slot<T>& s = slots[chunk.slot];
+  using StateOf = std::make_index_sequence<kStateCount<Rule>>;
+
+  template <class Rule, size_t... S>
+  KDEF_DEVICE void run(const Block& block, const Slot<T>& s, int64_t first, const Rule& rule,
+                       std::index_sequence<S...>) const {
     const T factor = static_cast<T>(control[kFactor]);
-    for_elements(block, s, chunk.first, [&]<int V>(int64_t i, const Pack<T, V>& g) {
-      Pack<T, V> w = load<V>(s.w + i), m = {}, v = {};
-      if constexpr (Rule::kM) m = load<V>(s.m + i);
-      if constexpr (Rule::kV) v = load<V>(s.v + i);
-      for (int k = 0; k < V; ++k) rule(factor * regularized(g[k], w[k], s.l1, s.l2), w[k], m[k], v[k]);
+    for_elements(block, s, first, [&]<int V>(int64_t i, const Pack<T, V>& g) {
+      Pack<T, V> w = load<V>(s.w + i);
+      // The element behind the last state is unused: an array may not be empty.
+      [[maybe_unused]] Pack<T, V> state[sizeof...(S) + 1] = {load<V>(s.state[S] + i)...};
+      for (int k = 0; k < V; ++k) rule(factor * regularized(g[k], w[k], s.l1, s.l2), w[k], state[S][k]...);
       store<V>(w, s.w + i);
-      if constexpr (Rule::kM) store<V>(m, s.m + i);
-      if constexpr (Rule::kV) store<V>(v, s.v + i);
+      (store<V>(state[S], s.state[S] + i), ...);
     });
   }
 };
-
-void add_chunks(std::vector<Chunk>& chunks, int64_t slot, int64_t n, int64_t each) {
-  for (int64_t first = 0; first < n; first += each) chunks.push_back({slot, first});
-}
 
 // Whether the slot can be read by packs.
 template <class T>
 bool packs(const Slot<T>& s) {
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-  return s.n % kPack == 0 && (s.rows == nullptr || s.width % kPack == 0) && aligned(s.w) && aligned(s.m) &&
-         aligned(s.v) && aligned(s.dense) && aligned(s.rows);
+  return s.n % kPack == 0 && (s.rows == nullptr || s.width % kPack == 0) && aligned(s.w) &&
+         std::all_of(std::begin(s.state), std::end(s.state), aligned) && aligned(s.dense) && aligned(s.rows);
 }
 
-// Appends the bytes of `items`, from a multiple of 16 on, and returns where.
-template <class Item>
-size_t append(std::vector<std::byte>& content, const std::vector<Item>& items) {
-  const size_t at = (content.size() + 15) / 16 * 16;
-  content.resize(at + items.size() * sizeof(Item));
-  if (!items.empty()) std::memcpy(content.data() + at, items.data(), items.size() * sizeof(Item));
-  return at;
-}
+// What the kernels of a step read about the parameters, in device memory.
+template <class T>
+class Arguments {
+ public:
+  Arguments(std::vector<Slot<T>> slots, Device device) : slots_(std::move(slots)) {
+    std::vector<Chunk> chunks, row_chunks;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Slot<T>& s = slots_[i];
+      const auto cut = [i](std::vector<Chunk>& into, int64_t n, int64_t each) {
+        for (int64_t first = 0; first < n; first += each) into.push_back({static_cast<int64_t>(i), first});
+      };
+      cut(chunks, s.n, kChunk);
+      if (!s.only_rows) cut(row_chunks, s.row_count, kRowChunk);
+    }
+    chunk_count_ = static_cast<int64_t>(chunks.size());
+    row_chunk_count_ = static_cast<int64_t>(row_chunks.size());
+    // One block of memory, so that there is one copy.
+    std::vector<std::byte> content;
+    append(content, slots_);
+    chunks_at_ = append(content, chunks);
+    row_chunks_at_ = append(content, row_chunks);
+    pinned_ = std::make_unique<kdef::cuda::PinnedMemory>(content.size());
+    memory_ = Tensor::empty({static_cast<int64_t>(content.size())}, DType::u8, device);
+    std::memcpy(pinned_->data(), content.data(), content.size());
+    kdef::cuda::copy_async(memory_.raw(), pinned_->data(), content.size());
+  }
 
-// One launch over all parameters for each pass.
+  /// Whether these are the arguments of a step with such slots. The chunks follow from the slots.
+  bool fits(const std::vector<Slot<T>>& slots) const { return slots_ == slots; }
+
+  // In device memory.
+  const Slot<T>* slots() const { return reinterpret_cast<const Slot<T>*>(memory_.raw()); }
+  const Chunk* chunks() const { return reinterpret_cast<const Chunk*>(memory_.raw() + chunks_at_); }
+  const Chunk* row_chunks() const { return reinterpret_cast<const Chunk*>(memory_.raw() + row_chunks_at_); }
+  int64_t chunk_count() const { return chunk_count_; }
+  int64_t row_chunk_count() const { return row_chunk_count_; }
+
+  bool recorded = false;  // a graph reads them, for as long as it lives
+
+ private:
+  // Appends the bytes of `items` at the next multiple of 16, and returns their place.
+  template <class Item>
+  static size_t append(std::vector<std::byte>& content, const std::vector<Item>& items) {
+    const size_t at = (content.size() + 15) / 16 * 16;
+    content.resize(at + items.size() * sizeof(Item));
+    if (!items.empty()) std::memcpy(content.data() + at, items.data(), items.size() * sizeof(Item));
+    return at;
+  }
+
+  std::vector<Slot<T>> slots_;
+  int64_t chunk_count_, row_chunk_count_;
+  size_t chunks_at_, row_chunks_at_;
+  std::unique_ptr<kdef::cuda::PinnedMemory> pinned_;  // the source of the copy
+  Tensor memory_;
+};
+
+// The arguments of the last steps. Steps of one shape find their gradients at the same addresses: then nothing is
+// copied, and a recorded step reads the same memory each time it is repeated.
+template <class T>
+class RecentArguments {
+ public:
+  explicit RecentArguments(Device device) : device_(device) {}
+
+  const Arguments<T>& find(std::vector<Slot<T>> slots) {
+    const auto known = std::find_if(all_.begin(), all_.end(), [&](const auto& a) { return a.fits(slots); });
+    if (known != all_.end()) {
+      all_.splice(all_.begin(), all_, known);
+    } else {
+      if (all_.size() >= kKept) drop_oldest();
+      all_.emplace_front(std::move(slots), device_);
+    }
+    all_.front().recorded = all_.front().recorded || kdef::cuda::recording();
+    return all_.front();
+  }
+
+ private:
+  static constexpr size_t kKept = 16;
+
+  // Drops the oldest arguments that no graph reads. Their copy may still be under way, and while work is recorded
+  // nothing may be waited for: then none are dropped.
+  void drop_oldest() {
+    if (kdef::cuda::recording()) return;
+    const auto spare = std::find_if(all_.rbegin(), all_.rend(), [](const auto& a) { return !a.recorded; });
+    if (spare == all_.rend()) return;
+    kdef::cuda::synchronize();
+    all_.erase(std::next(spare).base());
+  }
+
+  Device device_;
+  std::list<Arguments<T>> all_;  // the most recently used first
+};
+
+// Each pass is one launch over all parameters.
+template <class T>
 class OnCuda final : public DeviceOptimizer {
  public:
-  OnCuda(const OptimizerConfig& config, std::vector<Parameter> parameters, Device device)
+  OnCuda(const OptimizerConfig& config, std::vector<OptimizerSlot> slots, Device device)
       : config_(config),
-        parameters_(std::move(parameters)),
+        slots_(std::move(slots)),
         device_(device),
         control_(Tensor::zeros({kControls}, DType::f64, device)),
-        records_(Tensor::zeros({kRecords, 4}, DType::f64, device)) {
+        records_(Tensor::zeros({kRecords, 4}, DType::f64, device)),
+        recent_(device) {
     set_learning_rate(config.learning_rate);
-    for (const Parameter& p : parameters_) {
-      maps_.push_back(p.table ? Tensor::full({p.w.shape()[0]}, -1, DType::i32, device) : Tensor());
+    for (const OptimizerSlot& slot : slots_) {
+      const Tensor& w = slot.parameter.tensor;
+      const bool table = slot.parameter.embedding && w.rank() == 2;
+      maps_.push_back(table ? Tensor::full({w.shape()[0]}, -1, DType::i32, device) : Tensor());
     }
   }
 
-  void launch(const std::vector<Gradient>& gradients, const Tensor& loss) override {
-    if (parameters_.empty()) return;
-    for_float(parameters_[0].w.dtype(), "optimizer", [&]<class T>() { launch_as<T>(gradients, loss); });
-  }
+  void launch(const std::vector<Gradient>& gradients, const Tensor& loss) override;
   std::vector<StepRecord> take_records() override;
   void set_learning_rate(double value) override { control_.rows(kRate, 1).fill(value); }
   int64_t steps() const override { return static_cast<int64_t>(control_.rows(kSteps, 1).item()); }
   void set_steps(int64_t steps) override { control_.rows(kSteps, 1).fill(static_cast<double>(steps)); }
 
  private:
-  // The arguments of one step's launches as the device reads them. Kept, and found again by their content: steps of one
-  // shape find their gradients at the same addresses.
-  struct Arguments {
-    std::vector<std::byte> content;
-    std::unique_ptr<kdef::cuda::PinnedMemory> pinned;
-    Tensor device;
-    bool recorded = false;  // by a graph, which reads it for as long as it lives
-  };
-  const Arguments& arguments(std::vector<std::byte> content);
-  template <class T>
-  void launch_as(const std::vector<Gradient>& gradients, const Tensor& loss);
+  // Parameter i and its gradient as the kernels read them; a dense gradient that is made for them goes into `alive`.
+  Slot<T> describe(size_t i, const Gradient& gradient, std::vector<Tensor>& alive) const;
 
   OptimizerConfig config_;
-  std::vector<Parameter> parameters_;
-  std::vector<Tensor> maps_;  // i32 [rows] of a table: -1, or within a step where the gradient has the row
+  std::vector<OptimizerSlot> slots_;
+  std::vector<Tensor> maps_;  // i32 [rows] per table: the row's place in the gradient within a step, else -1
   Device device_;
   Tensor control_;  // f64 [kControls]
   Tensor records_;  // f64 [kRecords, 4]
   int64_t taken_ = 0;
-  std::list<Arguments> known_;
+  RecentArguments<T> recent_;
 };
 
-const OnCuda::Arguments& OnCuda::arguments(std::vector<std::byte> content) {
-  constexpr size_t kKept = 16;
-  for (auto it = known_.begin(); it != known_.end(); ++it) {
-    if (it->content != content) continue;
-    known_.splice(known_.begin(), known_, it);
-    it->recorded = it->recorded || kdef::cuda::recording();
-    return known_.front();
+template <class T>
+Slot<T> OnCuda<T>::describe(size_t i, const Gradient& g, std::vector<Tensor>& alive) const {
+  const OptimizerSlot& slot = slots_[i];
+  const Tensor& w = slot.parameter.tensor;
+  Slot<T> s{};
+  s.w = w.data<T>();
+  for (size_t k = 0; k < slot.state.size(); ++k) s.state[k] = slot.state[k].template data<T>();
+  s.n = w.numel();
+  s.width = w.shape().back();
+  s.l1 = static_cast<T>(slot.added.l1);
+  s.l2 = static_cast<T>(slot.added.l2);
+  s.regularizer = slot.regularizer;
+  if (g.is_rows_only() && g.row_parts().size() == 1 && maps_[i].defined()) {
+    const RowGradient& rows = g.row_parts()[0];
+    s.rows = rows.values.data<T>();
+    s.ids = rows.ids.data<int64_t>();
+    s.row_count = rows.ids.numel();
+    s.map = maps_[i].template data<int32_t>();
+    s.only_rows = slot.only_rows;
+    if (slot.only_rows) s.n = s.row_count * s.width;
+  } else if (g.defined()) {
+    KDEF_CHECK(!slot.only_rows || !g.is_rows_only(), entry_of(config_.kind).name, ": the gradient of table '",
+               slot.parameter.name, "' has several parts, which a CUDA device cannot merge; use adam");
+    alive.push_back(g.dense(w.shape()));
+    s.dense = alive.back().data<T>();
+  } else if (slot.only_rows) {
+    s.n = 0;
   }
-  // One that no graph reads makes room; its copy may be under way. While work is recorded nothing may be waited for.
-  if (known_.size() >= kKept && !kdef::cuda::recording()) {
-    const auto spare = std::find_if(known_.rbegin(), known_.rend(), [](const Arguments& a) { return !a.recorded; });
-    if (spare != known_.rend()) {
-      kdef::cuda::synchronize();
-      known_.erase(std::next(spare).base());
-    }
-  }
-  Arguments made;
-  made.pinned = std::make_unique<kdef::cuda::PinnedMemory>(content.size());
-  made.device = Tensor::empty({static_cast<int64_t>(content.size())}, DType::u8, device_);
-  made.recorded = kdef::cuda::recording();
-  std::memcpy(made.pinned->data(), content.data(), content.size());
-  kdef::cuda::copy_async(made.device.raw(), made.pinned->data(), content.size());
-  made.content = std::move(content);
-  known_.push_front(std::move(made));
-  return known_.front();
+  s.packed = packs(s);
+  return s;
 }
 
 template <class T>
-void OnCuda::launch_as(const std::vector<Gradient>& gradients, const Tensor& loss) {
-  std::vector<Slot<T>> slots;
-  std::vector<Chunk> chunks, row_chunks;
+void OnCuda<T>::launch(const std::vector<Gradient>& gradients, const Tensor& loss) {
+  if (slots_.empty()) return;
   std::vector<Tensor> alive;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Parameter& p = parameters_[i];
-    Slot<T> s{};
-    s.w = p.w.data<T>();
-    s.m = p.m.defined() ? p.m.data<T>() : nullptr;
-    s.v = p.v.defined() ? p.v.data<T>() : nullptr;
-    s.n = p.w.numel();
-    s.width = p.w.shape().back();
-    s.l1 = static_cast<T>(p.l1);
-    s.l2 = static_cast<T>(p.l2);
-    const Gradient& g = gradients[i];
-    if (g.is_rows_only() && g.row_parts().size() == 1 && p.table) {
-      const RowGradient& rows = g.row_parts()[0];
-      s.rows = rows.values.data<T>();
-      s.ids = rows.ids.data<int64_t>();
-      s.row_count = rows.ids.numel();
-      s.map = maps_[i].data<int32_t>();
-      s.lazy = p.lazy;
-      if (p.lazy) s.n = s.row_count * s.width;
-      if (!p.lazy) add_chunks(row_chunks, static_cast<int64_t>(slots.size()), s.row_count, kRowChunk);
-    } else if (g.defined()) {
-      KDEF_CHECK(!p.lazy || !g.is_rows_only(),
-                 "lazy_adam: a table's gradient has several parts on this device; use adam");
-      alive.push_back(g.dense(p.w.shape()));
-      s.dense = alive.back().data<T>();
-    } else if (p.lazy) {
-      s.n = 0;
-    }
-    s.packed = packs(s);
-    add_chunks(chunks, static_cast<int64_t>(slots.size()), s.n, kChunk);
-    slots.push_back(s);
-  }
-  std::vector<std::byte> content;
-  append(content, slots);
-  const size_t at_chunks = append(content, chunks), at_rows = append(content, row_chunks);
-  const std::byte* base = arguments(std::move(content)).device.raw();
-  const auto* device_slots = reinterpret_cast<const Slot<T>*>(base);
-  const auto* device_chunks = reinterpret_cast<const Chunk*>(base + at_chunks);
-  const auto* device_rows = reinterpret_cast<const Chunk*>(base + at_rows);
-  const int64_t count = static_cast<int64_t>(chunks.size()), rows = static_cast<int64_t>(row_chunks.size());
-  const Tensor partial = Tensor::empty({count, 2}, DType::f64, device_);
+  std::vector<Slot<T>> slots;
+  for (size_t i = 0; i < slots_.size(); ++i) slots.push_back(describe(i, gradients[i], alive));
+  const Arguments<T>& a = recent_.find(std::move(slots));
+  const Tensor partial = Tensor::empty({a.chunk_count(), 2}, DType::f64, device_);
   double* control = control_.data<double>();
 
-  for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, false});
-  for_blocks(count, 0, Measure<T>{device_slots, device_chunks, partial.data<double>()});
+  for_blocks(a.row_chunk_count(), 0, MarkRows<T>{a.slots(), a.row_chunks(), false});
+  for_blocks(a.chunk_count(), 0, Measure<T>{a.slots(), a.chunks(), partial.data<double>()});
   for_blocks(1, 0,
-             Decide<T>{partial.data<double>(), count, loss.defined() ? loss.data<T>() : nullptr, config_.clip_norm,
-                       config_.beta1, config_.beta2, control, records_.data<double>()});
-  for_blocks(count, 0,
-             Update<T>{device_slots, device_chunks, control,
-                       RuleSettings{config_.kind, config_.beta1, config_.beta2, config_.eps}});
-  for_blocks(rows, 0, MarkRows<T>{device_slots, device_rows, true});
+             Decide<T>{partial.data<double>(), a.chunk_count(), loss.defined() ? loss.data<T>() : nullptr,
+                       config_.clip_norm, config_.beta1, config_.beta2, control, records_.data<double>()});
+  for_blocks(a.chunk_count(), 0,
+             Update<T>{a.slots(), a.chunks(), control, config_.kind, config_.beta1, config_.beta2, config_.eps});
+  for_blocks(a.row_chunk_count(), 0, MarkRows<T>{a.slots(), a.row_chunks(), true});
 }
 
-std::vector<StepRecord> OnCuda::take_records() {
+template <class T>
+std::vector<StepRecord> OnCuda<T>::take_records() {
   synchronize(device_);
   const int64_t attempts = static_cast<int64_t>(control_.rows(kAttempts, 1).item());
   KDEF_CHECK(attempts - taken_ <= kRecords, "optimizer: ", attempts - taken_,
-             " steps since their records were taken, only ", kRecords, " are kept");
+             " steps were launched since the last records were taken, and only ", kRecords,
+             " records are kept; call take_records() more often");
   const std::vector<double> all = records_.to_vector<double>();
   std::vector<StepRecord> taken;
   for (; taken_ < attempts; ++taken_) {
@@ -380,9 +420,11 @@ std::vector<StepRecord> OnCuda::take_records() {
 }  // namespace
 
 std::unique_ptr<DeviceOptimizer> cuda::make_device_optimizer(const OptimizerConfig& config,
-                                                             std::vector<DeviceOptimizer::Parameter> parameters,
-                                                             Device device) {
-  return std::make_unique<OnCuda>(config, std::move(parameters), device);
+                                                             std::vector<OptimizerSlot> slots, Device device) {
+  std::unique_ptr<DeviceOptimizer> made;
+  for_float(slots.at(0).parameter.tensor.dtype(), "optimizer",
+            [&]<class T>() { made = std::make_unique<OnCuda<T>>(config, std::move(slots), device); });
+  return made;
 }
 
 }  // namespace kdef::nn

@@ -1,6 +1,7 @@
-// Optimizers. One step: the gradient of the data loss from backward(), plus the regularizers' over every row of every
-// table, clipped by the global L2 norm of all parameters, then the update. The fused implementation makes two passes
-// over the parameters and never stores a dense gradient of a table; composed_step (below) is its readable twin.
+// Optimizers. A step takes the gradient of the data loss from backward(), adds the regularizers' gradient over every
+// row of every table, clips the sum by the global L2 norm of all parameters, and updates the parameters by the rule
+// (rules.h). The fused implementation makes two passes over the parameters and never stores a dense gradient of a
+// table; composed_step (below) is its readable twin.
 #pragma once
 
 #include <cstdint>
@@ -9,37 +10,40 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "nn/optimizer/rules.h"
 
 namespace kdef::nn {
 
-/// Adds l2/2 ||w||^2 + l1 ||w||_1 to the loss.
-struct Regularizer {
-  double l1 = 0, l2 = 0;
-};
-
-enum class OptimizerKind {
-  adam,       // Kingma, Ba 2015 (arXiv 1412.6980), dense: every row of every table at every step
-  lazy_adam,  // Adam that leaves the table rows alone that are not in the batch: another algorithm, not a faster Adam
-  sgd,
-  adagrad,  // Duchi, Hazan, Singer 2011
-};
-/// adam, lazy_adam, sgd, adagrad, in any case of letters; throws InputError otherwise.
+/// Finds an optimizer by its name, in any case of letters; throws InputError for an unknown name.
 OptimizerKind parse_optimizer(const std::string& name);
+/// The names of all optimizers: "adam, lazy_adam, ...".
+std::string optimizer_names();
+/// What each optimizer is: "adam: ...; lazy_adam: ...".
+std::string optimizer_meanings();
 
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::adam;
   double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // Adam; Adagrad's eps is 1e-10
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // of Adam; Adagrad's eps is 1e-10
   Regularizer embedding, net;
-  double clip_norm = 10;  // factor clip_norm / (norm + 1e-6) where that is under 1; 0: no clipping
+  double clip_norm = 10;  // gradients are scaled by min(1, clip_norm / (norm + 1e-6)); 0: no clipping
 };
 
 /// What became of a step.
 struct StepRecord {
-  double loss = 0;            // of the data, as it was handed to launch_step()
-  double regularization = 0;  // the regularizers' value before the update
+  double loss = 0;            // the loss of the data, as launch_step() received it
+  double regularization = 0;  // the value of the regularizers before the update, of the parts that enter the gradient
   double gradient_norm = 0;   // before clipping
   bool applied = false;
+};
+
+/// A parameter, and what the optimizer keeps of it.
+struct OptimizerSlot {
+  Parameter parameter;
+  std::vector<Tensor> state;  // in the order of the rule's kState
+  Regularizer regularizer;
+  Regularizer added;       // the part of `regularizer` that is added to the gradient
+  bool only_rows = false;  // a step updates only the rows that the gradient has
 };
 
 class DeviceOptimizer;  // nn/optimizer/device.h
@@ -51,48 +55,43 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Applies the gradients that backward() left in the parameters, and clears them, on the parameters' device and
-  /// without waiting for it. A step whose loss (a scalar; undefined: none) or gradient norm is not finite is not
-  /// applied, nor is any after it until its record has been taken; on the CPU it leaves the gradients, to be looked at.
+  /// Applies the gradients that backward() left in the parameters, and clears them. The work is done on the parameters'
+  /// device, and the call does not wait for it. `loss` is a scalar, or undefined. A step is not applied if its loss or
+  /// its gradient norm is not finite; the steps after it are not applied until its record has been taken. On the CPU
+  /// such a step leaves the gradients in place, so that they can be examined.
   void launch_step(const Tensor& loss = {});
-  /// Waits for the steps, and returns what became of those since the last call, the oldest first. On a device at most
-  /// 64 may be outstanding.
+  /// Waits for the steps, and returns a record of each step since the last call, the oldest first. On a device at most
+  /// 64 steps may be launched between two calls; more throw an Error.
   std::vector<StepRecord> take_records();
-  /// Both.
+  /// Calls launch_step() and take_records(), and returns the last record.
   StepRecord step();
 
   double learning_rate() const { return config_.learning_rate; }
   void set_learning_rate(double value);
 
-  /// The gradient of each parameter as step() would apply it: regularized and clipped, dense. For audits.
+  /// The gradient of each parameter as step() would give it to the rule: regularized, clipped and dense. For audits.
   std::vector<Tensor> clipped_gradients();
 
-  /// The optimizer's tensors by name ("m.NAME", "v.NAME"), to save and to load; with the step count they are all there
-  /// is to resume.
+  /// The state tensors by name ("m.NAME", "v.NAME"), to be saved and loaded. A training resumes from these tensors and
+  /// the step count.
   std::vector<Buffer> state() const;
   int64_t steps() const;
   void set_steps(int64_t steps);
 
  private:
   friend StepRecord composed_step(Optimizer& optimizer);
-  struct Slot {
-    Parameter parameter;
-    Tensor m, v;
-    Regularizer regularizer;
-  };
-  // Of the CPU: regularization and norm; the update.
-  StepRecord measure();
-  void update(double factor);
+  // The step on the CPU.
+  StepRecord step_on_cpu(const Tensor& loss);
   double clip_factor(double norm) const;
 
-  std::vector<Slot> slots_;
+  std::vector<OptimizerSlot> slots_;
   OptimizerConfig config_;
   int64_t steps_ = 0;
-  std::vector<StepRecord> records_;             // not taken yet
+  std::vector<StepRecord> records_;             // of steps on the CPU, not taken yet
   std::unique_ptr<DeviceOptimizer> on_device_;  // null for the CPU
 };
 
-/// The same step written with ops on dense gradients: the definition that step() is tested against. Dense Adam only.
+/// The same step written with ops on dense gradients: the definition that step() is tested against.
 StepRecord composed_step(Optimizer& optimizer);
 
 }  // namespace kdef::nn

@@ -15,16 +15,16 @@ namespace {
 
 using test::kDevice;
 
-/// Accepted |device - cpu| of parameters and moments below 2 after a few steps, and of records relative to themselves:
-/// some roundings of every step.
+/// The accepted |device - cpu| of parameters and state below 2 after a few steps, and the accepted relative difference
+/// of records: a few roundings per step.
 double tolerance_of(DType dtype) { return dtype == DType::f32 ? 1e-6 : 1e-13; }
 
-// What a parameter is to the tests: some are longer than the 8192 elements that a block of the device takes.
+// The parameters of the tests. Some have more than the 8192 elements that a block of the device takes.
 struct Kind {
   const char* name;
   Shape shape;
   bool embedding;
-  int parts;  // of its gradient, by rows; 0: dense; -1: none
+  int parts;  // the number of row parts of its gradient; 0: a dense gradient; -1: no gradient
 };
 const std::vector<Kind> kKinds{{"weight", {70, 130}, false, 0}, {"bias", {5}, false, 0},
                                {"table", {3000, 4}, true, 1},   {"odd", {3000, 3}, true, 1},
@@ -35,23 +35,23 @@ Tensor uniform(const Shape& shape, DType dtype, uint64_t seed) {
   return ops::random_uniform(shape, -1, 1, seed).to(dtype);
 }
 
-// Ids of a part at a step: never the same number of them twice in a row.
+// Ids of a part at a step. Two steps in a row never have the same number of ids.
 std::vector<int64_t> rows_at(int step, int part, int64_t rows) {
   std::vector<int64_t> ids;
   for (int64_t id = 1 + part + step % 3; id < rows; id += 3 + step % 2) ids.push_back(id);
   return ids;
 }
 
-// A gradient by rows. On the device there is room for more rows than there are: their values are not numbers.
+// A gradient by rows. On the device it has more rows than are used, and the values of the unused rows are NaN.
 RowGradient row_gradient(const Kind& kind, int step, int part, DType dtype, Device device) {
   std::vector<int64_t> ids = rows_at(step, part, kind.shape[0]);
   const int64_t used = static_cast<int64_t>(ids.size()), width = kind.shape[1];
   const Tensor values = uniform({used, width}, dtype, static_cast<uint64_t>(1000 * step + 10 * part + 7));
   if (device.is_cpu()) return {Tensor::from(ids, {used}), values};
   ids.resize(static_cast<size_t>(kind.shape[0]), kNoRow);
-  Tensor room = Tensor::full({kind.shape[0], width}, std::nan(""), dtype);
-  room.rows(0, used).copy_from(values);
-  return {Tensor::from(ids, {kind.shape[0]}, device), room.to(device)};
+  Tensor padded = Tensor::full({kind.shape[0], width}, std::nan(""), dtype);
+  padded.rows(0, used).copy_from(values);
+  return {Tensor::from(ids, {kind.shape[0]}, device), padded.to(device)};
 }
 
 struct Model {
@@ -71,7 +71,7 @@ struct Model {
     add_gradients(number);
     return optimizer.step();
   }
-  // Parameters, then moments, on the host.
+  // The parameters and then the state, on the host.
   std::vector<std::vector<double>> values() const {
     std::vector<std::vector<double>> all;
     const auto add = [&](const Tensor& t) { all.push_back(t.detach().to(kCpu).to(DType::f64).to_vector<double>()); };
@@ -125,7 +125,7 @@ OptimizerConfig settings(OptimizerKind kind, double l1 = 0, double l2 = 0, doubl
   return c;
 }
 
-// Lazy Adam takes one part per table.
+// On a device lazy Adam accepts one part per table.
 std::vector<Kind> kinds_for(OptimizerKind kind) {
   std::vector<Kind> kinds = kKinds;
   if (kind == OptimizerKind::lazy_adam) {
@@ -134,15 +134,14 @@ std::vector<Kind> kinds_for(OptimizerKind kind) {
   return kinds;
 }
 
-class EveryOptimizer : public testing::TestWithParam<OptimizerKind> {};
-INSTANTIATE_TEST_SUITE_P(Kinds, EveryOptimizer,
-                         testing::Values(OptimizerKind::adam, OptimizerKind::lazy_adam, OptimizerKind::sgd,
-                                         OptimizerKind::adagrad));
+class EveryOptimizer : public testing::TestWithParam<OptimizerEntry> {};
+INSTANTIATE_TEST_SUITE_P(Table, EveryOptimizer, testing::ValuesIn(kOptimizers),
+                         [](const auto& entry) { return std::string(entry.param.name); });
 
 constexpr double kNeverClips = 1e6, kClips = 0.5;
 
 TEST_P(EveryOptimizer, AgreesWithTheCpu) {
-  const OptimizerKind kind = GetParam();
+  const OptimizerKind kind = GetParam().kind;
   for (const OptimizerConfig& config :
        {settings(kind), settings(kind, 0, 0.1, kNeverClips), settings(kind, 0.05, 0.1, kClips)}) {
     for (const DType dtype : {DType::f32, DType::f64}) {
@@ -165,7 +164,7 @@ TEST_P(EveryOptimizer, AgreesWithTheCpu) {
 }
 
 TEST_P(EveryOptimizer, RepeatsARecordedStepBitForBit) {
-  const OptimizerKind kind = GetParam();
+  const OptimizerKind kind = GetParam().kind;
   const OptimizerConfig config = settings(kind, 0.01, 0.1, kClips);
   const double rates[] = {0.01, 0.02, 0.005, 0.05, 0.001};
   const std::vector<Kind> kinds = kinds_for(kind);
@@ -177,7 +176,7 @@ TEST_P(EveryOptimizer, RepeatsARecordedStepBitForBit) {
     eager.optimizer.launch_step(loss_of(step));
   }
 
-  // What a recorded step reads stays where it is; its content is of the step.
+  // A recorded step reads the same memory each time it is repeated; `load` fills the memory for a step.
   Model inputs(config, DType::f32, kDevice, kinds);
   inputs.add_gradients(0);
   Tensor loss = loss_of(0);
@@ -221,8 +220,8 @@ TEST_P(EveryOptimizer, RepeatsARecordedStepBitForBit) {
 }
 
 TEST_P(EveryOptimizer, ResumesBitForBit) {
-  const OptimizerConfig config = settings(GetParam(), 0.01, 0.1, kClips);
-  const std::vector<Kind> kinds = kinds_for(GetParam());
+  const OptimizerConfig config = settings(GetParam().kind, 0.01, 0.1, kClips);
+  const std::vector<Kind> kinds = kinds_for(GetParam().kind);
   Model straight(config, DType::f32, kDevice, kinds), first(config, DType::f32, kDevice, kinds);
   for (int step = 0; step < 5; ++step) straight.step(step);
   for (int step = 0; step < 3; ++step) first.step(step);
@@ -240,15 +239,15 @@ TEST_P(EveryOptimizer, ResumesBitForBit) {
   EXPECT_EQ(second.optimizer.steps(), 5);
 }
 
-// Nothing changes at a step that is not finite nor at those behind it, until its record has been taken.
-TEST_P(EveryOptimizer, AStepThatIsNotFiniteEndsAllUntilItIsSeen) {
+// A step that is not finite changes nothing, and the steps after it change nothing until its record has been taken.
+TEST_P(EveryOptimizer, AStepThatIsNotFiniteStopsTheNextUntilItsRecordIsTaken) {
   const double kBad[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()};
   for (const double bad : kBad) {
     for (const bool in_loss : {false, true}) {
       for (const bool in_rows : {false, true}) {
         if (in_loss && in_rows) continue;
         SCOPED_TRACE(cat(bad, in_loss ? " in the loss" : in_rows ? " in a row" : " in a dense gradient"));
-        Model model(settings(GetParam(), 0, 0.1, kClips), DType::f32, kDevice, kinds_for(GetParam()));
+        Model model(settings(GetParam().kind, 0, 0.1, kClips), DType::f32, kDevice, kinds_for(GetParam().kind));
         model.step(0);
         const auto before = model.values();
         model.add_gradients(1);
@@ -279,9 +278,10 @@ TEST_P(EveryOptimizer, AStepThatIsNotFiniteEndsAllUntilItIsSeen) {
   }
 }
 
-TEST(OptimizerOnDevice, TheFusedStepAgreesWithTheComposedOne) {
-  const OptimizerConfig config = settings(OptimizerKind::adam, 0.05, 0.1, kClips);
-  Model fused(config, DType::f64, kDevice), composed(config, DType::f64, kDevice);
+TEST_P(EveryOptimizer, TheFusedStepAgreesWithTheComposedOne) {
+  const OptimizerConfig config = settings(GetParam().kind, 0.05, 0.1, kClips);
+  const std::vector<Kind> kinds = kinds_for(GetParam().kind);
+  Model fused(config, DType::f64, kDevice, kinds), composed(config, DType::f64, kDevice, kinds);
   for (int step = 0; step < 3; ++step) {
     composed.add_gradients(step);
     expect_close(fused.step(step), composed_step(composed.optimizer), DType::f64);
@@ -303,7 +303,7 @@ TEST(OptimizerOnDevice, GivesTheGradientsThatItWouldApply) {
   }
 }
 
-// Gradients that are elsewhere at every step, for more steps than the device's descriptions of them are kept.
+// The gradients are at other addresses in every step, for more steps than the device keeps arguments of.
 TEST(OptimizerOnDevice, FollowsGradientsThatMove) {
   const OptimizerConfig config = settings(OptimizerKind::adam, 0, 0.1, kClips);
   const std::vector<Kind> kinds{{"weight", {8, 3}, false, 0}, {"table", {50, 2}, true, 1}};

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <cmath>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "core/base/parallel.h"
 #include "nn/embedding.h"
@@ -16,7 +19,8 @@
 namespace kdef::nn {
 namespace {
 
-// Two tables, one shared by two fields, and a layer on top: row gradients, dense ones and rows never touched.
+// Two tables, of which one is shared by two fields, and a layer on top: there are gradients by rows, dense gradients,
+// and rows that no batch touches.
 struct Model {
   explicit Model(const OptimizerConfig& config, DType dtype = DType::f64)
       : build(3, dtype),
@@ -60,37 +64,107 @@ void expect_equal_parameters(const Model& a, const Model& b, double tolerance) {
   }
 }
 
-class AdamTwins : public testing::TestWithParam<OptimizerConfig> {};
-
-TEST_P(AdamTwins, FusedAgreesWithComposed) {
-  Model fused(GetParam()), composed(GetParam());
-  for (int step = 0; step < 6; ++step) {
-    fused.backward_once(step);
-    composed.backward_once(step);
-    const StepRecord a = fused.optimizer.step(), b = composed_step(composed.optimizer);
-    EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-12 * b.gradient_norm);
-    EXPECT_NEAR(a.regularization, b.regularization, 1e-12);
-    expect_equal_parameters(fused, composed, 1e-13);
-  }
-}
-
-OptimizerConfig settings(double l1, double l2, double net, double clip) {
+OptimizerConfig settings(double l1, double l2, double net, double clip, OptimizerKind kind = OptimizerKind::adam) {
   OptimizerConfig c;
+  c.kind = kind;
   c.learning_rate = 0.01;
   c.embedding = {l1, l2};
   c.net = {0, net};
   c.clip_norm = clip;
   return c;
 }
-INSTANTIATE_TEST_SUITE_P(Settings, AdamTwins,
-                         testing::Values(settings(0, 0, 0, 0), settings(0, 0.1, 0, 10), settings(0.05, 0.1, 0.02, 10),
-                                         settings(0, 0.1, 0, 0.05)));
+
+class EveryOptimizer : public testing::TestWithParam<OptimizerEntry> {};
+INSTANTIATE_TEST_SUITE_P(Table, EveryOptimizer, testing::ValuesIn(kOptimizers),
+                         [](const auto& entry) { return std::string(entry.param.name); });
+
+TEST_P(EveryOptimizer, FusedAgreesWithComposed) {
+  const OptimizerKind kind = GetParam().kind;
+  constexpr double kNever = 10, kAlways = 0.05;  // clips at this norm
+  for (const OptimizerConfig& config : {settings(0, 0, 0, 0, kind), settings(0, 0.1, 0, kNever, kind),
+                                        settings(0.05, 0.1, 0.02, kNever, kind), settings(0, 0.1, 0, kAlways, kind)}) {
+    SCOPED_TRACE(cat("l1 ", config.embedding.l1, ", l2 ", config.embedding.l2, ", clipped at ", config.clip_norm));
+    Model fused(config), composed(config);
+    for (int step = 0; step < 6; ++step) {
+      fused.backward_once(step);
+      composed.backward_once(step);
+      const StepRecord a = fused.optimizer.step(), b = composed_step(composed.optimizer);
+      EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-12 * b.gradient_norm);
+      EXPECT_NEAR(a.regularization, b.regularization, 1e-12);
+      expect_equal_parameters(fused, composed, 1e-13);
+    }
+    const std::vector<Buffer> a = fused.optimizer.state(), b = composed.optimizer.state();
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      const auto x = a[i].tensor.to_vector<double>(), y = b[i].tensor.to_vector<double>();
+      for (size_t j = 0; j < x.size(); ++j) ASSERT_NEAR(x[j], y[j], 1e-13) << a[i].name << " " << j;
+    }
+  }
+}
+
+TEST_P(EveryOptimizer, HasANameAndStateByTheTable) {
+  std::string upper = GetParam().name;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  EXPECT_EQ(parse_optimizer(upper), GetParam().kind);
+  Builder build(0);
+  Linear layer(2, 3, build);
+  const Optimizer optimizer(layer.parameters(), settings(0, 0, 0, 0, GetParam().kind));
+  std::vector<std::string> names, expected;
+  for (const Buffer& b : optimizer.state()) {
+    names.push_back(b.name);
+    EXPECT_EQ(b.tensor.numel(), b.name.ends_with("weight") ? 6 : 3);
+  }
+  for (const char* parameter : {"weight", "bias"}) {
+    for (const char* state : GetParam().state) expected.push_back(cat(state, ".", parameter));
+  }
+  EXPECT_EQ(names, expected);
+}
+
+TEST(Optimizers, AnUnknownNameIsRefusedWithTheKnownOnes) {
+  try {
+    parse_optimizer("adamx");
+    FAIL() << "not refused";
+  } catch (const InputError& error) {
+    for (const OptimizerEntry& entry : kOptimizers) {
+      EXPECT_NE(std::string(error.what()).find(entry.name), std::string::npos) << error.what();
+    }
+  }
+}
+
+// Checkpoints of earlier versions are read by these names.
+TEST(Optimizers, NamesOfTheStateStay) {
+  const auto state_of = [](OptimizerKind kind) {
+    std::string text;
+    for (const char* name : entry_of(kind).state) text += cat(name, " ");
+    return text;
+  };
+  EXPECT_EQ(state_of(OptimizerKind::adam), "m v ");
+  EXPECT_EQ(state_of(OptimizerKind::lazy_adam), "m v ");
+  EXPECT_EQ(state_of(OptimizerKind::sgd), "");
+  EXPECT_EQ(state_of(OptimizerKind::adagrad), "v ");
+}
+
+// A table whose gradient has three parts: the rows of an id are added, and the step is the step of their sum.
+TEST_P(EveryOptimizer, AddsTheRowsOfAnIdThatHasSeveral) {
+  const auto step_with = [&](const std::vector<RowGradient>& parts) {
+    Tensor table = ops::random_uniform({6, 2}, -1, 1, 4).to(DType::f64);
+    table.set_requires_grad();
+    Optimizer optimizer({{"table", table, true}}, settings(0.01, 0.1, 0, 1, GetParam().kind));
+    for (const RowGradient& part : parts) table.gradient().add(part);
+    optimizer.step();
+    return table.to_vector<double>();
+  };
+  const auto rows = [](const std::vector<int64_t>& ids, const std::vector<double>& values) {
+    const int64_t n = static_cast<int64_t>(ids.size());
+    return RowGradient{Tensor::from(ids, {n}), Tensor::from(values, {n, 2})};
+  };
+  const auto parts = step_with({rows({1, 4}, {1, 2, 3, 4}), rows({0, 1}, {5, 6, 7, 8}), rows({1, 5}, {-2, 1, 0, 3})});
+  EXPECT_EQ(parts, step_with({rows({0, 1, 4, 5}, {5, 6, 6, 11, 3, 4, 0, 3})}));
+}
 
 TEST(Adam, DenseMovesRowsOutsideTheBatchAndLazyDoesNot) {
   for (const bool lazy : {false, true}) {
-    OptimizerConfig config = settings(0, 0.1, 0, 10);
-    config.kind = lazy ? OptimizerKind::lazy_adam : OptimizerKind::adam;
-    Model model(config);
+    Model model(settings(0, 0.1, 0, 10, lazy ? OptimizerKind::lazy_adam : OptimizerKind::adam));
     const Tensor table = model.all()[0].tensor;
     const double before = table.data<double>()[40 * 3], in_batch = table.data<double>()[1 * 3];
     model.backward_once(0);
@@ -100,7 +174,7 @@ TEST(Adam, DenseMovesRowsOutsideTheBatchAndLazyDoesNot) {
   }
 }
 
-// The visited rows hold more elements than a piece of work, and pieces end within rows.
+// The visited rows hold more elements than one piece of parallel work, and pieces end within rows.
 TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
   constexpr int64_t kRows = 30000, kIds = 20000, kDim = 3;
   std::vector<int32_t> ids;
@@ -109,9 +183,7 @@ TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
   const auto step_once = [&](OptimizerKind kind, StepRecord& report) {
     Builder build(3, DType::f64);
     const EmbeddingTables tables({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
-    OptimizerConfig config = settings(0.01, 0.1, 0, 0);
-    config.kind = kind;
-    Optimizer optimizer(tables.parameters(), config);
+    Optimizer optimizer(tables.parameters(), settings(0.01, 0.1, 0, 0, kind));
     backward(ops::sum(ops::square(tables.forward(Tensor::from(ids, {kIds, 1}), {}))));
     report = optimizer.step();
     return tables.parameters()[0].tensor.to_vector<double>();
@@ -195,11 +267,6 @@ TEST(Optimizers, SameBitsForAnyNumberOfThreads) {
     if (first.empty()) first = now;
     EXPECT_EQ(now, first);
   }
-}
-
-TEST(Optimizers, AreNamed) {
-  EXPECT_EQ(parse_optimizer("Adam"), OptimizerKind::adam);
-  EXPECT_THROW(parse_optimizer("adamw"), InputError);
 }
 
 }  // namespace
