@@ -35,6 +35,12 @@ Tensor composed<AdamRule>(const Given& given, const Tensor& w, std::vector<Tenso
 }
 
 template <>
+Tensor composed<AdamWRule>(const Given& given, const Tensor& w, std::vector<Tensor>& state) {
+  const Tensor decay = scale(w, given.config.learning_rate * given.regularizer.l2);
+  return composed<AdamRule>(given, sub(w, decay), state);
+}
+
+template <>
 Tensor composed<SgdRule>(const Given& given, const Tensor& w, std::vector<Tensor>&) {
   return sub(w, scale(given.gradient, given.config.learning_rate));
 }

@@ -18,6 +18,7 @@ namespace kdef::nn {
 #define KDEF_OPTIMIZERS(X)                                                                                        \
   X(adam, AdamRule, every, "Adam over every row of every table at every step")                                    \
   X(lazy_adam, AdamRule, batch, "leaves table rows alone that are not in the batch: another algorithm than adam") \
+  X(adamw, AdamWRule, every, "Adam with L2 as decoupled weight decay, w <- w - lr l2 w, outside of the gradient") \
   X(sgd, SgdRule, every, "stochastic gradient descent")                                                           \
   X(adagrad, AdagradRule, every, "Adagrad")
 
@@ -69,6 +70,24 @@ struct AdamRule {
     m += one_b1 * (g - m);
     v = b2 * v + one_b2 * g * g;
     w -= rate * m / (std::sqrt(v) * root + eps);
+  }
+};
+
+/// w <- w - lr l2 w, then Adam's update: l2 is a decoupled weight decay, and the gradient does not contain it
+/// (Loshchilov, Hutter 2019, arXiv 1711.05101; torch.optim.AdamW).
+template <class T>
+struct AdamWRule {
+  static constexpr std::array<const char*, 2> kState{"m", "v"};
+  static constexpr bool kAppliesL1 = false, kAppliesL2 = true;
+  AdamRule<T> adam;
+  T kept;  // 1 - lr l2
+
+  static KDEF_HD AdamWRule at(const RuleStep& s, const Regularizer& r) {
+    return {AdamRule<T>::at(s, r), static_cast<T>(1 - s.learning_rate * r.l2)};
+  }
+  KDEF_HD void operator()(T g, T& w, T& m, T& v) const {
+    w *= kept;
+    adam(g, w, m, v);
   }
 };
 

@@ -230,6 +230,32 @@ TEST(Optimizers, FollowTheirFormulas) {
   }
 }
 
+// The steps of torch.optim.AdamW, written as its documentation does, in double precision.
+TEST(AdamW, FollowsItsFormulaAndKeepsTheDecayOutOfTheGradient) {
+  constexpr double kRate = 0.1, kDecay = 0.3, kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8;
+  Builder build(0, DType::f64);
+  Linear layer(1, 1, build, false);
+  Tensor w = layer.parameters()[0].tensor;
+  w.fill(2);
+  OptimizerConfig config = settings(0, 0, kDecay, 0, OptimizerKind::adamw);
+  config.learning_rate = kRate;
+  Optimizer optimizer(layer.parameters(), config);
+  double theta = 2, m = 0, v = 0;
+  for (int t = 1; t <= 5; ++t) {
+    backward(ops::sum(ops::square(w)));
+    const StepRecord record = optimizer.step();
+    const double g = 2 * theta;
+    EXPECT_NEAR(record.gradient_norm, std::abs(g), 1e-13);
+    EXPECT_EQ(record.regularization, 0);
+    theta = theta - kRate * kDecay * theta;
+    m = kBeta1 * m + (1 - kBeta1) * g;
+    v = kBeta2 * v + (1 - kBeta2) * g * g;
+    const double m_hat = m / (1 - std::pow(kBeta1, t)), v_hat = v / (1 - std::pow(kBeta2, t));
+    theta = theta - kRate * m_hat / (std::sqrt(v_hat) + kEps);
+    EXPECT_NEAR(w.item(), theta, 1e-14);
+  }
+}
+
 TEST(Optimizers, PaddingRowStaysZero) {
   Builder build(0);
   EmbeddingTables tables({{"a", EmbeddingField::Kind::sequence_sum, 5, 2, 0, ""}}, 2, build);
