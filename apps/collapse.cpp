@@ -49,13 +49,13 @@ int collapse(const Arguments& arguments) {
   print(report.embeddings);
   print(report.layers);
   std::printf(
-      "\n  AUC of the ensemble %.6f, of its students: mean %.6f, least %.6f, standard deviation %.6f\n"
+      "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
       "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
       "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank, all of the\n"
       "uncentred matrix; particip.: participation ratio of the centred rows. Tables without the padding row.\n"
       "The lower beside the number of columns, the fewer of its dimensions a matrix uses.\n",
-      report.ensemble_auc, report.mean_student_auc, report.min_student_auc, report.student_auc_deviation,
-      report.mean_distance_to_ensemble, report.mean_disagreement);
+      heading(*report.metric).c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
+      report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n");
   return kDone;
 }

@@ -28,9 +28,10 @@ int evaluate(const Arguments& arguments) {
       run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().training.batch_size); },
       run.config().training.metrics);
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
-  std::cout << file << ": " << result.rows << " rows, " << result.positives << " clicks\n"
+  const bool clicks = run.model().task().labels == data::LabelKind::click;
+  std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"
             << quality_lines("ensemble", result) << "\n";
-  if (result.positives == 0 || result.positives == result.rows) {
+  if (clicks && (result.positives == 0 || result.positives == result.rows)) {
     std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
               << ", so that AUC is undefined\n";
   }

@@ -48,7 +48,7 @@ int predict(const Arguments& arguments) {
     text.clear();
   };
   if (parsed->flag("header")) {
-    text = "probability";
+    text = run.model().task().labels == data::LabelKind::click ? "probability" : "prediction";
     for (size_t k = 0; students && k < m; ++k) text += cat(",student", k + 1);
     text += "\n";
   }

@@ -202,6 +202,40 @@ void check_dataset(const Draft& d, const std::string& entry) {
   }
 }
 
+// The loss, the metrics, what is monitored and how labels are read follow from the task where they are not given.
+void resolve_task(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const Task& task = *c.model.task;
+  const MetricList standard = metrics_of(task);
+  const auto given = [&](const char* key) { return d.given.count(key) != 0; };
+  c.dataset.label_kind = task.labels;
+  if (given("loss")) {
+    const Value& loss = d.given.at("loss");
+    const std::vector<std::string>& names = task.loss_names;
+    if (std::find(names.begin(), names.end(), lower_case(loss.text())) == names.end()) {
+      loss.fail(cat("the loss of task ", task.name, " is ", names[0], ", found '", loss.text(), "'"));
+    }
+  }
+  if (!given("metrics") && &task != &default_task()) {
+    c.metrics.clear();
+    for (const Metric* m : standard) c.metrics.push_back(m->name);
+  }
+  if (!given("monitor") && &task != &default_task()) {
+    c.training.monitor = {{standard[0]->name, 1.0}};
+    if (!given("monitor_mode")) c.training.monitor_max = standard[0]->higher_is_better;
+  }
+  try {
+    c.training.metrics = metrics_to_measure(task, c.metrics);
+  } catch (const InputError& e) {
+    d.given.at("metrics").fail(e.what());
+  }
+  const char* refusal = objective_of(c.model.kind).clicks_only;
+  if (task.labels != data::LabelKind::click && refusal != nullptr) {
+    d.given.at("task").fail(cat("task ", task.name, " cannot be trained as a ", name_of(c.model.kind),
+                                " ensemble: ", refusal, "; set ensemble to mean, sum or concat"));
+  }
+}
+
 Draft read_draft(const Layer& merged) {
   Draft d;
   d.given = merged;
@@ -212,7 +246,7 @@ Draft read_draft(const Layer& merged) {
   d.config.dataset.id = d.config.dataset_id;
   resolve_students(d);
   list_unused_keys(d);
-  d.config.training.metrics = metrics_to_measure(d.config.metrics);
+  resolve_task(d);
   for (const auto& [metric, weight] : d.config.training.monitor) {
     if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {
       d.given.at(d.given.count("monitor") != 0 ? "monitor" : "metrics")

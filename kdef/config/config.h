@@ -36,8 +36,6 @@ struct ExperimentConfig {
   TrainingConfig training;  // training.seed also names the initial values
 
   // These keys are read and written, and change nothing.
-  std::string task = "binary_classification";
-  std::string loss = "binary_crossentropy";
   bool deterministic = false;  // results never depend on the number of threads
 
   std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use; training.metrics has them

@@ -158,6 +158,25 @@ const std::vector<Choice<data::Normalizer>> kNormalizers = {{"StandardScaler", d
 // The row of the table of metrics.
 const Metric& read_metric(const Value& v) { return *find_metric(v.one_of(metric_names())); }
 
+std::string task_list() {
+  std::string text;
+  for (const Task& task : tasks()) text += cat(text.empty() ? "" : ", ", task.name);
+  return text;
+}
+
+// Every name of every task's label loss.
+std::vector<std::string> loss_names() {
+  std::vector<std::string> names;
+  for (const Task& task : tasks()) names.insert(names.end(), task.loss_names.begin(), task.loss_names.end());
+  return names;
+}
+
+std::string loss_list() {
+  std::string text;
+  for (const std::string& name : loss_names()) text += cat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
 std::string metric_list() {
   std::string text;
   for (const Metric& m : kMetrics) text += cat(text.empty() ? "" : ", ", m.name);
@@ -683,14 +702,12 @@ const std::vector<Key<Draft>>& experiment_keys() {
                            kWidest),
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.model.shared_embedding),
                            "all students read one set of embedding tables; false: each has its own"),
-        {"task", "binary_classification", "the task",
-         [](Draft& d, const Value& v) { d.config.task = v.one_of({"binary_classification"}); },
-         [](const Draft& d) { return yaml_text(d.config.task); }},
-        {"loss", "binary_crossentropy", "the label loss; also written binary_cross_entropy or bce",
-         [](Draft&, const Value& v) {
-           v.one_of({"binary_crossentropy", "binary_cross_entropy", "bce"});
-         },
-         [](const Draft& d) { return yaml_text(d.config.loss); }},
+        {"task", task_list(), "what the label is, and the loss and the metrics that follow from it",
+         [](Draft& d, const Value& v) { d.config.model.task = &find_task(v.one_of(task_names())); },
+         [](const Draft& d) { return yaml_text(d.config.model.task->name); }},
+        {"loss", loss_list(), "the label loss, which is that of the task",
+         [](Draft&, const Value& v) { v.one_of(loss_names()); },  // check_task() compares it with the task
+         [](const Draft& d) { return yaml_text(d.config.model.task->loss_names[0]); }},
         choice_key<Draft>("objective", KDEF_AT(config.model.fused), kObjectives,
                           "fused: fast; composed: the same from primitive ops"),
         boolean_key<Draft>("teach", KDEF_AT(config.model.objective.teach), "students learn from the ensemble (KD)"),
@@ -721,7 +738,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "accepted either way: the bits never depend on the number of threads"),
         {"metrics", "list of " + metric_list(),
-         "those that `monitor` may name; all are computed and shown after each evaluation",
+         "measured at each evaluation beside those of the task; `monitor` may name these",
          [](Draft& d, const Value& v) {
            d.config.metrics.clear();
            for (const Value& item : v.list()) d.config.metrics.push_back(read_metric(item).name);

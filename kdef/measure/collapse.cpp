@@ -129,7 +129,7 @@ struct Sample {
   std::vector<std::vector<int64_t>> widths;             // of these layers
   std::vector<std::vector<double>> students;            // per student: predictions
   std::vector<double> ensemble;
-  std::vector<float> labels;
+  std::vector<float> labels, weights;  // weights: empty where rows have none
 
   explicit Sample(size_t m) : layers(m), widths(m), students(m) {}
 
@@ -155,6 +155,7 @@ struct Sample {
     }
     ensemble.insert(ensemble.end(), p.ensemble.begin(), p.ensemble.begin() + take);
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + take);
+    if (!batch.weights.empty()) weights.insert(weights.end(), batch.weights.begin(), batch.weights.begin() + take);
   }
 };
 
@@ -169,22 +170,20 @@ void measure_layers(Sample& sample, CollapseReport& report) {
   measure(report.layers, matrices);
 }
 
-void measure_students(const Sample& sample, CollapseReport& report) {
+void measure_students(const Sample& sample, const Metric& metric, CollapseReport& report) {
   const size_t m = sample.students.size();
   const double n = static_cast<double>(sample.rows()), count = static_cast<double>(m);
-  report.ensemble_auc = auc(sample.ensemble, sample.labels);
+  report.metric = &metric;
+  report.ensemble_value = metric.of(sample.ensemble, sample.labels, sample.weights);
   Evaluation students;
   for (const std::vector<double>& scores : sample.students) {
-    students.students.push_back({{"auc", auc(scores, sample.labels)}});
+    students.students.push_back({{metric.key, metric.of(scores, sample.labels, sample.weights)}});
     double distance = 0;
     for (size_t b = 0; b < scores.size(); ++b) distance += std::abs(scores[b] - sample.ensemble[b]) / n;
     report.distance_to_ensemble.push_back(distance);
     report.mean_distance_to_ensemble += distance / count;
   }
-  const StudentSpread spread = student_spread(students, metric_of_key("auc"));
-  report.mean_student_auc = spread.mean;
-  report.min_student_auc = spread.weakest;
-  report.student_auc_deviation = spread.deviation;
+  report.students = student_spread(students, metric);
   report.disagreement.assign(m, std::vector<double>(m, 0.0));
   for (size_t i = 0; i < m; ++i) {
     for (size_t j = 0; j < m; ++j) {
@@ -206,13 +205,13 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   Sample sample(model.student_count());
   data::Batch batch;
   while (sample.rows() < max_rows && next(batch)) {
-    if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; AUC needs them");
+    if (batch.labels.empty()) throw InputError("collapse: the rows have no labels; the metrics need them");
     sample.add(model, batch, std::min(batch.rows, max_rows - sample.rows()));
   }
   report.rows = sample.rows();
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
   measure_layers(sample, report);
-  measure_students(sample, report);
+  measure_students(sample, *metrics_of(model.task())[0], report);
   return report;
 }
 
@@ -239,13 +238,14 @@ static void to_json(Json& json, const CollapseReport::Entry& entry) {
 }
 
 void to_json(Json& json, const CollapseReport& report) {
+  const Metric& m = *report.metric;
   json = Json{{"rows", report.rows},
-              {"ensemble_auc", number_to_json(report.ensemble_auc)},
-              {"students_auc",
-               {{"mean", number_to_json(report.mean_student_auc)},
-                {"min", number_to_json(report.min_student_auc)},
-                {"deviation", number_to_json(report.student_auc_deviation)}}},
-              {"ensemble_minus_students", number_to_json(report.ensemble_auc - report.mean_student_auc)},
+              {cat("ensemble_", m.key), number_to_json(report.ensemble_value)},
+              {cat("students_", m.key),
+               {{"mean", number_to_json(report.students.mean)},
+                {m.higher_is_better ? "min" : "max", number_to_json(report.students.weakest)},
+                {"deviation", number_to_json(report.students.deviation)}}},
+              {"ensemble_minus_students", number_to_json(report.ensemble_value - report.students.mean)},
               {"distance_to_ensemble", report.distance_to_ensemble},
               {"mean_distance_to_ensemble", report.mean_distance_to_ensemble},
               {"disagreement", report.disagreement},

@@ -18,6 +18,7 @@
 
 #include "core/tensor/tensor.h"
 #include "data/feed/batching.h"
+#include "kdef/measure/evaluation.h"
 #include "kdef/method/ensemble.h"
 
 namespace kdef {
@@ -42,13 +43,14 @@ struct CollapseReport {
     std::string name;  // "embedding user" ("student 1 embedding user" of its own), "student 1 hidden 2"
     Spectrum spectrum;
   };
-  std::vector<Entry> embeddings;  // per table, without the padding row
-  std::vector<Entry> layers;      // per student and hidden layer, over the sample
-  int64_t rows = 0;               // of the sample
-  double ensemble_auc = 0;
-  double mean_student_auc = 0, min_student_auc = 0, student_auc_deviation = 0;  // deviation: of the population
-  std::vector<double> distance_to_ensemble;                                     // per student: mean |p_m - q|
-  std::vector<std::vector<double>> disagreement;                                // [M, M]: mean (p_i - p_j)^2
+  std::vector<Entry> embeddings;                                // per table, without the padding row
+  std::vector<Entry> layers;                                    // per student and hidden layer, over the sample
+  int64_t rows = 0;                                             // of the sample
+  const Metric* metric = &kMetrics[0];                          // the main metric of the model's task
+  double ensemble_value = 0;                                    // of the metric
+  StudentSpread students;                                       // of the metric
+  std::vector<double> distance_to_ensemble;                     // per student: mean |p_m - q|
+  std::vector<std::vector<double>> disagreement;                // [M, M]: mean (p_i - p_j)^2
   double mean_distance_to_ensemble = 0, mean_disagreement = 0;  // the latter over i != j; 0 for one student
 };
 

@@ -48,7 +48,8 @@ std::string first_bad_tensor(const Ensemble& model) {
 Probabilities predict(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input.to(model.device()), {});
-  Probabilities p{ops::sigmoid(output.ensemble).to_vector<float>(), ops::sigmoid(output.students).to_vector<float>()};
+  const Task& task = model.task();
+  Probabilities p{task.predict(output.ensemble).to_vector<float>(), task.predict(output.students).to_vector<float>()};
   const auto is_nan = [](float x) { return std::isnan(x); };
   if (std::any_of(p.ensemble.begin(), p.ensemble.end(), is_nan) ||
       std::any_of(p.students.begin(), p.students.end(), is_nan)) {
@@ -67,17 +68,18 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
   Evaluation result;
   std::unique_ptr<BatchFeed> feed;
   int64_t capacity = 0;
-  std::vector<Tensor> scores, labels;  // of each batch; scores [rows, M + 1], the ensemble's last
+  std::vector<Tensor> scores, labels, weights;  // of each batch; scores [rows, M + 1], the ensemble's last
   data::Batch batch;
   while (next(batch)) {
     if (batch.rows > capacity) {
       capacity = batch.rows;
-      feed = std::make_unique<BatchFeed>(model.device(), capacity, ids, values);
+      feed = std::make_unique<BatchFeed>(model.device(), capacity, ids, values, !batch.weights.empty());
     }
     const ModelInput input = feed->put(batch);
     const Ensemble::Output output = model.forward(input, {});
-    scores.push_back(ops::sigmoid(ops::concat({output.students, output.ensemble}, 1)));
+    scores.push_back(model.task().predict(ops::concat({output.students, output.ensemble}, 1)));
     labels.push_back(input.labels.clone());
+    if (input.weights.defined()) weights.push_back(input.weights.clone());
     result.rows += batch.rows;
     KDEF_CHECK(static_cast<int64_t>(batch.labels.size()) == batch.rows, "evaluate: ", batch.rows, " rows with ",
                batch.labels.size(), " labels");
@@ -92,25 +94,27 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
       if (std::isnan(sum)) refuse_not_a_number(model);  // a sum is NaN where a score is
     }
   }
-  result.students = measure_columns(all_scores, all(labels, 1), Tensor(), metrics);
+  result.students = measure_columns(all_scores, all(labels, 1), weights.empty() ? Tensor() : all(weights, 1), metrics);
   result.ensemble = result.students.back();
   result.students.pop_back();
   return result;
 }
 #endif
 
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& metrics) {
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& asked) {
+  const MetricList metrics = asked.empty() ? metrics_of(model.task()) : asked;
 #if defined(KDEF_HAS_CUDA)
   if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics);
 #endif
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   std::vector<std::vector<float>> scores(m + 1);  // the students', then the ensemble's
-  std::vector<float> labels;
+  std::vector<float> labels, weights;
   data::Batch batch;
   while (next(batch)) {
     const Probabilities p = predict(model, model_input(batch, ids, values));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+    weights.insert(weights.end(), batch.weights.begin(), batch.weights.end());
     scores[m].insert(scores[m].end(), p.ensemble.begin(), p.ensemble.end());
     for (size_t b = 0; b < static_cast<size_t>(batch.rows); ++b) {
       for (size_t k = 0; k < m; ++k) scores[k].push_back(p.students[b * m + k]);
@@ -121,7 +125,7 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
   for (float y : labels) result.positives += y > 0.5f;
   for (size_t k = 0; k <= m; ++k) {
     const std::vector<double> s(scores[k].begin(), scores[k].end());
-    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, {}, metrics);
+    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, weights, metrics);
   }
   return result;
 }
@@ -136,7 +140,7 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
 
 const Metric& main_metric(const Evaluation& evaluation) {
   const MetricList measured = evaluation.ensemble.measured();
-  return measured.empty() ? *default_metrics()[0] : *measured[0];
+  return measured.empty() ? kMetrics[0] : *measured[0];
 }
 
 StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric) {

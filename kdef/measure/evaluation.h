@@ -14,10 +14,10 @@ namespace kdef {
 struct Evaluation {
   Quality ensemble;
   std::vector<Quality> students;
-  int64_t rows = 0, positives = 0;
+  int64_t rows = 0, positives = 0;  // positives: labels above 1/2, which only clicks have
 };
 
-/// Probabilities of a batch: [rows] of the ensemble, [rows, M] row-major of the students.
+/// Predictions of a batch (Task::predict): [rows] of the ensemble, [rows, M] row-major of the students.
 struct Probabilities {
   std::vector<float> ensemble, students;
 };
@@ -31,13 +31,14 @@ std::string first_bad_tensor(const Ensemble& model);
 /// number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
-/// Measures a model on the batches that `next` gives (false: there are no more). Memory: 4 (M + 2) bytes a row; on a
+/// Measures a model on the batches that `next` gives (false: there are no more). `metrics` empty: those of the model's
+/// task. Where batches have weights, every metric is weighted. Memory: 4 (M + 2) bytes a row; on a
 /// CUDA device about 4 (2 M + 8), where predictions stay until they are joined and measured.
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                    const MetricList& metrics = default_metrics());
+                    const MetricList& metrics = {});
 /// Measures a model on all rows of an encoded file, in their order.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
-                    const MetricList& metrics = default_metrics());
+                    const MetricList& metrics = {});
 
 /// The metric that stands for quality where there is space for one: the first of the table that was measured.
 const Metric& main_metric(const Evaluation& evaluation);

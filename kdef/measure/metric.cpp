@@ -30,17 +30,25 @@ std::vector<std::string> metric_names() {
   return names;
 }
 
-const MetricList& default_metrics() {
-  static const MetricList metrics = {&metric_of_key("auc"), &metric_of_key("logloss")};
+MetricList metrics_of(const Task& task) {
+  MetricList metrics;
+  for (const std::string_view key : task.metrics) metrics.push_back(&metric_of_key(key));
   return metrics;
 }
 
-MetricList metrics_to_measure(const std::vector<std::string>& names) {
+MetricList metrics_to_measure(const Task& task, const std::vector<std::string>& names) {
   PerMetric<bool> asked;
-  for (const Metric* m : default_metrics()) asked[*m] = true;
+  for (const Metric* m : metrics_of(task)) asked[*m] = true;
   for (const std::string& name : names) {
     const Metric* m = find_metric(name);
-    KDEF_CHECK(m != nullptr, "no metric is called '", name, "'");
+    if (m == nullptr || m->labels != task.labels) {
+      std::string known;
+      for (const Metric& other : kMetrics) {
+        if (other.labels == task.labels) known += cat(known.empty() ? "" : ", ", other.name);
+      }
+      throw InputError(
+          cat("metric ", name, " is not defined for the labels of task ", task.name, "; defined are ", known));
+    }
     asked[*m] = true;
   }
   MetricList metrics;

@@ -15,6 +15,7 @@
 
 #include "core/tensor/tensor.h"
 #include "kdef/measure/metrics.h"
+#include "kdef/method/task.h"
 #if defined(KDEF_HAS_CUDA)
 #include "kdef/measure/metrics_cuda.h"
 #define KDEF_DEVICE_METRIC(function) cuda::function
@@ -30,7 +31,8 @@ struct Metric {
   const char* other_name;  // a second name that the configuration accepts; null: there is none
   const char* title;       // in tables, plots and messages
   bool higher_is_better;
-  int decimals;  // in tables and plots
+  int decimals;            // in tables and plots
+  data::LabelKind labels;  // the labels that it is defined for
   /// Of one column of scores. `weights` has one entry per row, or none: then every row counts once.
   double (*of)(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights);
   /// Of each column of scores f32 [n, columns] with labels f32 [n, 1] on a CUDA device, without weights. Null: the
@@ -42,10 +44,10 @@ struct Metric {
 };
 
 inline constexpr Metric kMetrics[] = {
-    {"auc", "AUC", nullptr, "AUC", true, 6, auc, KDEF_DEVICE_METRIC(auc_of_columns)},
-    {"logloss", "logloss", "binary_crossentropy", "log loss", false, 6, log_loss,
+    {"auc", "AUC", nullptr, "AUC", true, 6, data::LabelKind::click, auc, KDEF_DEVICE_METRIC(auc_of_columns)},
+    {"logloss", "logloss", "binary_crossentropy", "log loss", false, 6, data::LabelKind::click, log_loss,
      KDEF_DEVICE_METRIC(log_loss_of_columns)},
-    {"pr_auc", "PR_AUC", nullptr, "PR-AUC", true, 6, average_precision, nullptr},
+    {"pr_auc", "PR_AUC", nullptr, "PR-AUC", true, 6, data::LabelKind::click, average_precision, nullptr},
 };
 #undef KDEF_DEVICE_METRIC
 
@@ -60,10 +62,11 @@ const Metric& metric_of_key(std::string_view key);
 const Metric* find_metric(std::string_view name);
 /// The names that a configuration may use: first every `name`, then every `other_name`.
 std::vector<std::string> metric_names();
-/// What is measured where nothing else is asked for.
-const MetricList& default_metrics();
-/// The default metrics and those that a configuration names, in the order of the table.
-MetricList metrics_to_measure(const std::vector<std::string>& names);
+/// What an evaluation of this task always measures; the first is the main one.
+MetricList metrics_of(const Task& task);
+/// These and the metrics that a configuration names, in the order of the table. Throws InputError for a metric that is
+/// not defined for the task's labels.
+MetricList metrics_to_measure(const Task& task, const std::vector<std::string>& names);
 /// The title with a capital first letter.
 std::string heading(const Metric& metric);
 

@@ -13,22 +13,25 @@ namespace kdef {
 #if defined(KDEF_HAS_CUDA)
 
 // A batch goes from the loader's buffer to `pinned` (by the host), to `staged` (by the copy stream, while the step
-// before is computed), to `input` (within the device, when that step is done with it). ids, values and labels stand one
-// after the other, each with room for most_rows.
+// before is computed), to `input` (within the device, when that step has read it). ids, values, labels and weights
+// stand one after the other, each with space for max_rows.
 struct BatchFeed::OnDevice {
-  OnDevice(Device device, int64_t most_rows, int64_t ids, int64_t values)
-      : rows(most_rows),
-        bytes(static_cast<size_t>(most_rows * (ids + values + 1)) * 4),
+  OnDevice(Device device, int64_t max_rows, int64_t ids, int64_t values, bool weights)
+      : rows(max_rows),
+        bytes(static_cast<size_t>(max_rows * (ids + values + (weights ? 2 : 1))) * 4),
         pinned(bytes),
         staged(Tensor::empty({static_cast<int64_t>(bytes)}, DType::u8, device)),
-        input{ids > 0 ? Tensor::zeros({most_rows, ids}, DType::i32, device) : Tensor(),
-              values > 0 ? Tensor::zeros({most_rows, values}, DType::f32, device) : Tensor(),
-              Tensor::zeros({most_rows, 1}, DType::f32, device)} {
-    copies.after_computation();  // whatever had the memory before
+        input{ids > 0 ? Tensor::zeros({max_rows, ids}, DType::i32, device) : Tensor(),
+              values > 0 ? Tensor::zeros({max_rows, values}, DType::f32, device) : Tensor(),
+              Tensor::zeros({max_rows, 1}, DType::f32, device),
+              weights ? Tensor::zeros({max_rows, 1}, DType::f32, device) : Tensor()} {
+    copies.after_computation();  // which may still use the memory
   }
 
   ModelInput put(const data::Batch& batch) {
-    KDEF_CHECK(batch.rows <= rows, "batch feed: ", batch.rows, " rows, there is room for ", rows);
+    KDEF_CHECK(batch.weights.empty() != input.weights.defined(), "batch feed: batches ",
+               input.weights.defined() ? "have weights, this one has none" : "have no weights, this one has some");
+    KDEF_CHECK(batch.rows <= rows, "batch feed: ", batch.rows, " rows, there is space for ", rows);
     copies.wait();  // of the batch before, from `pinned`
     size_t at = 0;
     const auto stage = [&](const void* from, const Tensor& to, auto&& then) {
@@ -41,7 +44,8 @@ struct BatchFeed::OnDevice {
     const auto all = [&](auto&& then) {
       at = 0;
       return ModelInput{stage(batch.ids.data(), input.ids, then), stage(batch.numerics.data(), input.values, then),
-                        stage(batch.labels.data(), input.labels, then)};
+                        stage(batch.labels.data(), input.labels, then),
+                        stage(batch.weights.data(), input.weights, then)};
     };
     std::byte* host = static_cast<std::byte*>(pinned.data());
     all([&](const void* from, const Tensor&, size_t offset, size_t used) {
@@ -64,9 +68,9 @@ struct BatchFeed::OnDevice {
   cuda::CopyStream copies;
 };
 
-BatchFeed::BatchFeed(Device device, int64_t most_rows, int64_t id_columns, int64_t value_columns)
+BatchFeed::BatchFeed(Device device, int64_t max_rows, int64_t id_columns, int64_t value_columns, bool weights)
     : id_columns_(id_columns), value_columns_(value_columns) {
-  if (!device.is_cpu()) on_device_ = std::make_unique<OnDevice>(device, most_rows, id_columns, value_columns);
+  if (!device.is_cpu()) on_device_ = std::make_unique<OnDevice>(device, max_rows, id_columns, value_columns, weights);
 }
 
 #else
@@ -75,7 +79,7 @@ struct BatchFeed::OnDevice {
   ModelInput put(const data::Batch&) { return {}; }
 };
 
-BatchFeed::BatchFeed(Device device, int64_t, int64_t id_columns, int64_t value_columns)
+BatchFeed::BatchFeed(Device device, int64_t, int64_t id_columns, int64_t value_columns, bool)
     : id_columns_(id_columns), value_columns_(value_columns) {
   require_cpu(device, "batch feed");
 }

@@ -7,18 +7,19 @@
 
 namespace kdef {
 
-/// Hands the loader's batches to a device. On the CPU they are read where they lie. A CUDA device gets them by a copy
-/// stream into memory of its own while it computes the step before, and reads each step's input at the same addresses,
-/// so that the step can be recorded.
+/// Hands the loader's batches to a device. The CPU reads a batch in the loader's buffers. For a CUDA device a copy
+/// stream writes the batch into the device's memory while the device computes the step before; every step reads its
+/// input at the same addresses, so that a step can be recorded.
 class BatchFeed {
  public:
-  /// Batches of at most `most_rows`, with so many columns.
-  BatchFeed(Device device, int64_t most_rows, int64_t id_columns, int64_t value_columns);
+  /// For batches of at most `max_rows` rows with these columns; `weights`: their rows have weights.
+  BatchFeed(Device device, int64_t max_rows, int64_t id_columns, int64_t value_columns, bool weights = false);
   ~BatchFeed();
   BatchFeed(const BatchFeed&) = delete;
   BatchFeed& operator=(const BatchFeed&) = delete;
 
-  /// The batch on the device; valid until the next call. `batch` may be written again at once, but for the CPU's.
+  /// The batch on the device; valid until the next call. On the CPU it uses the buffers of `batch`; for a CUDA device
+  /// the caller may write to `batch` again at once.
   ModelInput put(data::Batch& batch);
 
  private:

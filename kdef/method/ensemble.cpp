@@ -2,7 +2,6 @@
 
 #include "ops/elementwise.h"
 #include "ops/layout.h"
-#include "ops/loss.h"
 #include "ops/reduce.h"
 
 namespace kdef {
@@ -21,9 +20,18 @@ const char* name_of(EnsembleKind kind) {
   return "?";
 }
 
+const Objective& objective_of(EnsembleKind kind) {
+  return find_objective(kind == EnsembleKind::kdef ? "kdef" : "label");
+}
+
 Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build)
     : config_(config) {
   KDEF_CHECK(!config.students.empty(), "ensemble: needs at least one network");
+  const char* refusal = config.task->labels == data::LabelKind::click ? nullptr : objective_of(config.kind).clicks_only;
+  if (refusal != nullptr) {
+    throw InputError(cat("task ", config.task->name, ": the objective of a ", name_of(config.kind),
+                         " ensemble is defined for clicks only: ", refusal, "; choose ensemble mean, sum or concat"));
+  }
   for (size_t k = 0; k < (config.shared_embedding ? 1 : config.students.size()); ++k) {
     embeddings_.push_back(&add_child(config.shared_embedding ? "embedding_layer" : cat("embedding_layers.", k),
                                      std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build)));
@@ -94,12 +102,10 @@ std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input
   return all;
 }
 
-Tensor Ensemble::loss(const Output& output, const Tensor& labels) const {
-  if (config_.kind == EnsembleKind::kdef) {
-    return config_.fused ? kdef_objective(output.students, labels, config_.objective)
-                         : kdef_objective_composed(output.students, labels, config_.objective);
-  }
-  return ops::binary_cross_entropy(ops::sigmoid(output.ensemble), labels);
+Tensor Ensemble::loss(const Output& output, const Tensor& labels, const Tensor& weights) const {
+  const Objective& objective = objective_of(config_.kind);
+  return (config_.fused ? objective.fused : objective.composed)(
+      task(), {output.students, output.ensemble, labels, weights}, config_.objective);
 }
 
 }  // namespace kdef

@@ -12,15 +12,19 @@
 
 namespace kdef {
 
+/// The output of the ensemble for the students' outputs z; l is the task's label loss.
 enum class EnsembleKind {
-  kdef,    // teacher q = sigmoid(mean of the students' logits), trained by the KDEF objective
-  mean,    // BCE(sigmoid(mean z), y)
-  sum,     // BCE(sigmoid(sum z), y)
-  concat,  // BCE(sigmoid(W [h_1 .. h_M] + b), y); the students keep their own output layers, untrained
+  kdef,    // mean z, trained by the KDEF objective
+  mean,    // mean z, trained by l(mean z, y)
+  sum,     // sum z, trained by l(sum z, y)
+  concat,  // W [h_1 .. h_M] + b, trained by its l; the students keep their own output layers, untrained
 };
+/// What trains the ensembles of a kind.
+const Objective& objective_of(EnsembleKind kind);
 const char* name_of(EnsembleKind kind);
 
 struct EnsembleConfig {
+  const Task* task = &default_task();
   EnsembleKind kind = EnsembleKind::kdef;
   std::vector<nn::NetworkConfig> students;
   int64_t embedding_dim = 16;
@@ -47,8 +51,8 @@ class Ensemble final : public nn::Module {
     Tensor ensemble;  // logit [B, 1]
   };
   Output forward(const ModelInput& input, const nn::Pass& pass) const;
-  /// The data loss of a batch, without the regularizers.
-  Tensor loss(const Output& output, const Tensor& labels) const;
+  /// The data loss of a batch, without the regularizers. Undefined weights: every row counts once.
+  Tensor loss(const Output& output, const Tensor& labels, const Tensor& weights = {}) const;
 
   /// The hidden layers of each student in evaluation mode, each [B, width]. The last one is the representation that the
   /// student's output layer reads.
@@ -56,6 +60,7 @@ class Ensemble final : public nn::Module {
 
   /// The device of the parameters, on which forward() expects its input.
   Device device() const { return embedding().device(); }
+  const Task& task() const { return *config_.task; }
   size_t student_count() const { return networks_.size(); }
   const EnsembleConfig& config() const { return config_; }
   /// The tables that a student reads.

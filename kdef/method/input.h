@@ -6,18 +6,19 @@
 
 namespace kdef {
 
-/// One batch of encoded rows, as nn::EmbeddingTables reads it; labels [B, 1].
+/// One batch of encoded rows, as nn::EmbeddingTables reads it.
 struct ModelInput {
-  Tensor ids;     // i32 [B, C]
-  Tensor values;  // [B, N] of numeric fields; undefined without
-  Tensor labels;  // undefined in prediction
+  Tensor ids;      // i32 [B, C]; undefined without id columns
+  Tensor values;   // [B, N] of numeric fields; undefined without numeric fields
+  Tensor labels;   // [B, 1]; undefined in prediction
+  Tensor weights;  // [B, 1], all >= 0; undefined: every row counts once
 
   int64_t rows() const { return (ids.defined() ? ids : values).shape()[0]; }
-  /// The same batch there.
+  /// The same batch on that device.
   ModelInput to(Device device) const;
 };
 
-/// A batch of the loader as tensors on its buffers, which must outlive them.
+/// A batch of the loader as tensors that use the batch's buffers; the batch must outlive them.
 ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_columns);
 
 }  // namespace kdef

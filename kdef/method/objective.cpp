@@ -21,7 +21,8 @@ const OpInfo kObjectiveInfo{
 
 // ---- the readable twin
 
-Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& y, const ObjectiveConfig& config) {
+Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& y, const ObjectiveConfig& config,
+                           const Tensor& w) {
   using namespace ops;  // NOLINT: the formulas below read as such
   const int64_t rows = z.shape()[0], students = z.shape()[1];
   const Tensor p = sigmoid(z);
@@ -29,7 +30,7 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
   const Tensor q = sigmoid(mean(z_held, 1, true)).detach();
   const Tensor labels = add(y, Tensor::zeros({rows, students}, y.dtype(), y.device()));
 
-  Tensor loss = binary_cross_entropy(p, labels);
+  Tensor loss = w.defined() ? weighted_mean(cross_entropies(z, labels), w) : binary_cross_entropy(p, labels);
 
   const bool held = config.examination == Examination::detached;
   const Tensor score = shift(neg(mean(abs(sub(labels, held ? p_held : p)), 0)), 1.0);
@@ -62,36 +63,38 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
   return loss;
 }
 
-Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config) {
-  return kdef_objective_held(z, z.detach(), y, config);
+Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& w) {
+  return kdef_objective_held(z, z.detach(), y, config, w);
 }
 
 // ---- the fused op
 
 namespace cpu {
 
-void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& p,
-                       const Tensor& q, const Tensor& weights, const Tensor& loss) {
-  const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 1 + m + m * m;
+void objective_forward(const Tensor& z, const Tensor& y, const Tensor& w, const ObjectiveConfig& config,
+                       const Tensor& p, const Tensor& q, const Tensor& weights, const Tensor& loss) {
+  const int64_t rows = z.shape()[0], m = z.shape()[1], cells = 2 + m + m * m;
   constexpr int64_t kRows = 512;
   const int64_t parts = divide_up(rows, kRows);
   std::vector<double> sums(static_cast<size_t>(parts * cells + 1)), peer(static_cast<size_t>(m));
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
-    const T *pz = z.data<T>(), *py = y.data<T>();
+    const T *pz = z.data<T>(), *py = y.data<T>(), *pw = w.defined() ? w.data<T>() : nullptr;
     T *pp = p.data<T>(), *pq = q.data<T>();
     parallel_for(rows, kRows, [&](int64_t first, int64_t last) {
       double* label = sums.data() + first / kRows * cells;
-      double *score = label + 1, *gram = score + m;
+      double *score = label + 1, *gram = score + m, *weight = gram + m * m;
       std::vector<double> c(static_cast<size_t>(m));
       for (int64_t b = first; b < last; ++b) {
         T total = 0;
         for (int64_t k = 0; k < m; ++k) total += pz[b * m + k];
         const T teacher = ops::Sigmoid::f(total / static_cast<T>(m));
         pq[b] = teacher;
+        const double row_weight = pw == nullptr ? 1.0 : static_cast<double>(pw[b]);
+        *weight += row_weight;
         for (int64_t k = 0; k < m; ++k) {
           const T pk = ops::Sigmoid::f(pz[b * m + k]);
           pp[b * m + k] = pk;
-          *label += static_cast<double>(ops::Bce::f(pk, py[b]));
+          *label += row_weight * static_cast<double>(ops::Bce::f(pk, py[b]));
           score[k] += 1.0 - std::abs(static_cast<double>(py[b]) - static_cast<double>(pk));
           c[static_cast<size_t>(k)] = static_cast<double>(pk) - static_cast<double>(teacher);
         }
@@ -105,7 +108,8 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
     }
     sums[static_cast<size_t>(cells)] = static_cast<double>(rows);
     Group::current().all_reduce(std::span(sums.data(), static_cast<size_t>(cells + 1)));
-    const ObjectiveFinish finish{{sums[0], sums.data() + 1, sums.data() + 1 + m, sums[static_cast<size_t>(cells)], m},
+    const ObjectiveFinish finish{{sums[0], sums[static_cast<size_t>(cells - 1)], sums.data() + 1, sums.data() + 1 + m,
+                                  sums[static_cast<size_t>(cells)], m},
                                  config,
                                  ObjectiveWeights::of(weights),
                                  peer.data()};
@@ -113,18 +117,21 @@ void objective_forward(const Tensor& z, const Tensor& y, const ObjectiveConfig& 
   });
 }
 
-void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, const Tensor& y,
+void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, const Tensor& y, const Tensor& w,
                         const ObjectiveConfig& config, const Tensor& weights, const Tensor& dz) {
   const int64_t rows = p.shape()[0], m = p.shape()[1];
   for_float(p.dtype(), "kdef_objective", [&]<class T>() {
-    const T *pp = p.data<T>(), *pq = q.data<T>(), *py = y.data<T>();
+    const T *pp = p.data<T>(), *pq = q.data<T>(), *py = y.data<T>(), *pw = w.defined() ? w.data<T>() : nullptr;
     T* out = dz.data<T>();
     const ObjectiveDz of{ObjectiveWeights::of(weights), static_cast<double>(m), config.peer && m > 1};
     const double scale = static_cast<double>(*dl.data<T>());
     parallel_for(rows, 512, [&](int64_t first, int64_t last) {
       for (int64_t b = first; b < last; ++b) {
         const double teacher = static_cast<double>(pq[b]), weighted = of.weighted(pp + b * m, teacher, m);
-        for (int64_t k = 0; k < m; ++k) out[b * m + k] = of.dz(scale, pp[b * m + k], teacher, py[b], weighted, k);
+        const double weight = pw == nullptr ? 1.0 : static_cast<double>(pw[b]);
+        for (int64_t k = 0; k < m; ++k) {
+          out[b * m + k] = of.dz(scale, pp[b * m + k], teacher, py[b], weight, weighted, k);
+        }
       }
     });
   });
@@ -132,20 +139,28 @@ void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, cons
 
 }  // namespace cpu
 
-Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config) {
+Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& w) {
   KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(),
              "kdef_objective: logits ", describe(z), " need labels [B, 1], got ", describe(y));
+  KDEF_CHECK(!w.defined() || (w.shape() == y.shape() && w.dtype() == y.dtype()), "kdef_objective: labels ", describe(y),
+             " need weights of the same shape, got ", w.defined() ? describe(w) : "");
   KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
   const Tensor p = Tensor::empty_like(z);
   const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
   const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
   const Tensor loss = Tensor::empty({}, z.dtype(), z.device());
-  KDEF_LAUNCH(z.device(), objective_forward, z, y, config, p, q, weights, loss);
-  return record(kObjectiveInfo, loss, {z, y}, {p, q, y, weights},
+  KDEF_LAUNCH(z.device(), objective_forward, z, y, w, config, p, q, weights, loss);
+  std::vector<Tensor> inputs{z, y}, saved{p, q, y, weights};
+  if (w.defined()) {
+    inputs.push_back(w);
+    saved.push_back(w);
+  }
+  return record(kObjectiveInfo, loss, inputs, saved,
                 [config](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor dz = Tensor::empty(c.saved[0].shape(), dy.dtype(), dy.device());
-                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], config,
-                              c.saved[3], dz);
+                  const Tensor row_weights = c.saved.size() > 4 ? c.saved[4] : Tensor();
+                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], row_weights,
+                              config, c.saved[3], dz);
                   return {dz};
                 },
                 {{"teach", config.teach},

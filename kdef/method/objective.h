@@ -8,11 +8,16 @@
 //   L_teach = sum_m w_m mean_b (p_m - sg q)^2,                 w = softmin(s)
 //   L_peer  = mean_i sum_{j != i} v_ij mean_b (p_i - sg p_j)^2,  v_ij = softmax_{j != i}(s_j - s_i); absent for M = 1
 //   L       = L_label + L_teach + L_peer
+//
+// Weights of rows weigh L_label alone: its mean over rows is sum_b w_b l_b / sum_b w_b. The examination, L_teach and
+// L_peer stay plain means: they compare predictions of a row with each other, whatever its label counts.
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "core/tensor/tape.h"
+#include "kdef/method/task.h"
 
 namespace kdef {
 
@@ -29,18 +34,47 @@ struct ObjectiveConfig {
   Examination examination = Examination::on;
 };
 
-/// The objective as one op: forward and closed-form gradient in one pass each over [B, M]; z [B, M], y [B, 1]. In a
-/// group of processes (core/base/group.h) z and y are this member's rows of the batch; L is that of the whole batch,
-/// and the members' gradients of a parameter add up to its gradient.
-Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {});
+/// The objective as one op: forward and closed-form gradient in one pass each over [B, M]; z [B, M], y [B, 1], weights
+/// [B, 1] >= 0 or undefined. Weights that are all 0 leave L_label out. In a group of processes (core/base/group.h) z, y
+/// and weights are this member's rows of the batch; L is that of the whole batch, and the members' gradients of a
+/// parameter add up to its gradient.
+Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {}, const Tensor& weights = {});
 
-/// The same composed from primitive ops, formula by formula: the twin to read.
-Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {});
+/// The same objective composed from primitive ops, formula by formula: the twin to read. With weights the label loss is
+/// computed from the logits; where a probability rounds to 0 or 1 it is not clamped as that of the fused op is.
+Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {},
+                               const Tensor& weights = {});
 
 /// The composed objective with everything under sg() computed from `z_held` instead of z: what finite differences may
 /// be taken of. kdef_objective_composed is this with z_held = z detached.
-Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& y, const ObjectiveConfig& config = {});
+Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& y, const ObjectiveConfig& config = {},
+                           const Tensor& weights = {});
 
 extern const OpInfo kObjectiveInfo;
+
+// ---- The table of objectives. A new objective is a file of its own and a row in objectives.cpp.
+
+/// What an objective may read of a batch.
+struct ObjectiveInput {
+  Tensor students;  // logits [B, M]
+  Tensor ensemble;  // output of the ensemble [B, 1]
+  Tensor labels;    // [B, 1]
+  Tensor weights;   // [B, 1], or undefined
+};
+
+struct Objective {
+  const char* name;
+  const char* formula;
+  /// Why the objective is not defined for labels that are any numbers; null: it is.
+  const char* clicks_only;
+  using Function = Tensor (*)(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config);
+  Function fused;     // fast
+  Function composed;  // its twin of primitive ops, to read
+};
+
+/// All rows: kdef, and label (the label loss of the ensemble's output).
+const std::vector<Objective>& objectives();
+/// The row of this name. Throws Error where there is none.
+const Objective& find_objective(std::string_view name);
 
 }  // namespace kdef

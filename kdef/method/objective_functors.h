@@ -10,7 +10,8 @@ namespace kdef {
 
 /// Sums over a batch.
 struct ObjectiveSums {
-  double label;         // of all students' cross-entropies
+  double label;         // of all students' cross-entropies, each times its row's weight
+  double weight;        // of the rows' weights; without weights, the number of rows
   const double* score;  // [M] of 1 - |y - p_k|
   const double* gram;   // [M, M] of c_i c_j, for j <= i
   double rows;
@@ -83,8 +84,9 @@ struct ObjectiveFinish {
     if (team.thread() == 0) {
       *out.e_total = e_total;
       *out.rows = sums.rows;
+      *out.weight = sums.weight;
     }
-    double loss = sums.label / (sums.rows * k_count);
+    double loss = sums.weight > 0 ? sums.label / (sums.weight * k_count) : 0.0;
     if (config.teach) loss += taught;
     for (int64_t i = 0; peers && i < m; ++i) loss += peer[i] / k_count;
     return loss;
@@ -105,7 +107,7 @@ struct ObjectiveDz {
     return total;
   }
   template <class T>
-  KDEF_HD T dz(double dl, T p, double teacher, T y, double weighted, int64_t k) const {
+  KDEF_HD T dz(double dl, T p, double teacher, T y, double weight, double weighted, int64_t k) const {
     const double pk = static_cast<double>(p), c = pk - teacher, rows = *weights.rows;
     double dp = 2 * weights.teach[k] * c / rows;
     if (peer) {
@@ -115,7 +117,7 @@ struct ObjectiveDz {
     }
     const double gap = static_cast<double>(y) - pk;
     dp += weights.score[k] * static_cast<double>((gap > 0) - (gap < 0)) / rows;
-    dp += static_cast<double>(ops::Bce::da(p, y)) / (rows * k_count);
+    if (*weights.weight > 0) dp += weight * static_cast<double>(ops::Bce::da(p, y)) / (*weights.weight * k_count);
     return static_cast<T>(dl * dp * pk * (1 - pk));
   }
 };

@@ -89,8 +89,10 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
   data.verify();
   check_trainable(model, *data.train, *data.valid, training);
-  warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
-  warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
+  if (config.model.task->labels == data::LabelKind::click) {
+    warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
+    warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
+  }
 
   make_directories(directory);
   const FileLock lock = lock_run(directory);

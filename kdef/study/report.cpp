@@ -116,7 +116,7 @@ MetricList measured(const std::vector<Group>& groups) {
   for (const Metric& m : kMetrics) {
     if (some[m]) metrics.push_back(&m);
   }
-  return metrics.empty() ? default_metrics() : metrics;
+  return metrics.empty() ? metrics_of(default_task()) : metrics;
 }
 
 std::string anchor(size_t run) { return cat("run-", run + 1); }

@@ -58,7 +58,7 @@ struct SweepRow {
 struct SweepTable {
   std::string experiment, dataset;
   bool on_test = true;  // of the test data; false: some run has none, and all figures are of validation data
-  MetricList metrics = default_metrics();  // that some run has; the first is the main metric
+  MetricList metrics = metrics_of(default_task());  // that some run has; the first is the main metric
   size_t finished = 0, planned = 0;
   std::vector<SweepRow> rows;         // those with a finished run, by ensemble and students
   std::vector<std::string> failures;  // runs that cannot be trained, a sentence each

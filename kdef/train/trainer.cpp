@@ -53,7 +53,8 @@ class Loop {
         listener_(listener),
         loader_(train, config.batch_size, config.shuffle, config.seed),
         optimizer_(model.parameters(), config.optimizer),
-        feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns()),
+        feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns(),
+              train.layout().weights),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
     make_directories(files_.checkpoint_folder());

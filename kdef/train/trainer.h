@@ -22,7 +22,7 @@ struct TrainingConfig {
   nn::OptimizerConfig optimizer;
   ops::GemmPrecision precision = ops::GemmPrecision::f32;  // of the products of training steps; evaluation is fp32
   int64_t eval_steps = 0;                                  // steps between evaluations; 0: one epoch
-  MetricList metrics = default_metrics();                  // measured at each evaluation
+  MetricList metrics;                                      // measured at each evaluation; empty: the task's
   std::map<std::string, double> monitor = {{"AUC", 1.0}};  // Metric::name -> weight; the sum is monitored
   bool monitor_max = true;                                 // false: lower is better
   int64_t early_stop_patience = 2;                         // evaluations without improvement in a row that stop

@@ -31,7 +31,7 @@ void TrainingStep::compute(const ModelInput& input, const nn::Pass& pass) {
   Tensor loss;
   {
     const ops::PrecisionScope precision(precision_);
-    loss = model_.loss(model_.forward(input, pass), input.labels);
+    loss = model_.loss(model_.forward(input, pass), input.labels, input.weights);
     backward(loss);
   }
   optimizer_.launch_step(loss);
@@ -48,7 +48,7 @@ Tensor TrainingStep::loss(const ModelInput& input, uint64_t step) const {
   nn::Pass pass = training_pass();
   pass.step = step;
   const ops::PrecisionScope precision(precision_);
-  return model_.loss(model_.forward(input, pass), input.labels);
+  return model_.loss(model_.forward(input, pass), input.labels, input.weights);
 }
 
 void TrainingStep::run(const ModelInput& input, uint64_t step) {

@@ -42,6 +42,16 @@ TEST(ObjectiveOnDevice, TakesEveryConfiguration) {
   }
 }
 
+TEST(ObjectiveOnDevice, WeighsRowsAsTheCpu) {
+  for (const int64_t rows : {1, 64, 130}) {
+    Tensor w = Tensor::empty({rows, 1}, DType::f64);
+    for (int64_t i = 0; i < rows; ++i) w.data<double>()[i] = static_cast<double>((i * 7 + 1) % 4) / 2;
+    test::expect_as_on_cpu([&](const std::vector<Tensor>& x) { return kdef_objective(x[0], x[1], {}, x[2]); },
+                           {ops::random_uniform({rows, 3}, -3, 3, 11), labels(rows), w}, {1},
+                           static_cast<double>(rows * 3));
+  }
+}
+
 TEST(ObjectiveOnDevice, IsRecorded) {
   const Tensor y = labels(70).to(kDevice), loss = Tensor::empty({}, DType::f64, kDevice);
   Tensor z = ops::random_uniform({70, 3}, -3, 3, 11).to(kDevice), dz = Tensor::empty_like(z);

@@ -6,6 +6,7 @@
 
 #include "core/base/parallel.h"
 #include "ops/check/gradcheck.h"
+#include "ops/reduce.h"
 
 namespace kdef {
 namespace {
@@ -85,6 +86,78 @@ TEST(Objective, FusedAndComposedAgreeInValueAndGradient) {
   }
 }
 
+// Weights 0, 1, 2, 3 in turn.
+Tensor some_weights(int64_t rows) {
+  Tensor w = Tensor::empty({rows, 1}, DType::f64);
+  for (int64_t i = 0; i < rows; ++i) w.data<double>()[i] = static_cast<double>((i * 7 + 1) % 4);
+  return w;
+}
+
+TEST(Objective, WeighsTheLabelLossAsRepeatedRowsAndNothingElse) {
+  constexpr ObjectiveConfig kLabelOnly{false, false, Examination::on};
+  const int64_t rows = 700;
+  for (const int64_t m : {1, 3}) {
+    Tensor z = ops::random_uniform({rows, m}, -3, 3, 11);
+    const Tensor y = labels(rows), w = some_weights(rows);
+    std::vector<double> repeated_z, repeated_y;
+    for (int64_t b = 0; b < rows; ++b) {
+      for (int copies = static_cast<int>(w.data<double>()[b]); copies > 0; --copies) {
+        repeated_z.insert(repeated_z.end(), z.data<double>() + b * m, z.data<double>() + (b + 1) * m);
+        repeated_y.push_back(y.data<double>()[b]);
+      }
+    }
+    const int64_t count = static_cast<int64_t>(repeated_y.size());
+    const Tensor twice = Tensor::from(repeated_z, {count, m}), its_y = Tensor::from(repeated_y, {count, 1});
+    const double label = kdef_objective(twice, its_y, kLabelOnly).item();
+    EXPECT_NEAR(kdef_objective(z, y, kLabelOnly, w).item(), label, 1e-13);
+    const double others = kdef_objective(z, y).item() - kdef_objective(z, y, kLabelOnly).item();
+    EXPECT_NEAR(kdef_objective(z, y, {}, w).item(), label + others, 1e-13);
+    const Tensor zeros = Tensor::zeros({rows, 1}, DType::f64);
+    EXPECT_NEAR(kdef_objective(z, y, {}, zeros).item(), others, 1e-13);
+    EXPECT_NEAR(kdef_objective_composed(z, y, {}, zeros).item(), others, 1e-13);
+  }
+}
+
+TEST(Objective, FusedAndComposedAgreeWithWeights) {
+  for (const int64_t m : {1, 2, 5}) {
+    Tensor a = ops::random_uniform({1301, m}, -4, 4, 12), b = a.clone();
+    const Tensor y = labels(1301), w = some_weights(1301);
+    a.set_requires_grad();
+    b.set_requires_grad();
+    const Tensor fused = kdef_objective(a, y, {}, w), composed = kdef_objective_composed(b, y, {}, w);
+    EXPECT_NEAR(fused.item(), composed.item(), 1e-13);
+    backward(fused);
+    backward(composed);
+    for (int64_t i = 0; i < a.numel(); ++i) {
+      ASSERT_NEAR(a.grad().data<double>()[i], b.grad().data<double>()[i], 1e-16) << m << " students, element " << i;
+    }
+  }
+}
+
+TEST(Objective, WeightsOfOneChangeNoBit) {
+  Tensor a = ops::random_uniform({1301, 3}, -4, 4, 12).to(DType::f32), b = a.clone();
+  const Tensor y = labels(1301).to(DType::f32), ones = Tensor::full({1301, 1}, 1, DType::f32);
+  a.set_requires_grad();
+  b.set_requires_grad();
+  const Tensor plain = kdef_objective(a, y), weighted = kdef_objective(b, y, {}, ones);
+  EXPECT_EQ(plain.item(), weighted.item());
+  backward(plain);
+  backward(weighted);
+  EXPECT_EQ(a.grad().to_vector<float>(), b.grad().to_vector<float>());
+}
+
+TEST(ObjectiveTable, EveryRowHasATwin) {
+  const Tensor z = ops::random_uniform({23, 3}, -3, 3, 11), y = labels(23), w = some_weights(23);
+  for (const Objective& o : objectives()) {
+    EXPECT_EQ(&find_objective(o.name), &o);
+    for (const Tensor& weights : {Tensor(), w}) {
+      const ObjectiveInput input{z, ops::mean(z, 1, true), y, weights};
+      EXPECT_NEAR(o.fused(default_task(), input, {}).item(), o.composed(default_task(), input, {}).item(), 1e-13);
+    }
+  }
+  EXPECT_THROW(find_objective("none such"), Error);
+}
+
 TEST(Objective, StaysFiniteWhereProbabilitiesSaturate) {
   Tensor z = Tensor::from<float>({200, -200, 90, -90, 0, 200}, {3, 2});
   z.set_requires_grad();
@@ -113,6 +186,7 @@ TEST(Objective, SameBitsForAnyNumberOfThreads) {
 TEST(Objective, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(kdef_objective(Tensor::zeros({3, 2}), Tensor::zeros({3})), Error);
   EXPECT_THROW(kdef_objective(Tensor::zeros({0, 2}), Tensor::zeros({0, 1})), Error);
+  EXPECT_THROW(kdef_objective(Tensor::zeros({3, 2}), Tensor::zeros({3, 1}), {}, Tensor::zeros({3})), Error);
 }
 
 }  // namespace
