@@ -48,6 +48,8 @@ inline constexpr Metric kMetrics[] = {
     {"logloss", "logloss", "binary_crossentropy", "log loss", false, 6, data::LabelKind::click, log_loss,
      KDEF_DEVICE_METRIC(log_loss_of_columns)},
     {"pr_auc", "PR_AUC", nullptr, "PR-AUC", true, 6, data::LabelKind::click, average_precision, nullptr},
+    {"rmse", "RMSE", nullptr, "RMSE", false, 6, data::LabelKind::number, rmse, nullptr},
+    {"mae", "MAE", nullptr, "MAE", false, 6, data::LabelKind::number, mae, nullptr},
 };
 #undef KDEF_DEVICE_METRIC
 

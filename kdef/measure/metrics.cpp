@@ -114,4 +114,14 @@ double log_loss(std::span<const double> probabilities, std::span<const float> la
   return mean_of(probabilities, labels, weights, LogLoss::f);
 }
 
+double rmse(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
+  check_rows("rmse", scores, labels, weights);
+  return std::sqrt(mean_of(scores, labels, weights, [](double s, double y) { return (s - y) * (s - y); }));
+}
+
+double mae(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
+  check_rows("mae", scores, labels, weights);
+  return mean_of(scores, labels, weights, [](double s, double y) { return std::abs(s - y); });
+}
+
 }  // namespace kdef

@@ -37,4 +37,10 @@ double average_precision(std::span<const double> scores, std::span<const float> 
 double log_loss(std::span<const double> probabilities, std::span<const float> labels,
                 std::span<const float> weights = {});
 
+/// Root of the mean squared error: sqrt(sum(w (score - label)^2) / sum(w)). NaN without rows.
+double rmse(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {});
+
+/// Mean absolute error: sum(w |score - label|) / sum(w). NaN without rows.
+double mae(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {});
+
 }  // namespace kdef

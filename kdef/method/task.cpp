@@ -13,6 +13,11 @@ Tensor click_loss(const Tensor& z, const Tensor& y, const Tensor& weights) {
   return weighted_mean(cross_entropies(z, y), weights);
 }
 
+Tensor number_loss(const Tensor& z, const Tensor& y, const Tensor& weights) {
+  if (!weights.defined()) return ops::mean_squared_error(z, y);
+  return weighted_mean(ops::square(ops::sub(z, y)), weights);
+}
+
 }  // namespace
 
 const std::vector<Task>& tasks() {
@@ -23,6 +28,12 @@ const std::vector<Task>& tasks() {
        [](const Tensor& z) { return ops::sigmoid(z); },
        click_loss,
        {"auc", "logloss"}},
+      {"regression",
+       {"mean_squared_error", "mse"},
+       data::LabelKind::number,
+       [](const Tensor& z) { return z; },
+       number_loss,
+       {"rmse", "mae"}},
   };
   return all;
 }

@@ -106,6 +106,13 @@ TEST(AveragePrecision, EqualsScikitLearns) {
   }
 }
 
+TEST(Errors, AreThoseOfTheirFormulas) {
+  EXPECT_NEAR(rmse(Scores{1, 5}, Labels{4, 1}), std::sqrt(12.5), 1e-15);
+  EXPECT_EQ(mae(Scores{1, 5}, Labels{4, 1}), 3.5);
+  EXPECT_NEAR(rmse(Scores{1, 5}, Labels{4, 1}, Labels{2, 1}), std::sqrt(34.0 / 3), 1e-15);
+  EXPECT_NEAR(mae(Scores{1, 5}, Labels{4, 1}, Labels{2, 1}), 10.0 / 3, 1e-15);
+}
+
 TEST(AveragePrecision, SmallCases) {
   EXPECT_NEAR(average_precision(Scores{0.1, 0.4, 0.35, 0.8}, Labels{0, 0, 1, 1}), 5.0 / 6, 1e-15);
   EXPECT_EQ(average_precision(Scores{0.5, 0.5}, Labels{1, 0}), 0.5);
