@@ -7,9 +7,10 @@
 //   stable rank            ||A||_F^2 / s_1^2
 //   participation ratio    (sum L)^2 / sum(L^2), L the eigenvalues of the covariance of the centred rows
 //   spectrum               ln(s_i / s_1)
-// All but the participation ratio are of the raw, uncentred matrix. They do not compare across D. A matrix of zeros
-// measures 0. The KDEF paper speaks of 'knowledge abundance' of a sub-network's representation; its formula was not at
-// hand, so what is given is the information abundance of the named matrix.
+// The participation ratio is of the centred matrix, the others are of the raw, uncentred one. Values of matrices with
+// different D must not be compared. Every measure of a matrix of zeros is 0. The KDEF paper speaks of the 'knowledge
+// abundance' of a sub-network's representation, whose formula was not available: kdef gives the information abundance
+// of the named matrix.
 #pragma once
 
 #include <functional>
@@ -37,24 +38,25 @@ struct Spectrum {
 /// Measures a floating-point matrix [N, D] by the eigenvalues of its D x D Gram matrices in fp64.
 Spectrum spectrum(const Tensor& matrix);
 
-/// What a model uses of its dimensions, and how far its students are from each other and from the ensemble.
+/// How many of its dimensions a model uses, and how far its students are from each other and from the ensemble.
 struct CollapseReport {
   struct Entry {
-    std::string name;  // "embedding user" ("student 1 embedding user" of its own), "student 1 hidden 2"
+    std::string name;  // "embedding user" (with a table per student "student 1 embedding user"), "student 1 hidden 2"
     Spectrum spectrum;
   };
-  std::vector<Entry> embeddings;                                // per table, without the padding row
-  std::vector<Entry> layers;                                    // per student and hidden layer, over the sample
-  int64_t rows = 0;                                             // of the sample
-  const Metric* metric = &kMetrics[0];                          // the main metric of the model's task
-  double ensemble_value = 0;                                    // of the metric
-  StudentSpread students;                                       // of the metric
-  std::vector<double> distance_to_ensemble;                     // per student: mean |p_m - q|
-  std::vector<std::vector<double>> disagreement;                // [M, M]: mean (p_i - p_j)^2
-  double mean_distance_to_ensemble = 0, mean_disagreement = 0;  // the latter over i != j; 0 for one student
+  std::vector<Entry> embeddings;                  // per table, without the padding row
+  std::vector<Entry> layers;                      // per student and hidden layer, over the sample
+  int64_t rows = 0;                               // of the sample
+  const Metric* metric = &kMetrics[0];            // the main metric of the model's task
+  double ensemble_value = 0;                      // of the metric
+  StudentSpread students;                         // of the metric
+  std::vector<double> distance_to_ensemble;       // per student: mean |p_m - q|
+  std::vector<std::vector<double>> disagreement;  // [M, M]: mean (p_i - p_j)^2
+  double mean_distance_to_ensemble = 0;
+  double mean_disagreement = 0;  // over i != j; 0 for one student
 };
 
-/// Rows of validation data that a training measures on.
+/// The number of validation rows on which a training measures collapse.
 inline constexpr int64_t kCollapseRows = 10000;
 
 /// Measures a model on at most `max_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any

@@ -24,11 +24,11 @@ struct Probabilities {
 
 /// Whether every element is a finite number.
 bool is_finite(const Tensor& t);
-/// Name of the model's first parameter or buffer that is not finite; empty where all are.
+/// The name of the model's first parameter or buffer with a value that is not finite; empty where all are finite.
 std::string first_bad_tensor(const Ensemble& model);
 
-/// In evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is not a
-/// number.
+/// Predicts in evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is
+/// not a number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
 /// Measures a model on the batches that `next` gives (false: there are no more). `metrics` empty: those of the model's
@@ -55,7 +55,7 @@ StudentSpread student_spread(const Evaluation& evaluation);
 /// {"ensemble":{"auc":..,"logloss":..},"students":[..]}: every metric that was measured, under its key. An undefined
 /// value is null.
 std::string to_json(const Evaluation& evaluation);
-/// The text of result.json: {"valid":..} and, where there is test data, "test".
+/// The text of result.json: {"valid":..,"test":..}; without test data there is no "test".
 std::string result_json(const Evaluation& valid, const Evaluation* test);
 
 }  // namespace kdef

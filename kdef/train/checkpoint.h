@@ -1,4 +1,4 @@
-// What a run leaves on disk: the model, and everything needed to go on as if it had never stopped.
+// A model on disk, and a checkpoint: everything that a training needs to continue as if it had never stopped.
 #pragma once
 
 #include <map>
@@ -9,31 +9,33 @@
 
 namespace kdef {
 
-/// Where a training stands. With the model's and the optimizer's tensors it determines everything that follows: random
-/// numbers are counter-based, so that their state is `step` and `epoch`.
+/// The progress of a training. Together with the tensors of the model and the optimizer it determines every later step:
+/// random numbers are counter-based, so that `step` and `epoch` are their state.
 struct TrainingState {
   int64_t step = 0;   // steps done
   int64_t epoch = 0;  // of the next step, from 0
   int64_t batch = 0;  // of the next step within its epoch
   double learning_rate = 0;
-  double loss_sum = 0;  // of the batches since the last evaluation
+  double loss_sum = 0;  // of the losses since the last evaluation
   int64_t loss_count = 0;
-  double best = 0;  // the best monitored value so far
+  double best = 0;  // the best monitored value so far; only where has_best is true
   bool has_best = false;
-  int64_t without_improvement = 0;  // evaluations in a row
+  int64_t without_improvement = 0;  // evaluations in a row that were no improvement
   bool finished = false;
   int64_t window = 0;          // rows that are shuffled at a time (data/feed/batching.h)
-  double seconds = 0;          // of training, over all sessions
-  int64_t metrics_bytes = 0;   // length of metrics.jsonl at this point
-  int64_t collapse_bytes = 0;  // of collapse.jsonl
+  double seconds = 0;          // of training, resumed trainings included
+  int64_t metrics_bytes = 0;   // the length of metrics.jsonl at this point
+  int64_t collapse_bytes = 0;  // the length of collapse.jsonl at this point
 };
 
-/// Parameters and buffers under their names; `metadata` is written beside them.
+/// Writes the parameters and buffers under their names, and `metadata` beside them.
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata);
-/// Throws InputError naming the first tensor that is missing, of another shape or not the model's.
+/// Reads what save_model() wrote. Throws InputError, which names the tensor, where one is missing, has another shape or
+/// type, or does not belong to the model; the model is then unchanged.
 void load_model(const std::string& path, Ensemble& model);
 
-/// `identity` names the configuration that the run was made with; load_checkpoint refuses another one.
+/// Writes the model, the optimizer and `state`. `identity` names the configuration and the data of the run:
+/// load_checkpoint() refuses a checkpoint with another identity.
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
                      const TrainingState& state, const std::string& identity);
 TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Optimizer& optimizer,

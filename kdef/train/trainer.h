@@ -32,15 +32,17 @@ struct TrainingConfig {
   int64_t collapse_every = 0;    // evaluations from one record of collapse.jsonl to the next; 0: none
 };
 
-/// What the loop tells while it runs. The library prints nothing: whoever listens does.
+/// Functions that the loop calls while it runs. The library itself prints nothing.
 struct TrainingListener {
   struct Step {
-    int64_t step, epoch, batch, batches;  // done: steps in all; epoch from 1; batches of this epoch
-    int64_t rows;                         // of this batch
-    double loss;                          // with regularization
+    int64_t step;            // steps done, of all epochs
+    int64_t epoch;           // from 1
+    int64_t batch, batches;  // batches of this epoch: done, and in all
+    int64_t rows;            // rows of this batch
+    double loss;             // regularization included
   };
   std::function<void(const Step&)> step = [](const Step&) {};
-  /// One record of metrics.jsonl and the same parsed.
+  /// One record of metrics.jsonl.
   struct Evaluated {
     int64_t step, epoch;
     double seconds, learning_rate, train_loss;
@@ -54,14 +56,14 @@ struct TrainingListener {
 };
 
 struct TrainingResult {
-  bool interrupted = false;  // stop_requested said so; resume to go on
+  bool interrupted = false;  // stop_requested() returned true; a resumed training continues
   Evaluation valid, test;    // of the best model
   bool has_test = false;
   int64_t steps = 0;
   double seconds = 0;  // of training, evaluations included
 };
 
-/// Throws InputError where train() could not go on with this data and these settings.
+/// Throws InputError where train() cannot work with this data and these settings.
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config);
 
