@@ -71,22 +71,22 @@ bool audit_file(const std::string& path, Device device) {
 int audit(const Arguments& arguments) {
   using Paths = std::vector<std::string>;
   po::options_description options;
-  options.add_options()("ops", po::bool_switch(), "gradient checks of every op, layer, network and objective");
+  options.add_options()("ops", po::bool_switch(), "check the gradients of every op, layer, network and objective");
   options.add_options()("fixture", po::value<Paths>()->value_name("FILE...")->multitoken(),
-                        "replay recorded runs, losses or metrics, fused and composed");
+                        "replay recorded runs, losses or metrics, with fused and with composed ops");
   options.add_options()("dot", po::value<std::string>()->value_name("FILE"),
                         "write the tape of a small ensemble's loss as a Graphviz graph");
-  options.add_options()("tape", po::bool_switch(), "print that tape line by line");
+  options.add_options()("tape", po::bool_switch(), "print the same tape line by line");
   options.add_options()("markdown", po::bool_switch(),
-                        "print docs/gradients.md; with --device cuda, the table of docs/gpu.md");
+                        "print docs/gradients.md; with --device cuda, print the table of docs/gpu.md");
   add_device_option(options);
-  const auto parsed =
-      parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
-             "Checks gradients against central differences in fp64, and replays recorded PyTorch runs,\n"
-             "printing per group of tensors the largest absolute and relative deviation. Without\n"
-             "options: --ops. With --device cuda it checks there, and compares every op with the CPU. Exit status 0\n"
-             "only if everything is within its tolerance."},
-            options, arguments);
+  const auto parsed = parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
+                             "Checks gradients against central differences in fp64. Replays recorded PyTorch runs\n"
+                             "and prints the largest absolute and relative deviation of each group of tensors.\n"
+                             "Without options it does --ops. With --device cuda it checks the gradients on that\n"
+                             "device and compares every op with the CPU. The exit status is 0 only if everything\n"
+                             "is within its tolerance."},
+                            options, arguments);
   if (!parsed) return kDone;
   limit_spinning();
   const Device device = use_device(*parsed);

@@ -12,18 +12,20 @@ namespace kdef::apps {
 
 namespace {
 
-constexpr int64_t kMostRows = int64_t{1} << 24;
+constexpr int64_t kMaxRows = int64_t{1} << 24;
 
-// What the benchmarks of a model share.
+// The options that all benchmarks of a model have.
 void add_model_options(po::options_description& options) {
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value("criteo"),
                         "criteo, ml-1m, default, or the file of a feature map (JSON)");
-  options.add_options()("vocabulary", po::value<int64_t>()->value_name("N"),
-                        "instead of a shape: 39 fields of ids, 38 with tables of 100 rows and one with the rest of N");
+  options.add_options()(
+      "vocabulary", po::value<int64_t>()->value_name("N"),
+      "instead of --shape: 39 id fields with N table rows together, 38 with 100 rows each and one with the rest");
   options.add_options()("students", po::value<int64_t>()->value_name("M")->default_value(3), "students");
-  options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows in a batch");
+  options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows per batch");
   options.add_options()("dim", po::value<int64_t>()->value_name("D")->default_value(16), "embedding dimension");
-  options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10), "how long to measure");
+  options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10),
+                        "measure for about S seconds");
   add_threads_option(options);
 }
 
@@ -58,9 +60,9 @@ EnsembleConfig ensemble(const Parsed& parsed) {
   return config;
 }
 
-int64_t batch_size(const Parsed& parsed, int64_t least) {
-  const int64_t rows = parsed.integer("batch", least);
-  if (rows > kMostRows) throw InputError(cat("--batch: expected at most ", kMostRows, ", found ", rows));
+int64_t batch_size(const Parsed& parsed, int64_t min) {
+  const int64_t rows = parsed.integer("batch", min);
+  if (rows > kMaxRows) throw InputError(cat("--batch: expected at most ", kMaxRows, ", found ", rows));
   return rows;
 }
 
@@ -74,17 +76,17 @@ int bench_step(const Arguments& arguments) {
   options.add_options()("optimizer", po::value<std::string>()->value_name("NAME")->default_value("adam"),
                         nn::optimizer_names().c_str());
   options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
-                        "type of the matrix products' operands: f32, tf32 (CUDA) or bf16");
-  options.add_options()("composed", po::bool_switch(), "the readable twins instead of the fused ops");
+                        "type of the operands of matrix products: f32, tf32 (CUDA) or bf16");
+  options.add_options()("composed", po::bool_switch(), "use the readable twins instead of the fused ops");
   add_device_option(options);
-  const auto parsed =
-      parse({"bench step", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
-             "Times a training step of KDEF (students 400-400-400 with batch norm and dropout 0.1, dense\n"
-             "Adam unless told otherwise, L2 over all rows, clipping), in turn with the matrix products that\n"
-             "its formulas ask for, alone, those too that the first layer avoids by working on distinct ids.\n"
-             "The last line is one JSON object: rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms,\n"
-             "peak_mib, and on the CPU optimizer_ms."},
-            options, arguments);
+  const auto parsed = parse({"bench step", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+                             "Times a training step of KDEF: students 400-400-400 with batch norm and dropout 0.1,\n"
+                             "dense Adam by default, L2 over all table rows, clipping. Steps alternate with the\n"
+                             "matrix products of the formulas alone; these include products that a training step\n"
+                             "avoids, since its first layer works on distinct ids. The last line is one JSON object:\n"
+                             "rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib, and on the CPU\n"
+                             "optimizer_ms."},
+                            options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
   StepBenchmarkConfig config;
@@ -126,15 +128,14 @@ int bench_predict(const Arguments& arguments) {
   po::options_description options;
   add_model_options(options);
   options.add_options()("latency-rows", po::value<int64_t>()->value_name("N")->default_value(5000),
-                        "rows predicted one by one");
-  const auto parsed =
-      parse({"bench predict", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
-             "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory: batches,\n"
-             "in turn with the matrix products of their forward pass alone; then rows one by one, with one\n"
-             "thread and with all. The last line is one JSON object: rows_per_s, batch_ms, gemm_ms,\n"
-             "ratio = gemm_ms / batch_ms, latency_p50_us and latency_p99_us (one thread; ..._all_threads_us\n"
-             "with all), peak_mib."},
-            options, arguments);
+                        "rows to predict one by one");
+  const auto parsed = parse({"bench predict", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+                             "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory.\n"
+                             "Batches alternate with the matrix products of their forward pass alone. Then single\n"
+                             "rows are predicted, with one thread and with all threads. The last line is one JSON\n"
+                             "object: rows_per_s, batch_ms, gemm_ms, ratio = gemm_ms / batch_ms, latency_p50_us and\n"
+                             "latency_p99_us (of one thread; ..._all_threads_us of all), peak_mib."},
+                            options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
   PredictBenchmarkConfig config;
@@ -185,11 +186,11 @@ int bench(const Arguments& arguments) {
   }
   const po::options_description options;
   const auto parsed = parse({"bench", "step|predict|prepare|load [options]",
-                             "Measures the speed of a training step, of prediction, of the preparation and of the\n"
-                             "loading of data. Each has a --help of its own."},
+                             "Measures the speed of a training step, of prediction, of preparing data and of loading\n"
+                             "data. See kdef bench step --help and so on."},
                             options, arguments);
   if (!parsed) return kDone;
-  throw InputError("kdef bench: say what to measure: kdef bench step, predict, prepare or load; see kdef bench --help");
+  throw InputError("kdef bench needs step, predict, prepare or load: what to measure; see kdef bench --help");
 }
 
 }  // namespace kdef::apps

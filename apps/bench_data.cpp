@@ -12,10 +12,11 @@ namespace {
 void add_data_options(po::options_description& options, int64_t rows) {
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value("criteo"),
                         "criteo, ml-1m, default, or the file of a feature map (JSON)");
-  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(rows), "rows to make up");
-  options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10), "how long to measure");
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(rows), "rows of synthetic data");
+  options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10),
+                        "measure for about S seconds");
   options.add_options()("folder", po::value<std::string>()->value_name("DIR"),
-                        "where the data is made, and removed again (default: the system's folder for such files)");
+                        "folder for the data, which is removed afterwards (default: the system's temporary folder)");
   add_threads_option(options);
 }
 
@@ -44,12 +45,11 @@ void print_result(const data::DataBenchmark& r, const data::DataBenchmarkConfig&
 int bench_prepare(const Arguments& arguments) {
   po::options_description options;
   add_data_options(options, 1000000);
-  const auto parsed =
-      parse({"bench prepare", "[--shape criteo|ml-1m|FILE] [--rows N] [--threads N] [--folder DIR]",
-             "Times kdef prepare on made-up tab-separated rows, train : valid : test as 8 : 1 : 1, the cache made\n"
-             "anew each time. The last line is one JSON object: rows_per_s, mb_per_s (of raw text), peak_mib (of\n"
-             "the process), seconds, cpu_seconds."},
-            options, arguments);
+  const auto parsed = parse({"bench prepare", "[--shape criteo|ml-1m|FILE] [--rows N] [--threads N] [--folder DIR]",
+                             "Times kdef prepare on synthetic tab-separated rows, train : valid : test as 8 : 1 : 1.\n"
+                             "Each repetition starts without a cache. The last line is one JSON object: rows_per_s,\n"
+                             "mb_per_s (of raw text), peak_mib (of the process), seconds, cpu_seconds."},
+                            options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
   const data::DataBenchmarkConfig config = data_config(*parsed);
@@ -60,17 +60,17 @@ int bench_prepare(const Arguments& arguments) {
 int bench_load(const Arguments& arguments) {
   po::options_description options;
   add_data_options(options, 4000000);
-  options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows in a batch");
+  options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows per batch");
   options.add_options()("window", po::value<int64_t>()->value_name("ROWS"),
-                        "rows shuffled together (default: all, or a quarter of the memory where the file takes more "
-                        "than half)");
+                        "rows that are shuffled together (default: all; for a file larger than half of the memory, a "
+                        "quarter of the memory)");
   options.add_options()("cold", po::bool_switch(),
-                        "each epoch from disk: what the system keeps of the file is dropped");
+                        "read each epoch from disk: drop the file from the system's page cache first");
   const auto parsed =
       parse({"bench load", "[--shape criteo|ml-1m|FILE] [--rows N] [--batch B] [--window ROWS] [--cold]",
-             "Times epochs of shuffled batches from an encoded file, as training takes them. The last line is one\n"
-             "JSON object: rows_per_s, mb_per_s (of encoded rows), peak_mib (of the process, with what it touched\n"
-             "of the file), seconds, cpu_seconds."},
+             "Times epochs of shuffled batches from an encoded file, loaded as in training. The last\n"
+             "line is one JSON object: rows_per_s, mb_per_s (of encoded rows), peak_mib (of the\n"
+             "process, including the mapped pages of the file), seconds, cpu_seconds."},
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);

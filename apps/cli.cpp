@@ -3,6 +3,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -12,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/nearest.h"
 #include "core/base/parallel.h"
+#include "core/base/text.h"
 
 namespace kdef::apps {
 namespace {
@@ -20,6 +22,34 @@ std::vector<std::string> option_names(const po::options_description& options) {
   std::vector<std::string> names;
   for (const auto& option : options.options()) names.push_back("--" + option->long_name());
   return names;
+}
+
+constexpr size_t kColumns = 80;
+
+// Breaks lines at spaces outside of brackets. A line that starts with a space is kept; so is an empty line.
+std::string wrapped(const std::string& text, const std::string& indent = "") {
+  std::string result, line;
+  const auto end_line = [&] {
+    if (!line.empty()) result += line + "\n";
+    line.clear();
+  };
+  for (const std::string& paragraph : split(text, '\n')) {
+    if (paragraph.empty() || paragraph[0] == ' ') {
+      end_line();
+      result += paragraph + "\n";
+      continue;
+    }
+    std::string word;
+    for (const std::string& part : split(paragraph, ' ')) {
+      word += (word.empty() ? "" : " ") + part;
+      if (std::count(word.begin(), word.end(), '[') != std::count(word.begin(), word.end(), ']')) continue;
+      if (line.size() + 1 + word.size() > kColumns) end_line();
+      line += line.empty() ? (result.empty() ? "" : indent) + word : " " + word;
+      word.clear();
+    }
+  }
+  end_line();
+  return result;
 }
 
 }  // namespace
@@ -46,9 +76,10 @@ void set_command_line(char** argv) {
   g_program = argv[0];
 }
 
-// Libgomp reads how long its threads may spin when it is loaded, so that the program starts itself again with a limit
-// of some 20 us, which costs nothing on an idle machine. If that fails, it goes on as it is; so it does where the
-// loader was started with the program as its argument (AT_BASE is 0 then), for /proc/self/exe is the loader.
+// Libgomp reads the limit of spinning when it is loaded. Therefore the program starts itself again, with a limit of
+// about 20 us, which costs nothing on an idle machine. If that fails, the program goes on without a limit. It also does
+// so if the dynamic loader was started with the program as its argument: then AT_BASE is 0, and /proc/self/exe is the
+// loader.
 void limit_spinning() {
   if (num_threads() == 1 || g_command_line == nullptr) return;
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
@@ -76,8 +107,8 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
     po::store(po::command_line_parser(arguments).options(all).positional(positional).style(style).run(),
               parsed.options);
     if (parsed.has("help")) {
-      std::cout << "usage: kdef " << synopsis.command << " " << synopsis.usage << "\n\n"
-                << synopsis.description << "\n\nOptions:\n"
+      std::cout << wrapped(cat("usage: kdef ", synopsis.command, " ", synopsis.usage), "    ") << "\n"
+                << wrapped(synopsis.description) << "\nOptions:\n"
                 << visible;
       return std::nullopt;
     }
@@ -129,25 +160,26 @@ ExperimentConfig load_config(const Parsed& parsed, bool dataset_required) {
 std::string run_data(const Parsed& parsed, const std::string& configured, const char* key) {
   if (parsed.has("data")) return parsed.text("data");
   if (configured.empty()) {
-    throw InputError(cat("the run's configuration has no ", key, "; name a file with --data"));
+    throw InputError(cat("the configuration of the run has no ", key, "; give a file with --data"));
   }
   std::error_code error;
   if (!std::filesystem::exists(configured, error)) {
-    throw InputError(cat(configured, ": the ", key, " of the run's configuration is not there, seen from this folder; ",
-                         "name a file with --data"));
+    throw InputError(cat(configured, ": the ", key,
+                         " of the run's configuration does not exist here (a relative path starts ",
+                         "at the current folder); give a file with --data"));
   }
   return configured;
 }
 
 void add_threads_option(po::options_description& options) {
-  options.add_options()("threads", po::value<int64_t>()->value_name("N"), "threads (default: one per core)");
+  options.add_options()("threads", po::value<int64_t>()->value_name("N"), "number of threads (default: one per core)");
 }
 
 void use_threads(const Parsed& parsed) {
   if (parsed.has("threads")) {
-    constexpr int64_t kMost = 4096;
+    constexpr int64_t kMax = 4096;
     const int64_t threads = parsed.integer("threads", 1);
-    if (threads > kMost) throw InputError(cat("--threads: expected at most ", kMost, ", found ", threads));
+    if (threads > kMax) throw InputError(cat("--threads: expected at most ", kMax, ", found ", threads));
     set_num_threads(static_cast<int>(threads));
   }
   limit_spinning();
@@ -155,7 +187,7 @@ void use_threads(const Parsed& parsed) {
 
 void add_device_option(po::options_description& options) {
   options.add_options()("device", po::value<std::string>()->value_name("cpu|cuda")->default_value("cpu"),
-                        "where to compute");
+                        "device to compute on");
 }
 
 Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }

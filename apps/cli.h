@@ -1,4 +1,4 @@
-// What the subcommands share: options, overrides, help, and exit statuses.
+// Options, overrides, help and exit statuses of all subcommands.
 // A subcommand is one file with `int NAME(const Arguments& arguments)` and one row in the table of main.cpp.
 #pragma once
 
@@ -20,10 +20,10 @@ enum ExitStatus { kDone = 0, kCheckFailed = 1, kBadInput = 2, kSystemFailed = 3,
 /// How the program was called ("build/bin/kdef"), for hints that can be pasted.
 const std::string& program_name();
 void set_command_line(char** argv);
-/// The threads of libgomp wait for each other by spinning for milliseconds. On a machine with other work that takes the
-/// processor from the very thread that is waited for: training was seen to take up to nine times as long. Limits it,
-/// where there are several threads and the user has not said how they wait, by starting the program again: to be called
-/// before anything is done. use_threads() does.
+/// Limits how long waiting threads spin. Without a limit, threads of libgomp spin for milliseconds; on a busy machine
+/// they take the processor from the thread that they wait for, and training took up to nine times as long. The limit
+/// takes effect by starting the program again, so this must be called first; use_threads() calls it. Nothing happens
+/// with one thread, or if the environment says how threads wait.
 void limit_spinning();
 
 using Arguments = std::vector<std::string>;  // after the subcommand's name
@@ -31,8 +31,8 @@ using Arguments = std::vector<std::string>;  // after the subcommand's name
 struct Synopsis {
   const char* command;      // "train"
   const char* usage;        // what follows it: "--config DIR --expid ID [key=value...]"
-  const char* description;  // for --help
-  enum class Rest { none, overrides, paths } rest = Rest::none;  // what may stand beside options
+  const char* description;  // for --help, which breaks its lines; a line that starts with a space is kept
+  enum class Rest { none, overrides, paths } rest = Rest::none;  // arguments besides options
 };
 
 struct Parsed {
@@ -40,35 +40,36 @@ struct Parsed {
   std::vector<std::string> rest;
 
   bool has(const char* option) const { return options.count(option) != 0; }
-  /// InputError where it is empty.
+  /// The text of an option. Throws InputError if it is empty.
   std::string text(const char* option) const;
   bool flag(const char* option) const { return options[option].as<bool>(); }
-  /// InputError below `min`.
+  /// The number of an option. Throws InputError if it is below `min`.
   int64_t integer(const char* option, int64_t min) const;
 };
 
-/// Reads the arguments. Nothing: --help was asked for and has been printed. Throws InputError that names an option
-/// which is unknown, lacks its value, has one of the wrong type, or is required and missing.
+/// Reads the arguments. Prints the help and returns nothing if they hold --help. Throws InputError, with the name of
+/// the option, if an option is unknown, has no value or one of the wrong type, or is required and missing.
 std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
                             const Arguments& arguments);
 
-/// --config, --expid: required where `required`.
+/// Adds --config and --expid.
 void add_config_options(po::options_description& options, bool required = true);
-/// Loads the experiment that they name, with `parsed.rest` as overrides, and says on standard error what is ignored.
+/// Loads the experiment that --config and --expid name, with `parsed.rest` as overrides. Prints the ignored keys on
+/// standard error.
 ExperimentConfig load_config(const Parsed& parsed, bool dataset_required = true);
 
-/// The file that --data names, or else `configured`, which the run's configuration calls `key`; InputError where that
-/// is empty or not there.
+/// The file that --data names; without --data `configured`, the value of `key` in the run's configuration. Throws
+/// InputError if `configured` is empty or does not exist.
 std::string run_data(const Parsed& parsed, const std::string& configured, const char* key);
 
-/// --threads; sets their number.
+/// Adds --threads; sets the number of threads.
 void add_threads_option(po::options_description& options);
 void use_threads(const Parsed& parsed);
-/// --device; InputError for a device that this build has not.
+/// Adds --device; returns that device. Throws InputError for a device that this build does not support.
 void add_device_option(po::options_description& options);
 Device use_device(const Parsed& parsed);
 
-/// Says on standard error what the exception being handled is about, and returns its exit status.
+/// Prints the message of the current exception on standard error. Returns the exit status.
 int report_exception() noexcept;
 
 }  // namespace kdef::apps

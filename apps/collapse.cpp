@@ -24,18 +24,18 @@ int collapse(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
-                        "raw rows with labels (default: the valid_data of the run's configuration)");
+                        "raw rows with labels (default: valid_data of the run's configuration)");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(10000),
-                        "rows to measure on, from the beginning of the file");
-  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "also write all of it, with the spectra");
+                        "measure on the first N rows of the file");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"),
+                        "also write the measures and the spectra as JSON");
   add_device_option(options);
   add_threads_option(options);
-  const auto parsed =
-      parse({"collapse", "--run DIR [--data FILE] [--rows N] [--json FILE]",
-             "How many of its dimensions a trained model uses, per embedding table and per student and\n"
-             "hidden layer, and how far its students are from each other and from the ensemble. Values\n"
-             "do not compare between matrices of different width."},
-            options, arguments);
+  const auto parsed = parse({"collapse", "--run DIR [--data FILE] [--rows N] [--json FILE]",
+                             "Measures how many dimensions a trained model uses, in every embedding table and every\n"
+                             "hidden layer of every student, and how far its students are from each other and from\n"
+                             "the ensemble. Compare values only between matrices of the same width."},
+                            options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
   const Run run(parsed->text("run"), use_device(*parsed));
@@ -51,9 +51,9 @@ int collapse(const Arguments& arguments) {
   std::printf(
       "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
       "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
-      "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank, all of the\n"
-      "uncentred matrix; particip.: participation ratio of the centred rows. Tables without the padding row.\n"
-      "The lower beside the number of columns, the fewer of its dimensions a matrix uses.\n",
+      "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"
+      "the uncentred matrix); particip.: participation ratio of the centred rows. Tables without the padding row.\n"
+      "Compare with the number of columns: a low value means that few dimensions are used.\n",
       heading(*report.metric).c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
       report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n");

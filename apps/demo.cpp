@@ -39,54 +39,57 @@ void print_table(const std::vector<Contestant>& all) {
   }
 }
 
+// Writes the built-in data, or converts the data set that the user named.
+void make_data(const Parsed& parsed, const std::string& data_dir) {
+  ProgressDisplay display(0);
+  if (parsed.rest.empty()) {
+    data::SynthConfig synth;
+    // 3000 rows are enough for one batch. A multiple of ten leaves no batch of one row.
+    synth.rows = parsed.integer("rows", 3000) / 10 * 10;
+    synth.seed = static_cast<uint64_t>(parsed.integer("seed", 0));
+    synth.out_dir = data_dir;
+    const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
+    display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " synthetic rows in ",
+                     data_dir, "; no model can be expected above AUC ",
+                     metric_text(metric_of_key("auc"), auc(made.test_logits, made.test_labels))));
+  } else {
+    const std::string& path = parsed.rest[0];
+    if (!data::is_movielens(path)) {
+      throw InputError(cat(path,
+                           ": is neither ml-1m.zip nor a folder with ratings.dat, users.dat and movies.dat; to "
+                           "train on your own data, write a configuration (see the README) and use kdef train"));
+    }
+    display.line(cat("MovieLens-1M from ", path));
+    const data::MovieLensResult made = data::convert_movielens(path, data_dir);
+    display.line(cat(made.train_rows, " training, ", made.valid_rows, " validation, ", made.test_rows, " test rows"));
+  }
+}
+
 }  // namespace
 
 int demo(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->default_value("demo"),
-                        "folder for data and runs; what an earlier demo left there is replaced");
+                        "folder for data and runs; an earlier demo there is replaced");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(data::SynthConfig{}.rows),
                         "rows of the built-in data");
-  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024), "of the built-in data");
+  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
+                        "seed of the built-in data");
   add_threads_option(options);
-  const auto parsed =
-      parse({"demo", "[PATH] [--out DIR]",
-             "Trains a KDEF ensemble of 3, the plain mean ensemble of 3 and a single network, one after\n"
-             "the other, on built-in data, or on MovieLens-1M at PATH (ml-1m.zip as GroupLens publishes\n"
-             "it, or its folder), and compares them.",
-             Synopsis::Rest::paths},
-            options, arguments);
+  const auto parsed = parse({"demo", "[PATH] [--out DIR]",
+                             "Trains a KDEF ensemble of 3, a plain mean ensemble of 3 and a single network, one\n"
+                             "after the other, and compares them. It uses built-in data, or MovieLens-1M at PATH:\n"
+                             "ml-1m.zip as GroupLens publishes it, or its folder.",
+                             Synopsis::Rest::paths},
+                            options, arguments);
   if (!parsed) return kDone;
   if (parsed->rest.size() > 1) throw InputError("kdef demo takes at most one PATH; see kdef demo --help");
   use_threads(*parsed);
   const std::string out = parsed->text("out"), data_dir = out + "/data";
   std::vector<Contestant> contestants{{"KDEF", "KDEF, 3 students", {}},
-                                      {"mean", "mean ensemble of 3, no knowledge", {}},
+                                      {"mean", "mean ensemble of 3, no teaching", {}},
                                       {"single", "a single network", {}}};
-  {
-    ProgressDisplay display(0);
-    if (parsed->rest.empty()) {
-      data::SynthConfig synth;
-      // Enough for a batch; a multiple of ten leaves no batch of one row.
-      synth.rows = parsed->integer("rows", 3000) / 10 * 10;
-      synth.seed = static_cast<uint64_t>(parsed->integer("seed", 0));
-      synth.out_dir = data_dir;
-      const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
-      display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " made-up clicks in ",
-                       data_dir, "; no model can be expected above AUC ",
-                       metric_text(metric_of_key("auc"), auc(made.test_logits, made.test_labels))));
-    } else {
-      const std::string& path = parsed->rest[0];
-      if (!data::is_movielens(path)) {
-        throw InputError(cat(path,
-                             ": is neither ml-1m.zip nor a folder with ratings.dat, users.dat and movies.dat; for "
-                             "data of your own write a configuration (see the README) and use kdef train"));
-      }
-      display.line(cat("MovieLens-1M from ", path));
-      const data::MovieLensResult made = data::convert_movielens(path, data_dir);
-      display.line(cat(made.train_rows, " training, ", made.valid_rows, " validation, ", made.test_rows, " test rows"));
-    }
-  }
+  make_data(*parsed, data_dir);
   for (Contestant& c : contestants) {
     const ExperimentConfig config = load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache")});
     ProgressDisplay display(config.training.epochs);

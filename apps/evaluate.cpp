@@ -10,14 +10,14 @@ int evaluate(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
-                        "raw rows with labels (default: the test_data of the run's configuration)");
+                        "raw rows with labels (default: test_data of the run's configuration)");
   add_device_option(options);
   add_threads_option(options);
   const auto parsed =
       parse({"evaluate", "--run DIR [--data FILE]",
-             "Metrics of a run's best model, of the ensemble and of every student, on a file of raw rows:\n"
-             "AUC, log loss and what the run's `metrics` lists. The last line is one JSON object. A metric\n"
-             "that is undefined is null, as the AUC where all labels are of one class."},
+             "Measures the best model of a run on a file of raw rows: AUC, log loss and the other\n"
+             "`metrics` of its configuration, for the ensemble and for every student. The last line\n"
+             "is one JSON object. An undefined metric is null: the AUC, if all labels are of one class."},
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
@@ -32,8 +32,7 @@ int evaluate(const Arguments& arguments) {
   std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"
             << quality_lines("ensemble", result) << "\n";
   if (clicks && (result.positives == 0 || result.positives == result.rows)) {
-    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
-              << ", so that AUC is undefined\n";
+    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0) << ", so its AUC is undefined\n";
   }
   std::cout << to_json(result) << "\n";
   return kDone;

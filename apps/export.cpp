@@ -12,14 +12,13 @@ int export_run(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble")->required(),
-                        "the student with the best validation AUC, the N-th, or all of them");
-  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory to write");
-  const auto parsed =
-      parse({"export", "--run DIR --student best|N|ensemble --out DIR",
-             "Writes one student of a trained ensemble, with the embedding that it reads, as the\n"
-             "directory of a run that kdef predict, evaluate and report take: a model to serve at a\n"
-             "fraction of the cost. With 'ensemble', the whole model without the state of its training."},
-            options, arguments);
+                        "the student with the best validation AUC, student N, or the whole ensemble");
+  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory to write into");
+  const auto parsed = parse({"export", "--run DIR --student best|N|ensemble --out DIR",
+                             "Writes one student of a trained ensemble, with the embedding that it reads, as a run\n"
+                             "directory for kdef predict, evaluate and report. One student costs less to serve than\n"
+                             "the ensemble. 'ensemble' writes the whole model without the state of its training."},
+                            options, arguments);
   if (!parsed) return kDone;
   const std::string out = parsed->text("out");
   const Exported e = kdef::export_run(parsed->text("run"), parsed->text("student"), out);

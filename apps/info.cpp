@@ -11,10 +11,11 @@ int info(const Arguments& arguments) {
   po::options_description options;
   add_config_options(options);
   options.add_options()("feature-map", po::value<std::string>()->value_name("FILE"),
-                        "a feature map (JSON): no data is needed then");
+                        "take the fields from a feature map (JSON); no data is needed then");
   const auto parsed = parse({"info", "--config DIR --expid ID [--feature-map FILE.json] [key=value...]",
-                             "Prints an experiment's networks, every parameter with its shape, and last the line\n"
-                             "'parameters N'. Without --feature-map the data is prepared where its cache is missing.",
+                             "Prints the networks of an experiment and the shape of every parameter. The last line\n"
+                             "is 'parameters N'. Without --feature-map, the data is prepared if its cache is\n"
+                             "missing.",
                              Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;

@@ -1,4 +1,4 @@
-// kdef: the program. It finds the subcommand, and turns exceptions into exit statuses.
+// The program kdef: finds the subcommand, and turns exceptions into exit statuses.
 
 #include <cstdio>
 #include <iostream>
@@ -19,18 +19,18 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"demo", "train on built-in data or MovieLens-1M and compare", demo},
-    {"synth", "make up click data from a seed", synth},
+    {"synth", "write synthetic click data", synth},
     {"prepare", "encode a data set into its cache", prepare},
-    {"train", "train an experiment, or go on with one", train},
-    {"sweep", "an experiment over ensembles, students and seeds", sweep},
-    {"evaluate", "metrics of a trained run on a file", evaluate},
-    {"predict", "click probabilities for a file of rows", predict},
-    {"collapse", "how many dimensions a trained model uses", collapse},
-    {"export", "one student of an ensemble, to serve it", export_run},
-    {"report", "runs or a sweep as one HTML page", report},
-    {"info", "an experiment's networks and parameters", info},
+    {"train", "train an experiment, or resume one", train},
+    {"sweep", "train an experiment over ensembles, students and seeds", sweep},
+    {"evaluate", "measure a trained run on a file", evaluate},
+    {"predict", "write click probabilities for a file of rows", predict},
+    {"collapse", "measure how many dimensions a trained model uses", collapse},
+    {"export", "write one student of an ensemble, to serve it", export_run},
+    {"report", "show runs or a sweep as one HTML page", report},
+    {"info", "print the networks and parameters of an experiment", info},
     {"audit", "check gradients; replay recorded runs", audit},
-    {"bench", "measure the speed of training, prediction, preparation and loading", bench},
+    {"bench", "measure speed: training, prediction, data", bench},
 };
 
 void print_help(std::ostream& out) {
@@ -39,8 +39,9 @@ void print_help(std::ostream& out) {
   for (const Command& command : kCommands) {
     out << "  " << command.name << std::string(12 - std::string(command.name).size(), ' ') << command.summary << "\n";
   }
-  out << "\n'kdef SUBCOMMAND --help' says everything about one. 'kdef --version' prints the version.\n"
-      << "Exit status: 0 done, 1 a check failed, 2 the input is wrong, 3 the system failed, 130 interrupted.\n";
+  out << "\n'kdef SUBCOMMAND --help' explains a subcommand; 'kdef --version' prints the version.\n"
+      << "Exit status: 0 done, 1 a check failed, 2 wrong input, 3 system failure,\n"
+      << "130 interrupted.\n";
 }
 
 const char* built_with_cuda() {

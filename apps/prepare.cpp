@@ -13,9 +13,9 @@ int prepare(const Arguments& arguments) {
   add_config_options(options);
   add_threads_option(options);
   const auto parsed = parse({"prepare", "--config DIR --expid ID [key=value...]",
-                             "Encodes the raw files of an experiment's data set into the cache data_root/dataset_id:\n"
-                             "vocabularies from the training rows, then all rows as ids. A fresh cache is left alone.\n"
-                             "kdef train does this by itself.",
+                             "Encodes the raw files of a data set into the cache data_root/dataset_id: first\n"
+                             "vocabularies from the training rows, then all rows as ids. A cache that is up to date\n"
+                             "is kept. kdef train prepares data by itself.",
                              Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;
@@ -29,7 +29,7 @@ int prepare(const Arguments& arguments) {
     ProgressDisplay display(0);
     prepared = data::prepare(config.dataset, cache, [&](const data::Progress& p) { display.preparing(p); });
   }
-  std::cout << (fresh ? "Already fresh: " : "Prepared ") << cache << "\n"
+  std::cout << (fresh ? "Up to date: " : "Prepared ") << cache << "\n"
             << "  rows (clicks): train " << prepared.train_rows << " (" << prepared.train_positives << "), valid "
             << prepared.valid_rows << " (" << prepared.valid_positives << "), test " << prepared.test_rows << " ("
             << prepared.test_positives << ")\n";

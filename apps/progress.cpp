@@ -88,7 +88,7 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
     epoch_start_ = t;
     rows_ = 0;
     if (!terminal_) last_ = t;
-    return;  // the first step of an epoch starts the clock
+    return;  // the clock of an epoch starts with its first step
   }
   rows_ += static_cast<double>(s.rows);
   if (t - last_ < (terminal_ ? kRedraw : kPlain)) return;
@@ -113,8 +113,8 @@ void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
               static_cast<long long>(e.step), clock_time(e.seconds).c_str(), e.learning_rate, e.train_loss,
               values.c_str(),
               e.improved  ? "  best"
-              : e.stopped ? "  no better: stopped"
-                          : "  no better"));
+              : e.stopped ? "  not better: stopped"
+                          : "  not better"));
   for (const Metric* m : metrics) {
     if (e.valid.students.size() < 2) break;
     std::string text = cat("          students' ", m->title);

@@ -1,4 +1,4 @@
-// What a user sees while something runs: a bar that is redrawn on a terminal, plain lines elsewhere.
+// Progress on standard output: a bar that is redrawn on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,17 @@ std::string clock_time(double seconds);
 /// Shows preparation and training on standard output.
 class ProgressDisplay {
  public:
-  /// `epochs` is the most there can be; early stopping usually comes first.
+  /// `epochs` is the maximum; early stopping usually comes first.
   explicit ProgressDisplay(int64_t epochs);
   ~ProgressDisplay() { clear(); }
 
   void preparing(const data::Progress& progress);
   void step(const TrainingListener::Step& step);
   void evaluated(const TrainingListener::Evaluated& e);
-  /// A whole line, above the bar.
+  /// Prints a whole line above the bar.
   void line(const std::string& text);
 
-  /// A listener that shows everything here. `stop_requested` is the caller's.
+  /// A listener that shows everything in this display. The caller sets `stop_requested`.
   TrainingListener listener();
 
  private:

@@ -9,19 +9,18 @@ namespace kdef::apps {
 
 int report(const Arguments& arguments) {
   po::options_description options;
-  options.add_options()("out", po::value<std::string>()->value_name("FILE")->required(), "the page to write, .html");
-  const auto parsed =
-      parse({"report", "DIR... --out FILE",
-             "Runs as one HTML page to look at: learning curves, students, spectra, disagreement, the\n"
-             "configuration and the commands to repeat it. DIR is the run directory of kdef train, or a\n"
-             "sweep's, which holds runs/NAME. Several runs are compared: mean and standard deviation\n"
-             "over seeds, and quality against the number of students. The page stands alone: no network,\n"
-             "no scripts.",
-             Synopsis::Rest::paths},
-            options, arguments);
+  options.add_options()("out", po::value<std::string>()->value_name("FILE")->required(), "HTML page to write");
+  const auto parsed = parse({"report", "DIR... --out FILE",
+                             "Writes runs as one HTML page: learning curves, students, spectra, disagreement, the\n"
+                             "configuration, and the commands that repeat each run. DIR is a run directory of kdef\n"
+                             "train, or the directory of a sweep. Several runs are compared: mean and standard\n"
+                             "deviation over seeds, and quality against the number of students. The page needs no\n"
+                             "network and has no scripts.",
+                             Synopsis::Rest::paths},
+                            options, arguments);
   if (!parsed) return kDone;
   if (parsed->rest.empty())
-    throw InputError("kdef report needs the directory of a run or sweep; see kdef report --help");
+    throw InputError("kdef report needs the directory of a run or of a sweep; see kdef report --help");
   const std::string out = parsed->text("out");
   const Report all = read_report(parsed->rest);
   write_file(out, to_html(all));

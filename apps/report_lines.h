@@ -1,4 +1,4 @@
-// Metrics as lines to read.
+// Metrics as lines of text.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ std::string metric_text(const Metric& metric, double value);
 /// `who` and every metric that was measured. No final newline.
 std::string quality_line(const std::string& who, const Quality& quality);
 
-/// Under `what`, the metrics of the ensemble and, where there is more than one, of every student. No final newline.
+/// The metrics of the ensemble, under the name `what`; then those of every student if there are several. No final
+/// newline.
 std::string quality_lines(const std::string& what, const Evaluation& evaluation);
 
 }  // namespace kdef::apps

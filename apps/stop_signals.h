@@ -8,15 +8,15 @@
 
 namespace kdef::apps {
 
-/// Thrown out of a preparation that was asked to stop; it leaves the old cache as it was.
+/// Thrown from a preparation when the user asks to stop. The old cache stays unchanged.
 struct StoppedWhilePreparing {};
 
-/// While it lives, SIGINT and SIGTERM end nothing: a thread of its own takes them, and the command asks requested().
-/// A second signal ends the program at once, as if killed.
+/// While this object lives, SIGINT and SIGTERM do not end the program: a thread of this class receives them, and the
+/// command asks requested(). A second signal ends the program at once.
 ///
-/// No handler may run on a computing thread: a handler's frame on the stack of a thread within a product of
-/// oneDNN 2.6.3 was measured to corrupt the heap. So both signals are blocked in this thread and in those that it
-/// starts from here on.
+/// No handler may run on a computing thread: we saw heap corruption when a signal handler ran on a thread inside a
+/// oneDNN 2.6.3 matrix product. Therefore both signals are blocked in this thread and in the threads that it starts
+/// from here on.
 class StopSignals {
  public:
   StopSignals();

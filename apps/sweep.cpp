@@ -1,6 +1,5 @@
 #include "kdef/study/sweep.h"
 
-#include <charconv>
 #include <iostream>
 
 #include "apps/commands.h"
@@ -19,10 +18,9 @@ std::vector<Integer> integers(const Parsed& parsed, const char* option, Integer 
   std::vector<Integer> all;
   for (const std::string& item : split(parsed.text(option), ',')) {
     Integer value = 0;
-    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), value);
-    if (error != std::errc() || end != item.data() + item.size() || value < min) {
+    if (!read_number(item, value) || value < min) {
       throw InputError(
-          cat("--", option, ": expected integers of at least ", min, " with commas between, found '", item, "'"));
+          cat("--", option, ": expected integers of at least ", min, ", separated by commas, found '", item, "'"));
     }
     all.push_back(value);
   }
@@ -39,7 +37,7 @@ std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
       if (item == name_of(kind)) all.push_back(kind);
     }
     if (all.size() == before) {
-      throw InputError(cat("--ensembles: expected kdef, mean, sum or concat with commas between, found '", item, "'",
+      throw InputError(cat("--ensembles: expected kdef, mean, sum or concat, separated by commas, found '", item, "'",
                            did_you_mean(item, names)));
     }
   }
@@ -62,54 +60,25 @@ void print_plan(const Sweep& sweep) {
   std::cout << "\n";
 }
 
-}  // namespace
-
-int sweep(const Arguments& arguments) {
-  po::options_description options;
-  add_config_options(options);
-  const auto list = [] { return po::value<std::string>()->value_name("LIST"); };
-  options.add_options()("students", list()->default_value("1,2,3,4,5"), "numbers of students");
-  options.add_options()("ensembles", list()->default_value("kdef,mean,sum,concat"), "kinds of ensembles");
-  options.add_options()("seeds", po::value<int64_t>()->value_name("N")->default_value(1),
-                        "number of seeds, from that of the configuration upwards");
-  options.add_options()("seed-list", list(), "the seeds themselves, instead");
-  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory of the sweep");
-  options.add_options()("dry-run", po::bool_switch(), "list the runs and what is done of them, and stop");
-  add_device_option(options);
-  add_threads_option(options);
-  const auto parsed = parse(
-      {"sweep", "--config DIR --expid ID --students 1,2,3 --ensembles kdef,mean --seeds 3 --out DIR [key=value...]",
-       "Trains an experiment for every kind of ensemble, number of students and seed, one run after\n"
-       "the other into DIR/runs, and writes DIR/sweep.csv and DIR/sweep.md: mean and standard\n"
-       "deviation over seeds. Stopped in any way, by Ctrl-C or kill, it goes on when the same command\n"
-       "is given again: finished runs are not repeated, and one that was interrupted is resumed. The\n"
-       "lists can be made longer later. kdef report DIR draws it.",
-       Synopsis::Rest::overrides},
-      options, arguments);
-  if (!parsed) return kDone;
-  use_threads(*parsed);
+SweepConfig sweep_config(const Parsed& parsed) {
   SweepConfig config;
-  config.config_dir = parsed->text("config");
-  config.experiment = parsed->text("expid");
-  config.overrides = parsed->rest;
-  config.students = integers<int64_t>(*parsed, "students", 1);
-  config.ensembles = ensembles(*parsed);
-  config.seed_count = parsed->integer("seeds", 1);
-  constexpr int64_t kMostSeeds = 1000;
-  if (config.seed_count > kMostSeeds) {
-    throw InputError(cat("--seeds: expected at most ", kMostSeeds, ", found ", config.seed_count));
+  config.config_dir = parsed.text("config");
+  config.experiment = parsed.text("expid");
+  config.overrides = parsed.rest;
+  config.students = integers<int64_t>(parsed, "students", 1);
+  config.ensembles = ensembles(parsed);
+  config.seed_count = parsed.integer("seeds", 1);
+  constexpr int64_t kMaxSeeds = 1000;
+  if (config.seed_count > kMaxSeeds) {
+    throw InputError(cat("--seeds: expected at most ", kMaxSeeds, ", found ", config.seed_count));
   }
-  if (parsed->has("seed-list")) config.seeds = integers<uint64_t>(*parsed, "seed-list", 0);
-  config.directory = parsed->text("out");
-  RunOptions each;
-  each.device = use_device(*parsed);
+  if (parsed.has("seed-list")) config.seeds = integers<uint64_t>(parsed, "seed-list", 0);
+  config.directory = parsed.text("out");
+  return config;
+}
 
-  Sweep sweep(config);
-  if (parsed->flag("dry-run")) {
-    print_plan(sweep);
-    return kDone;
-  }
-  load_config(*parsed);  // for what it says of keys without effect
+// Trains what is open, shows progress, and stops on Ctrl-C.
+int run_and_show(Sweep& sweep, RunOptions each) {
   const StopSignals stop;
   ProgressDisplay display(sweep.plan()[0].config.training.epochs);
   each.preparing = [&](const data::Progress& p) {
@@ -132,13 +101,52 @@ int sweep(const Arguments& arguments) {
   const SweepTable table = sweep.table();
   if (!whole) {
     display.line(cat("Interrupted with ", table.finished, " of ", table.planned,
-                     " runs finished; the same command goes on with it"));
+                     " runs finished; run the same command again to continue"));
     return kInterrupted;
   }
-  display.line(cat("\n", to_markdown(table), "\n", table.finished, " of ", table.planned, " runs, in ",
-                   config.directory, "/sweep.csv and sweep.md. Next: ", program_name(), " report ", config.directory,
-                   " --out ", config.directory, "/report.html"));
+  display.line(cat("\n", to_markdown(table), "\n", table.finished, " of ", table.planned,
+                   " runs: ", sweep.files().csv(), " and ", sweep.files().markdown(), ". Next: ", program_name(),
+                   " report ", sweep.files().directory(), " --out ", sweep.files().directory(), "/report.html"));
   return table.failures.empty() ? kDone : kCheckFailed;
+}
+
+}  // namespace
+
+int sweep(const Arguments& arguments) {
+  po::options_description options;
+  add_config_options(options);
+  const auto list = [] { return po::value<std::string>()->value_name("LIST"); };
+  options.add_options()("students", list()->default_value("1,2,3,4,5"), "numbers of students");
+  options.add_options()("ensembles", list()->default_value("kdef,mean,sum,concat"), "kinds of ensembles");
+  options.add_options()("seeds", po::value<int64_t>()->value_name("N")->default_value(1),
+                        "number of seeds, counted up from the configuration's seed");
+  options.add_options()("seed-list", list(), "the seeds themselves, instead of --seeds");
+  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory of the sweep");
+  options.add_options()("dry-run", po::bool_switch(), "list the runs and their states, and stop");
+  add_device_option(options);
+  add_threads_option(options);
+  const auto parsed =
+      parse({"sweep", "--config DIR --expid ID --out DIR [--students LIST] [key=value...]",
+             "Trains an experiment for every kind of ensemble, number of students and seed, one run\n"
+             "after the other, into DIR/runs. Writes DIR/sweep.csv and DIR/sweep.md: mean and standard\n"
+             "deviation over seeds. Run the same command again to continue after Ctrl-C or kill:\n"
+             "finished runs are kept, an interrupted run is resumed. Longer lists add runs. kdef\n"
+             "report DIR shows the result as a page.",
+             Synopsis::Rest::overrides},
+            options, arguments);
+  if (!parsed) return kDone;
+  use_threads(*parsed);
+  const SweepConfig config = sweep_config(*parsed);
+  RunOptions each;
+  each.device = use_device(*parsed);
+
+  Sweep sweep(config);
+  if (parsed->flag("dry-run")) {
+    print_plan(sweep);
+    return kDone;
+  }
+  load_config(*parsed);  // prints the keys without effect
+  return run_and_show(sweep, each);
 }
 
 }  // namespace kdef::apps

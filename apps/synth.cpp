@@ -15,9 +15,9 @@ int synth(const Arguments& arguments) {
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value(standard.shape),
                         "default, criteo, ml-1m, or the file of a feature map (JSON)");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(standard.rows),
-                        "rows in all, of which train, valid and test get 8 : 1 : 1");
+                        "number of rows; train, valid and test get 8 : 1 : 1");
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
-                        "the same seed makes the same bytes");
+                        "seed; the same seed gives the same bytes");
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "folder to write into");
   options.add_options()(
       "positive-rate",
@@ -25,11 +25,11 @@ int synth(const Arguments& arguments) {
       "expected share of clicks");
   options.add_options()("signal",
                         po::value<double>()->value_name("S")->default_value(standard.signal, cat(standard.signal)),
-                        "standard deviation of the true logit: the greater, the less noise in the labels");
+                        "standard deviation of the true logit; a larger one means less noise in the labels");
   const auto parsed = parse({"synth", "[--shape SHAPE] [--rows N] [--seed S] --out DIR",
-                             "Makes up click data: Zipf-distributed ids, and a click probability that single fields,\n"
-                             "pairs and triples of fields decide. Writes train.csv, valid.csv, test.csv and the\n"
-                             "dataset_config.yaml and model_config.yaml with which kdef train takes them."},
+                             "Writes synthetic click data: ids follow Zipf's law, and single fields, pairs and\n"
+                             "triples of fields determine the click probability. Writes train.csv, valid.csv,\n"
+                             "test.csv, and dataset_config.yaml and model_config.yaml for kdef train."},
                             options, arguments);
   if (!parsed) return kDone;
 
@@ -54,8 +54,8 @@ int synth(const Arguments& arguments) {
   }
   std::cout << "Wrote " << config.out_dir << ": " << result.train_rows << " training, " << result.valid_rows
             << " validation, " << result.test_rows << " test rows\n"
-            << "No model can be expected above AUC " << auc(result.test_logits, result.test_labels)
-            << " on the test rows\n"
+            << "The true click probabilities have AUC " << auc(result.test_logits, result.test_labels)
+            << " on the test rows; no model can be expected to do better\n"
             << "Train with: " << program_name() << " train --config " << config.out_dir << " --expid KDEF\n";
   return kDone;
 }

@@ -20,54 +20,26 @@ std::string run_files_text() {
   return text;
 }
 
-}  // namespace
-
-int train(const Arguments& arguments) {
-  po::options_description options;
-  add_config_options(options, false);
-  options.add_options()("run", po::value<std::string>()->value_name("DIR"),
-                        "run directory (default: model_root/dataset_id/experiment)");
-  options.add_options()("resume", po::bool_switch(),
-                        "go on from the run directory's checkpoint; with --run alone, by its own config.yaml");
-  options.add_options()("overwrite", po::bool_switch(), "replace the run that the directory holds");
-  options.add_options()("keys", po::bool_switch(), "print every configuration key, its default and meaning, and stop");
-  add_device_option(options);
-  add_threads_option(options);
-  const std::string description =
-      cat("Trains an experiment and evaluates it. The data is prepared first if its cache is\n"
-          "missing or stale. Ctrl-C saves a checkpoint and stops with exit status 130. To repeat\n"
-          "a finished run, give its own configuration and no --expid: --config RUN/config.yaml.\n"
-          "Later settings win: default < Base < experiment < data set < key=value.\n\n"
-          "The run directory then holds:\n",
-          run_files_text());
-  const auto parsed = parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
-                             description.c_str(), Synopsis::Rest::overrides},
-                            options, arguments);
-  if (!parsed) return kDone;
-  if (parsed->flag("keys")) {
-    std::cout << keys_markdown();
-    return kDone;
-  }
-  use_threads(*parsed);
-  RunOptions run;
-  run.resume = parsed->flag("resume");
-  run.overwrite = parsed->flag("overwrite");
-  run.device = use_device(*parsed);
-  ExperimentConfig config;
+// The experiment by its name, by a run's config.yaml, or by the run that is resumed.
+ExperimentConfig experiment(const Parsed& parsed) {
+  const bool config = parsed.has("config"), expid = parsed.has("expid");
   std::error_code absent;
-  if (parsed->has("config") && parsed->has("expid")) {
-    config = load_config(*parsed);
-  } else if (parsed->has("config") && std::filesystem::is_regular_file(parsed->text("config"), absent)) {
-    config = load_resolved(parsed->text("config"), parsed->rest);
-  } else if (run.resume && parsed->has("run")) {
-    config = load_resolved(RunFiles(parsed->text("run")).config(), parsed->rest);
-  } else {
-    throw InputError(
-        "kdef train needs --config DIR and --expid ID (or --config RUN/config.yaml, or --resume and --run DIR); "
-        "see kdef train --help");
+  if (config && expid) return load_config(parsed);
+  if (config && std::filesystem::is_regular_file(parsed.text("config"), absent)) {
+    return load_resolved(parsed.text("config"), parsed.rest);
   }
-  run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
+  if (!config && !expid && parsed.flag("resume") && parsed.has("run")) {
+    return load_resolved(RunFiles(parsed.text("run")).config(), parsed.rest);
+  }
+  const std::string missing = config ? "--expid ID is missing" : expid ? "--config DIR is missing" : "both are missing";
+  throw InputError(
+      cat("kdef train needs --config DIR and --expid ID (or --config RUN/config.yaml, or --resume and --run "
+          "DIR): ",
+          missing, "; see kdef train --help"));
+}
 
+// Trains, shows progress on `display`, and stops on Ctrl-C.
+int run_and_show(const ExperimentConfig& config, RunOptions run) {
   ProgressDisplay display(config.training.epochs);
   const StopSignals stop;
   run.preparing = [&](const data::Progress& p) {
@@ -94,15 +66,54 @@ int train(const Arguments& arguments) {
     return kInterrupted;
   }
   if (result.interrupted) {
-    display.line(cat("Interrupted after step ", result.steps, "; go on with: ", program_name(), " train --run ",
+    display.line(cat("Interrupted after step ", result.steps, "; continue with: ", program_name(), " train --run ",
                      run.directory, " --resume"));
     return kInterrupted;
   }
-  if (!any_step) display.line("This training had finished before.");
+  if (!any_step) display.line("This training was already finished.");
   display.line(cat("Done in ", clock_time(result.seconds), ", ", result.steps, " steps. The best model:"));
   display.line(quality_lines("valid", result.valid));
   if (result.has_test) display.line(quality_lines("test", result.test));
   return kDone;
+}
+
+}  // namespace
+
+int train(const Arguments& arguments) {
+  po::options_description options;
+  add_config_options(options, false);
+  options.add_options()("run", po::value<std::string>()->value_name("DIR"),
+                        "run directory (default: model_root/dataset_id/experiment)");
+  options.add_options()("resume", po::bool_switch(),
+                        "continue from the checkpoint of the run; without --config, with its own configuration");
+  options.add_options()("overwrite", po::bool_switch(), "replace the run in the run directory");
+  options.add_options()("keys", po::bool_switch(),
+                        "print all configuration keys with their defaults and meanings, and stop");
+  add_device_option(options);
+  add_threads_option(options);
+  const std::string description =
+      cat("Trains an experiment and evaluates it. The data is prepared first if its cache is\n"
+          "missing or stale. Ctrl-C saves a checkpoint and stops with exit status 130. To repeat\n"
+          "a finished run, give its own configuration and no --expid: --config RUN/config.yaml.\n"
+          "Later settings win: default < Base < experiment < data set < key=value.\n\n"
+          "The run directory then holds:\n",
+          run_files_text());
+  const auto parsed = parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
+                             description.c_str(), Synopsis::Rest::overrides},
+                            options, arguments);
+  if (!parsed) return kDone;
+  if (parsed->flag("keys")) {
+    std::cout << keys_markdown();
+    return kDone;
+  }
+  use_threads(*parsed);
+  RunOptions run;
+  run.resume = parsed->flag("resume");
+  run.overwrite = parsed->flag("overwrite");
+  run.device = use_device(*parsed);
+  const ExperimentConfig config = experiment(*parsed);
+  run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
+  return run_and_show(config, run);
 }
 
 }  // namespace kdef::apps

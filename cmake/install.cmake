@@ -5,11 +5,22 @@ get_property(libraries GLOBAL PROPERTY KDEF_LIBRARIES)
 set(headers core ops nn)
 if(NOT KDEF_MINIMAL)
   list(APPEND headers data kdef)
+endif()
+if(TARGET kdef_app)
   install(TARGETS kdef_app)
 endif()
 install(TARGETS kdef_flags ${libraries} EXPORT kdefTargets)
+# Public headers. The others are private: kernels, whose code depends on the instruction set (a consumer that is compiled
+# for another processor would define the same functions differently), and headers that need a dependency of ours.
+# tests/install compiles the installed headers for the oldest x86-64.
 install(DIRECTORY ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kdef FILES_MATCHING PATTERN "*.h"
-  PATTERN "config/yaml_value.h" EXCLUDE PATTERN "config/keys.h" EXCLUDE)
+  REGEX "/ops/device$|/core/cuda$" EXCLUDE
+  REGEX "(_kernels|norm_rows|rowwise_functors|objective_functors|_json|/optimizer/device|/networks/parts)\\.h$" EXCLUDE
+  REGEX "/(config/keys|config/yaml_value|study/html)\\.h$" EXCLUDE)
+if(KDEF_ARCH STREQUAL "native")
+  install(CODE [[message(STATUS "kdef was built for this machine's processor (KDEF_ARCH=native). To run it on other "
+    "machines, configure with -DKDEF_ARCH=x86-64-v3, or with an empty KDEF_ARCH.")]])
+endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/kdef)
 install(EXPORT kdefTargets NAMESPACE kdef:: DESTINATION ${package_folder})

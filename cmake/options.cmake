@@ -1,11 +1,20 @@
-# Build options, and the target every library links: kdef_flags.
+# Build options; kdef_flags, which every library links and passes on to its users; kdef_compile_options(), the compiler
+# options of our own targets, which nobody inherits.
 option(KDEF_ONEDNN "GEMM through oneDNN (OFF: the reference loops, no dependency)" ON)
 option(KDEF_MINIMAL "Only core, ops and nn: needs nothing but a C++20 compiler" OFF)
-option(KDEF_TESTS "Build the test suite (GoogleTest)" ON)
+option(KDEF_TESTS "Build the test suite (GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
+option(KDEF_INSTALL "Install rules for libraries, headers and the program" ${PROJECT_IS_TOP_LEVEL})
 option(KDEF_BENCH "Build the microbenchmarks (Google Benchmark)" OFF)
 option(KDEF_WERROR "Warnings are errors" OFF)
-set(KDEF_ARCH "native" CACHE STRING "-march= of our own kernels; empty for the compiler's portable default")
+set(KDEF_ARCH "native" CACHE STRING
+  "-march= of kdef's own code. native runs on processors like this machine's only; for other machines give x86-64-v3, or nothing")
 set(KDEF_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize= (address,undefined)")
+
+set(apps ${PROJECT_IS_TOP_LEVEL})
+if(KDEF_MINIMAL)
+  set(apps OFF)
+endif()
+option(KDEF_APPS "Build the program kdef" ${apps})
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
@@ -20,19 +29,27 @@ target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329).
 # -ffp-contract=fast is the compiler's default; it is stated since results depend on it. errno and
 # floating-point traps, which nothing here uses, would keep loops from vector registers.
-target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers -ffp-contract=fast -fno-math-errno -fno-trapping-math>>)
-if(KDEF_ARCH)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-march=${KDEF_ARCH}>>)
-endif()
-if(KDEF_WERROR)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Werror>>)
-endif()
+function(kdef_compile_options target)
+  set(options -Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers
+    -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+  if(KDEF_ARCH)
+    list(APPEND options -march=${KDEF_ARCH})
+  endif()
+  if(KDEF_WERROR)
+    list(APPEND options -Werror)
+  endif()
+  if(KDEF_SANITIZE)
+    list(APPEND options -fsanitize=${KDEF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  endif()
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
+endfunction()
 if(KDEF_SANITIZE)
-  target_compile_options(kdef_flags INTERFACE $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${KDEF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined>>)
   target_link_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-fsanitize=${KDEF_SANITIZE}>)
 endif()
-# One release flag set: -O3 pays in the elementwise and row kernels.
-set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+# -O3 pays in the elementwise and row kernels.
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+endif()
 
 # CUDA: with it, every library has its .cu files compiled by nvcc. AUTO: where there is an nvcc.
 set(KDEF_CUDA AUTO CACHE STRING "The CUDA backend: AUTO, ON or OFF")
@@ -57,6 +74,7 @@ function(kdef_library name)
   add_library(kdef::${name} ALIAS kdef_${name})
   set_target_properties(kdef_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(kdef_${name} PUBLIC kdef_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  kdef_compile_options(kdef_${name})
   if(KDEF_HAS_CUDA)
     target_compile_definitions(kdef_${name} PUBLIC KDEF_HAS_CUDA)
     target_link_libraries(kdef_${name} PRIVATE ${KDEF_CUDA_LIBRARIES})
@@ -79,6 +97,7 @@ function(kdef_library name)
     endforeach()
     target_compile_definitions(kdef_${name}_emulated PUBLIC KDEF_HAS_CUDA KDEF_CUDA_EMULATED)
     target_link_libraries(kdef_${name}_emulated PUBLIC kdef_flags ${public} PRIVATE ${ARG_PRIVATE})
+    kdef_compile_options(kdef_${name}_emulated)
     # What else the library's own CMakeLists gives it.
     target_include_directories(kdef_${name}_emulated SYSTEM PRIVATE $<TARGET_PROPERTY:kdef_${name},INCLUDE_DIRECTORIES>)
     target_compile_definitions(kdef_${name}_emulated PRIVATE $<TARGET_PROPERTY:kdef_${name},COMPILE_DEFINITIONS>)

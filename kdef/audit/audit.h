@@ -1,4 +1,4 @@
-// The audit: every gradient against finite differences, and recorded runs replayed.
+// The audit: checks every gradient against finite differences, and replays recorded runs.
 #pragma once
 
 #include <string>
@@ -8,11 +8,10 @@
 
 namespace kdef {
 
-/// Layers, networks, embeddings, objectives: what is built from ops, with the same check (ops/check/cases.h lists the
-/// ops). `info` of a case is null where it is not one op.
+/// A gradient check of an op (ops/check/cases.h lists them), or of a layer, network, embedding or objective.
 struct AuditCase {
   std::string name, variant;
-  const OpInfo* op = nullptr;  // for the formulas
+  const OpInfo* op = nullptr;  // null if the case is not about one op
   std::function<ops::GradientReport()> check;
 };
 
@@ -21,50 +20,51 @@ inline void PrintTo(const AuditCase& c, std::ostream* out) {
   *out << c.name << (c.variant.empty() ? "" : ", ") << c.variant;
 }
 
-/// Every op, layer and objective, in a fixed order, to be checked on `device`.
+/// The checks of every op, layer and objective on `device`, in a fixed order.
 std::vector<AuditCase> audit_cases(Device device = kCpu);
 
-/// One op on the CPU and on `device`, in fp32: values and gradients.
+/// Compares one op on the CPU and on a device in fp32: values and gradients.
 struct DeviceComparison {
   std::string op, variant;
-  double deviation = 0;  // largest |a - b| / max(1, |b|), b the CPU's
+  double deviation = 0;  // largest |a - b| / max(1, |b|), where b is of the CPU
   bool passed() const { return deviation <= kDeviceTolerance; }
-  /// Sums of fp32 in another order, and other last bits of exp and log.
+  /// Sums in fp32 have another order on a device, and exp and log differ in the last bits.
   static constexpr double kDeviceTolerance = 2e-5;
 };
-/// Every op.
+/// Compares every op.
 std::vector<DeviceComparison> compare_devices(Device device);
-/// A table in Markdown: every op on the CPU and on `device`, the largest deviation between them in fp32, and that of
-/// the gradient on the device from differences in fp64; the worst case of each op.
+/// A Markdown table with one row per op: the largest deviation between the CPU and `device` in fp32, and the largest
+/// deviation of the device's gradient from differences in fp64, over all cases of the op.
 std::string device_markdown(Device device);
 
-/// Asserts that the audit can fail: checks ops with a wrong sign, a transposed gradient and a missing term, and returns
-/// the names of those that were not caught (none).
+/// Checks that the audit can fail: returns the names of faults that it does not catch (none) among a wrong sign, a
+/// transposed gradient, a missing term and others.
 std::vector<std::string> audit_self_test();
 
-/// Stop-gradients of the objective: what must be zero is zero, and the examination's edges are not. Empty if all holds.
+/// Checks the stop-gradients of the objective: the gradients of the targets are zero, that of the examination is not.
+/// Returns a sentence per violation (none).
 std::vector<std::string> audit_stop_gradients();
 
-/// docs/gradients.md: every op with its formulas, and how they are checked.
+/// The text of docs/gradients.md: every op with its formulas, and how they are checked.
 std::string gradients_markdown();
 
-/// One group of tensors of a fixture, compared.
+/// The comparison of one group of tensors of a fixture.
 struct FixtureRow {
   std::string group;
   int64_t tensors = 0;
   double absolute = 0;   // largest |a - b|
   double relative = 0;   // largest max|a - b| / size of a tensor; size: max|b|, of a bias's gradient see `note`
-  double tolerance = 0;  // of the relative deviation; 0: shown, not judged
+  double tolerance = 0;  // for the relative deviation; 0: the row is shown, not judged
   std::string worst;     // tensor with the largest relative deviation
   std::string note;
   bool passed = true;
 };
 
-/// Replays a recorded run, loss or metric file in the format of tests/fixtures/README.md, with the fused or the
-/// composed objective, embeddings and optimizer, on `device`. Throws InputError for a file of another format.
+/// Replays a file of recorded runs, losses, metrics or networks (format: tests/fixtures/README.md) on `device`, with
+/// the fused or the composed objective, embeddings and optimizer. Throws InputError for a file of another format.
 std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Device device = kCpu);
 
-/// The tape of a small ensemble's loss as a Graphviz digraph / line by line.
+/// The tape of the loss of a small ensemble, as a Graphviz digraph and line by line.
 std::string audit_tape_dot();
 std::string audit_tape_text();
 

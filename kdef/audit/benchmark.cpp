@@ -55,7 +55,7 @@ ModelInput as_input(data::Batch& batch, const Ensemble& model) {
   return model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
 }
 
-// Row `b`, on the same memory.
+// Row `b` as a view.
 ModelInput one_row(const ModelInput& input, int64_t b) {
   const auto row = [&](const Tensor& t) { return t.defined() ? t.rows(b, 1) : t; };
   return {row(input.ids), row(input.values), row(input.labels)};
@@ -75,7 +75,7 @@ Ensemble plain_model(EnsembleConfig config, const data::FeatureMap& map, Device 
   return Ensemble(config, embedding_fields(map), zeros);
 }
 
-// Runs the products alone, all on the same three buffers.
+// Runs matrix products alone. All use the same three buffers.
 class ProductsAlone {
  public:
   ProductsAlone(std::vector<ops::Gemm> products, Device device) : products_(std::move(products)), device_(device) {
@@ -112,8 +112,43 @@ class ProductsAlone {
   std::vector<ops::Gemm> products_;
   Device device_;
   Tensor a_, b_, c_;
-  Tensor rounded_a_, rounded_b_;  // where products on this device read them so
+  Tensor rounded_a_, rounded_b_;  // on devices whose products read rounded operands
 };
+
+// Milliseconds by kind of work: the mean of a few more steps on the CPU, from step number `step` on.
+std::map<std::string, double> profile_steps(Ensemble& model, nn::Optimizer& optimizer,
+                                            std::vector<data::Batch>& batches, uint64_t seed, uint64_t step) {
+  const int profiled = 3;
+  double optimizer_seconds = 0;
+  TapeProfiler profiler;
+  for (int i = 0; i < profiled; ++i, ++step) {
+    const ModelInput input = as_input(batches[step % batches.size()], model);
+    profiler.restart();
+    backward(model.loss(model.forward(input, {true, seed, step}), input.labels));
+    const double start = seconds_now();
+    optimizer.step();
+    optimizer_seconds += seconds_now() - start;
+  }
+  std::map<std::string, double> kinds_ms;
+  for (const auto* times : {&profiler.forward, &profiler.backward}) {
+    for (const auto& [op, seconds] : *times) kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
+  }
+  kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  return kinds_ms;
+}
+
+// Milliseconds by kind of work of one prediction. It is predict() itself that is observed, without a tape.
+std::map<std::string, double> profile_prediction(const Ensemble& model, const ModelInput& input) {
+  std::map<std::string, double> kinds_ms;
+  double last = seconds_now();
+  const RecordObserver observer([&](const Recorded& recorded) {
+    const double now = seconds_now();
+    kinds_ms[kind_of(recorded.op.name)] += 1e3 * (now - last);
+    last = now;
+  });
+  predict(model, input);
+  return kinds_ms;
+}
 
 }  // namespace
 
@@ -124,7 +159,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_rows(map, config.batch_size, config.seed + i));
   std::vector<ops::Gemm> products;
   {
-    // Before the model is made, so that there is memory for one set of tables alone.
+    // Before the model is made: there may be memory for one set of tables only.
     const Ensemble plain = plain_model(config.model, map, device);
     const ModelInput input = as_input(batches[0], plain).to(device);
     const ops::GemmRecorder recorder;
@@ -139,7 +174,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   BatchFeed feed(device, config.batch_size, model.embedding().id_columns(), model.embedding().value_columns());
   TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size);
   uint64_t step = 0;
-  // A device is given ten steps at a time, so that the host goes ahead of it as it does in training.
+  // A device gets ten steps at a time, so that the host runs ahead of it as in training.
   const int together = device.is_cpu() ? 1 : 10;
   const auto run = [&] {
     for (int i = 0; i < together; ++i, ++step) compute.run(feed.put(batches[step % batches.size()]), step);
@@ -152,7 +187,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   const ProductsAlone alone(std::move(products), device);
   result.gemm_gflop = alone.gflop;
   alone.seconds();
-  // The two are timed in turn, so that a drift of the machine's speed meets both.
+  // The two alternate, so that a drift of the machine's speed affects both.
   std::vector<double> steps, gemms;
   const double until = seconds_now() + config.seconds;
   while (steps.size() < 5 || seconds_now() < until) {
@@ -165,23 +200,9 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   result.step_ms = 1e3 * median(steps);
   result.gemm_ms = 1e3 * median(gemms);
   result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
-  if (!device.is_cpu()) return result;  // its steps are recorded: there is nothing to stop the clock at
+  if (!device.is_cpu()) return result;  // a recorded step has no ops that could be timed one by one
 
-  const int profiled = 3;
-  double optimizer_seconds = 0;
-  TapeProfiler profiler;
-  for (int i = 0; i < profiled; ++i, ++step) {
-    const ModelInput input = as_input(batches[step % batches.size()], model);
-    profiler.restart();
-    backward(model.loss(model.forward(input, {true, config.seed, step}), input.labels));
-    const double start = seconds_now();
-    optimizer.step();
-    optimizer_seconds += seconds_now() - start;
-  }
-  for (const auto* times : {&profiler.forward, &profiler.backward}) {
-    for (const auto& [op, seconds] : *times) result.kinds_ms[kind_of(op)] += 1e3 * seconds / profiled;
-  }
-  result.kinds_ms["optimizer"] = 1e3 * optimizer_seconds / profiled;
+  result.kinds_ms = profile_steps(model, optimizer, batches, config.seed, step);
   return result;
 }
 
@@ -231,17 +252,15 @@ PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBen
       if (i >= 0) seconds.push_back(seconds_now() - start);
     }
     std::sort(seconds.begin(), seconds.end());
-    const auto at = [&](double share) {
+    const auto quantile = [&](double share) {
       return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
     };
-    return {at(0.5), at(0.99)};
+    return {quantile(0.5), quantile(0.99)};
   };
   result.all_threads = latency();
   set_num_threads(1);
   result.one_thread = latency();
-  TapeProfiler profiler;
-  model.forward(input, {});
-  for (const auto& [op, seconds] : profiler.forward) result.kinds_ms[kind_of(op)] += 1e3 * seconds;
+  result.kinds_ms = profile_prediction(model, input);
   set_num_threads(threads);
   return result;
 }

@@ -1,4 +1,4 @@
-// How fast a training step and a prediction are, against the cost of their matrix products alone.
+// The speed of a training step and of a prediction, beside the cost of their matrix products alone.
 #pragma once
 
 #include <map>
@@ -14,12 +14,12 @@ namespace kdef {
 
 struct StepBenchmark {
   double step_ms = 0;  // median of the repetitions
-  double gemm_ms = 0;  // the step's matrix products alone, in the same run: median
+  double gemm_ms = 0;  // the matrix products of a step alone, in the same run: median
   double rows_per_s = 0;
   double gemm_gflop = 0;  // of one step
   double peak_mib = 0;    // of tensor memory
   int repetitions = 0;
-  std::map<std::string, double> kinds_ms;  // of the CPU: by kind of work, mean of profiled steps
+  std::map<std::string, double> kinds_ms;  // on the CPU: by kind of work, mean of profiled steps
 };
 
 struct StepBenchmarkConfig {
@@ -29,12 +29,12 @@ struct StepBenchmarkConfig {
   ops::GemmPrecision precision = ops::GemmPrecision::f32;
   int64_t batch_size = 10000;
   int warmup = 2;
-  double seconds = 10;  // measuring goes on for about this long, at least 5 steps
+  double seconds = 10;  // about how long to measure, at least 5 steps
   uint64_t seed = 1;
 };
 
-/// Times steps on random rows of `map`'s shape, from batches in host memory on: ids by Zipf's law, one in four rows
-/// clicked.
+/// Times steps on random rows with the fields of `map`, from batches in host memory. Ids follow Zipf's law; one row in
+/// four is a click.
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config);
 
 struct PredictBenchmark {
@@ -54,12 +54,13 @@ struct PredictBenchmark {
 struct PredictBenchmarkConfig {
   EnsembleConfig model;
   int64_t batch_size = 10000;
-  int64_t latency_rows = 5000;  // each predicted alone, with one thread and then with all
-  double seconds = 10;          // batches are measured for about this long, at least 5 of them
+  int64_t latency_rows = 5000;  // each is predicted alone, with all threads and with one
+  double seconds = 10;          // about how long to measure batches, at least 5 of them
   uint64_t seed = 1;
 };
 
-/// Times predictions of random rows as above, from encoded rows in memory to probabilities.
+/// Times predictions of random rows as above, from encoded rows in memory to probabilities. The profile observes
+/// predict() itself.
 PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config);
 
 }  // namespace kdef

@@ -1,11 +1,11 @@
 #include "kdef/run/export.h"
 
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <map>
 
+#include "core/base/text.h"
 #include "core/io/file.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/record.h"
@@ -21,15 +21,14 @@ size_t find_student(const RunRecord& run, const std::string& name) {
   if (name == "ensemble") return 0;
   size_t number = 0;
   if (name != "best") {
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error != std::errc() || end != name.data() + name.size() || number < 1 || number > count) {
+    if (!read_number(name, number) || number < 1 || number > count) {
       throw InputError(cat("--student: expected best, ensemble or a number from 1 to ", count, ", found '", name, "'"));
     }
   }
   if (run.config.model.kind == EnsembleKind::concat) {
     throw InputError(cat(run.directory,
-                         ": the students of a concat ensemble cannot be served alone: their own output layers are not "
-                         "trained; export the ensemble, or train a kdef, mean or sum ensemble"));
+                         ": students of a concat ensemble cannot be exported: their own output layers are not trained; "
+                         "export the ensemble, or train a kdef, mean or sum ensemble"));
   }
   if (name == "best") {
     const Metric& metric = main_metric(*run.valid);
@@ -48,7 +47,7 @@ size_t find_student(const RunRecord& run, const std::string& name) {
   return number;
 }
 
-// The student's own evaluation, as that of a model with one network.
+// The evaluation of a student, in the form of a model with one network.
 Evaluation of_student(const Evaluation& all, size_t student) {
   const Quality q = all.students.at(student - 1);
   return {.ensemble = q, .students = {q}, .rows = all.rows, .positives = all.positives};
@@ -76,7 +75,7 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
 Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
   const RunRecord record = read_run(run);
   if (!record.finished() || !record.model_step) {
-    throw InputError(cat(run, ": is not trained to its end", record.notes.empty() ? "" : ": " + record.notes[0]));
+    throw InputError(cat(run, ": this training has not finished", record.notes.empty() ? "" : ": " + record.notes[0]));
   }
   const Run trained(run);
   const size_t count = trained.model().student_count();
@@ -92,7 +91,7 @@ Exported export_run(const std::string& run, const std::string& student, const st
   result.run_test = result.test = record.test;
   if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
   for (const std::string& file : RunFiles(out).all()) {
-    if (exists(file)) throw InputError(cat(out, ": already holds a run; name another directory"));
+    if (exists(file)) throw InputError(cat(out, ": already holds a run; give another --out"));
   }
 
   ExperimentConfig config = trained.config();
@@ -116,7 +115,7 @@ Exported export_run(const std::string& run, const std::string& student, const st
   }
   result.parameters = model->parameter_count();
 
-  // In a folder of its own first, so that a full disk or a kill leaves nothing that looks like a run.
+  // Written into a separate folder first, so that a full disk or a kill leaves nothing that looks like a run.
   const RunFiles files(out), staged(out + "/.part");
   remove_folder(staged.directory());
   try {

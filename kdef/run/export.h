@@ -1,4 +1,4 @@
-// A trained run without what only training needs: its ensemble, or one student with the embedding that it reads.
+// Exports a trained run without the state of its training: the ensemble, or one student with the embedding it reads.
 #pragma once
 
 #include <optional>
@@ -13,15 +13,15 @@ struct Exported {
   size_t students = 0;          // of the run
   int64_t parameters = 0;       // of what was exported
   int64_t run_parameters = 0;   // of the run's model
-  Evaluation run_valid, valid;  // as the run recorded them: of its ensemble, of what was exported
+  Evaluation run_valid, valid;  // recorded evaluations: of the run's ensemble, of the exported model
   std::optional<Evaluation> run_test, test;
 };
 
-/// Writes the directory of a run that predicts and evaluates as `student` of `run` does: "best" (by the validation AUC
-/// of result.json), a number from 1, or "ensemble". It holds config.yaml, the vocabulary, model.safetensors (a
-/// student's under the names of a model with one network) and result.json. config.yaml is written last: without it, a
-/// directory is no run. Throws InputError where the run is not trained to its end, has no such student, where its
-/// students' output layers are untrained (concat), and where `out` holds a run already.
+/// Writes a run directory that predicts and evaluates like `student` of `run`: "best" (by the validation AUC in
+/// result.json), a number from 1, or "ensemble". It holds config.yaml, the vocabulary, model.safetensors (a
+/// student's under the names of a model with one network) and result.json. config.yaml is written last: a directory
+/// without it is not a run. Throws InputError if the training has not finished, if there is no such student, if the
+/// students' output layers are not trained (concat), or if `out` already holds a run.
 Exported export_run(const std::string& run, const std::string& student, const std::string& out);
 
 }  // namespace kdef

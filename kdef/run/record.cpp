@@ -17,17 +17,17 @@
 namespace kdef {
 namespace {
 
-// Calls read(json) and turns what does not fit into an InputError with its place.
+// Calls read(json). Throws InputError with `where` if the text is not JSON or lacks what is read.
 template <class Read>
 auto parse(const std::string& text, const std::string& where, Read read) {
   try {
     return read(Json::parse(text));
   } catch (const Json::exception& e) {
-    throw InputError(cat(where, ": not as kdef writes it: ", e.what()));
+    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
   }
 }
 
-// One object per line; a last line without its end is being written.
+// Reads one object per line. A last line without "\n" is still being written and is left out.
 template <class Read>
 auto parse_lines(const std::string& path, Read read) {
   std::vector<decltype(read(Json()))> all;
@@ -84,7 +84,7 @@ void read_model(const std::string& path, RunRecord& run) {
   const SafetensorsFile file(path);
   int64_t count = 0;
   for (const std::string& name : file.names()) {
-    // Buffers of batch normalisation are no parameters.
+    // The buffers of batch normalisation are not parameters.
     if (name.ends_with(".running_mean") || name.ends_with(".running_var")) continue;
     int64_t size = 1;
     for (const int64_t extent : file.shape(name)) size *= extent;
@@ -158,7 +158,7 @@ RunRecord read_run(const std::string& directory) {
   const std::string word = shell_word(directory);
   const auto read = [&](const std::string& path, const std::string& remedy, auto take) {
     if (!exists(path)) {
-      if (!remedy.empty()) run.notes.push_back(cat("There is no ", files.name(path), "; ", remedy));
+      if (!remedy.empty()) run.notes.push_back(cat("There is no ", files.name(path), ": ", remedy));
       return;
     }
     try {
@@ -167,11 +167,12 @@ RunRecord read_run(const std::string& directory) {
       run.notes.push_back(e.what());
     }
   };
-  std::string resume = cat("it is not trained to its end; go on with: kdef train --run ", word, " --resume");
+  std::string resume = cat("this training has not finished. If it was interrupted, resume it with: kdef train --run ",
+                           word, " --resume");
   const std::string measure = cat("make it with: kdef collapse --run ", word, " --json ", shell_word(files.collapse()));
   read(files.model(), resume, [&](const std::string& path) { read_model(path, run); });
   if (!run.exported.empty()) {
-    run.notes.push_back(cat("Exported: ", run.exported, "; its training is recorded there."));
+    run.notes.push_back(cat("Exported: ", run.exported, ". The record of its training is in that run."));
     resume.clear();
   }
   read(files.metrics(), resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });

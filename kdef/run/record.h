@@ -1,4 +1,4 @@
-// What a run directory tells of its run, read back to be shown and compared. Nothing here opens the data.
+// The record of a run, read from its directory to be shown and compared. Nothing here opens the data.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace kdef {
 
-/// One matrix of a collapse report as it is written: the spectrum relative to its largest singular value.
+/// One matrix of a written collapse report: its spectrum is relative to the largest singular value.
 struct MatrixRecord {
   std::string name;
   Spectrum measures;                      // without singular_values
@@ -42,28 +42,27 @@ struct RunRecord {
   std::optional<Evaluation> valid, test;  // of the best model
   std::optional<CollapseRecord> collapse;
   std::vector<CollapseRecord> collapse_history;
-  /// What could not be read, and the command that makes it, a sentence each.
+  /// One sentence per file that is missing or damaged, with the command that makes it.
   std::vector<std::string> notes;
 
   bool finished() const { return valid.has_value(); }
-  /// The test data's evaluation, or, where there is none, that of the validation data.
+  /// The evaluation on test data; if there is none, on validation data.
   const Evaluation& best() const { return test ? *test : *valid; }
 };
 
-/// Throws InputError where there is no config.yaml or it cannot be read; all else that is missing or damaged becomes a
-/// note.
+/// Throws InputError if the configuration is missing or damaged. Any other missing or damaged file becomes a note.
 RunRecord read_run(const std::string& directory);
 
-/// The whole lines of metrics.jsonl. An AUC that is null is NaN. Throws InputError with the line that is damaged.
+/// The complete lines of metrics.jsonl. Null is NaN. Throws InputError with the number of a damaged line.
 std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path);
 
-/// Mean, and standard deviation of the sample (NaN of one value), over those values that are numbers.
+/// Mean, and standard deviation of the sample (NaN for one value), over the finite values.
 struct Statistic {
   double mean = 0, deviation = 0;
 };
 Statistic statistic(const std::vector<double>& values);
 
-/// A path as one word of a shell.
+/// A path quoted as one word of a shell command.
 std::string shell_word(const std::string& text);
 
 }  // namespace kdef

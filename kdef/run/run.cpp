@@ -15,9 +15,9 @@ namespace {
 // Ends the name of a file that replaces another once everything for it is on disk.
 constexpr const char* kNew = ".new";
 
-// What a checkpoint must match: the settings that shape training, and the data.
+// Identifies the settings that shape a training, and its data. A checkpoint must have the same identity.
 std::string identity(const ExperimentConfig& config, const data::PreparedData& data) {
-  // The vocabulary gives the ids their meaning, the rows' checksums stand for the rows.
+  // The vocabulary gives the ids their meaning; checksums stand for the rows.
   const std::string text =
       cat(shaping_yaml(config), data::to_json(data.summary.map), crc32(data.vocabulary.data(), data.vocabulary.size()),
           " ", data.train->fingerprint(), " ", data.valid->fingerprint());
@@ -29,13 +29,13 @@ FileLock lock_run(const std::string& directory) {
   std::optional<FileLock> lock = FileLock::try_lock(directory);
   if (lock) return *std::move(lock);
   throw InputError(cat(directory, ": another training is writing there (", holder_of(directory),
-                       "); wait for its end, or give --run DIR for another place"));
+                       "); wait until it ends, or give another --run DIR"));
 }
 
 void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
   if (rows > 0 && (positives == 0 || positives == rows)) {
     listener.note(cat("warning: every row of ", what, " has the label ", positives ? 1 : 0,
-                      "; its AUC is undefined, and nothing can be learned from one class"));
+                      "; its AUC is undefined, and a model cannot learn from one class"));
   }
 }
 
@@ -57,13 +57,13 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
   const auto check_directory = [&] {
     if (options.resume && !exists(checkpoint)) {
-      throw InputError(cat(directory, ": holds no checkpoint to resume from; train without --resume"));
+      throw InputError(cat(directory, ": has no checkpoint to resume from; train without --resume"));
     }
     if (!options.resume && !options.overwrite &&
         (exists(checkpoint) || exists(files.result()) || exists(files.model()))) {
       throw InputError(cat(directory, ": already holds a run; give ",
-                           exists(checkpoint) ? "--resume to go on with it, " : "",
-                           "--overwrite to replace it, or --run DIR for another place"));
+                           exists(checkpoint) ? "--resume to continue it, " : "",
+                           "--overwrite to replace it, or another --run DIR"));
     }
   };
   check_directory();
@@ -71,12 +71,12 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     const std::string changed = describe(differences(load_resolved(files.config()), config));
     if (!changed.empty()) {
       throw InputError(cat(directory, ": was made with other settings: ", changed,
-                           "; resume with the same ones, or choose another run directory to start anew"));
+                           "; resume with the same settings, or give another --run DIR to start anew"));
     }
   }
   if (config.dataset.valid_data.empty()) {
     throw InputError(
-        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to tell the best model"));
+        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to choose the best model"));
   }
   const TrainingConfig& training = config.training;
   ops::check_precision(training.precision, options.device);
@@ -102,7 +102,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     remove_file(file + kNew);
   }
   if (!options.resume) {
-    // What replaces an older run is on disk before anything of that run is removed.
+    // The new files are on disk before any file of an older run is removed.
     write_file(files.config() + kNew, to_yaml(config));
     write_file(files.vocabulary() + kNew, data.vocabulary);
     for (const std::string& file : files.from_training()) remove_file(file);

@@ -1,4 +1,4 @@
-// A run: an experiment from its configuration to a directory that holds all of it, and that directory opened again.
+// A run: trains an experiment into a directory, and opens such a directory again to predict.
 //
 // kdef/train/run_files.h names the files of such a directory.
 #pragma once
@@ -14,18 +14,18 @@
 
 namespace kdef {
 
-/// Where the encoded data of a configuration lies: data_root/dataset_id.
+/// The folder of the encoded data: data_root/dataset_id.
 std::string cache_directory(const ExperimentConfig& config);
-/// Where a run goes unless told otherwise: model_root/dataset_id/experiment.
+/// The default run directory: model_root/dataset_id/experiment.
 std::string default_run_directory(const ExperimentConfig& config);
 
 struct RunOptions {
   std::string directory;
-  bool resume = false;     // go on from the directory's checkpoint
-  bool overwrite = false;  // start anew in a directory that holds a run; otherwise that is refused
+  bool resume = false;     // continue from the checkpoint in the directory
+  bool overwrite = false;  // replace a run in the directory; false: a directory that holds a run is an error
   Device device = kCpu;
   std::function<void(const data::Progress&)> preparing = {};
-  /// Called when data and model are ready, before the first step.
+  /// Called before the first step, when data and model are ready.
   std::function<void(const data::Prepared&, const Ensemble&)> ready = {};
   TrainingListener listener;
 };
@@ -37,7 +37,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 /// A finished or running run, opened to predict.
 class Run {
  public:
-  /// Throws InputError where the directory is no run or holds no model yet.
+  /// Throws InputError if the directory is not a run or has no model yet.
   explicit Run(const std::string& directory, Device device = kCpu);
 
   const ExperimentConfig& config() const { return config_; }

@@ -19,13 +19,13 @@ uint32_t crc32c(const void* data, size_t bytes);
 /// As TFRecord stores it: rotated by 15 bits to the right, plus a constant.
 uint32_t masked_crc32c(const void* data, size_t bytes);
 
-/// `listener`, which also writes the scalars of every evaluation into run_directory/events.out.tfevents.TIME.kdef:
-/// train/loss, train/lr, valid/auc, valid/logloss, and valid/student_N/auc and /logloss for N from 1. An AUC that is
-/// undefined is left out.
+/// Returns `listener`, extended to write the scalars of every evaluation into an event file (RunFiles::events):
+/// train/loss, train/lr, valid/auc, valid/logloss, and valid/student_N/auc and /logloss for N from 1. Undefined
+/// values are left out.
 ///
-/// The first evaluation it hears of writes a new file from the whole of metrics.jsonl, which holds what came before a
-/// resume and nothing beyond its checkpoint, and removes the older one: every step stands there once. Later ones append
-/// one whole record each. Failures are SystemErrors with the path.
+/// At the first evaluation the listener writes a new file from all of metrics.jsonl and removes the older file, so
+/// every step is there once: metrics.jsonl holds the evaluations before a resume, and nothing beyond its checkpoint.
+/// Every later evaluation appends one record. Failures are SystemErrors with the path.
 TrainingListener with_tensorboard(const std::string& run_directory, TrainingListener listener);
 
 /// Removes the event files that a training left in its run directory.

@@ -10,13 +10,13 @@
 namespace kdef::plot {
 namespace {
 
-// Of the SVG's own units; on paper and screen it scales with its column.
+// In units of the SVG, which scales with its column.
 constexpr double kWidth = 400, kHeight = 270, kRight = 12, kTop = 12, kBottom = 44;
-constexpr double kLabel = 26, kDigit = 7;  // what the label of the y axis takes, and a digit of its marks
+constexpr double kLabel = 26, kDigit = 7;  // width of the label of the y axis, and of a digit of its marks
 constexpr int kMarks = 6;                  // on the y axis, at most
 constexpr int kStyles = 7, kMarkers = 5, kDashes = 4;
-constexpr size_t kMostMarkers = 40;  // of a line; of more points only every second, third, ... has one
-constexpr size_t kMostNumberedCells = 12;
+constexpr size_t kMaxMarkers = 40;  // per line; with more points, only every second, third, ... has a marker
+constexpr size_t kMaxNumberedCells = 12;
 
 std::string at(double v) { return fixed_point(v, 1); }
 
@@ -52,7 +52,7 @@ std::string classes(const Series& s) {
   return cat("series c", s.style % kStyles, " d", s.style % kDashes);
 }
 
-// The values that a linear or logarithmic axis shows, and where.
+// Maps the values of a linear or logarithmic axis to positions.
 class Scale {
  public:
   Scale(const Axis& axis, const std::vector<double>& values, double from, double to)
@@ -70,22 +70,22 @@ class Scale {
     low_ -= pad;
     high_ += pad;
   }
-  bool shows(double v) const { return std::isfinite(v) && v >= axis_.least && (!axis_.log || v > 0); }
+  bool shows(double v) const { return std::isfinite(v) && v >= axis_.min && (!axis_.log || v > 0); }
   double operator()(double v) const { return from_ + (map(v) - low_) / (high_ - low_) * (to_ - from_); }
   double clamped(double v) const {
     return shows(v) ? std::clamp((*this)(v), std::min(from_, to_), std::max(from_, to_)) : from_;
   }
   // Ticks with their text.
-  std::vector<std::pair<double, std::string>> marks(int most) const {
+  std::vector<std::pair<double, std::string>> marks(int max_count) const {
     std::vector<std::pair<double, std::string>> all;
     if (axis_.log) {
-      for (const double v : log_ticks(std::pow(10, low_), std::pow(10, high_), most)) {
+      for (const double v : log_ticks(std::pow(10, low_), std::pow(10, high_), max_count)) {
         const int power = static_cast<int>(std::floor(std::log10(v) + 1e-9));
         const std::string raised = cat("10<tspan class=\"power\" dy=\"-5\">", true_minus(cat(power)), "</tspan>");
         all.emplace_back(v, power < -3 || power > 3 ? raised : significant(v, 3));
       }
     } else {
-      const Ticks t = ticks(low_, high_, most, axis_.whole);
+      const Ticks t = ticks(low_, high_, max_count, axis_.whole);
       for (const double v : t.at) all.emplace_back(v, fixed(v, t.decimals));
     }
     return all;
@@ -146,7 +146,7 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y, double left
 std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) {
   std::string line, dots, bars, above, below;
   bool gap = true;
-  const size_t stride = s.points.size() / kMostMarkers + 1;
+  const size_t stride = s.points.size() / kMaxMarkers + 1;
   for (size_t i = 0; i < s.points.size(); ++i) {
     const Point& p = s.points[i];
     if (!x.shows(p.x) || !y.shows(p.y)) {
@@ -227,25 +227,25 @@ std::string significant(double value, int digits) {
   return std::isfinite(value) ? true_minus(significant_digits(value, digits)) : "\u2013";
 }
 
-Ticks ticks(double low, double high, int most, bool whole) {
+Ticks ticks(double low, double high, int max_count, bool whole) {
   Ticks result;
-  if (!(high > low) || most < 1) return result;
-  double power = std::pow(10, std::floor(std::log10((high - low) / most)));
+  if (!(high > low) || max_count < 1) return result;
+  double power = std::pow(10, std::floor(std::log10((high - low) / max_count)));
   if (whole) power = std::max(power, 1.0);
   for (int i = 0;; ++i) {
     const double step = power * std::pow(10, i / 3) * (i % 3 == 0 ? 1 : i % 3 == 1 ? 2 : 5);
     const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
-    if (last - first + 1 > most) continue;
-    if (first + 1 == first) return result;  // the range is under the numbers' precision
+    if (last - first + 1 > max_count) continue;
+    if (first + 1 == first) return result;  // the range is below the precision of the numbers
     for (int k = 0; first + k <= last; ++k) result.at.push_back((first + k) * step);
     result.decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
     return result;
   }
 }
 
-std::vector<double> log_ticks(double low, double high, int most) {
-  if (!(low > 0) || !(high > low) || most < 1) return {};
-  // The decades from which to start, and what to multiply them by.
+std::vector<double> log_ticks(double low, double high, int max_count) {
+  if (!(low > 0) || !(high > low) || max_count < 1) return {};
+  // Tries fewer and fewer ticks: decades with multiples, decades alone, every second decade, ...
   const int first = static_cast<int>(std::floor(std::log10(low) - 1e-9));
   const int last = static_cast<int>(std::ceil(std::log10(high) + 1e-9));
   for (int density = 2, step = 1;; density > 0 ? --density : ++step) {
@@ -260,7 +260,7 @@ std::vector<double> log_ticks(double low, double high, int most) {
         if (v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9)) all.push_back(v);
       }
     }
-    if (all.size() <= static_cast<size_t>(most)) return all;
+    if (all.size() <= static_cast<size_t>(max_count)) return all;
   }
 }
 
@@ -341,14 +341,14 @@ std::string figure(const Chart& chart) {
 
 std::string figure(const HeatMap& map) {
   const size_t n = map.names.size();
-  double most = 0;
+  double largest = 0;
   for (const auto& row : map.values) {
     for (const double v : row) {
-      if (std::isfinite(v)) most = std::max(most, v);
+      if (std::isfinite(v)) largest = std::max(largest, v);
     }
   }
-  // Cells are numbered in a power of ten that leaves them short.
-  const int power = most > 0 ? static_cast<int>(std::floor(std::log10(most))) : 0;
+  // Numbers in cells are multiples of a power of ten, so that they are short.
+  const int power = largest > 0 ? static_cast<int>(std::floor(std::log10(largest))) : 0;
   const double unit = std::pow(10, power);
   const double left = 44, top = 26,
                cell = std::min(62.0, (kWidth - left - 4) / static_cast<double>(std::max<size_t>(n, 1)));
@@ -359,8 +359,8 @@ std::string figure(const HeatMap& map) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < n; ++i) {
     const double middle = cell * (static_cast<double>(i) + 0.5);
-    // Names of many small cells are in the table.
-    if (n <= kMostNumberedCells || i % 5 == 0) {
+    // With many small cells, only some have their number; the names are in the table.
+    if (n <= kMaxNumberedCells || i % 5 == 0) {
       html += cat("<text x=\"", at(left + middle), "\" y=\"", at(top - 8), "\" text-anchor=\"middle\">", i + 1,
                   "</text><text x=\"", at(left - 8), "\" y=\"", at(top + middle + 4), "\" text-anchor=\"end\">", i + 1,
                   "</text>");
@@ -372,8 +372,8 @@ std::string figure(const HeatMap& map) {
       rows.back().push_back(significant(v, 4));
       html += cat("<g><rect class=\"cell\" x=\"", at(x), "\" y=\"", at(y), "\" width=\"", at(cell - 2), "\" height=\"",
                   at(cell - 2), "\" fill-opacity=\"",
-                  fixed(most > 0 && std::isfinite(v) ? 0.04 + 0.56 * v / most : 0.04, 3), "\"/>");
-      if (n <= kMostNumberedCells) {
+                  fixed(largest > 0 && std::isfinite(v) ? 0.04 + 0.56 * v / largest : 0.04, 3), "\"/>");
+      if (n <= kMaxNumberedCells) {
         html += cat("<text x=\"", at(left + cell * (static_cast<double>(j) + 0.5) - 1), "\" y=\"", at(top + middle + 3),
                     "\" text-anchor=\"middle\">", i == j ? "0" : fixed(v / unit, n > 8 ? 1 : 2), "</text>");
       }
@@ -382,7 +382,7 @@ std::string figure(const HeatMap& map) {
   }
   html += "</svg>";
   html += cat("<p class=\"unit\">", escape(map.unit));
-  if (n <= kMostNumberedCells && power != 0)
+  if (n <= kMaxNumberedCells && power != 0)
     html += cat("; numbers in units of 10<sup>", true_minus(cat(power)), "</sup>");
   html += "</p>";
   std::vector<std::string> header = {""};

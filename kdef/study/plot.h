@@ -1,7 +1,7 @@
-// Pictures as HTML: a figure is an SVG with labelled axes, a legend, and a table of its values. No scripts and no
-// fixed colours: the classes are those of style_sheet(), which knows light, dark and printed pages.
+// Figures as HTML: an SVG with labelled axes, a legend, and a table of the values. Figures have no scripts and no fixed
+// colours; style_sheet() defines their classes for light, dark and printed pages.
 //
-// All text is escaped here; callers pass it as it is. NaN is a gap in a line and a dash in a table.
+// This unit escapes all text. NaN is a gap in a line and a dash in a table.
 #pragma once
 
 #include <limits>
@@ -15,27 +15,27 @@ namespace kdef::plot {
 
 /// Text as HTML, inside elements and quoted attributes.
 std::string escape(std::string_view text);
-/// With a fixed number of decimals and a true minus sign; a dash where it is not finite.
+/// A number with `decimals` decimals and a true minus sign; a dash if it is not finite.
 std::string fixed(double value, int decimals);
-/// With some significant digits: 0.00123, 4.5e-9; a dash where it is not finite.
+/// A number with `digits` significant digits: 0.00123, 4.5e-9; a dash if it is not finite.
 std::string significant(double value, int digits);
 
 struct Ticks {
   std::vector<double> at;
-  int decimals = 0;  // that tell them apart
+  int decimals = 0;  // needed to tell them apart
 };
-/// At most `most` multiples of 1, 2 or 5 times a power of ten inside [low, high]; `whole`: integers only.
-Ticks ticks(double low, double high, int most, bool whole = false);
-/// At most `most` powers of ten inside [low, high] (0 < low), or where they are few, also their multiples by 2 and 5
-/// or 3.
-std::vector<double> log_ticks(double low, double high, int most);
+/// At most `max_count` multiples of 1, 2 or 5 times a power of ten inside [low, high]; `whole`: integers only.
+Ticks ticks(double low, double high, int max_count, bool whole = false);
+/// At most `max_count` powers of ten inside [low, high] (0 < low); if there are few, also their multiples by 2 and 5,
+/// or by 3.
+std::vector<double> log_ticks(double low, double high, int max_count);
 
 struct Axis {
-  std::string label;                                        // with its unit
-  bool whole = false;                                       // integers only
-  bool log = false;                                         // base 10; values that are not above 0 are gaps
-  int decimals = 6;                                         // of values in titles and tables, where not `log`
-  double least = -std::numeric_limits<double>::infinity();  // values below are gaps
+  std::string label;                                      // with its unit
+  bool whole = false;                                     // integers only
+  bool log = false;                                       // base 10; values that are not above 0 are gaps
+  int decimals = 6;                                       // of values in titles and tables, where not `log`
+  double min = -std::numeric_limits<double>::infinity();  // values below are gaps
 };
 
 struct Point {
@@ -53,10 +53,10 @@ struct Series {
 };
 
 struct Chart {
-  std::string title, note;  // note: a sentence or two, what one sees
+  std::string title, note;  // note: one or two sentences about what the chart shows
   Axis x, y;
   std::vector<Series> series;
-  std::optional<std::pair<double, std::string>> mark = std::nullopt;  // a vertical line and what it marks
+  std::optional<std::pair<double, std::string>> mark = std::nullopt;  // a vertical line at x, and its meaning
 };
 std::string figure(const Chart& chart);
 
@@ -68,8 +68,8 @@ struct HeatMap {
 };
 std::string figure(const HeatMap& map);
 
-/// A table inside a box that scrolls sideways where the page is narrow. The first column is text, the others align as
-/// numbers. Cells are HTML: escape() what is not.
+/// A table inside a box that scrolls sideways on narrow pages. The first column is text, the others are aligned as
+/// numbers. Cells are HTML: escape() text first.
 std::string table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
 
 std::string style_sheet();

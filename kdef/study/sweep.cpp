@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "core/base/text.h"
 #include "core/io/file.h"
 #include "kdef/train/run_files.h"
 
@@ -18,7 +20,7 @@ std::vector<T> distinct(const std::vector<T>& values) {
   return once;
 }
 
-// The override that gives the experiment so many students; nothing where it has them as it is written.
+// The override that gives the experiment this number of students; nothing if the configuration already has it.
 std::vector<std::string> students_override(const SweepConfig& config, size_t as_written, int64_t students) {
   if (static_cast<int64_t>(as_written) == students) return {};
   std::vector<std::string> once = config.overrides;
@@ -32,11 +34,9 @@ std::vector<std::string> students_override(const SweepConfig& config, size_t as_
   return {cat("num_student=", students / unit)};
 }
 
-// Empty where the value is not a number; otherwise to the last digit.
+// Empty for an undefined value.
 std::string exact(double value) { return std::isfinite(value) ? shortest(value) : ""; }
-
 std::string rounded(double value, int decimals) { return std::isfinite(value) ? fixed_point(value, decimals) : ""; }
-
 std::string rounded(const Statistic& s, int decimals) {
   return rounded(s.mean, decimals) + (std::isfinite(s.deviation) ? " ± " + rounded(s.deviation, decimals) : "");
 }
@@ -63,8 +63,7 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
   for (const int64_t m : students) {
     const std::vector<std::string> number = students_override(config, written.model.students.size(), m);
     for (const EnsembleKind ensemble : distinct(config.ensembles)) {
-      const bool single = m == 1 && ensemble != EnsembleKind::concat;
-      const std::string kind = name_of(single ? EnsembleKind::mean : ensemble);
+      const std::string kind = name_of(trained_as(ensemble, static_cast<size_t>(m)));
       for (const uint64_t seed : seeds) {
         const std::string name = cat(kind, "-M", m, "-seed", seed);
         const auto known = std::find_if(plan.begin(), plan.end(), [&](const SweepRun& r) { return r.name == name; });
@@ -101,78 +100,43 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
     table.experiment = plan[0].config.id;
     table.dataset = plan[0].config.dataset_id;
   }
-  std::vector<std::pair<EnsembleKind, int64_t>> keys;
-  PerMetric<bool> measured;
+  // The finished runs of each row. A run of one student belongs to several rows.
+  std::map<std::pair<EnsembleKind, int64_t>, std::vector<const RunRecord*>> rows;
+  std::vector<const RunRecord*> finished;
   for (size_t i = 0; i < plan.size(); ++i) {
     if (!records[i]) continue;
-    ++table.finished;
-    table.on_test = table.on_test && records[i]->test;
-    for (const Metric* m : records[i]->valid->ensemble.measured()) measured[*m] = true;
+    finished.push_back(&*records[i]);
     for (const EnsembleKind e : plan[i].ensembles) {
-      keys.emplace_back(e, static_cast<int64_t>(plan[i].config.model.students.size()));
+      rows[{e, static_cast<int64_t>(plan[i].config.model.students.size())}].push_back(&*records[i]);
     }
   }
-  if (table.finished > 0) table.metrics.clear();
-  for (const Metric& m : kMetrics) {
-    if (measured[m]) table.metrics.push_back(&m);
+  table.finished = finished.size();
+  table.on_test = all_have_test(finished);
+  for (const auto& [key, runs] : rows) {
+    table.rows.push_back({key.first, key.second, summarize(runs, table.on_test)});
   }
-  keys = distinct(keys);
-  std::sort(keys.begin(), keys.end());
-  for (const auto& [ensemble, students] : keys) {
-    SweepRow row{.ensemble = ensemble, .students = students};
-    PerMetric<std::vector<double>> values;
-    std::vector<double> mean, weakest, deviation, abundance, seconds;
-    for (size_t i = 0; i < plan.size(); ++i) {
-      const std::vector<EnsembleKind>& kinds = plan[i].ensembles;
-      if (!records[i] || static_cast<int64_t>(plan[i].config.model.students.size()) != students ||
-          std::find(kinds.begin(), kinds.end(), ensemble) == kinds.end()) {
-        continue;
-      }
-      const RunRecord& run = *records[i];
-      const Evaluation& e = table.on_test ? *run.test : *run.valid;
-      for (const Metric* m : table.metrics) values[*m].push_back(e.ensemble[*m]);
-      if (ensemble != EnsembleKind::concat) {
-        const StudentSpread spread = student_spread(e, *table.metrics[0]);
-        mean.push_back(spread.mean);
-        weakest.push_back(spread.weakest);
-        deviation.push_back(spread.deviation);
-      }
-      if (run.collapse) abundance.push_back(run.collapse->mean_abundance());
-      if (!run.evaluations.empty()) seconds.push_back(run.evaluations.back().seconds);
-      row.parameters = run.parameters;
-      ++row.seeds;
-    }
-    for (const Metric* m : table.metrics) row.metrics[*m] = statistic(values[*m]);
-    row.student_mean = statistic(mean);
-    row.student_weakest = statistic(weakest);
-    row.student_deviation = statistic(deviation);
-    row.abundance = statistic(abundance);
-    row.seconds = statistic(seconds);
-    table.rows.push_back(row);
-  }
+  std::vector<const Summary*> summaries;
+  for (const SweepRow& row : table.rows) summaries.push_back(&row.summary);
+  table.metrics = measured_by(summaries);
   return table;
 }
-
-namespace {
-// Of a column's name: the weakest student's value is the least AUC, but the greatest error.
-const char* weakest(const Metric& m) { return m.higher_is_better ? "_least" : "_greatest"; }
-}  // namespace
 
 std::string to_csv(const SweepTable& table) {
   const Metric& main = *table.metrics[0];
   std::string text = "ensemble,students,seeds,data";
   for (const Metric* m : table.metrics) text += cat(",", m->key, ",", m->key, "_deviation");
-  for (const char* what : {"_mean", weakest(main), "_deviation"}) text += cat(",student_", main.key, what);
+  for (const char* what : {"_mean", "_weakest", "_deviation"}) text += cat(",student_", main.key, what);
   text += ",information_abundance,parameters,seconds\n";
   for (const SweepRow& r : table.rows) {
-    text += cat(name_of(r.ensemble), ",", r.students, ",", r.seeds, ",", table.on_test ? "test" : "valid");
+    const Summary& s = r.summary;
+    text += cat(name_of(r.ensemble), ",", r.students, ",", s.runs, ",", table.on_test ? "test" : "valid");
     for (const Metric* m : table.metrics) {
-      text += cat(",", exact(r.metrics[*m].mean), ",", exact(r.metrics[*m].deviation));
+      text += cat(",", exact(s.metrics[*m].mean), ",", exact(s.metrics[*m].deviation));
     }
-    for (const double v : {r.student_mean.mean, r.student_weakest.mean, r.student_deviation.mean, r.abundance.mean}) {
+    for (const double v : {s.student_mean.mean, s.student_weakest.mean, s.student_deviation.mean, s.abundance.mean}) {
       text += "," + exact(v);
     }
-    text += cat(",", r.parameters ? cat(*r.parameters) : "", ",", exact(r.seconds.mean), "\n");
+    text += cat(",", s.parameters ? cat(*s.parameters) : "", ",", exact(s.seconds.mean), "\n");
   }
   return text;
 }
@@ -185,39 +149,40 @@ std::string to_markdown(const SweepTable& table) {
                          " runs are finished. ", table.on_test ? "Test" : "Validation",
                          " data; mean ± standard deviation (of the sample) over seeds.\n\n"
                          "| ensemble | students | seeds |",
-                         titles, " students' mean ", main.title, " | their ", weakest(main) + 1,
-                         " | their standard deviation | information abundance | parameters | seconds |\n"
+                         titles, " students' mean ", main.title,
+                         " | weakest | standard deviation | information abundance | parameters | seconds |\n"
                          "| --- | --: | --: |",
                          rule, " --: | --: | --: | --: | --: | --: |\n");
   for (const SweepRow& r : table.rows) {
-    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", r.seeds, " | ");
-    for (const Metric* m : table.metrics) text += rounded(r.metrics[*m], m->decimals) + " | ";
-    text += cat(rounded(r.student_mean, main.decimals), " | ", rounded(r.student_weakest, main.decimals), " | ",
-                rounded(r.student_deviation.mean, main.decimals), " | ", rounded(r.abundance, 2), " | ",
-                r.parameters ? cat(*r.parameters) : "", " | ", rounded(r.seconds.mean, 1), " |\n");
+    const Summary& s = r.summary;
+    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", s.runs, " | ");
+    for (const Metric* m : table.metrics) text += rounded(s.metrics[*m], m->decimals) + " | ";
+    text += cat(rounded(s.student_mean, main.decimals), " | ", rounded(s.student_weakest, main.decimals), " | ",
+                rounded(s.student_deviation.mean, main.decimals), " | ", rounded(s.abundance, 2), " | ",
+                s.parameters ? cat(*s.parameters) : "", " | ", rounded(s.seconds.mean, 1), " |\n");
   }
-  text += cat(
-      "\nStudents' ", main.title, ": each alone; mean, ", weakest(main) + 1,
-      " and standard deviation within a run, then the mean over seeds. The "
-      "students of\nconcat have no output layers of their own that are trained. One student is the same network under "
-      "kdef, mean and sum\nand is trained once, as mean; the three rows are that one training. Information abundance: "
-      "of the students' last hidden layers, their "
-      "mean, on validation data; it\ncompares only between layers of the same width. Seconds: of training.\n");
+  text +=
+      cat("\nStudents' ", main.title,
+          " is that of each student alone: mean, weakest and standard deviation within a run, then the mean over\n"
+          "seeds. It is empty for concat, whose students' own output layers are not trained. ",
+          kOneStudentNote,
+          "\nInformation abundance is that of the students' last hidden layers on validation data, averaged over the\n"
+          "students; compare it only between layers of the same width. Seconds are those of training.\n");
   for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");
   return text;
 }
 
-Sweep::Sweep(const SweepConfig& config) : directory_(config.directory), plan_(plan_sweep(config)) {
-  if (directory_.empty()) throw InputError("the name of the sweep's directory is empty; give --out DIR");
-  if (exists(RunFiles(directory_).config())) {
-    throw InputError(cat(directory_, ": is the directory of a run; give --out another place for the sweep"));
+Sweep::Sweep(const SweepConfig& config) : files_(config.directory), plan_(plan_sweep(config)) {
+  if (files_.directory().empty()) throw InputError("the name of the sweep's directory is empty; give --out DIR");
+  if (exists(RunFiles(files_.directory()).config())) {
+    throw InputError(cat(files_.directory(), ": is the directory of a run; give another --out for the sweep"));
   }
   states_.assign(plan_.size(), SweepState::open);
   records_.resize(plan_.size());
-  for (size_t i = 0; i < plan_.size(); ++i) look(i);
+  for (size_t i = 0; i < plan_.size(); ++i) read(i);
 }
 
-void Sweep::look(size_t run) {
+void Sweep::read(size_t run) {
   const std::string directory = run_directory(run);
   const RunFiles files(directory);
   if (!exists(files.config()) || (!exists(files.checkpoint()) && !exists(files.result()))) {
@@ -228,7 +193,7 @@ void Sweep::look(size_t run) {
   const std::string changed = describe(differences(record.config, plan_[run].config));
   if (!changed.empty()) {
     throw InputError(cat(directory, ": was made with other settings: ", changed,
-                         "; give the sweep the same ones, remove that run, or give --out another place"));
+                         "; give the same settings, remove that run, or give another --out"));
   }
   states_[run] = record.finished() ? SweepState::finished : SweepState::started;
   if (record.finished()) records_[run] = std::move(record);
@@ -256,14 +221,14 @@ SweepTable Sweep::table() const {
 
 void Sweep::write_table() const {
   const SweepTable now = table();
-  write_file(directory_ + "/sweep.csv", to_csv(now));
-  write_file(directory_ + "/sweep.md", to_markdown(now));
+  write_file(files_.csv(), to_csv(now));
+  write_file(files_.markdown(), to_markdown(now));
 }
 
 bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& starting) {
   failures_.clear();
-  make_directories(directory_ + "/runs");
-  for (const char* name : {"/sweep.csv", "/sweep.md"}) remove_leftovers(directory_ + name);
+  make_directories(files_.runs());
+  for (const std::string& file : {files_.csv(), files_.markdown()}) remove_leftovers(file);
   write_table();
   for (size_t i = 0; i < plan_.size(); ++i) {
     if (states_[i] == SweepState::finished) continue;
@@ -276,7 +241,7 @@ bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& start
     const bool was_there = exists(options.directory);
     try {
       if (run_experiment(plan_[i].config, options).interrupted) return false;
-      look(i);
+      read(i);
     } catch (const InputError& e) {
       if (!was_there) throw;
       throw InputError(

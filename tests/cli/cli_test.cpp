@@ -58,8 +58,15 @@ TEST_F(CliTest, EverySubcommandHasHelp) {
     EXPECT_EQ(outcome.status, 0) << command;
     EXPECT_THAT(outcome.text, AllOf(HasSubstr("usage: kdef " + command), HasSubstr("--help"))) << command;
     EXPECT_EQ(kdef(command + " --no-such-option").status, 2) << command;
+    for (const std::string& text : kdef::test::lines(outcome.text))
+      EXPECT_LE(text.size(), 80u) << command << ": " << text;
   }
   EXPECT_GE(subcommands, 2);
+  for (const char* what : {"", "bench step", "bench predict", "bench prepare", "bench load"}) {
+    for (const std::string& text : kdef::test::lines(kdef(std::string(what) + " --help").text)) {
+      EXPECT_LE(text.size(), 80u) << what << ": " << text;
+    }
+  }
 }
 
 TEST_F(CliTest, WrongOptionsAreNamed) {
@@ -81,6 +88,8 @@ TEST_F(CliTest, WrongOptionsAreNamed) {
   EXPECT_THAT(refused("prepare --config x --expid y epochs"), HasSubstr("expected an option or KEY=VALUE"));
   EXPECT_THAT(refused("prepare --config x --expid y --threads 0"), HasSubstr("--threads"));
   EXPECT_THAT(refused("prepare --config " + path("absent") + " --expid y"), HasSubstr("no such configuration"));
+  EXPECT_THAT(refused("train --config x"), HasSubstr("--expid ID is missing"));
+  EXPECT_THAT(refused("train --expid x"), HasSubstr("--config DIR is missing"));
   EXPECT_FALSE(fs::exists("x"));
 }
 
@@ -98,8 +107,8 @@ TEST_F(CliTest, SynthMakesDataThatPrepareTakes) {
   const Outcome first = kdef(command);
   ASSERT_EQ(first.status, 0) << first.text;
   EXPECT_THAT(first.text, AllOf(HasSubstr("Prepared "), HasSubstr("train 1600 ("), HasSubstr("test 200 (")));
-  EXPECT_THAT(kdef(command).text, AllOf(HasSubstr("Already fresh"), HasSubstr("train 1600 (")));
-  EXPECT_THAT(kdef(command + " --threads 1 min_categr_count=3").text, Not(HasSubstr("Already fresh")));
+  EXPECT_THAT(kdef(command).text, AllOf(HasSubstr("Up to date"), HasSubstr("train 1600 (")));
+  EXPECT_THAT(kdef(command + " --threads 1 min_categr_count=3").text, Not(HasSubstr("Up to date")));
 
   const Outcome unknown = kdef(command + " batchsize=3");
   EXPECT_EQ(unknown.status, 2);

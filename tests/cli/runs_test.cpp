@@ -142,7 +142,7 @@ TEST_F(RunTest, ControlCInTheMiddleOfEpochsChangesNothing) {
     outcome = shell("timeout -s INT " + std::to_string(seconds) + " " + KDEF_PROGRAM + " " +
                     train_command((resume ? "--resume --threads 2 " : "--threads 1 ") + more + run));
     if (outcome.text.find("Done in") != std::string::npos) break;
-    stops += outcome.text.find("go on with") != std::string::npos;
+    stops += outcome.text.find("continue with") != std::string::npos;
   }
   ASSERT_THAT(outcome.text, HasSubstr("Done in"));
   EXPECT_GE(stops, 1);

@@ -42,7 +42,7 @@ TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
   EXPECT_FALSE(first.empty());
   const Outcome stopped = shell("timeout -s INT 0.2 " + program);
   if (stopped.text.find("Interrupted") != std::string::npos) {
-    EXPECT_THAT(stopped.text, HasSubstr("the same command goes on with it"));
+    EXPECT_THAT(stopped.text, HasSubstr("run the same command again to continue"));
   }
   const Outcome rest = kdef(sweep_command("part"));
   EXPECT_EQ(rest.status, 0) << rest.text;
@@ -71,7 +71,7 @@ TEST_F(ScalingTest, ADryRunListsAndWritesNothing) {
 
 TEST_F(ScalingTest, BadListsAreRefused) {
   for (const auto& [more, words] : std::vector<std::pair<std::string, std::string>>{
-           {"--students 1,x", "--students: expected integers of at least 1 with commas between, found 'x'"},
+           {"--students 1,x", "--students: expected integers of at least 1, separated by commas, found 'x'"},
            {"--students 0", "found '0'"},
            {"--students 1,,2", "found ''"},
            {"--ensembles kdef,meen", "found 'meen'"},

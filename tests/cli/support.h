@@ -50,7 +50,7 @@ inline std::vector<std::string> lines(const std::string& text) {
   return all;
 }
 
-/// Made-up data and experiments that train in a fraction of a second.
+/// Synthetic data and experiments that train in a fraction of a second.
 class RunTest : public testing::Test {
  protected:
   RunTest() : folder_(std::filesystem::temp_directory_path() / ("kdef_run_test_" + std::to_string(::getpid()))) {

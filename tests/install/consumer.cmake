@@ -7,8 +7,25 @@ if(SANITIZE)
   set(flags "-fsanitize=${SANITIZE}")
 endif()
 execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+
+# A consumer for the oldest x86-64, whatever this build is for: the installed headers must not give it other code.
+if(PROCESSOR STREQUAL "x86_64")
+  string(APPEND flags " -march=x86-64")
+endif()
+file(GLOB_RECURSE headers RELATIVE ${prefix}/include/kdef ${prefix}/include/kdef/*.h)
+list(LENGTH headers count)
+if(count LESS 20)
+  message(FATAL_ERROR "only ${count} headers were installed")
+endif()
+foreach(header IN LISTS headers)
+  file(READ ${prefix}/include/kdef/${header} text)
+  if(text MATCHES "__AVX|__SSE|__FMA__|immintrin|vector_size")
+    message(FATAL_ERROR "${header}: is installed, and its code depends on the instruction set")
+  endif()
+endforeach()
+
 execute_process(COMMAND ${CMAKE_COMMAND} -S ${CONSUMER} -B ${build} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
-  -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${flags}
+  -DCMAKE_BUILD_TYPE=${BUILD_TYPE} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${flags} "-DHEADERS=${headers}"
   COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${build} COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${build}/consumer COMMAND_ERROR_IS_FATAL ANY)

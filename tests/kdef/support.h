@@ -35,7 +35,7 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// Made-up data of `rows` rows and the experiment KDEF on it.
+/// Synthetic data of `rows` rows and the experiment KDEF on it.
 class SmallExperiment {
  public:
   explicit SmallExperiment(int64_t rows = 4000) {

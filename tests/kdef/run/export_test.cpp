@@ -198,7 +198,7 @@ TEST(Export, RefusesWhatItCannotDo) {
   write_file(run + "/result.json", result_json(valid, nullptr));
   EXPECT_THAT(refusal(run, "1", out), HasSubstr("3 students"));
   std::filesystem::remove(run + "/result.json");
-  EXPECT_THAT(refusal(run, "1", out), HasSubstr("not trained to its end"));
+  EXPECT_THAT(refusal(run, "1", out), HasSubstr("has not finished"));
   EXPECT_FALSE(std::filesystem::exists(out)) << "something was written";
 }
 

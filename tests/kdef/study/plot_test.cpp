@@ -90,7 +90,7 @@ TEST(Plot, PointsLieWhereTheScalesPutThem) {
   const std::vector<double> p = line_of(figure(chart()));
   ASSERT_EQ(p.size(), 6u);
   EXPECT_NEAR(p[2] - p[0], p[4] - p[2], 0.11);       // x: equal steps
-  EXPECT_NEAR(p[1], 226 - 214 * 0.06 / 1.12, 0.11);  // least and most lie 6 % inside the ends
+  EXPECT_NEAR(p[1], 226 - 214 * 0.06 / 1.12, 0.11);  // min and max lie 6 % inside the ends
   EXPECT_NEAR(p[3], 12 + 214 * 0.06 / 1.12, 0.11);
   EXPECT_GT(p[1], p[5]);  // up is more
   EXPECT_GT(p[5], p[3]);
@@ -99,7 +99,7 @@ TEST(Plot, PointsLieWhereTheScalesPutThem) {
 
 TEST(Plot, ALogarithmicAxisHasEqualDecadesAndNoPlaceForZero) {
   Chart c;
-  c.y = {.label = "relative", .log = true, .least = 1e-7};
+  c.y = {.label = "relative", .log = true, .min = 1e-7};
   c.series = {{.name = "s", .points = {{1, 1}, {2, 0.1}, {3, 0.01}, {4, 0}, {5, 1e-9}}}};
   const std::string html = figure(c);
   const std::vector<double> p = line_of(html);

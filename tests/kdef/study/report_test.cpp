@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/io/file.h"
+#include "kdef/study/groups.h"
 #include "tests/kdef/support.h"
 
 namespace kdef::test {
@@ -29,7 +30,7 @@ Evaluation evaluation(double auc, const std::vector<double>& students) {
   return e;
 }
 
-// Run directories as a training leaves them, with made-up figures.
+// Run directories as a training leaves them, with invented figures.
 class ReportTest : public testing::Test {
  protected:
   ExperimentConfig config(int64_t students, const std::string& ensemble, int64_t seed,
@@ -89,9 +90,10 @@ TEST_F(ReportTest, OneRunShowsItsFiguresCurvesStudentsAndCollapse) {
   EXPECT_THAT(html, HasSubstr("<h1>KDEF, 2 \u00d7 mlp 16-8</h1>"));
   EXPECT_THAT(html, HasSubstr("<dt>Test AUC</dt><dd>0.812500"));
   EXPECT_THAT(html, HasSubstr("<dd>+0.012500"));  // over the students' mean, 0.80
-  EXPECT_THAT(html, HasSubstr("least 0.790000, standard deviation 0.010000"));
+  EXPECT_THAT(html, HasSubstr("weakest 0.790000, standard deviation 0.010000"));
   EXPECT_THAT(html, HasSubstr("epoch 2\nstudent 1: 0.790000\nstudent 2: 0.810000\nensemble: 0.812500</title>"));
-  EXPECT_THAT(html, HasSubstr("<td>\u22120.022500</td><td>0.01000</td>"));  // student 1 less the ensemble, its distance
+  EXPECT_THAT(html,
+              HasSubstr("<td>\u22120.022500</td><td>0.01000</td>"));  // student 1 minus the ensemble, its distance
   EXPECT_THAT(html, HasSubstr("Disagreement between students"));
   EXPECT_THAT(html, HasSubstr("<td>0.25</td>"));  // s_2 / s_1
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">student 2 hidden 2</th><td>100 \u00d7 3</td><td>1.25</td>"));
@@ -128,17 +130,12 @@ TEST_F(ReportTest, TextFromFilesIsEscaped) {
   }
 }
 
-TEST_F(ReportTest, PathsInCommandsAreWordsOfAShell) {
-  EXPECT_EQ(shell_word("runs/a-1.csv"), "runs/a-1.csv");
-  EXPECT_EQ(shell_word("it's $HOME"), "'it'\\''s $HOME'");
-  EXPECT_EQ(shell_word(""), "''");
-}
-
 TEST_F(ReportTest, WhatIsMissingIsSaidWithItsRemedy) {
   const std::string run = start("run", config(2, "kdef", 7));
   const std::string html = to_html(read_report({run}));
   EXPECT_THAT(html, HasSubstr("There is no metrics.jsonl"));
-  EXPECT_THAT(html, HasSubstr("There is no result.json; it is not trained to its end; go on with: kdef train --run " +
+  EXPECT_THAT(html, HasSubstr("There is no result.json: this training has not finished. If it was interrupted, "
+                              "resume it with: kdef train --run " +
                               run + " --resume"));
   EXPECT_THAT(html, HasSubstr("kdef collapse --run " + run + " --json " + run + "/collapse.json"));
   EXPECT_THAT(html, Not(HasSubstr("<figure>")));
@@ -150,8 +147,8 @@ TEST_F(ReportTest, WhatIsDamagedIsSaidWithItsPlace) {
   write_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl") + "{\"step\":\"four\"}\n");
   write_file(run + "/model.safetensors", "no model");
   const std::string html = to_html(read_report({run}));
-  EXPECT_THAT(html, HasSubstr(run + "/collapse.json: not as kdef writes it"));
-  EXPECT_THAT(html, HasSubstr(run + "/metrics.jsonl:4: not as kdef writes it"));
+  EXPECT_THAT(html, HasSubstr(run + "/collapse.json: is not a file that kdef wrote"));
+  EXPECT_THAT(html, HasSubstr(run + "/metrics.jsonl:4: is not a file that kdef wrote"));
   EXPECT_THAT(html, HasSubstr(run + "/model.safetensors"));
   EXPECT_THAT(html, HasSubstr("<dd>0.800000"));  // the rest is shown
   // Collapse of other students than it says.
@@ -159,12 +156,6 @@ TEST_F(ReportTest, WhatIsDamagedIsSaidWithItsPlace) {
              R"({"rows":1,"embeddings":[],"layers":[],"distance_to_ensemble":[1,2],"disagreement":[[0,1]],)"
              R"("mean_distance_to_ensemble":1,"mean_disagreement":1})");
   EXPECT_THAT(to_html(read_report({run})), HasSubstr("expected a square matrix"));
-}
-
-TEST_F(ReportTest, ALineThatIsBeingWrittenIsNotYetThere) {
-  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
-  write_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl") + "{\"step\":");
-  EXPECT_EQ(read_metrics(run + "/metrics.jsonl").size(), 3u);
 }
 
 TEST_F(ReportTest, UndefinedMetricsAreDashes) {
@@ -184,24 +175,24 @@ TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
   const Report report = read_report({experiment_.directory / "sweep"});
   ASSERT_EQ(report.runs.size(), 5u);
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("runs/empty")));
-  const std::vector<Group> groups = group_runs(report.runs);
+  const std::vector<RunGroup> groups = group_runs(report.runs);
   ASSERT_EQ(groups.size(), 3u);
-  const Group& two = groups[0];
+  const RunGroup& two = groups[0];
   EXPECT_EQ(two.students, 2u);
-  EXPECT_EQ(two.finished, 2u);
-  EXPECT_NEAR(two.metrics["auc"].mean, 0.82, 1e-12);
-  EXPECT_NEAR(two.metrics["auc"].deviation, 0.04 / std::sqrt(2.0), 1e-12);
-  EXPECT_NEAR(two.metrics["logloss"].mean, 0.18, 1e-12);
-  EXPECT_NEAR(two.student_mean.mean, 0.80, 1e-12);
-  EXPECT_NEAR(two.student_weakest.mean, 0.79, 1e-12);
-  EXPECT_NEAR(two.gain.mean, 0.02, 1e-12);
-  EXPECT_NEAR(two.abundance.mean, 2.5, 1e-12);  // of the last layers alone
+  EXPECT_EQ(two.summary.runs, 2u);
+  EXPECT_NEAR(two.summary.metrics["auc"].mean, 0.82, 1e-12);
+  EXPECT_NEAR(two.summary.metrics["auc"].deviation, 0.04 / std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR(two.summary.metrics["logloss"].mean, 0.18, 1e-12);
+  EXPECT_NEAR(two.summary.student_mean.mean, 0.80, 1e-12);
+  EXPECT_NEAR(two.summary.student_weakest.mean, 0.79, 1e-12);
+  EXPECT_NEAR(two.summary.gain.mean, 0.02, 1e-12);
+  EXPECT_NEAR(two.summary.abundance.mean, 2.5, 1e-12);  // of the last layers alone
   EXPECT_TRUE(two.differing.empty());
   EXPECT_EQ(groups[1].students, 3u);
-  EXPECT_EQ(groups[1].finished, 1u);
+  EXPECT_EQ(groups[1].summary.runs, 1u);
   EXPECT_EQ(groups[1].runs.size(), 2u);
-  EXPECT_TRUE(std::isnan(groups[1].metrics["auc"].deviation));
-  EXPECT_FALSE(groups[2].heads_trained);
+  EXPECT_TRUE(std::isnan(groups[1].summary.metrics["auc"].deviation));
+  EXPECT_TRUE(std::isnan(groups[2].summary.student_mean.mean));  // concat
 
   const std::string html = to_html(report);
   EXPECT_THAT(html, HasSubstr("0.820000<small>\u00b1 0.028284</small>"));
@@ -231,7 +222,8 @@ TEST_F(ReportTest, ATrainingThatWasMadeTwiceIsNamed) {
   const std::string again = finish("again", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
   const std::string other = finish("other", config(2, "kdef", 2), evaluation(0.81, {0.78, 0.80}));
   EXPECT_EQ(group_runs(read_report({a, again, other}).runs).at(0).repeated, 1u);
-  EXPECT_THAT(to_html(read_report({a, again, other})), HasSubstr(" 1 repeat the settings and the seed of another"));
+  EXPECT_THAT(to_html(read_report({a, again, other})),
+              HasSubstr(": 1 run repeats the settings and the seed of another run"));
   EXPECT_EQ(group_runs(read_report({a, other}).runs).at(0).repeated, 0u);
 }
 
@@ -256,7 +248,7 @@ TEST_F(ReportTest, AblationsAreGroupsOfTheirOwn) {
   const std::string c =
       finish("c", config(2, "kdef", 1, {"teach=false", "examination=equal"}), evaluation(0.80, {0.78, 0.80}));
   std::vector<std::string> names;
-  for (const Group& g : group_runs(read_report({a, b, c}).runs)) names.push_back(g.ensemble);
+  for (const RunGroup& g : group_runs(read_report({a, b, c}).runs)) names.push_back(g.ensemble);
   EXPECT_THAT(names, testing::UnorderedElementsAre("KDEF", "KDEF, KD only", "KDEF, DML only, equal weights"));
 }
 
@@ -267,7 +259,7 @@ TEST_F(ReportTest, WithoutTestDataInSomeRunAllAreOfValidationData) {
                                      ",\"test\":", to_json(evaluation(0.9, {0.9, 0.9})), "}"));
   write_file(b + "/result.json", cat("{\"valid\":", to_json(evaluation(0.7, {0.7, 0.7})), "}"));
   const Report report = read_report({a, b});
-  EXPECT_NEAR(group_runs(report.runs).at(0).metrics["auc"].mean, 0.65, 1e-12);
+  EXPECT_NEAR(group_runs(report.runs).at(0).summary.metrics["auc"].mean, 0.65, 1e-12);
   EXPECT_THAT(to_html(report), HasSubstr("validation AUC"));
 }
 

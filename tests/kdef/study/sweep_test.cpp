@@ -166,20 +166,21 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   std::vector<std::optional<RunRecord>> records = {record({0.625, 0.75}, 0.75, 0.5, 3),
                                                    record({0.5, 0.75}, 0.875, 0.25, 5),
                                                    record({0.1, 0.2}, 0.625, 0.5, 4), std::nullopt};
+  for (size_t i = 0; i < 3; ++i) records[i]->config = plan[i].config;
   const SweepTable table = sweep_table(plan, records);
   EXPECT_EQ(table.finished, 3u);
   EXPECT_EQ(table.planned, 4u);
   ASSERT_EQ(table.rows.size(), 2u);
   const SweepRow& kdef = table.rows[0];
-  EXPECT_EQ(kdef.seeds, 2u);
-  EXPECT_EQ(kdef.metrics["auc"].mean, 0.8125);
-  EXPECT_NEAR(kdef.metrics["auc"].deviation, 0.125 / std::sqrt(2.0), 1e-15);  // of the sample: n - 1
-  EXPECT_EQ(kdef.metrics["logloss"].mean, 0.375);
-  EXPECT_EQ(kdef.student_mean.mean, (0.6875 + 0.625) / 2);
-  EXPECT_EQ(kdef.student_weakest.mean, (0.625 + 0.5) / 2);
-  EXPECT_EQ(kdef.student_deviation.mean, (0.0625 + 0.125) / 2);  // of the population within a run
-  EXPECT_EQ(kdef.abundance.mean, 2.5);
-  EXPECT_EQ(kdef.seconds.mean, 4);
+  EXPECT_EQ(kdef.summary.runs, 2u);
+  EXPECT_EQ(kdef.summary.metrics["auc"].mean, 0.8125);
+  EXPECT_NEAR(kdef.summary.metrics["auc"].deviation, 0.125 / std::sqrt(2.0), 1e-15);  // of the sample: n - 1
+  EXPECT_EQ(kdef.summary.metrics["logloss"].mean, 0.375);
+  EXPECT_EQ(kdef.summary.student_mean.mean, (0.6875 + 0.625) / 2);
+  EXPECT_EQ(kdef.summary.student_weakest.mean, (0.625 + 0.5) / 2);
+  EXPECT_EQ(kdef.summary.student_deviation.mean, (0.0625 + 0.125) / 2);  // of the population within a run
+  EXPECT_EQ(kdef.summary.abundance.mean, 2.5);
+  EXPECT_EQ(kdef.summary.seconds.mean, 4);
   EXPECT_EQ(to_csv(table).substr(to_csv(table).find('\n') + 1),
             "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,2.5,42,4\n"
             "concat,2,1,test,0.625,,0.5,,,,,2.5,42,4\n");
@@ -191,7 +192,7 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   // Without test data of one run, all figures are of the validation data.
   records[2]->test.reset();
   const SweepTable valid = sweep_table(plan, records);
-  EXPECT_EQ(valid.rows[0].metrics["auc"].mean, 0.5);
+  EXPECT_EQ(valid.rows[0].summary.metrics["auc"].mean, 0.5);
   EXPECT_THAT(to_csv(valid), HasSubstr("kdef,2,2,valid,0.5,0,"));
 }
 
@@ -202,8 +203,8 @@ TEST(SweepTable, OneStudentCountsToEveryEnsembleThatItServes) {
   config.students = {1};
   const SweepTable table = sweep_table(plan_sweep(config), {record({0.75}, 0.75, 0.5, 1), record({0.5}, 0.5, 0.5, 1)});
   ASSERT_EQ(table.rows.size(), 4u);
-  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].metrics["auc"].mean, 0.75);
-  EXPECT_EQ(table.rows[3].metrics["auc"].mean, 0.5);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].summary.metrics["auc"].mean, 0.75);
+  EXPECT_EQ(table.rows[3].summary.metrics["auc"].mean, 0.5);
 }
 
 // Runs the sweep and stops after so many steps. True: it came to its end.

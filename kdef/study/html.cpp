@@ -1,0 +1,40 @@
+#include "kdef/study/html.h"
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "kdef/study/plot.h"
+
+namespace kdef::html {
+
+using plot::escape;
+using plot::fixed;
+
+std::string fact(const std::string& name_html, const std::string& value_html, const std::string& more_html) {
+  return cat("<div><dt>", name_html, "</dt><dd>", value_html,
+             more_html.empty() ? "" : cat("<small>", more_html, "</small>"), "</dd></div>");
+}
+
+std::string notes(const std::vector<std::string>& all) {
+  if (all.empty()) return "";
+  std::string html = "<ul class=\"notes\">";
+  for (const std::string& note : all) html += cat("<li>", escape(note), "</li>");
+  return html + "</ul>";
+}
+
+std::string code(const std::vector<std::string>& lines) {
+  std::string html = "<pre>";
+  for (const std::string& line : lines) html += escape(line) + "\n";
+  return html + "</pre>";
+}
+
+std::string plus_minus(const Statistic& s, int decimals) {
+  if (!std::isfinite(s.deviation)) return fixed(s.mean, decimals);
+  return cat(fixed(s.mean, decimals), "<small>\u00b1 ", fixed(s.deviation, decimals), "</small>");
+}
+
+std::string signed_fixed(double value, int decimals) { return cat(value > 0 ? "+" : "", fixed(value, decimals)); }
+
+std::string anchor(size_t run) { return cat("run-", run + 1); }
+
+}  // namespace kdef::html

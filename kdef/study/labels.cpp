@@ -1,0 +1,52 @@
+#include "kdef/study/labels.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace kdef {
+
+std::string ensemble_label(const ExperimentConfig& config) {
+  std::string label = name_of(config.model.kind);
+  if (config.model.kind == EnsembleKind::kdef) {
+    const ObjectiveConfig& o = config.model.objective;
+    label = "KDEF";
+    if (!o.teach) label += o.peer ? ", DML only" : ", label loss only";
+    if (o.teach && !o.peer) label += ", KD only";
+    if (o.examination == Examination::detached) label += ", detached weights";
+    if (o.examination == Examination::equal) label += ", equal weights";
+  }
+  if (!config.model.shared_embedding) label += ", own embeddings";
+  return label;
+}
+
+std::string network_label(const StudentConfig& student) {
+  std::string label = student.network;
+  for (size_t i = 0; i < student.hidden_units.size(); ++i) label += cat(i == 0 ? " " : "-", student.hidden_units[i]);
+  return label;
+}
+
+std::string networks_label(const ExperimentConfig& config, bool counted) {
+  std::vector<std::pair<std::string, int>> kinds;
+  for (const StudentConfig& student : config.model.students) {
+    const std::string name = network_label(student);
+    const auto known = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.first == name; });
+    if (known == kinds.end())
+      kinds.emplace_back(name, 1);
+    else
+      ++known->second;
+  }
+  std::string label;
+  for (const auto& [name, count] : kinds) {
+    label += cat(label.empty() ? "" : ", ", counted && count > 1 ? cat(count, " \u00d7 ") : "", name);
+  }
+  return label;
+}
+
+std::string run_label(const RunRecord& run) {
+  const std::string networks = networks_label(run.config, true);
+  const bool single = run.config.model.students.size() == 1 && run.config.model.kind != EnsembleKind::kdef;
+  return single ? cat("Single ", networks) : cat(ensemble_label(run.config), ", ", networks);
+}
+
+}  // namespace kdef

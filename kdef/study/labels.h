@@ -1,0 +1,19 @@
+// What a run is, in words: the names that tables and pages use.
+#pragma once
+
+#include <string>
+
+#include "kdef/run/record.h"
+
+namespace kdef {
+
+/// "KDEF", "mean", "KDEF, KD only, equal weights, own embeddings".
+std::string ensemble_label(const ExperimentConfig& config);
+/// "mlp 400-400".
+std::string network_label(const StudentConfig& student);
+/// "3 \u00d7 mlp 400-400, product 64"; without `counted`, "mlp 400-400, product 64".
+std::string networks_label(const ExperimentConfig& config, bool counted);
+/// "KDEF, 3 \u00d7 mlp 400-400", "Single mlp 400-400".
+std::string run_label(const RunRecord& run);
+
+}  // namespace kdef

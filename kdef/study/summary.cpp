@@ -1,0 +1,69 @@
+#include "kdef/study/summary.h"
+
+#include <algorithm>
+
+namespace kdef {
+
+const char* const kOneStudentNote =
+    "One student is the same network in every kind of ensemble but concat: it is trained once, as mean, and counts for "
+    "all of them.";
+
+Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
+  Summary s;
+  s.runs = finished.size();
+  PerMetric<std::vector<double>> metrics;
+  PerMetric<bool> measured;
+  std::vector<double> mean, weakest, deviation, gain, abundance, seconds;
+  for (const RunRecord* run : finished) {
+    const Evaluation& e = on_test ? *run->test : *run->valid;
+    for (const Metric* m : e.ensemble.measured()) {
+      measured[*m] = true;
+      metrics[*m].push_back(e.ensemble[*m]);
+    }
+    if (output_layers_trained(run->config.model.kind)) {
+      const StudentSpread spread = student_spread(e);
+      mean.push_back(spread.mean);
+      weakest.push_back(spread.weakest);
+      deviation.push_back(spread.deviation);
+      gain.push_back(e.ensemble[main_metric(e)] - spread.mean);
+    }
+    if (run->collapse) abundance.push_back(run->collapse->mean_abundance());
+    if (!run->evaluations.empty()) seconds.push_back(run->evaluations.back().seconds);
+    s.parameters = run->parameters;
+  }
+  for (const Metric& m : kMetrics) {
+    if (measured[m]) s.measured.push_back(&m);
+    s.metrics[m] = statistic(metrics[m]);
+  }
+  s.student_mean = statistic(mean);
+  s.student_weakest = statistic(weakest);
+  s.student_deviation = statistic(deviation);
+  s.gain = statistic(gain);
+  s.abundance = statistic(abundance);
+  s.seconds = statistic(seconds);
+  return s;
+}
+
+bool all_have_test(const std::vector<const RunRecord*>& finished) {
+  return std::all_of(finished.begin(), finished.end(), [](const RunRecord* run) { return run->test.has_value(); });
+}
+
+MetricList measured_by(const std::vector<const Summary*>& summaries) {
+  PerMetric<bool> some;
+  for (const Summary* s : summaries) {
+    for (const Metric* m : s->measured) some[*m] = true;
+  }
+  MetricList metrics;
+  for (const Metric& m : kMetrics) {
+    if (some[m]) metrics.push_back(&m);
+  }
+  return metrics.empty() ? metrics_of(default_task()) : metrics;
+}
+
+bool output_layers_trained(EnsembleKind kind) { return kind != EnsembleKind::concat; }
+
+EnsembleKind trained_as(EnsembleKind kind, size_t students) {
+  return students == 1 && output_layers_trained(kind) ? EnsembleKind::mean : kind;
+}
+
+}  // namespace kdef

@@ -1,0 +1,27 @@
+# Run by ctest: kdef as a subproject leaves its parent's settings, flags and targets alone.
+set(build ${SCRATCH}/subproject)
+file(REMOVE_RECURSE ${build})
+execute_process(COMMAND ${CMAKE_COMMAND} -S ${PARENT} -B ${build} -G ${GENERATOR} -DKDEF_SOURCE=${SOURCE}
+  -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DKDEF_MINIMAL=ON -DKDEF_ONEDNN=OFF
+  -DKDEF_CUDA=OFF -DKDEF_ARCH=native OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+
+file(READ ${build}/compile_commands.json commands)
+string(JSON count LENGTH ${commands})
+math(EXPR last "${count} - 1")
+set(of_parent 0)
+set(of_kdef 0)
+foreach(i RANGE ${last})
+  string(JSON file GET ${commands} ${i} file)
+  string(JSON command GET ${commands} ${i} command)
+  if(file STREQUAL "${PARENT}/parent.cpp")
+    math(EXPR of_parent "${of_parent} + 1")
+    if(command MATCHES "-march|-Wall|-ffp-contract|-fno-math-errno|-O3")
+      message(FATAL_ERROR "the parent's source is compiled with flags of kdef: ${command}")
+    endif()
+  elseif(command MATCHES "-march=native")
+    math(EXPR of_kdef "${of_kdef} + 1")
+  endif()
+endforeach()
+if(NOT of_parent EQUAL 1 OR of_kdef LESS 10)
+  message(FATAL_ERROR "found ${of_parent} sources of the parent and ${of_kdef} of kdef")
+endif()

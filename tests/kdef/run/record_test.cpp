@@ -1,0 +1,85 @@
+// What is read back from a run directory, and how damaged files are reported.
+#include "kdef/run/record.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/io/file.h"
+#include "kdef/train/run_files.h"
+#include "tests/kdef/support.h"
+
+namespace kdef {
+namespace {
+
+using test::SmallExperiment;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(RunRecord, IsWhatTheTrainingReported) {
+  const SmallExperiment e(1000);
+  RunOptions options;
+  options.directory = e.directory / "run";
+  std::vector<TrainingListener::Evaluated> told;
+  options.listener.evaluated = [&](const TrainingListener::Evaluated& x) { told.push_back(x); };
+  const TrainingResult result = run_experiment(e.load({"epochs=2", "collapse_every=1"}), options);
+  const RunRecord record = read_run(options.directory);
+  EXPECT_THAT(record.notes, IsEmpty());
+  ASSERT_EQ(record.evaluations.size(), told.size());
+  for (size_t i = 0; i < told.size(); ++i) {
+    EXPECT_EQ(record.evaluations[i].step, told[i].step);
+    EXPECT_EQ(record.evaluations[i].train_loss, told[i].train_loss);
+    EXPECT_EQ(record.evaluations[i].valid.ensemble["auc"], told[i].valid.ensemble["auc"]);
+  }
+  EXPECT_EQ(record.test->ensemble["logloss"], result.test.ensemble["logloss"]);
+  EXPECT_EQ(record.collapse_history.size(), told.size());
+  EXPECT_EQ(record.collapse->last_layers().size(), 3u);
+  EXPECT_EQ(record.parameters, kdef::Run(options.directory).model().parameter_count());
+}
+
+TEST(RunRecord, MissingAndDamagedFilesBecomeNotes) {
+  const SmallExperiment e(1000);
+  RunOptions options;
+  options.directory = e.directory / "run";
+  run_experiment(e.load({"epochs=1"}), options);
+  const RunFiles files(options.directory);
+  remove_file(files.collapse());
+  write_file(files.metrics(), "{\"step\":\"four\"}\n");
+  const RunRecord record = read_run(options.directory);
+  EXPECT_THAT(record.notes, ElementsAre(HasSubstr(files.metrics() + ":1"),
+                                        HasSubstr("There is no collapse.json: make it with: kdef collapse --run " +
+                                                  files.directory())));
+  EXPECT_TRUE(record.finished());
+  remove_file(files.config());
+  EXPECT_THROW(read_run(options.directory), InputError);
+}
+
+TEST(RunRecord, ALineThatIsStillBeingWrittenIsLeftOut) {
+  const test::TemporaryDirectory directory;
+  TrainingListener::Evaluated e{};
+  e.step = 7;
+  e.valid.ensemble = {{"auc", 0.5}, {"logloss", 0.7}};
+  write_file(directory / "metrics.jsonl", metrics_line(e) + "\n{\"step\":");
+  const auto read = read_metrics(directory / "metrics.jsonl");
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].step, 7);
+}
+
+TEST(RunRecord, StatisticsAreOverFiniteValues) {
+  const Statistic s = statistic({1, std::nan(""), 4});
+  EXPECT_EQ(s.mean, 2.5);
+  EXPECT_NEAR(s.deviation, 1.5 * std::sqrt(2.0), 1e-15);
+  EXPECT_TRUE(std::isnan(statistic({3}).deviation));
+  EXPECT_TRUE(std::isnan(statistic({}).mean));
+}
+
+TEST(RunRecord, PathsInCommandsAreWordsOfAShell) {
+  EXPECT_EQ(shell_word("runs/a-1.csv"), "runs/a-1.csv");
+  EXPECT_EQ(shell_word("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(shell_word(""), "''");
+}
+
+}  // namespace
+}  // namespace kdef
