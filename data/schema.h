@@ -1,6 +1,6 @@
-// What a data set is: its files, its columns and how each becomes model input. Plain structs, filled from the
-// user's dataset_config.yaml (kdef/config/config.h), from a feature map (feature_map.h) or by hand.
-// The semantics are FuxiCTR's, so that vocabulary sizes and parameter counts agree with published runs.
+// What a data set is: its files, its columns, and how a column becomes input of a model. Plain structs, filled from the
+// user's dataset_config.yaml (kdef/config/config.h), from a feature map (feature_map.h) or by a program.
+// The meaning of the settings is that of FuxiCTR: vocabulary sizes and parameter counts agree with published runs.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,12 @@ struct FieldConfig {
   std::string name;
   FieldType type = FieldType::categorical;
   CellType cell = CellType::str;
-  bool active = true;                        // false: the column is read past
-  std::optional<std::string> fill_na;        // replaces empty cells; never in the vocabulary
+  bool active = true;                        // false: the column is not used
+  std::optional<std::string> fill_na;        // replaces empty cells; it is never in the vocabulary
   Preprocess preprocess = Preprocess::none;  // applied after fill_na
   std::optional<int64_t> min_categr_count;   // overrides the data set's
   std::string splitter = "^";                // sequence: between tokens
-  int64_t max_len = 0;                       // sequence: ids kept; 0: the longest of the training rows
+  int64_t max_len = 0;                       // sequence: ids that are kept; 0: as many as the longest training cell has
   Padding padding = Padding::post;
   Pooling pooling = Pooling::average;
   Normalizer normalizer = Normalizer::none;  // numeric

@@ -87,7 +87,7 @@ DataBenchmark measure(const DataBenchmarkConfig& config, int64_t rows, int64_t b
   return result;
 }
 
-// Commas to tabs; nothing is quoted in made-up rows of these shapes.
+// Commas to tabs; no cell is quoted in synthetic rows of these shapes.
 std::string as_tsv(const std::string& csv) {
   const std::string tsv = fs::path(csv).replace_extension(".tsv").string();
   AtomicFile out(tsv);

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr const char* kExpected =
     "; the MovieLens-1M archive of GroupLens (ml-1m.zip), or its unpacked folder, is expected";
 
-// The content of `name` in the archive, whatever folder it lies in.
+// The content of file `name` of the archive, in any folder of it.
 std::string read_zipped(const std::string& path, const std::string& name) {
   int error = 0;
   zip_t* archive = zip_open(path.c_str(), ZIP_RDONLY, &error);
@@ -44,10 +44,10 @@ std::string read_zipped(const std::string& path, const std::string& name) {
   if (index >= 0 && zip_stat_index(archive, static_cast<zip_uint64_t>(index), 0, &info) == 0 &&
       (info.valid & ZIP_STAT_SIZE)) {
     if (zip_file_t* file = zip_fopen_index(archive, static_cast<zip_uint64_t>(index), 0)) {
-      constexpr zip_uint64_t kMost = zip_uint64_t{1} << 30;  // the real files have 25 MB
-      text.resize(std::min(info.size, kMost));
+      constexpr zip_uint64_t kMaxBytes = zip_uint64_t{1} << 30;  // the real files have 25 MB
+      text.resize(std::min(info.size, kMaxBytes));
       complete =
-          zip_fread(file, text.data(), text.size()) == static_cast<zip_int64_t>(text.size()) && info.size <= kMost;
+          zip_fread(file, text.data(), text.size()) == static_cast<zip_int64_t>(text.size()) && info.size <= kMaxBytes;
       complete &= zip_fclose(file) == 0;
     }
   }
@@ -151,7 +151,7 @@ bool is_movielens(const std::string& path) {
 }
 
 MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed) {
-  std::unordered_map<std::string, std::string> users, movies;  // id -> the cells it adds to a row
+  std::unordered_map<std::string, std::string> users, movies;  // id -> its cells of a row
   const Table user_table = read_table(source, "users.dat");
   each_line(user_table, 5, [&](const std::vector<std::string_view>& c, int64_t) {
     users[std::string(c[0])] = cat(",", c[1], ",", c[2], ",", c[3]);

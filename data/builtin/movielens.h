@@ -21,7 +21,7 @@ struct MovieLensResult {
 /// 1930 as 1920 and from 2000 as 1990. Throws InputError with file and line for files of another form.
 MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed = 2024);
 
-/// True if `path` looks like what convert_movielens() takes.
+/// True if `path` is an archive, or a folder with the files, that convert_movielens() can read.
 bool is_movielens(const std::string& path);
 
 }  // namespace kdef::data

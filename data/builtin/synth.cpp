@@ -26,7 +26,7 @@ constexpr uint64_t kRowStreams = uint64_t{1} << 32, kPilotStreams = uint64_t{1} 
 constexpr int64_t kPilotRows = 20000;           // rows that set shift and scale of the logit
 constexpr size_t kLatent = 2;                   // dimension of the vectors whose products are the interactions
 constexpr double kZipf = 1.05;                  // P(k-th value) ~ k^-kZipf
-constexpr double kPairs = 0.8, kTriples = 0.5;  // standard deviations beside that of the single fields, 1
+constexpr double kPairs = 0.8, kTriples = 0.5;  // standard deviations; that of the single fields is 1
 constexpr double kEmpty = 0.03;                 // share of empty cells where a field may have them
 
 enum class Text { word, hex, number, decimal };  // how value k is written
@@ -38,7 +38,7 @@ struct SynthField {
   int64_t max_len = 1;
   bool sequence = false;
   bool may_be_empty = false;
-  // As a feature map says.
+  // Taken from a feature map.
   Pooling pooling = Pooling::average;
   std::optional<int64_t> embedding_dim = {};
   std::string share_embedding = {};
@@ -50,8 +50,8 @@ struct Shape {
   ExperimentSettings settings;
 };
 
-// Sizes and settings such that training lasts many epochs, as on the published data sets: with little regularization a
-// log of this size is overfitted after one or two, before the students of an ensemble could drift apart.
+// With these sizes and settings a training lasts many epochs, as on the published data sets. With less regularization
+// the students of an ensemble overfit a log of this size in one or two epochs, before they become different.
 Shape default_shape() {
   Shape shape;
   shape.id = "synthetic";
@@ -68,7 +68,7 @@ Shape default_shape() {
   return shape;
 }
 
-// Distinct values after min_categr_count 10, as the published runs have them.
+// The numbers of distinct values of the published runs, after min_categr_count 10.
 Shape criteo_shape() {
   Shape shape;
   shape.id = "synthetic_criteo";
@@ -168,7 +168,7 @@ class Generator {
   }
 
  private:
-  using Effect = std::array<float, 1 + kLatent>;  // of a value: alone, and its latent vector
+  using Effect = std::array<float, 1 + kLatent>;  // of a value: its own effect, then its latent vector
   struct FieldModel {
     std::vector<double> cumulative;  // of the Zipf distribution
     std::vector<Effect> effects;     // per value
@@ -189,7 +189,7 @@ class Generator {
     return model;
   }
 
-  // Interactions lie between neighbours among the fields with the fewest values, where they can be learned.
+  // Plants interactions between neighbours among the fields with the fewest values: these can be learned.
   void plant() {
     std::vector<size_t> order;
     for (size_t f = 0; f < fields_.size(); ++f) {
@@ -202,8 +202,8 @@ class Generator {
     for (size_t i = 0; i + 2 < order.size(); i += 2) triples_.push_back({order[i], order[i + 1], order[i + 2]});
   }
 
-  // Shift and scale of the raw logit, from rows of their own: the standard deviation becomes config.signal and the mean
-  // probability config.positive_rate.
+  // Finds shift and scale of the raw logit from separate rows, so that the standard deviation becomes config.signal and
+  // the mean probability config.positive_rate.
   void calibrate(const SynthConfig& config) {
     std::vector<double> raw;
     double sum = 0, squares = 0;
@@ -301,7 +301,7 @@ class Generator {
   std::vector<std::array<size_t, 2>> pairs_;
   std::vector<std::array<size_t, 3>> triples_;
   double shift_ = 0, scale_ = 1;
-  std::vector<Effect> values_;  // of the row being drawn
+  std::vector<Effect> values_;  // of the row that is being drawn
 };
 
 DatasetConfig dataset_config(const Shape& shape, const fs::path& out) {

@@ -1,5 +1,5 @@
-// Click logs made up from a seed: Zipf-distributed ids, and a known probability of a click that single fields, pairs
-// and triples of fields decide. Same configuration, same bytes.
+// Synthetic click logs from a seed: Zipf-distributed ids, and a known probability of a click that follows from single
+// fields, pairs and triples of fields. The same configuration gives the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +19,19 @@ struct SynthConfig {
   int64_t rows = 300000;  // of train, valid and test together, 8 : 1 : 1
   uint64_t seed = 2024;
   std::string out_dir;
-  double signal = 1.85;        // standard deviation of the true logit: the greater, the less noise in the labels
+  double signal = 1.85;        // standard deviation of the true logit; a larger one leaves less noise in the labels
   double positive_rate = 0.3;  // expected share of clicks
 };
 
 struct SynthResult {
   DatasetConfig dataset;  // as dataset_config.yaml has it
   int64_t train_rows = 0, valid_rows = 0, test_rows = 0;
-  // The true logit and the label of every test row: no model does better than these logits in expectation.
+  // The true logit and the label of every test row. No model is better than these logits in expectation.
   std::vector<double> test_logits;
   std::vector<float> test_labels;
 };
 
-/// The feature map that a data set of this shape has when every value is kept: what a model of it looks like.
+/// The feature map of a data set of this shape in which every value has an id of its own.
 FeatureMap shape_feature_map(const std::string& shape);
 
 /// Writes train.csv, valid.csv, test.csv, dataset_config.yaml and model_config.yaml into `config.out_dir`.

@@ -1,4 +1,4 @@
-// The configuration files that built-in data comes with, in FuxiCTR's form, so that training takes them as they are.
+// The configuration files of built-in data, in the form of FuxiCTR, so that they need no change for training.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace kdef::data {
 
-/// What the experiments of a data set have in common.
+/// The settings that all experiments of a data set share.
 struct ExperimentSettings {
   int64_t batch_size = 4096;
   int64_t embedding_dim = 16;

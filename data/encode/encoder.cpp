@@ -16,8 +16,8 @@
 namespace kdef::data {
 namespace {
 
-// File: magic, version, length of the JSON, the JSON, then per vocabulary named there its words (lengths, then bytes),
-// and last a CRC-32 of all before it.
+// The file: magic, version, length of the JSON, the JSON, the words (length, bytes) of every vocabulary that the JSON
+// names, and a CRC-32 of all bytes before.
 constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'V', 'O', 'C', '\n'};
 constexpr uint32_t kVersion = 1;
 
@@ -99,7 +99,7 @@ void Encoder::save(const std::string& path) const {
                {"separator", config_.separator},
                {"columns", config_.columns},
                {"fields", Json::array()}};
-  // A file of a data set without them is the same as before there were weights, groups and labels of other kinds.
+  // Without weights, groups and labels of another kind the file is that of earlier versions.
   if (!config_.weight.empty()) json["weight"] = config_.weight;
   if (!config_.group.empty()) json["group"] = config_.group;
   if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
@@ -313,7 +313,7 @@ bool RawFile::read_group() {
 
 namespace {
 
-// Copies `rows` rows of one vector of a batch, which may be missing.
+// Copies `rows` rows of one vector of a batch; the vector may be empty.
 template <class T>
 void copy_rows(const std::vector<T>& from, int64_t first, int64_t rows, int64_t columns, std::vector<T>& to) {
   if (from.empty()) {

@@ -15,17 +15,17 @@
 
 namespace kdef::data {
 
-/// All that turns a raw row into a model's input: the fields' settings, vocabularies and scales. Immutable and
-/// thread-safe. Its file stands alone, so that a trained model can carry a copy.
+/// Everything that turns a raw row into the input of a model: the settings of the fields, vocabularies and scales.
+/// Immutable and thread-safe. Its file needs no other file: a trained model carries a copy.
 class Encoder {
  public:
-  /// One active field. Fields that share an embedding share the vocabulary; a numeric field has none.
+  /// One active field. Fields that share an embedding share the vocabulary; a numeric field has no vocabulary.
   struct Column {
     CellReader cells;
     std::shared_ptr<const Vocabulary> vocabulary;
     double shift = 0, scale = 1;  // numeric: (x - shift) * scale
   };
-  /// `config`: the settings of reading; its fields are those of the columns, max_len resolved.
+  /// `config`: how files are read. Its fields are replaced by those of `columns`, whose max_len must be known.
   Encoder(DatasetConfig config, std::vector<Column> columns);
 
   /// From a cache directory or the file itself. InputError for a missing, truncated, damaged or foreign file.
@@ -49,7 +49,7 @@ class Encoder {
   /// out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad cell.
   void encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const;
 
-  /// The number a numeric column's value becomes.
+  /// What a value of a numeric column becomes.
   static float scaled(float value, double shift, double scale) {
     return static_cast<float>((static_cast<double>(value) - shift) * scale);
   }

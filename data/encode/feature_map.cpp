@@ -12,11 +12,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-int64_t read_count(const Json& field, const char* key, int64_t least, const std::string& where) {
+int64_t read_count(const Json& field, const char* key, int64_t min, const std::string& where) {
   const auto at = field.find(key);
-  if (at == field.end() || !at->is_number_integer() || at->get<int64_t>() < least ||
+  if (at == field.end() || !at->is_number_integer() || at->get<int64_t>() < min ||
       at->get<int64_t>() > (int64_t{1} << 31) - 1) {
-    throw InputError(cat(where, ": \"", key, "\" must be an integer of at least ", least,
+    throw InputError(cat(where, ": \"", key, "\" must be an integer of at least ", min,
                          at == field.end() ? "; it is missing" : cat("; it is ", at->dump())));
   }
   return at->get<int64_t>();

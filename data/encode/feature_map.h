@@ -1,7 +1,7 @@
 // Feature maps as JSON:
 //   {"dataset": NAME, "label": COLUMN, "fields": [{"name": .., "type": "categorical" | "sequence" | "numeric",
 //     "vocab_size": .., "max_len": .., "pooling": "average" | "sum", "embedding_dim": .., "share_embedding": ..}, ..]}
-// vocab_size counts padding (0) and out-of-vocabulary (the last); only name, type and what the type needs are required.
+// vocab_size counts padding (0) and out-of-vocabulary (the last); required are name, type and what the type needs.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ FeatureMap parse_feature_map(const std::string& text, const std::string& path);
 std::string to_json(const FeatureMap& map);
 void save_feature_map(const FeatureMap& map, const std::string& path);
 
-/// The content of a small text file. InputError where there is none.
+/// The content of a small text file, decompressed by its name. InputError where there is no such file.
 std::string read_text(const std::string& path);
 
 }  // namespace kdef::data

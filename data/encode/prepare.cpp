@@ -45,7 +45,7 @@ constexpr Split kSplits[] = {{"train", "train.kdefbin", &DatasetConfig::train_da
 
 std::string in_dir(const std::string& dir, const char* name) { return (fs::path(dir) / name).string(); }
 
-// Everything that the content of a cache depends on.
+// The settings and files that decide the content of a cache.
 Json fingerprint(const DatasetConfig& config) {
   Json json = {{"format", kFormat},
                {"cache_version", kCacheVersion},

@@ -1,4 +1,4 @@
-// Ids of cells met lately, so that a frequent number is not parsed again; internal to data/.
+// The ids of cells that were seen recently, so that a frequent number is not parsed again; internal to data/.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace kdef::data {
 
-/// A direct-mapped table of cells of up to 8 bytes: a cell takes the place of the one that was there, so the memory is
-/// 16 KiB however many cells there are.
+/// A direct-mapped table of cells of up to 8 bytes. A new cell replaces the cell at its place, so that the table takes
+/// 16 KiB for any number of cells.
 class RecentCells {
  public:
-  /// What make() gave for this cell; make() is called if that is not known any more. It may throw.
+  /// Returns what make() gave for this cell. Calls make(), which may throw, if the table does not have the cell.
   template <class Make>
   int32_t id(std::string_view cell, Make&& make) {
     if (cell.size() > 8) return make();
@@ -30,7 +30,7 @@ class RecentCells {
   struct Entry {
     uint64_t head = 0;
     int32_t id = 0;
-    uint32_t mark = 0;  // size of the cell + 1; 0: nothing yet
+    uint32_t mark = 0;  // size of the cell + 1; 0: the entry is empty
   };
   std::vector<Entry> entries_ = std::vector<Entry>(size_t{1} << kBits);
 };

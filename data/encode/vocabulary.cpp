@@ -29,7 +29,7 @@ uint64_t hash(std::string_view text, uint64_t head) {
   return fold(h ^ text_head({p, n}), k1);
 }
 
-constexpr size_t kBlock = 32;  // lookups whose memory is fetched together
+constexpr size_t kBlock = 32;  // look-ups whose memory is fetched together
 
 }  // namespace
 
@@ -75,7 +75,7 @@ int64_t StringSet::find(std::string_view text) const {
   return slots_.empty() ? -1 : int64_t{slots_[probe(text, Key(text))].index1} - 1;
 }
 
-// Calls lookup(i, key) for every text in order, the slots of a block fetched ahead.
+// Calls lookup(i, key) for every text in order; the slots of a block are fetched before its first call.
 template <class Fn>
 void StringSet::each_in_blocks(std::span<const std::string_view> texts, Fn&& lookup) const {
   std::array<Key, kBlock> keys;

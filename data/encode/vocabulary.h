@@ -1,4 +1,4 @@
-// Sets of byte strings with dense indices, the counts of a training file, and the vocabulary made of them.
+// Sets of byte strings with dense indices, and the vocabulary that is made from the counts of a training file.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace kdef::data {
 
-/// The first 8 bytes of a text as a number. Of texts of one size up to 8, different ones have different heads.
+/// The first 8 bytes of a text as a number. Two different texts of one size, which is at most 8, have different heads.
 inline uint64_t text_head(std::string_view text) {
   const char* p = text.data();
   const size_t n = text.size();
@@ -41,14 +41,14 @@ class StringSet {
   int64_t insert(std::string_view text);
   /// The index of `text`, or -1.
   int64_t find(std::string_view text) const;
-  /// As insert() or find() of one text after the other, but the memory of all is on its way before the first is
-  /// compared: several times faster where the set is larger than the processor's caches.
+  /// Do the same for many texts, in their order. The processor fetches the memory of a whole block of texts before it
+  /// compares the first one: several times faster where the set is larger than the processor's caches.
   void insert(std::span<const std::string_view> texts, int32_t* indices);
   void find(std::span<const std::string_view> texts, int32_t* indices) const;
 
  private:
-  // What lookups compare. A string of up to 8 bytes is decided by `head` and the size in `tag`; only a longer one is
-  // looked up in bytes_.
+  // What a look-up compares. `head` and the size in `tag` decide for a string of up to 8 bytes; only a longer string
+  // is compared with bytes_.
   struct Slot {
     uint64_t head;    // see text_head
     uint32_t tag;     // 24 bits of the hash, then the size up to 255
@@ -66,7 +66,7 @@ class StringSet {
   std::vector<Slot> slots_;     // open addressing, a power of two
 };
 
-/// The ids of a field: 0 is padding, the words from 1, and size() - 1 everything else (out of vocabulary).
+/// The ids of a field: 0 is padding, the words have 1 and more, and size() - 1 is every other text (out of vocabulary).
 class Vocabulary {
  public:
   /// Rows of an embedding table: words + 2.
@@ -76,12 +76,12 @@ class Vocabulary {
     const int64_t index = words_.find(word);
     return index < 0 ? out_of_vocabulary() : static_cast<int32_t>(index + 1);
   }
-  /// id() of many words, faster than one by one.
+  /// Finds the ids of many words; faster than id() of one word after the other.
   void ids(std::span<const std::string_view> words, int32_t* ids) const;
   const StringSet& words() const { return words_; }
 
-  /// Adds the words of `counted` seen at least `min_count` times, except `excluded`, by descending count and, among
-  /// equals, ascending bytes. Words that are there already keep their id.
+  /// Adds the words of `counted` that were seen at least `min_count` times, except `excluded`: by descending count,
+  /// and words of one count by ascending bytes. Words that the vocabulary has already keep their id.
   void add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count, std::string_view excluded);
   void add(std::string_view word) { words_.insert(word); }
 

@@ -19,7 +19,7 @@ void permutation(std::vector<uint32_t>& order, int64_t n, Random random) {
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 }
 
-constexpr int64_t kMostBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window: its rows are numbered in 32 bits
+constexpr int64_t kMaxBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window: its rows are numbered in 32 bits
 
 }  // namespace
 
@@ -28,13 +28,13 @@ Loader::Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64
       batch_size_(batch_size),
       shuffle_(shuffle),
       seed_(seed),
-      window_blocks_(std::clamp<int64_t>((window > 0 ? window : default_window(file)) / kBlockRows, 1, kMostBlocks)) {
+      window_blocks_(std::clamp<int64_t>((window > 0 ? window : default_window(file)) / kBlockRows, 1, kMaxBlocks)) {
   KDEF_CHECK(batch_size >= 1, "Loader: batch_size is ", batch_size, "; it must be at least 1");
 }
 
 void Loader::set_window(int64_t rows) {
   KDEF_CHECK(!thread_.joinable(), "Loader: the window cannot change within an epoch");
-  window_blocks_ = std::clamp<int64_t>(rows / kBlockRows, 1, kMostBlocks);
+  window_blocks_ = std::clamp<int64_t>(rows / kBlockRows, 1, kMaxBlocks);
 }
 
 int64_t Loader::default_window(const EncodedFile& file, int64_t memory) {
@@ -146,8 +146,8 @@ int64_t Loader::window_rows(int64_t first_block) const {
 void Loader::enter_window(int64_t first_block) {
   at_ = 0;
   read_ahead(first_block + window_blocks_);
-  if (first_block_ == first_block) return;  // resumed in the epoch and window that were shuffled last
-  // The only window takes the stream of the epoch, of several each has one of its own.
+  if (first_block_ == first_block) return;  // this window of this epoch is the one that was shuffled last
+  // A single window uses the random stream of the epoch; each of several windows has its own stream.
   const bool only = static_cast<int64_t>(blocks_.size()) <= window_blocks_;
   const uint64_t stream = only ? 0 : static_cast<uint64_t>(first_block / window_blocks_ + 1) << 32;
   first_block_ = -1;
@@ -162,7 +162,7 @@ int64_t Loader::next_row() {
   return kBlockRows * blocks_[static_cast<size_t>(first_block_ + row / kBlockRows)] + row % kBlockRows;
 }
 
-// Has the first `until` of blocks_ read, without waiting for them.
+// Asks for the first `until` blocks of blocks_ to be read; does not wait for them.
 void Loader::read_ahead(int64_t until) {
   until = std::min(until, static_cast<int64_t>(blocks_.size()));
   for (; asked_for_ < until; ++asked_for_)

@@ -15,13 +15,14 @@
 
 namespace kdef::data {
 
-/// Gives an encoded file's rows in batches. An epoch is a permutation of all rows that depends on (seed, epoch, window)
-/// alone, or, without shuffling, their order in the file; the last, smaller batch is kept. For use from one thread; the
-/// file must outlive the loader. Memory: 4 bytes a row of the window when shuffling, and a few batches.
+/// Gives the rows of an encoded file in batches. The order of an epoch is a permutation of all rows that depends on
+/// (seed, epoch, window) alone; without shuffling it is the order of the file. The last batch may be smaller. For use
+/// from one thread; the file must outlive the loader. Memory: 4 bytes per row of the window when shuffling, and a few
+/// batches.
 ///
-/// With a window of all rows every permutation is equally likely. A file that does not fit into memory would be read
-/// from disk row by row then. So with a smaller window the file's blocks of kBlockRows rows are shuffled, and as many
-/// of them as make a window are read whole, in advance, and their rows shuffled: every row is in one batch of the
+/// With a window of all rows every permutation is equally likely. But a file that is larger than the memory would then
+/// be read from disk row by row. With a smaller window the blocks of kBlockRows rows are shuffled first; then the
+/// blocks of one window are read as a whole, in advance, and their rows are shuffled. Every row is in one batch of the
 /// epoch, but the rows of a batch come from the blocks of one or two windows.
 class Loader {
  public:
@@ -36,7 +37,7 @@ class Loader {
   /// All rows where the file takes at most half of `memory` (bytes). Otherwise as many rows as take a quarter: one
   /// window is in use while the next is read.
   static int64_t default_window(const EncodedFile& file, int64_t memory = usable_memory());
-  /// The window in rows, to be kept with a training: set_window() before the first epoch brings the same order back.
+  /// The window in rows. A checkpoint keeps it: set_window() before the first epoch brings the same order back.
   int64_t window() const { return window_blocks_ * kBlockRows; }
   void set_window(int64_t rows);
   /// Begins the epoch at batch `first_batch`, as if the batches before it had been read.
@@ -61,7 +62,7 @@ class Loader {
   int64_t window_blocks_;
   // The order of the epoch, used by the thread alone.
   std::vector<uint32_t> blocks_;     // of the file, shuffled if there is more than one window
-  std::vector<uint32_t> in_window_;  // the rows of the window, shuffled: block of the window * kBlockRows + row in it
+  std::vector<uint32_t> in_window_;  // the shuffled rows of the window: block of the window * kBlockRows + row of block
   int64_t epoch_ = -1, first_block_ = -1;  // of in_window_
   int64_t at_ = 0;                         // next in in_window_
   int64_t asked_for_ = 0;                  // how many of blocks_ are asked to be read

@@ -21,11 +21,11 @@ int64_t read_limit(const fs::path& file, int64_t otherwise) {
   return read_number(text, limit) ? limit : otherwise;
 }
 
-// The smallest limit of the group `path` and of the groups above it: each of them holds.
-int64_t limit_of_group(const fs::path& tree, fs::path path, const char* name, int64_t most) {
+// The smallest of `limit`, of the limit of group `path` and of the limits of the groups above it.
+int64_t limit_of_group(const fs::path& tree, fs::path path, const char* name, int64_t limit) {
   for (;; path = path.parent_path()) {
-    most = std::min(most, read_limit(tree / path.relative_path() / name, most));
-    if (!path.has_relative_path()) return most;
+    limit = std::min(limit, read_limit(tree / path.relative_path() / name, limit));
+    if (!path.has_relative_path()) return limit;
   }
 }
 

@@ -46,7 +46,7 @@ class PlainSource : public ByteSource {
   const int fd_;
 };
 
-// A decoder over the plain bytes. decode() moves `in_` and `out` on; false when the input is used up.
+// Decodes the bytes of another source. decode() takes bytes from `in_` and returns how many bytes it wrote.
 class DecodedSource : public ByteSource {
  public:
   explicit DecodedSource(std::string path, std::unique_ptr<ByteSource> raw, int64_t bytes)
@@ -62,7 +62,7 @@ class DecodedSource : public ByteSource {
         in_bytes_ = raw_->read(input_.data(), input_.size());
         consumed_ += static_cast<int64_t>(in_bytes_);
         if (in_bytes_ == 0) {
-          // What the decoder still holds back needs no more input.
+          // The decoder may still hold bytes that need no more input.
           const size_t rest = decode(out + done, bytes - done);
           done += rest;
           if (rest > 0) continue;
@@ -86,7 +86,7 @@ class DecodedSource : public ByteSource {
   const std::string path_;
   const char* in_ = nullptr;
   size_t in_bytes_ = 0;
-  bool at_frame_end_ = true;  // an empty file is no member at all
+  bool at_frame_end_ = true;  // an empty file has no member, and none is open
 
  private:
   std::unique_ptr<ByteSource> raw_;
@@ -112,13 +112,13 @@ class GzipSource : public DecodedSource {
     stream_.avail_in = static_cast<uInt>(in_bytes_);
     stream_.next_out = reinterpret_cast<Bytef*>(out);
     stream_.avail_out = static_cast<uInt>(std::min(bytes, size_t{1} << 30));
-    const uInt room = stream_.avail_out;
+    const uInt capacity = stream_.avail_out;
     const int status = inflate(&stream_, Z_NO_FLUSH);
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) damaged("gzip", stream_.msg);
     in_ += in_bytes_ - stream_.avail_in;
     in_bytes_ = stream_.avail_in;
     at_frame_end_ = status == Z_STREAM_END;
-    return room - stream_.avail_out;
+    return capacity - stream_.avail_out;
   }
 
  private:

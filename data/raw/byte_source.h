@@ -1,4 +1,4 @@
-// The bytes of a file, decompressed by its name: .gz (zlib), .zst (Zstandard), anything else as it is.
+// The bytes of a file. Its name decides how it is decompressed: .gz by zlib, .zst by Zstandard, others not at all.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,9 @@ namespace kdef::data {
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  /// Fills `out` with up to `bytes` bytes and returns their number; 0 only at the end.
+  /// Fills `out` with up to `bytes` bytes and returns their number; fewer than `bytes`, or 0, only at the end.
   virtual size_t read(char* out, size_t bytes) = 0;
-  /// Share of the file read so far, in [0, 1]: for a progress bar.
+  /// Share of the file that has been read, in [0, 1].
   double fraction() const;
 
   /// Throws InputError for a missing file, a folder, a format that is not read (.h5, .parquet, ...), or, while reading,

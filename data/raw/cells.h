@@ -1,4 +1,4 @@
-// What a raw cell means: the word or number that a field's configuration makes of it. Counting and encoding share this.
+// What a raw cell means: a word or a number, by the configuration of its field. Counting and encoding share this.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ class CellReader {
   /// InputError: text where a number is expected; an empty cell of a number without fill_na.
   std::string_view word(std::string_view cell, const Place& place, Scratch& scratch) const;
   float number(std::string_view cell, const Place& place) const;
-  /// Calls fn(token) for every token of a sequence; empty tokens and fill_na are given as ""; an empty cell is one.
+  /// Calls fn(token) for every token of a sequence. An empty token and fill_na become ""; an empty cell has one token.
   template <class Fn>
   void tokens(std::string_view cell, Fn&& fn) const {
     if (cell.empty()) cell = missing_;
@@ -41,7 +41,7 @@ class CellReader {
       cell.remove_prefix(at + field_.splitter.size());
     }
   }
-  /// True where word() of a cell that is not empty is the cell itself, and of an empty one missing().
+  /// True where word() gives the cell itself, and missing() for an empty cell.
   bool verbatim() const { return field_.cell == CellType::str && field_.preprocess == Preprocess::none; }
   /// The word that is never in the vocabulary: fill_na in the form of word(), '' without it.
   const std::string& missing() const { return missing_; }

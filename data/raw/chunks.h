@@ -1,4 +1,4 @@
-// Chunks of rows by the group; internal to data/.
+// Groups of chunks; internal to data/.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,8 @@
 
 namespace kdef::data {
 
-/// Chunks that threads work on at a time. Fixed, so that results and errors do not depend on the number of threads.
+/// Chunks that threads share at a time. The number is fixed, so that results and errors do not depend on the number of
+/// threads.
 inline constexpr size_t kGroupChunks = 16;
 
 /// Reads the next group into `chunks`, unparsed; returns how many there are, 0 at the end.
