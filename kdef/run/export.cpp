@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -70,6 +71,26 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
   for (const nn::Buffer& b : to.buffers()) copy(b.name, b.tensor);
 }
 
+// Lets `write` fill a separate folder and then gives its files their names in `out`, so that a full disk or a kill
+// leaves nothing that looks like a run. The configuration comes last: without it, the rest is no run.
+void write_staged(const std::string& out, const std::function<void(const RunFiles& staged)>& write) {
+  const RunFiles files(out), staged(out + "/.part");
+  remove_folder(staged.directory());
+  try {
+    make_directories(staged.directory());
+    write(staged);
+    rename_file(staged.vocabulary(), files.vocabulary());
+    rename_file(staged.model(), files.model());
+    rename_file(staged.result(), files.result());
+    rename_file(staged.config(), files.config());
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(staged.directory(), ignored);
+    throw;
+  }
+  remove_folder(staged.directory());
+}
+
 }  // namespace
 
 Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
@@ -115,25 +136,12 @@ Exported export_run(const std::string& run, const std::string& student, const st
   }
   result.parameters = model->parameter_count();
 
-  // Written into a separate folder first, so that a full disk or a kill leaves nothing that looks like a run.
-  const RunFiles files(out), staged(out + "/.part");
-  remove_folder(staged.directory());
-  try {
-    make_directories(staged.directory());
+  write_staged(out, [&](const RunFiles& staged) {
     write_file(staged.vocabulary(), data::read_text(RunFiles(run).vocabulary()));
     save_model(staged.model(), *model, metadata);
     write_file(staged.result(), result_json(result.valid, result.test ? &*result.test : nullptr));
     write_file(staged.config(), to_yaml(config));
-    rename_file(staged.vocabulary(), files.vocabulary());
-    rename_file(staged.model(), files.model());
-    rename_file(staged.result(), files.result());
-    rename_file(staged.config(), files.config());
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove_all(staged.directory(), ignored);
-    throw;
-  }
-  remove_folder(staged.directory());
+  });
   return result;
 }
 

@@ -39,6 +39,19 @@ void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows,
   }
 }
 
+// Refuses a directory that does not hold what `options` asks for, or holds a run that would be replaced unasked.
+void check_directory(const RunFiles& files, const RunOptions& options) {
+  const bool resumable = exists(files.checkpoint());
+  if (options.resume && !resumable) {
+    throw InputError(cat(files.directory(), ": has no checkpoint to resume from; train without --resume"));
+  }
+  if (!options.resume && !options.overwrite && (resumable || exists(files.result()) || exists(files.model()))) {
+    throw InputError(cat(files.directory(), ": already holds a run; give ",
+                         resumable ? "--resume to continue it, " : "",
+                         "--overwrite to replace it, or another --run DIR"));
+  }
+}
+
 }  // namespace
 
 std::string cache_directory(const ExperimentConfig& config) {
@@ -52,21 +65,9 @@ std::string default_run_directory(const ExperimentConfig& config) {
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
   const std::string& directory = options.directory;
   const RunFiles files(directory);
-  const std::string checkpoint = files.checkpoint();
   if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
-  const auto check_directory = [&] {
-    if (options.resume && !exists(checkpoint)) {
-      throw InputError(cat(directory, ": has no checkpoint to resume from; train without --resume"));
-    }
-    if (!options.resume && !options.overwrite &&
-        (exists(checkpoint) || exists(files.result()) || exists(files.model()))) {
-      throw InputError(cat(directory, ": already holds a run; give ",
-                           exists(checkpoint) ? "--resume to continue it, " : "",
-                           "--overwrite to replace it, or another --run DIR"));
-    }
-  };
-  check_directory();
+  check_directory(files, options);
   if (options.resume) {
     const std::string changed = describe(differences(load_resolved(files.config()), config));
     if (!changed.empty()) {
@@ -96,7 +97,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
   make_directories(directory);
   const FileLock lock = lock_run(directory);
-  check_directory();  // another training may have ended there since
+  check_directory(files, options);  // another training may have ended there since
   for (const std::string& file : files.all()) {
     remove_leftovers(file);
     remove_file(file + kNew);
