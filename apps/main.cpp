@@ -39,7 +39,8 @@ void print_help(std::ostream& out) {
   for (const Command& command : kCommands) {
     out << "  " << command.name << std::string(12 - std::string(command.name).size(), ' ') << command.summary << "\n";
   }
-  out << "\n'kdef SUBCOMMAND --help' explains a subcommand; 'kdef --version' prints the version.\n"
+  out << "\n'kdef SUBCOMMAND --help' explains a subcommand.\n"
+      << "'kdef --version' prints the version.\n"
       << "Exit status: 0 done, 1 a check failed, 2 wrong input, 3 system failure,\n"
       << "130 interrupted.\n";
 }

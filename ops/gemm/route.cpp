@@ -13,6 +13,9 @@ namespace {
 // operands. An operand of m x k is rounded at a cost of about 1 / n of the product.
 constexpr double kLargeProduct = 4e6;
 
+// Inputs from which a layer of one output is a dot product per row; oneDNN multiplies shorter rows as fast.
+constexpr int64_t kLongDot = 256;
+
 bool is_worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= kLeastRounded; }
 
 // Whether op(B) is one matrix whose rows lie in memory without gaps between their numbers.
@@ -34,7 +37,7 @@ GemmWay way_of_weight_gradient(const Gemm& g) {
 
 // The rows of C are rows of the batch: m does not decide.
 GemmWay way_of_rows(const Gemm& g) {
-  if (g.n == 1 && g.batch == 1 && (g.transpose_b || g.ldb == 1)) return GemmWay::matrix_by_vector;
+  if (g.n == 1 && g.k >= kLongDot && g.batch == 1 && (g.transpose_b || g.ldb == 1)) return GemmWay::matrix_by_vector;
   if (g.k == 1 && has_rows_of_b(g)) return GemmWay::outer_product;
 #if defined(KDEF_HAS_ONEDNN)
   return GemmWay::row_panels;

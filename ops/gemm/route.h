@@ -14,7 +14,7 @@ namespace kdef::ops {
 
 enum class GemmWay {
   reference,         // the reference loop
-  matrix_by_vector,  // n = 1: a dot product per row of A (vector.h)
+  matrix_by_vector,  // n = 1 and large k: a dot product per row of A (vector.h)
   vector_by_matrix,  // m = 1: the rows of B, each times a number, are added up (vector.h)
   outer_product,     // k = 1 (vector.h)
   row_panels,        // oneDNN, one call per panel of rows of C

@@ -10,7 +10,8 @@ int main() {
   nn::Builder build(1);
   const nn::NetworkConfig student{
       .network = "mlp", .hidden_units = {16}, .hidden_activations = {"relu"}, .dropout = {0.0}, .batch_norm = true};
-  Ensemble model({EnsembleKind::kdef, {student, student}, 4}, {{.name = "item", .vocab_size = 50}}, build);
+  Ensemble model({.kind = EnsembleKind::kdef, .students = {student, student}, .embedding_dim = 4},
+                 {{.name = "item", .vocab_size = 50}}, build);
   nn::Optimizer optimizer(model.parameters(), {.learning_rate = 0.01});
 
   // A click is an even id.

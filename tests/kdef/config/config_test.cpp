@@ -457,6 +457,8 @@ All:
     valid_data: v.tsv
     test_data: "true"
     separator: "\t"
+    weight_col: w
+    group_id: g
     columns: [Label, I1, I2, genres, "no", "1e3"]
 )");
   const ExperimentConfig a =

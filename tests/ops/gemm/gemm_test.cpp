@@ -109,6 +109,9 @@ TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
 TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
   constexpr int64_t kMost = 1300;
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 400},
+                             {1, 16},
+                             {1, 64},
+                             {1, 255},
                              {1, 2500},
                              {1, 624},
                              {3, 100},
@@ -162,7 +165,7 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
 
 TEST(GemmRoute, DoesNotReadTheNumberOfRows) {
   for (const int64_t n : {1, 2, 64, 400, 5000}) {
-    for (const int64_t k : {1, 16, 624, 5000}) {
+    for (const int64_t k : {1, 16, 255, 256, 624, 5000}) {
       Gemm g;
       g.n = g.ldc = n;
       g.k = g.lda = g.ldb = k;
