@@ -1,6 +1,6 @@
 // Where a tensor lives, and what a device must offer to the engine: its memory (the class Memory below) and a namespace
 // with the kernels of every op (core/tensor/dispatch.h). There are two devices, and the places that choose between them
-// say so; docs/adding-an-op.md lists what a third one would touch.
+// say so; docs/adding.md lists what a third one would touch.
 #pragma once
 
 #include <cstddef>
