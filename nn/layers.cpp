@@ -1,9 +1,6 @@
 #include "nn/layers.h"
 
-#include <algorithm>
-
 #include "ops/dropout.h"
-#include "ops/elementwise.h"
 #include "ops/fused/hidden_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
@@ -43,29 +40,6 @@ Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   return pass.training ? ops::dropout(x, p_, key(pass)) : x;
 }
 
-Activation parse_activation(const std::string& name) {
-  const std::string lower = lower_case(name);
-  if (lower == "relu") return Activation::relu;
-  if (lower == "sigmoid") return Activation::sigmoid;
-  if (lower == "tanh") return Activation::tanh;
-  if (lower == "none" || lower == "linear" || lower == "null") return Activation::none;
-  throw InputError(cat("activation '", name, "' is unknown; known: relu, sigmoid, tanh, none"));
-}
-
-Tensor activate(const Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::relu:
-      return ops::relu(x);
-    case Activation::sigmoid:
-      return ops::sigmoid(x);
-    case Activation::tanh:
-      return ops::tanh(x);
-    case Activation::none:
-      break;
-  }
-  return x;
-}
-
 Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
   if (fused(pass)) {
@@ -74,7 +48,7 @@ Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   } else {
     if (batch_norm != nullptr) h = batch_norm->forward(h, pass);
     if (layer_norm != nullptr) h = layer_norm->forward(h);
-    h = activate(h, activation);
+    if (activation != nullptr) h = activation->forward(h, pass);
     if (dropout != nullptr) h = dropout->forward(h, pass);
   }
   pass.show(h);

@@ -1,8 +1,7 @@
 // The layers that networks are built from.
 #pragma once
 
-#include <string>
-
+#include "nn/activations.h"
 #include "nn/fields.h"
 #include "nn/module.h"
 #include "ops/dropout.h"
@@ -66,18 +65,12 @@ class LayerNorm final : public Module {
   Tensor weight_, bias_;
 };
 
-enum class Activation { none, relu, sigmoid, tanh };
-/// An activation's name, in any case of letters, is relu, sigmoid, tanh or none (also linear, null). Another name
-/// throws InputError.
-Activation parse_activation(const std::string& name);
-Tensor activate(const Tensor& x, Activation activation);
-
 /// What follows the linear map of a hidden layer: normalisation, activation, dropout, each if there is one. This is the
 /// one place that decides whether a fused op computes a hidden layer.
 struct HiddenTail {
   const BatchNorm1d* batch_norm = nullptr;
   const LayerNorm* layer_norm = nullptr;
-  Activation activation = Activation::none;
+  const ActivationLayer* activation = nullptr;
   const Dropout* dropout = nullptr;
 
   /// The hidden layer of x, the result of the linear map. The hidden layer is shown to pass.tap.
@@ -85,12 +78,13 @@ struct HiddenTail {
   /// next.forward(forward(x, pass)): in one op where that is possible and faster.
   Tensor forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const;
 
+  bool is_relu() const { return activation != nullptr && activation->kind() == Activation::relu; }
   double dropout_rate() const { return dropout ? dropout->rate() : 0.0; }
   ops::DropoutKey dropout_key(const Pass& pass) const { return dropout ? dropout->key(pass) : ops::DropoutKey{}; }
 
  private:
   // Whether fused ops can compute this hidden layer.
-  bool fused(const Pass& pass) const { return pass.fused && batch_norm != nullptr && activation == Activation::relu; }
+  bool fused(const Pass& pass) const { return pass.fused && batch_norm != nullptr && is_relu(); }
 };
 
 }  // namespace kdef::nn

@@ -26,8 +26,8 @@ Mlp::Mlp(int64_t in, const MlpConfig& config, Builder& build) {
       layer.tail.batch_norm = &add_child(name(), std::make_unique<BatchNorm1d>(units, build));
     else if (config.layer_norm)
       layer.tail.layer_norm = &add_child(name(), std::make_unique<LayerNorm>(units, build));
-    layer.tail.activation = config.activations[i];
-    if (layer.tail.activation != Activation::none) ++number;
+    if (config.activations[i] != Activation::none)
+      layer.tail.activation = &add_child(name(), make_activation(config.activations[i], units, build));
     if (config.dropout[i] > 0)
       layer.tail.dropout = &add_child(name(), std::make_unique<Dropout>(config.dropout[i], build));
     layers_.push_back(layer);
@@ -80,7 +80,7 @@ bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision 
       const Hidden &a = first.layers_[i], &b = network->layers_[i];
       const Shape& shape = b.linear->weight().shape();
       if (shape != a.linear->weight().shape() || !width_fits(shape[0]) || !width_fits(shape[1]) ||
-          !b.linear->bias().defined() || !b.tail.batch_norm || b.tail.activation != Activation::relu ||
+          !b.linear->bias().defined() || !b.tail.batch_norm || !b.tail.is_relu() ||
           a.tail.dropout_rate() != b.tail.dropout_rate()) {
         return false;
       }

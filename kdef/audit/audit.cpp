@@ -120,6 +120,12 @@ std::vector<AuditCase> audit_cases(Device device) {
     return check_module(nn::Dropout(0.4, b), rnd(b.device(), {5, 4}, 1),
                         [](auto& m, auto& x) { return m.forward(x, kTraining); });
   });
+  for (const nn::ActivationType& type : nn::activation_types()) {
+    layer("activation", type.name, [kind = type.kind](nn::Builder& b) {
+      return check_module(*nn::make_activation(kind, 4, b), rnd(b.device(), {5, 4}, 1),
+                          [](auto& m, auto& x) { return m.forward(x, kTraining); });
+    });
+  }
   for (const char* norm : {"batch norm", "layer norm", "no norm"}) {
     layer("Mlp", cat("tanh, dropout 0.2, ", norm), [norm = std::string(norm)](nn::Builder& b) {
       nn::MlpConfig config{{5, 3}, {nn::Activation::tanh, nn::Activation::sigmoid}, {0.2, 0.0}};

@@ -238,9 +238,9 @@ Key<Draft> regularizer_key(const char* name, At at, const char* meaning) {
           [=](const Draft& d) { return write_regularizer(at(d)); }};
 }
 
-std::string network_list() {
+std::string list_of(const std::vector<std::string>& names) {
   std::string text;
-  for (const std::string& name : nn::network_names()) text += cat(text.empty() ? "" : ", ", name);
+  for (const std::string& name : names) text += cat(text.empty() ? "" : ", ", name);
   return text;
 }
 
@@ -251,7 +251,7 @@ std::vector<std::string> read_activations(Network& n, const Value& v) {
   n.one_activation = !v.is_list();
   std::vector<std::string> names;
   for (const Value& item : n.one_activation ? std::vector{v} : v.list()) {
-    names.push_back(item.is_null() ? "none" : item.one_of({"relu", "sigmoid", "tanh", "none"}));
+    names.push_back(item.is_null() ? "none" : item.one_of(nn::activation_names()));
   }
   return names;
 }
@@ -367,11 +367,11 @@ Key<Network> own_key(const std::string& name) {
 const std::vector<Key<Network>>& network_keys() {
   static const std::vector<Key<Network>> keys = [] {
     std::vector<Key<Network>> all = {
-        {"network", network_list(), "the kind of the network; the table of networks says what each is",
+        {"network", list_of(nn::network_names()), "the kind of the network; the table of networks says what each is",
          [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
          [](const Network& n) { return yaml_text(n.settings.network); }},
         widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
-        {"hidden_activations", "relu, sigmoid, tanh, none, or a list of them",
+        {"hidden_activations", cat(list_of(nn::activation_names()), ", or a list of them"),
          "activation of every hidden layer, or of each",
          [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
          [](const Network& n) { return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text); }},

@@ -25,7 +25,9 @@ class FinalNet final : public Network {
       Layer layer;
       layer.linear = &add_child("layer" + at + ".linear", std::make_unique<Linear>(width, units, build));
       if (mlp.batch_norm) layer.tail.batch_norm = &add_child("norm" + at, std::make_unique<BatchNorm1d>(units, build));
-      layer.tail.activation = mlp.activations[i];
+      if (mlp.activations[i] != Activation::none) {
+        layer.tail.activation = &add_child("activation" + at, make_activation(mlp.activations[i], units, build));
+      }
       if (mlp.dropout[i] > 0)
         layer.tail.dropout = &add_child("dropout" + at, std::make_unique<Dropout>(mlp.dropout[i], build));
       layers_.push_back(layer);

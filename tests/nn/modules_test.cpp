@@ -157,10 +157,5 @@ TEST(EmbeddingTables, FusedAgreesWithComposed) {
   }
 }
 
-TEST(Activations, AreNamed) {
-  EXPECT_EQ(parse_activation("ReLU"), Activation::relu);
-  EXPECT_THROW(parse_activation("gelux"), InputError);
-}
-
 }  // namespace
 }  // namespace kdef::nn
