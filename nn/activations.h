@@ -13,10 +13,16 @@ namespace kdef::nn {
 /// X(identifier, name in configurations, class in activations.cpp, formula). A name is spelt as in FuxiCTR; its case
 /// does not count. The type Activation, the configuration, its documentation and the gradient audit follow from this
 /// table: a new activation is a row here and, if no class fits, a class in activations.cpp.
-#define KDEF_ACTIVATIONS(X)                                       \
-  X(relu, "relu", Function<ops::relu>, "max(x, 0)")               \
-  X(sigmoid, "sigmoid", Function<ops::sigmoid>, "1 / (1 + e^-x)") \
-  X(tanh, "tanh", Function<ops::tanh>, "tanh x")
+#define KDEF_ACTIVATIONS(X)                                                                    \
+  X(relu, "relu", Function<ops::relu>, "max(x, 0)")                                            \
+  X(sigmoid, "sigmoid", Function<ops::sigmoid>, "1 / (1 + e^-x)")                              \
+  X(tanh, "tanh", Function<ops::tanh>, "tanh x")                                               \
+  X(gelu, "GELU", Function<ops::gelu>, "x (1 + erf(x / sqrt 2)) / 2")                          \
+  X(leaky_relu, "LeakyReLU", Function<leaky_relu>, "x where x > 0, else 0.01 x")               \
+  X(silu, "SiLU", Function<ops::silu>, "x / (1 + e^-x)")                                       \
+  X(prelu, "PReLU", PRelu, "x where x > 0, else w x; w: one trained slope per unit, from 0.1") \
+  X(dice, "Dice", Dice,                                                                        \
+    "p x + a (1 - p) x, p = sigmoid(x normalised by the batch); a: one trained number per unit, from 0")
 
 enum class Activation {
   none,
@@ -52,6 +58,7 @@ class ActivationLayer : public Module {
 };
 
 /// Makes the activation of a hidden layer of `units`. Throws for Activation::none, which has no layer.
+/// Names of PReLU: weight [units]. Names of Dice: alpha [units]; buffers bn.running_mean, bn.running_var [units].
 std::unique_ptr<ActivationLayer> make_activation(Activation kind, int64_t units, Builder& build);
 
 }  // namespace kdef::nn

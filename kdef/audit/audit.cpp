@@ -122,8 +122,12 @@ std::vector<AuditCase> audit_cases(Device device) {
   });
   for (const nn::ActivationType& type : nn::activation_types()) {
     layer("activation", type.name, [kind = type.kind](nn::Builder& b) {
-      return check_module(*nn::make_activation(kind, 4, b), rnd(b.device(), {5, 4}, 1),
-                          [](auto& m, auto& x) { return m.forward(x, kTraining); });
+      const auto check = [&](bool training) {
+        return check_module(*nn::make_activation(kind, 4, b), rnd(b.device(), {5, 4}, 1),
+                            [=](auto& m, auto& x) { return m.forward(x, {.training = training}); });
+      };
+      const GradientReport training = check(true), evaluation = check(false);
+      return training.deviation > evaluation.deviation ? training : evaluation;
     });
   }
   for (const char* norm : {"batch norm", "layer norm", "no norm"}) {

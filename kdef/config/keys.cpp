@@ -854,13 +854,26 @@ static std::string networks_markdown() {
   return text;
 }
 
+// Every activation with its formula.
+static std::string activations_markdown() {
+  std::string text = "| Activation | Value |\n| --- | --- |\n";
+  for (const nn::ActivationType& type : nn::activation_types()) {
+    text += cat("| `", type.name, "` | `", type.formula, "` |\n");
+  }
+  return text + "| `none` | `x` |\n";
+}
+
 std::string keys_markdown() {
   return "## Keys of an experiment and of its data set\n\n" +
          config_keys::markdown_table(config_keys::experiment_keys()) + "\n## Keys of an entry of `students`\n\n" +
          config_keys::markdown_table(config_keys::student_keys()) +
          "\n## Networks\n\nz is the logit, e_i the embedding of field i, x all of them side by side, `*` elementwise, "
          "`.` an inner product.\n\n" +
-         networks_markdown() + "\n## Keys of an entry of `feature_cols`\n\n" +
+         networks_markdown() +
+         "\n## Activations\n\nx is a unit of a hidden layer, after normalisation. Names are those of FuxiCTR; upper "
+         "and "
+         "lower case letters are equal.\n\n" +
+         activations_markdown() + "\n## Keys of an entry of `feature_cols`\n\n" +
          config_keys::markdown_table(config_keys::field_keys());
 }
 

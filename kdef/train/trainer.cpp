@@ -262,7 +262,8 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
     while (other < train.rows() && leaves_one_row(other)) ++other;
     throw InputError(cat("batch_size ", config.batch_size, " makes a batch of one row of the ", train.rows(),
                          ", and batch normalisation cannot take one row; ",
-                         leaves_one_row(other) ? "add rows, or set batch_norm to false" : cat("set it to ", other)));
+                         leaves_one_row(other) ? "add rows, or use neither batch_norm nor the activation Dice"
+                                               : cat("set it to ", other)));
   }
   if (train.id_columns() != model.embedding().id_columns() ||
       train.numeric_columns() != model.embedding().value_columns()) {

@@ -307,6 +307,16 @@ TEST_F(ConfigTest, RelativePathsFallBackToTheConfigurationDirectory) {
   EXPECT_EQ(load("Small").dataset.data_root, "./cache/");
 }
 
+TEST_F(ConfigTest, ActivationsAreNamedInAnyCase) {
+  const auto activations = [&](const std::string& value) {
+    return load("Small", {"hidden_units=[4,4]", "hidden_activations=" + value}).model.students[0].hidden_activations;
+  };
+  EXPECT_THAT(activations("dice"), ElementsAre("Dice", "Dice"));
+  EXPECT_THAT(activations("[PReLU, gelu]"), ElementsAre("PReLU", "GELU"));
+  EXPECT_THAT(activations("[silu, null]"), ElementsAre("SiLU", "none"));
+  EXPECT_THAT(refusal("Small", {"hidden_activations=leaky_relu"}), HasSubstr("did you mean 'LeakyReLU'?"));
+}
+
 TEST_F(ConfigTest, MissingExperimentListsTheOthersNearestFirst) {
   EXPECT_THAT(refusal("Lage"), HasSubstr("there are: Large, Small"));
   EXPECT_THAT(refusal("Base"), HasSubstr("there are: "));
@@ -353,7 +363,7 @@ TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
   EXPECT_THAT(refusal_of("hidden_units: 64"), HasSubstr("expected a list"));
   EXPECT_THAT(refusal_of("hidden_units: [64, 0]"), HasSubstr("key 'hidden_units[1]'"));
   EXPECT_THAT(refusal_of("hidden_activations: [relu]"), HasSubstr("each of the 3 hidden layers, found 1"));
-  EXPECT_THAT(refusal_of("hidden_activations: reul"), HasSubstr("relu, sigmoid, tanh, none"));
+  EXPECT_THAT(refusal_of("hidden_activations: reul"), HasSubstr("tanh, GELU, LeakyReLU, SiLU, PReLU, Dice, none"));
   EXPECT_THAT(refusal_of("optimizer: adma"), HasSubstr(nn::optimizer_names()));
   EXPECT_THAT(refusal_of("metrics: [AUC, F1]"), HasSubstr("AUC, logloss"));
   EXPECT_THAT(refusal_of("metrics: [logloss]"), HasSubstr("AUC is monitored"));
