@@ -41,7 +41,9 @@ void check_promises(Group& group) {
   std::vector<double> values = {1.0 * rank, rank == 0 ? 1e16 : rank == 1 ? 1.0 : -1e16};
   group.all_reduce(values);
   EXPECT_EQ(values[0], size * (size - 1) / 2.0);
-  if (size == 3) EXPECT_EQ(values[1], 0.0);
+  if (size == 3) {
+    EXPECT_EQ(values[1], 0.0);
+  }
   float one = 1;
   group.all_reduce(std::span(&one, 1));
   EXPECT_EQ(one, static_cast<float>(size));
