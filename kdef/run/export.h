@@ -17,11 +17,11 @@ struct Exported {
   std::optional<Evaluation> run_test, test;
 };
 
-/// Writes a run directory that predicts and evaluates like `student` of `run`: "best" (by the validation AUC in
-/// result.json), a number from 1, or "ensemble". It holds config.yaml, the vocabulary, model.safetensors (a
-/// student's under the names of a model with one network) and result.json. config.yaml is written last: a directory
-/// without it is not a run. Throws InputError if the training has not finished, if there is no such student, if the
-/// students' output layers are not trained (concat), or if `out` already holds a run.
+/// Writes a run directory that predicts and evaluates like `student` of `run`: "best" (by the main metric of the
+/// validation data in result.json), a number from 1, or "ensemble". It holds config.yaml, the vocabulary,
+/// model.safetensors (a student's under the names of a model with one network) and result.json. config.yaml is written
+/// last: a directory without it is not a run. Throws InputError if the training has not finished, if there is no such
+/// student, if the students' output layers are not trained (concat), or if `out` already holds a run.
 Exported export_run(const std::string& run, const std::string& student, const std::string& out);
 
 }  // namespace kdef
