@@ -32,13 +32,13 @@ std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
   for (const std::string& item : split(parsed.text("ensembles"), ',')) {
     std::vector<std::string> names;
     const size_t before = all.size();
-    for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {
-      names.push_back(name_of(kind));
-      if (item == name_of(kind)) all.push_back(kind);
+    for (const EnsembleType& type : ensemble_types()) {
+      names.emplace_back(type.name);
+      if (item == type.name) all.push_back(type.kind);
     }
     if (all.size() == before) {
-      throw InputError(cat("--ensembles: expected kdef, mean, sum or concat, separated by commas, found '", item, "'",
-                           did_you_mean(item, names)));
+      throw InputError(cat("--ensembles: expected ", ensembles_where([](const EnsembleType&) { return true; }),
+                           ", separated by commas, found '", item, "'", did_you_mean(item, names)));
     }
   }
   return all;

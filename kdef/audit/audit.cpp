@@ -88,6 +88,44 @@ EnsembleConfig some_ensemble(EnsembleKind kind, bool batch_norm, bool fused) {
 
 const nn::Pass kTraining{.training = true, .seed = 3, .step = 2};
 
+// An objective of M students over seven rows: its op, where it has one, and its twin.
+void add_objective(std::vector<AuditCase>& cases, const Objective& objective, const Task& task,
+                   const ObjectiveConfig& config, int64_t students, const std::string& variant, Device device) {
+  for (const bool fused : {true, false}) {
+    if (fused && objective.op == nullptr) continue;
+    const auto check = [&objective, &task, config, students, fused, device] {
+      const Tensor z0 = rnd(device, {7, students}, 5), y = labels(device, 7);
+      const auto batch = [y](const Tensor& z) { return ObjectiveInput{z, mean_of_students(z), y, {}}; };
+      GradientCase c;
+      c.inputs = {z0};
+      c.function = [=, &objective, &task](const std::vector<Tensor>& x) {
+        return objective.loss(task, batch(x[0]), config, fused);
+      };
+      c.held = [=, &objective, &task](const std::vector<Tensor>& x) {
+        return objective.composed(task, batch(x[0]), z0, config);
+      };
+      return ops::check_gradient(c);
+    };
+    cases.push_back({cat(objective.name, "_objective"), cat(fused ? "fused" : "composed", ", M = ", students, variant),
+                     fused ? objective.op : nullptr, check});
+  }
+}
+
+GradientReport check_ensemble(const EnsembleType& type, bool fused, bool shared, nn::Builder& build) {
+  EnsembleConfig config = some_ensemble(type.kind, true, fused);
+  config.shared_embedding = shared;
+  const Ensemble model(config, some_fields(), build);
+  const ModelInput input = some_batch(build.device());
+  const std::vector<Tensor> leaves = scrambled(model);
+  const Tensor held = model.forward(input, kTraining).students.detach();
+  return ops::check_leaves(
+      leaves, [&] { return model.loss(model.forward(input, kTraining), input.labels); },
+      [&] {
+        const Ensemble::Output out = model.forward(input, kTraining);
+        return type.objective.composed(model.task(), {out.students, out.ensemble, input.labels, {}}, held, {});
+      });
+}
+
 }  // namespace
 
 std::vector<AuditCase> audit_cases(Device device) {
@@ -178,55 +216,27 @@ std::vector<AuditCase> audit_cases(Device device) {
     }
   }
 
-  // -- objectives: differences are taken with the teacher and the peers held, since both stand under a stop-gradient
-  const auto objective = [&](std::string variant, ObjectiveConfig config, int64_t students) {
-    for (const bool fused : {true, false}) {
-      cases.push_back({"kdef_objective", cat(fused ? "fused" : "composed", ", M = ", students, variant),
-                       fused ? &kObjectiveInfo : nullptr, [=] {
-                         const Tensor z0 = rnd(device, {7, students}, 5), y = labels(device, 7);
-                         GradientCase c;
-                         c.inputs = {z0};
-                         c.function = [=](const std::vector<Tensor>& x) {
-                           return fused ? kdef_objective(x[0], y, config) : kdef_objective_composed(x[0], y, config);
-                         };
-                         c.held = [=](const std::vector<Tensor>& x) {
-                           return kdef_objective_held(x[0], z0, y, config);
-                         };
-                         return ops::check_gradient(c);
-                       }});
+  // -- objectives: differences are taken with everything under a stop-gradient held, as the teacher and the peers
+  for (const Objective* o : objectives()) {
+    for (const Task& task : tasks()) {
+      if (o->clicks_only != nullptr && task.labels != data::LabelKind::click) continue;
+      const std::string labels_of = &task == &default_task() ? "" : cat(", task ", task.name);
+      for (const int64_t m : {1, 2, 3, 5}) add_objective(cases, *o, task, {}, m, labels_of, device);
+      for (const ObjectiveCase& c : o->cases) {
+        add_objective(cases, *o, task, c.config, 3, cat(labels_of, ", ", c.variant), device);
+      }
     }
-  };
-  for (const int64_t m : {1, 2, 3, 5}) objective("", {}, m);
-  objective(", KD only", {true, false, Examination::on}, 3);
-  objective(", DML only", {false, true, Examination::on}, 3);
-  objective(", equal weights", {true, true, Examination::equal}, 3);
-  objective(", detached weights", {true, true, Examination::detached}, 3);
+  }
 
   // -- whole models: from the embedding tables to the loss
-  for (const EnsembleKind kind : {EnsembleKind::mean, EnsembleKind::sum, EnsembleKind::concat}) {
-    layer("Ensemble", cat(name_of(kind), ", loss"), [kind](nn::Builder& b) {
-      const Ensemble model(some_ensemble(kind, true, true), some_fields(), b);
-      const ModelInput input = some_batch(b.device());
-      return ops::check_leaves(scrambled(model),
-                               [&] { return model.loss(model.forward(input, kTraining), input.labels); });
-    });
-  }
-  const auto of_kdef = [&](bool fused, bool shared) {
-    const std::string variant = cat("kdef, loss, ", fused ? "fused" : "composed", shared ? "" : ", own embeddings");
-    layer("Ensemble", variant, [fused, shared](nn::Builder& b) {
-      EnsembleConfig config = some_ensemble(EnsembleKind::kdef, true, fused);
-      config.shared_embedding = shared;
-      const Ensemble model(config, some_fields(), b);
-      const ModelInput input = some_batch(b.device());
-      const std::vector<Tensor> leaves = scrambled(model);
-      const Tensor held = model.forward(input, kTraining).students.detach();
-      return ops::check_leaves(
-          leaves, [&] { return model.loss(model.forward(input, kTraining), input.labels); },
-          [&] { return kdef_objective_held(model.forward(input, kTraining).students, held, input.labels); });
-    });
-  };
-  for (const bool shared : {true, false}) {
-    for (const bool fused : {true, false}) of_kdef(fused, shared);
+  for (const EnsembleType& type : ensemble_types()) {
+    for (const bool shared : {true, false}) {
+      for (const bool fused : {true, false}) {
+        layer("Ensemble",
+              cat(type.name, ", loss, ", fused ? "fused" : "composed", shared ? "" : ", embeddings per student"),
+              [&type, fused, shared](nn::Builder& b) { return check_ensemble(type, fused, shared, b); });
+      }
+    }
   }
   return cases;
 }

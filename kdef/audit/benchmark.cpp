@@ -9,7 +9,6 @@
 #include "kdef/config/build.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
-#include "kdef/method/objective.h"
 #include "kdef/train/training_step.h"
 #include "ops/check/kinds.h"
 #include "ops/gemm/route.h"
@@ -63,7 +62,9 @@ ModelInput one_row(const ModelInput& input, int64_t b) {
 
 // The kind of work of an op. An op that no table knows stands for itself, so that a profile shows it.
 std::string kind_of(const std::string& op) {
-  if (op == kObjectiveInfo.name) return "objective";
+  for (const Objective* objective : objectives()) {
+    if (objective->op != nullptr && op == objective->op->name) return "objective";
+  }
   const char* kind = ops::kind_of(op);
   return kind == nullptr ? op : kind;
 }

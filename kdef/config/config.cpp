@@ -229,11 +229,7 @@ void resolve_task(Draft& d) {
   } catch (const InputError& e) {
     d.given.at("metrics").fail(e.what());
   }
-  const char* refusal = objective_of(c.model.kind).clicks_only;
-  if (task.labels != data::LabelKind::click && refusal != nullptr) {
-    d.given.at("task").fail(cat("task ", task.name, " cannot be trained as a ", name_of(c.model.kind),
-                                " ensemble: ", refusal, "; set ensemble to mean, sum or concat"));
-  }
+  if (const std::string refusal = refusal_of(c.model.kind, task); !refusal.empty()) d.given.at("task").fail(refusal);
 }
 
 Draft read_draft(const Layer& merged) {

@@ -125,10 +125,11 @@ std::string write_optional(const std::optional<V>& value) {
 
 // ---- Enumerations as they are written.
 
-const std::vector<Choice<EnsembleKind>> kEnsembles = {{"kdef", EnsembleKind::kdef},
-                                                      {"mean", EnsembleKind::mean},
-                                                      {"sum", EnsembleKind::sum},
-                                                      {"concat", EnsembleKind::concat}};
+const std::vector<Choice<EnsembleKind>> kEnsembles = [] {
+  std::vector<Choice<EnsembleKind>> choices;
+  for (const EnsembleType& type : ensemble_types()) choices.push_back({type.name, type.kind});
+  return choices;
+}();
 const std::vector<Choice<ops::GemmPrecision>> kPrecisions = {
     {"f32", ops::GemmPrecision::f32}, {"tf32", ops::GemmPrecision::tf32}, {"bf16", ops::GemmPrecision::bf16}};
 const std::vector<Choice<nn::OptimizerKind>> kOptimizers = [] {
@@ -671,7 +672,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](Draft& d, const Value& v) { d.config.model_name = v.one_of(model_names()); },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml"),
-        {"ensemble", either(kEnsembles) + ", null", "how students are joined; null: as the model's name says",
+        {"ensemble", either(kEnsembles) + ", null", ensemble_meanings() + "; null: as the model's name says",
          [](Draft& d, const Value& v) {
            d.ensemble = v.is_null() ? std::nullopt : std::optional(read_choice(kEnsembles, v));
          },

@@ -1,37 +1,13 @@
 #include "kdef/method/ensemble.h"
 
-#include "ops/elementwise.h"
 #include "ops/layout.h"
-#include "ops/reduce.h"
 
 namespace kdef {
-
-const char* name_of(EnsembleKind kind) {
-  switch (kind) {
-    case EnsembleKind::kdef:
-      return "kdef";
-    case EnsembleKind::mean:
-      return "mean";
-    case EnsembleKind::sum:
-      return "sum";
-    case EnsembleKind::concat:
-      return "concat";
-  }
-  return "?";
-}
-
-const Objective& objective_of(EnsembleKind kind) {
-  return find_objective(kind == EnsembleKind::kdef ? "kdef" : "label");
-}
 
 Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build)
     : config_(config) {
   KDEF_CHECK(!config.students.empty(), "ensemble: needs at least one network");
-  const char* refusal = config.task->labels == data::LabelKind::click ? nullptr : objective_of(config.kind).clicks_only;
-  if (refusal != nullptr) {
-    throw InputError(cat("task ", config.task->name, ": the objective of a ", name_of(config.kind),
-                         " ensemble is defined for clicks only: ", refusal, "; choose ensemble mean, sum or concat"));
-  }
+  if (const std::string refusal = refusal_of(config.kind, *config.task); !refusal.empty()) throw InputError(refusal);
   for (size_t k = 0; k < (config.shared_embedding ? 1 : config.students.size()); ++k) {
     embeddings_.push_back(&add_child(config.shared_embedding ? "embedding_layer" : cat("embedding_layers.", k),
                                      std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build)));
@@ -42,7 +18,7 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
         &add_child(cat("networks.", networks_.size()), nn::make_network(student, embedding().shape(), build)));
     width += networks_.back()->hidden_width();
   }
-  if (config.kind == EnsembleKind::concat) {
+  if (ensemble_type(config.kind).combine == nullptr) {
     concat_ = &add_child("fc", std::make_unique<nn::Linear>(width, 1, build));
   }
 }
@@ -64,26 +40,16 @@ std::vector<nn::Fields> Ensemble::read(const ModelInput& input, const nn::Pass& 
 Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& given) const {
   const nn::Pass pass = settled(given);
   const std::vector<nn::Fields> fields = read(input, pass);
-  if (config_.kind != EnsembleKind::concat) return combined(nn::forward_all(networks_, fields, pass));
+  if (const auto combine = ensemble_type(config_.kind).combine; combine != nullptr) {
+    const Tensor z = nn::forward_all(networks_, fields, pass);
+    return {z, combine(z)};
+  }
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
     hidden.push_back(networks_[k]->hidden(fields[k], pass));
     logits.push_back(networks_[k]->output(hidden.back()));
   }
   return {ops::concat(logits, 1), concat_->forward(ops::concat(hidden, 1))};
-}
-
-Ensemble::Output Ensemble::combined(const Tensor& z) const {
-  switch (config_.kind) {
-    case EnsembleKind::kdef:
-    case EnsembleKind::mean:
-      return {z, ops::mean(z, 1, true)};
-    case EnsembleKind::sum:
-      return {z, ops::sum(z, 1, true)};
-    case EnsembleKind::concat:
-      break;  // it combines hidden layers, not logits
-  }
-  throw Error("ensemble: unknown kind");
 }
 
 std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {
@@ -103,9 +69,8 @@ std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input
 }
 
 Tensor Ensemble::loss(const Output& output, const Tensor& labels, const Tensor& weights) const {
-  const Objective& objective = objective_of(config_.kind);
-  return (config_.fused ? objective.fused : objective.composed)(
-      task(), {output.students, output.ensemble, labels, weights}, config_.objective);
+  return ensemble_type(config_.kind)
+      .objective.loss(task(), {output.students, output.ensemble, labels, weights}, config_.objective, config_.fused);
 }
 
 }  // namespace kdef

@@ -5,30 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "kdef/method/ensembles.h"
 #include "kdef/method/input.h"
-#include "kdef/method/objective.h"
 #include "nn/embedding.h"
 #include "nn/networks/network.h"
 
 namespace kdef {
-
-/// The output of the ensemble for the students' outputs z; l is the task's label loss.
-enum class EnsembleKind {
-  kdef,    // mean z, trained by the KDEF objective
-  mean,    // mean z, trained by l(mean z, y)
-  sum,     // sum z, trained by l(sum z, y)
-  concat,  // W [h_1 .. h_M] + b, trained by its l; the students keep their own output layers, untrained
-};
-/// What trains the ensembles of a kind.
-const Objective& objective_of(EnsembleKind kind);
-const char* name_of(EnsembleKind kind);
 
 struct EnsembleConfig {
   const Task* task = &default_task();
   EnsembleKind kind = EnsembleKind::kdef;
   std::vector<nn::NetworkConfig> students;
   int64_t embedding_dim = 16;
-  ObjectiveConfig objective;  // of a KDEF ensemble
+  ObjectiveConfig objective;  // settings of the kind's objective
   /// Fused ops; false: their readable twins, the same numbers up to rounding. They are used where this setting and the
   /// caller's Pass::fused are both true. The loss follows this setting alone.
   bool fused = true;
@@ -40,8 +29,9 @@ struct EnsembleConfig {
   bool distinct = true;
 };
 
-/// Names of parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of
-/// concat. If every student has its own tables, their names start with embedding_layers.M in place of embedding_layer.
+/// Names of parameters: embedding_layer.embedding_layer.embedding_layers.FIELD.weight, networks.M.*, and fc.* of a kind
+/// with a layer over the hidden layers. If every student has its own tables, their names start with embedding_layers.M
+/// in place of embedding_layer.
 class Ensemble final : public nn::Module {
  public:
   Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
@@ -73,13 +63,11 @@ class Ensemble final : public nn::Module {
   nn::Pass settled(nn::Pass pass) const;
   // What each student reads; with shared tables M times the same object.
   std::vector<nn::Fields> read(const ModelInput& input, const nn::Pass& pass) const;
-  // The output for the students' logits [B, M], for every kind but concat.
-  Output combined(const Tensor& students) const;
 
   EnsembleConfig config_;
   std::vector<nn::EmbeddingTables*> embeddings_;
   std::vector<const nn::Network*> networks_;
-  nn::Linear* concat_ = nullptr;
+  nn::Linear* concat_ = nullptr;  // null: the kind combines logits
 };
 
 }  // namespace kdef

@@ -5,6 +5,7 @@
 
 #include "core/base/group.h"
 #include "core/base/parallel.h"
+#include "kdef/method/ensembles.h"
 #include "kdef/method/objective_functors.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
@@ -169,5 +170,27 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
                                  : config.examination == Examination::detached ? "detached"
                                                                                : "equal"}});
 }
+
+// ---- the row of the table
+
+static constexpr ObjectiveCase kCases[] = {{"KD only", {true, false, Examination::on}},
+                                           {"DML only", {false, true, Examination::on}},
+                                           {"equal weights", {true, true, Examination::equal}},
+                                           {"detached weights", {true, true, Examination::detached}}};
+
+constinit const Objective kKdefObjective{
+    .name = "kdef",
+    .formula = "L_label + L_teach + L_peer",
+    .clicks_only =
+        "the examination 1 - |y - p| of its objective compares labels with probabilities, so that both must "
+        "lie in [0, 1]",
+    .composed =
+        [](const Task&, const ObjectiveInput& in, const Tensor& held, const ObjectiveConfig& config) {
+          return kdef_objective_held(in.students, held, in.labels, config, in.weights);
+        },
+    .fused = [](const Task&, const ObjectiveInput& in,
+                const ObjectiveConfig& config) { return kdef_objective(in.students, in.labels, config, in.weights); },
+    .op = &kObjectiveInfo,
+    .cases = kCases};
 
 }  // namespace kdef

@@ -13,9 +13,7 @@
 // L_peer stay plain means: they compare predictions of a row with each other, whatever its label counts.
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <vector>
+#include <span>
 
 #include "kdef/method/task.h"
 
@@ -52,7 +50,7 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
 
 extern const OpInfo kObjectiveInfo;
 
-// ---- The table of objectives. A new objective is a file of its own and a row in objectives.cpp.
+// ---- What an objective is. The table of ensembles (kdef/method/ensembles.h) names them all.
 
 /// What an objective may read of a batch.
 struct ObjectiveInput {
@@ -62,19 +60,31 @@ struct ObjectiveInput {
   Tensor weights;   // [B, 1], or undefined
 };
 
+/// Settings that the gradient audit checks beside the default ones.
+struct ObjectiveCase {
+  const char* variant;
+  ObjectiveConfig config;
+};
+
 struct Objective {
   const char* name;
   const char* formula;
   /// Why the objective is not defined for labels that are any numbers; null: it is.
-  const char* clicks_only;
-  using Function = Tensor (*)(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config);
-  Function fused;     // fast
-  Function composed;  // its twin of primitive ops, to read
-};
+  const char* clicks_only = nullptr;
+  /// The objective composed of primitive ops, to read. What stands under a stop-gradient is computed from `held` in
+  /// place of the students' logits: their detached value in training, a constant where differences are taken.
+  Tensor (*composed)(const Task& task, const ObjectiveInput& batch, const Tensor& held, const ObjectiveConfig& config);
+  /// The same objective as one op, and the op; null: there is none, and `composed` is used.
+  Tensor (*fused)(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config) = nullptr;
+  const OpInfo* op = nullptr;
+  /// Beside the default settings.
+  std::span<const ObjectiveCase> cases = {};
 
-/// All rows: kdef, and label (the label loss of the ensemble's output).
-const std::vector<Objective>& objectives();
-/// The row of this name. Throws Error where there is none.
-const Objective& find_objective(std::string_view name);
+  /// The loss of a batch; by `fused` if that is asked for and there.
+  Tensor loss(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config, bool as_one_op) const {
+    return as_one_op && fused != nullptr ? fused(task, batch, config)
+                                         : composed(task, batch, batch.students.detach(), config);
+  }
+};
 
 }  // namespace kdef

@@ -26,10 +26,11 @@ size_t find_student(const RunRecord& run, const std::string& name) {
       throw InputError(cat("--student: expected best, ensemble or a number from 1 to ", count, ", found '", name, "'"));
     }
   }
-  if (run.config.model.kind == EnsembleKind::concat) {
-    throw InputError(cat(run.directory,
-                         ": students of a concat ensemble cannot be exported: their own output layers are not trained; "
-                         "export the ensemble, or train a kdef, mean or sum ensemble"));
+  if (const EnsembleType& type = ensemble_type(run.config.model.kind); !type.trains_output_layers()) {
+    throw InputError(cat(run.directory, ": students of a ", type.name,
+                         " ensemble cannot be exported: their output layers are not trained; export the ensemble, or "
+                         "train another ensemble: ",
+                         ensembles_where([](const EnsembleType& t) { return t.trains_output_layers(); })));
   }
   if (name == "best") {
     const Metric& metric = main_metric(*run.valid);

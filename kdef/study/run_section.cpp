@@ -21,7 +21,7 @@ constexpr double kMinSpectrum = 1e-7;  // below, singular values of fp32 numbers
 constexpr size_t kMaxTables = 6;       // up to so many embedding tables get a line each
 
 // Whether the figures of single students mean anything.
-bool students_trained(const RunRecord& run) { return output_layers_trained(run.config.model.kind); }
+bool students_trained(const RunRecord& run) { return ensemble_type(run.config.model.kind).trains_output_layers(); }
 
 std::string facts(const RunRecord& run) {
   std::string page = "<dl class=\"facts\">";

@@ -20,7 +20,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
       measured[*m] = true;
       metrics[*m].push_back(e.ensemble[*m]);
     }
-    if (output_layers_trained(run->config.model.kind)) {
+    if (ensemble_type(run->config.model.kind).trains_output_layers()) {
       const StudentSpread spread = student_spread(e);
       mean.push_back(spread.mean);
       weakest.push_back(spread.weakest);
@@ -60,10 +60,8 @@ MetricList measured_by(const std::vector<const Summary*>& summaries) {
   return metrics.empty() ? metrics_of(default_task()) : metrics;
 }
 
-bool output_layers_trained(EnsembleKind kind) { return kind != EnsembleKind::concat; }
-
 EnsembleKind trained_as(EnsembleKind kind, size_t students) {
-  return students == 1 && output_layers_trained(kind) ? EnsembleKind::mean : kind;
+  return students == 1 && ensemble_type(kind).trains_output_layers() ? EnsembleKind::mean : kind;
 }
 
 }  // namespace kdef

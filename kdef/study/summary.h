@@ -33,10 +33,6 @@ bool all_have_test(const std::vector<const RunRecord*>& finished);
 /// The metrics of all summaries, in the order of the table of metrics; the default metrics if there are none.
 MetricList measured_by(const std::vector<const Summary*>& summaries);
 
-/// Whether the students' own output layers are trained. Those of a concat ensemble are not: it joins the students'
-/// last hidden layers instead.
-bool output_layers_trained(EnsembleKind kind);
-
 /// The kind as which an ensemble is trained. One student is the same network under kdef, mean and sum: the ensemble is
 /// the student, L_teach and its gradient are 0, and L_peer has no terms. It is trained once, as mean. Separate
 /// trainings would differ slightly where batch normalisation is used: the biases before it have gradient zero up to

@@ -1,0 +1,59 @@
+#include "kdef/method/ensembles.h"
+
+#include <algorithm>
+
+#include "ops/reduce.h"
+
+namespace kdef {
+
+Tensor mean_of_students(const Tensor& z) { return ops::mean(z, 1, true); }
+Tensor sum_of_students(const Tensor& z) { return ops::sum(z, 1, true); }
+
+std::span<const EnsembleType> ensemble_types() {
+  static constexpr EnsembleType kAll[] = {
+#define KDEF_ROW(name, objective, combination, meaning) {EnsembleKind::name, #name, objective, combination, meaning},
+      KDEF_ENSEMBLES(KDEF_ROW)
+#undef KDEF_ROW
+  };
+  return kAll;
+}
+
+const EnsembleType& ensemble_type(EnsembleKind kind) { return ensemble_types()[static_cast<size_t>(kind)]; }
+
+const char* name_of(EnsembleKind kind) { return ensemble_type(kind).name; }
+
+std::string ensembles_where(bool (*chosen)(const EnsembleType& type)) {
+  std::vector<std::string> names;
+  for (const EnsembleType& type : ensemble_types()) {
+    if (chosen(type)) names.emplace_back(type.name);
+  }
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    text += cat(i == 0 ? "" : i + 1 < names.size() ? ", " : " or ", names[i]);
+  }
+  return text;
+}
+
+std::string ensemble_meanings() {
+  std::string text;
+  for (const EnsembleType& type : ensemble_types())
+    text += cat(text.empty() ? "" : "; ", type.name, ": ", type.meaning);
+  return text;
+}
+
+std::string refusal_of(EnsembleKind kind, const Task& task) {
+  const char* reason = ensemble_type(kind).objective.clicks_only;
+  if (reason == nullptr || task.labels == data::LabelKind::click) return "";
+  return cat("task ", task.name, " cannot be trained as a ", name_of(kind), " ensemble: ", reason, "; set ensemble to ",
+             ensembles_where([](const EnsembleType& type) { return type.objective.clicks_only == nullptr; }));
+}
+
+std::vector<const Objective*> objectives() {
+  std::vector<const Objective*> all;
+  for (const EnsembleType& type : ensemble_types()) {
+    if (std::find(all.begin(), all.end(), &type.objective) == all.end()) all.push_back(&type.objective);
+  }
+  return all;
+}
+
+}  // namespace kdef
