@@ -1,6 +1,7 @@
 #include "kdef/measure/collapse.h"
 
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -60,40 +61,44 @@ void measure(std::vector<CollapseReport::Entry>& entries, const std::vector<Tens
 
 }  // namespace
 
-std::vector<double> Spectrum::log_spectrum() const {
-  std::vector<double> logs;
-  for (double s : singular_values) {
-    logs.push_back(s > 0 ? std::log(s / singular_values[0]) : -std::numeric_limits<double>::infinity());
-  }
-  return logs;
+// The squares of the singular values, descending.
+static std::vector<double> squared_singular_values(const Tensor& matrix) {
+  KDEF_CHECK(matrix.rank() == 2 && matrix.shape()[1] > 0, "spectrum: needs a matrix [N, D], got ", describe(matrix));
+  return eigenvalues(gram_of(matrix, Eigen::VectorXd::Zero(matrix.shape()[1])));
+}
+
+std::vector<double> singular_values(const Tensor& matrix) {
+  std::vector<double> values = squared_singular_values(matrix);
+  for (double& s : values) s = std::sqrt(s);
+  return values;
 }
 
 Spectrum spectrum(const Tensor& matrix) {
-  KDEF_CHECK(matrix.rank() == 2 && matrix.shape()[1] > 0, "spectrum: needs a matrix [N, D], got ", describe(matrix));
   Spectrum result;
+  double total = 0, squares = 0;
+  std::vector<double> singular;
+  for (const double square : squared_singular_values(matrix)) {
+    const double s = std::sqrt(square);
+    singular.push_back(s);
+    result.log_spectrum.push_back(s > 0 ? std::log(s / singular[0]) : -std::numeric_limits<double>::infinity());
+    total += s;
+    squares += square;
+  }
   result.rows = matrix.shape()[0];
   result.columns = matrix.shape()[1];
-  const Eigen::VectorXd zero = Eigen::VectorXd::Zero(result.columns);
-
-  double total = 0, squares = 0;
-  for (double value : eigenvalues(gram_of(matrix, zero))) {
-    result.singular_values.push_back(std::sqrt(value));
-    total += result.singular_values.back();
-    squares += value;
-  }
-  const double top = result.singular_values[0];
+  const double top = singular[0];
   if (top == 0) return result;
   result.information_abundance = total / top;
   result.stable_rank = squares / (top * top);
   double entropy = 0;
-  for (double s : result.singular_values) {
+  for (const double s : singular) {
     const double p = s / total + 1e-7;
     entropy -= p * std::log(p);
   }
   result.effective_rank = std::exp(entropy);
 
   // The factor 1 / (N - 1) of the covariance cancels in the ratio.
-  Eigen::VectorXd mean = zero;
+  Eigen::VectorXd mean = Eigen::VectorXd::Zero(result.columns);
   for_blocks(matrix, [&](const Block& rows) { mean += rows.colwise().sum().transpose(); });
   mean /= static_cast<double>(result.rows);
   double sum = 0, sum_squares = 0;
@@ -223,10 +228,25 @@ CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& f
       model, [&](data::Batch& batch) { return loader.next(batch); }, max_rows);
 }
 
+std::vector<CollapseReport::Entry> CollapseReport::last_layers() const {
+  // Layers are named "student N hidden L" and stand in that order.
+  std::vector<Entry> last;
+  std::string student;
+  for (const Entry& layer : layers) {
+    const std::string of = layer.name.substr(0, layer.name.find(" hidden"));
+    if (of == student && !last.empty())
+      last.back() = layer;
+    else
+      last.push_back(layer);
+    student = of;
+  }
+  return last;
+}
+
 static void to_json(Json& json, const CollapseReport::Entry& entry) {
   const Spectrum& s = entry.spectrum;
   Json logs = Json::array();
-  for (double v : s.log_spectrum()) logs.push_back(number_to_json(v));
+  for (const double v : s.log_spectrum) logs.push_back(number_to_json(v));
   json = Json{{"name", entry.name},
               {"rows", s.rows},
               {"columns", s.columns},
@@ -235,6 +255,20 @@ static void to_json(Json& json, const CollapseReport::Entry& entry) {
               {"stable_rank", s.stable_rank},
               {"participation_ratio_centred", s.participation_ratio},
               {"log_spectrum", logs}};
+}
+
+static void from_json(const Json& json, CollapseReport::Entry& entry) {
+  Spectrum& s = entry.spectrum;
+  json.at("name").get_to(entry.name);
+  json.at("rows").get_to(s.rows);
+  json.at("columns").get_to(s.columns);
+  s.information_abundance = number_from_json(json.at("information_abundance"));
+  s.effective_rank = number_from_json(json.at("effective_rank"));
+  s.stable_rank = number_from_json(json.at("stable_rank"));
+  s.participation_ratio = number_from_json(json.at("participation_ratio_centred"));
+  for (const Json& v : json.at("log_spectrum")) {
+    s.log_spectrum.push_back(v.is_null() ? -std::numeric_limits<double>::infinity() : v.get<double>());
+  }
 }
 
 void to_json(Json& json, const CollapseReport& report) {
@@ -256,6 +290,41 @@ void to_json(Json& json, const CollapseReport& report) {
     for (const CollapseReport::Entry& entry : *entries) {
       to_json(json[key].emplace_back(), entry);
     }
+  }
+}
+
+// The main metric of the model's task is known by its key.
+static void read_metric(const Json& json, CollapseReport& report) {
+  for (const Metric& m : kMetrics) {
+    const std::string ensemble = cat("ensemble_", m.key), students = cat("students_", m.key);
+    if (!json.contains(ensemble)) continue;
+    report.metric = &m;
+    report.ensemble_value = number_from_json(json.at(ensemble));
+    report.students.mean = number_from_json(json.at(students).at("mean"));
+    report.students.weakest = number_from_json(json.at(students).at(m.higher_is_better ? "min" : "max"));
+    report.students.deviation = number_from_json(json.at(students).at("deviation"));
+  }
+}
+
+void from_json(const Json& json, CollapseReport& report) {
+  report = {};
+  json.at("rows").get_to(report.rows);
+  read_metric(json, report);
+  for (const Json& d : json.at("distance_to_ensemble")) report.distance_to_ensemble.push_back(number_from_json(d));
+  for (const Json& row : json.at("disagreement")) {
+    report.disagreement.emplace_back();
+    for (const Json& d : row) report.disagreement.back().push_back(number_from_json(d));
+  }
+  const size_t m = report.distance_to_ensemble.size();
+  const auto fits = [&](const std::vector<double>& row) { return row.size() == m; };
+  if (report.disagreement.size() != m || !std::all_of(report.disagreement.begin(), report.disagreement.end(), fits)) {
+    throw InputError("disagreement: expected a square matrix, one row per student");
+  }
+  report.mean_distance_to_ensemble = number_from_json(json.at("mean_distance_to_ensemble"));
+  report.mean_disagreement = number_from_json(json.at("mean_disagreement"));
+  for (const auto& [key, entries] :
+       {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers}}) {
+    for (const Json& entry : json.at(key)) from_json(entry, entries->emplace_back());
   }
 }
 

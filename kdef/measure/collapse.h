@@ -24,18 +24,20 @@
 
 namespace kdef {
 
+/// Measures of the singular values s_1 >= s_2 >= .. of a matrix [N, D].
 struct Spectrum {
   int64_t rows = 0, columns = 0;
-  std::vector<double> singular_values;  // descending, of the uncentred matrix
+  std::vector<double> log_spectrum;  // ln(s_i / s_1), of the uncentred matrix; -infinity where s_i = 0
   double information_abundance = 0;
   double effective_rank = 0;
   double stable_rank = 0;
   double participation_ratio = 0;  // of the centred rows
-  /// ln(s_i / s_1); -infinity where s_i = 0.
-  std::vector<double> log_spectrum() const;
 };
 
-/// Measures a floating-point matrix [N, D] by the eigenvalues of its D x D Gram matrices in fp64.
+/// The singular values of a floating-point matrix [N, D], descending: roots of the eigenvalues of its D x D Gram matrix
+/// in fp64.
+std::vector<double> singular_values(const Tensor& matrix);
+/// Measures a floating-point matrix [N, D] by its singular values, and by those of the centred matrix.
 Spectrum spectrum(const Tensor& matrix);
 
 /// How many of its dimensions a model uses, and how far its students are from each other and from the ensemble.
@@ -54,6 +56,9 @@ struct CollapseReport {
   std::vector<std::vector<double>> disagreement;  // [M, M]: mean (p_i - p_j)^2
   double mean_distance_to_ensemble = 0;
   double mean_disagreement = 0;  // over i != j; 0 for one student
+
+  /// The last hidden layer of every student, in their order.
+  std::vector<Entry> last_layers() const;
 };
 
 /// The number of validation rows on which a training measures collapse.

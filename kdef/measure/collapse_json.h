@@ -7,5 +7,8 @@
 namespace kdef {
 
 void to_json(Json& json, const CollapseReport& report);
+/// A number that was not finite is read as NaN. Throws InputError where `disagreement` is not a square matrix with one
+/// row per student.
+void from_json(const Json& json, CollapseReport& report);
 
 }  // namespace kdef

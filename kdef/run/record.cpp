@@ -1,6 +1,5 @@
 #include "kdef/run/record.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -10,7 +9,6 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
-#include "kdef/measure/evaluation_json.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/trainer_json.h"
 
@@ -39,47 +37,6 @@ auto parse_lines(const std::string& path, Read read) {
   return all;
 }
 
-std::vector<MatrixRecord> matrices(const Json& json) {
-  std::vector<MatrixRecord> all;
-  for (const Json& entry : json) {
-    MatrixRecord m;
-    m.name = entry.at("name").get<std::string>();
-    m.measures.rows = entry.at("rows").get<int64_t>();
-    m.measures.columns = entry.at("columns").get<int64_t>();
-    m.measures.information_abundance = number_from_json(entry.at("information_abundance"));
-    m.measures.effective_rank = number_from_json(entry.at("effective_rank"));
-    m.measures.stable_rank = number_from_json(entry.at("stable_rank"));
-    m.measures.participation_ratio = number_from_json(entry.at("participation_ratio_centred"));
-    for (const Json& log : entry.at("log_spectrum")) {
-      m.relative_spectrum.push_back(log.is_null() ? 0 : std::exp(log.get<double>()));
-    }
-    all.push_back(std::move(m));
-  }
-  return all;
-}
-
-CollapseRecord collapse(const Json& json) {
-  CollapseRecord c;
-  c.step = json.value("step", int64_t{0});
-  c.epoch = json.value("epoch", int64_t{0});
-  c.rows = json.at("rows").get<int64_t>();
-  c.embeddings = matrices(json.at("embeddings"));
-  c.layers = matrices(json.at("layers"));
-  for (const Json& d : json.at("distance_to_ensemble")) c.distance_to_ensemble.push_back(number_from_json(d));
-  for (const Json& row : json.at("disagreement")) {
-    c.disagreement.emplace_back();
-    for (const Json& d : row) c.disagreement.back().push_back(number_from_json(d));
-  }
-  const size_t m = c.distance_to_ensemble.size();
-  const auto fits = [&](const std::vector<double>& row) { return row.size() == m; };
-  if (c.disagreement.size() != m || !std::all_of(c.disagreement.begin(), c.disagreement.end(), fits)) {
-    throw InputError("disagreement: expected a square matrix, one row per student");
-  }
-  c.mean_distance_to_ensemble = number_from_json(json.at("mean_distance_to_ensemble"));
-  c.mean_disagreement = number_from_json(json.at("mean_disagreement"));
-  return c;
-}
-
 void read_model(const std::string& path, RunRecord& run) {
   const SafetensorsFile file(path);
   int64_t count = 0;
@@ -98,27 +55,6 @@ void read_model(const std::string& path, RunRecord& run) {
 }
 
 }  // namespace
-
-std::vector<MatrixRecord> CollapseRecord::last_layers() const {
-  // Layers are named "student N hidden L" and stand in that order.
-  std::vector<MatrixRecord> last;
-  std::string student;
-  for (const MatrixRecord& layer : layers) {
-    const std::string owner = layer.name.substr(0, layer.name.find(" hidden"));
-    if (owner == student && !last.empty())
-      last.back() = layer;
-    else
-      last.push_back(layer);
-    student = owner;
-  }
-  return last;
-}
-
-double CollapseRecord::mean_abundance() const {
-  std::vector<double> values;
-  for (const MatrixRecord& layer : last_layers()) values.push_back(layer.measures.information_abundance);
-  return statistic(values).mean;
-}
 
 Statistic statistic(const std::vector<double>& values) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -183,10 +119,12 @@ RunRecord read_run(const std::string& directory) {
       return 0;
     });
   });
-  read(files.collapse(), measure,
-       [&](const std::string& path) { run.collapse = parse(data::read_text(path), path, collapse); });
-  read(files.collapse_history(), "",
-       [&](const std::string& path) { run.collapse_history = parse_lines(path, collapse); });
+  read(files.collapse(), measure, [&](const std::string& path) {
+    run.collapse = parse(data::read_text(path), path, [](const Json& json) { return json.get<CollapseReport>(); });
+  });
+  read(files.collapse_history(), "", [&](const std::string& path) {
+    run.collapse_history = parse_lines(path, [](const Json& json) { return json.get<CollapseRecord>(); });
+  });
   return run;
 }
 

@@ -11,28 +11,6 @@
 
 namespace kdef {
 
-/// One matrix of a written collapse report: its spectrum is relative to the largest singular value.
-struct MatrixRecord {
-  std::string name;
-  Spectrum measures;                      // without singular_values
-  std::vector<double> relative_spectrum;  // s_i / s_1, descending; 0 where s_i is 0
-};
-
-/// to_json(CollapseReport), read back.
-struct CollapseRecord {
-  int64_t step = 0, epoch = 0;  // of collapse.jsonl; otherwise 0
-  int64_t rows = 0;
-  std::vector<MatrixRecord> embeddings, layers;
-  std::vector<double> distance_to_ensemble;
-  std::vector<std::vector<double>> disagreement;
-  double mean_distance_to_ensemble = 0, mean_disagreement = 0;
-
-  /// The last hidden layer of every student, in their order.
-  std::vector<MatrixRecord> last_layers() const;
-  /// Information abundance of the last hidden layers, the mean over students; NaN where there are none.
-  double mean_abundance() const;
-};
-
 struct RunRecord {
   std::string directory;
   ExperimentConfig config;
@@ -40,7 +18,7 @@ struct RunRecord {
   std::string exported;                           // "student 2 of 3 of DIR" of kdef export; otherwise empty
   std::vector<TrainingListener::Evaluated> evaluations;
   std::optional<Evaluation> valid, test;  // of the best model
-  std::optional<CollapseRecord> collapse;
+  std::optional<CollapseReport> collapse;
   std::vector<CollapseRecord> collapse_history;
   /// One sentence per file that is missing or damaged, with the command that makes it.
   std::vector<std::string> notes;

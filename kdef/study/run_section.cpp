@@ -151,14 +151,14 @@ plot::Chart spectrum_chart(const std::string& title, const std::string& note) {
   return c;
 }
 
-plot::Series spectrum_series(const MatrixRecord& m, int style) {
+plot::Series spectrum_series(const CollapseReport::Entry& m, int style) {
   plot::Series s{.name = m.name, .style = style};
-  for (size_t i = 0; i < m.relative_spectrum.size(); ++i)
-    s.points.push_back({static_cast<double>(i + 1), m.relative_spectrum[i]});
+  for (size_t i = 0; i < m.spectrum.log_spectrum.size(); ++i)
+    s.points.push_back({static_cast<double>(i + 1), std::exp(m.spectrum.log_spectrum[i])});
   return s;
 }
 
-std::string embedding_spectra(const std::vector<MatrixRecord>& tables) {
+std::string embedding_spectra(const std::vector<CollapseReport::Entry>& tables) {
   if (tables.size() <= kMaxTables) {
     plot::Chart c = spectrum_chart("Spectra of the embedding tables", "One line per table, without its padding row.");
     for (size_t i = 0; i < tables.size(); ++i) c.series.push_back(spectrum_series(tables[i], static_cast<int>(i)));
@@ -168,12 +168,12 @@ std::string embedding_spectra(const std::vector<MatrixRecord>& tables) {
   plot::Chart c = spectrum_chart("Spectra of the embedding tables", cat("Median and middle half of ", tables.size(),
                                                                         " tables, without their padding rows."));
   std::map<int64_t, std::vector<std::vector<double>>> widths;
-  for (const MatrixRecord& m : tables) {
-    auto& values = widths[m.measures.columns];
-    const size_t rank =
-        std::min(m.relative_spectrum.size(), static_cast<size_t>(std::max<int64_t>(m.measures.rows, 0)));
+  for (const CollapseReport::Entry& m : tables) {
+    const Spectrum& of = m.spectrum;
+    auto& values = widths[of.columns];
+    const size_t rank = std::min(of.log_spectrum.size(), static_cast<size_t>(std::max<int64_t>(of.rows, 0)));
     values.resize(std::max(values.size(), rank));
-    for (size_t i = 0; i < rank; ++i) values[i].push_back(m.relative_spectrum[i]);
+    for (size_t i = 0; i < rank; ++i) values[i].push_back(std::exp(of.log_spectrum[i]));
   }
   for (auto& [columns, values] : widths) {
     plot::Series s{.name = cat(columns, " columns"), .style = static_cast<int>(c.series.size()), .band = true};
@@ -190,10 +190,10 @@ std::string embedding_spectra(const std::vector<MatrixRecord>& tables) {
   return plot::figure(c);
 }
 
-std::string matrix_table(const std::vector<MatrixRecord>& matrices) {
+std::string matrix_table(const std::vector<CollapseReport::Entry>& matrices) {
   std::vector<std::vector<std::string>> rows;
-  for (const MatrixRecord& m : matrices) {
-    const Spectrum& s = m.measures;
+  for (const CollapseReport::Entry& m : matrices) {
+    const Spectrum& s = m.spectrum;
     rows.push_back({escape(m.name), cat(s.rows, " \u00d7 ", s.columns), fixed(s.information_abundance, 2),
                     fixed(s.effective_rank, 2), fixed(s.stable_rank, 2), fixed(s.participation_ratio, 2)});
   }
@@ -210,16 +210,16 @@ std::string abundance_history(const RunRecord& run) {
   c.x = {.label = "step", .whole = true};
   c.y = {.label = "information abundance", .decimals = 2};
   for (const CollapseRecord& record : run.collapse_history) {
-    const std::vector<MatrixRecord> layers = record.last_layers();
+    const std::vector<CollapseReport::Entry> layers = record.report.last_layers();
     for (size_t k = 0; k < layers.size(); ++k) {
       if (k == c.series.size()) c.series.push_back({.name = cat("student ", k + 1), .style = static_cast<int>(k)});
-      c.series[k].points.push_back({static_cast<double>(record.step), layers[k].measures.information_abundance});
+      c.series[k].points.push_back({static_cast<double>(record.step), layers[k].spectrum.information_abundance});
     }
   }
   return plot::figure(c);
 }
 
-std::string disagreement(const CollapseRecord& r) {
+std::string disagreement(const CollapseReport& r) {
   plot::HeatMap map;
   map.title = "Disagreement between students";
   map.note =
@@ -236,8 +236,8 @@ std::string collapse(const RunRecord& run) {
   if (!run.collapse && run.collapse_history.empty()) return "";
   std::string page = "<h3>How many dimensions are used</h3><div class=\"figures\">";
   if (run.collapse) {
-    const CollapseRecord& r = *run.collapse;
-    const std::vector<MatrixRecord> last = r.last_layers();
+    const CollapseReport& r = *run.collapse;
+    const std::vector<CollapseReport::Entry> last = r.last_layers();
     if (!last.empty()) {
       plot::Chart c = spectrum_chart("Spectra of the students\u2019 last hidden layers",
                                      cat("Singular values over ", r.rows,

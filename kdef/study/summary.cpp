@@ -8,6 +8,14 @@ const char* const kOneStudentNote =
     "One student is the same network in every kind of ensemble but concat: it is trained once, as mean, and counts for "
     "all of them.";
 
+// Information abundance of the last hidden layers, the mean over students; NaN where there are none.
+static double mean_abundance(const CollapseReport& report) {
+  std::vector<double> values;
+  for (const CollapseReport::Entry& layer : report.last_layers())
+    values.push_back(layer.spectrum.information_abundance);
+  return statistic(values).mean;
+}
+
 Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   Summary s;
   s.runs = finished.size();
@@ -27,7 +35,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
       deviation.push_back(spread.deviation);
       gain.push_back(e.ensemble[main_metric(e)] - spread.mean);
     }
-    if (run->collapse) abundance.push_back(run->collapse->mean_abundance());
+    if (run->collapse) abundance.push_back(mean_abundance(*run->collapse));
     if (!run->evaluations.empty()) seconds.push_back(run->evaluations.back().seconds);
     s.parameters = run->parameters;
   }

@@ -7,7 +7,6 @@
 #include "core/base/group.h"
 #include "core/io/append_file.h"
 #include "core/io/file.h"
-#include "kdef/measure/collapse_json.h"
 #include "kdef/method/batch_feed.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/trainer_json.h"
@@ -219,7 +218,7 @@ class Loop {
     // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
     const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
     if (collapse_log_ && evaluation % config_.collapse_every == 0) {
-      const std::string line = collapse_line(e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows));
+      const std::string line = collapse_line({e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)});
       if (group_.is_first()) append_to_disk(*collapse_log_, line);
     }
     listener_.evaluated(e);
@@ -316,10 +315,17 @@ void from_json(const Json& json, TrainingListener::Evaluated& e) {
 
 std::string metrics_line(const TrainingListener::Evaluated& e) { return Json(e).dump(); }
 
-std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report) {
-  Json json{{"step", step}, {"epoch", epoch}};
-  json.update(Json(report));
-  return json.dump();
+void to_json(Json& json, const CollapseRecord& record) {
+  json = Json{{"step", record.step}, {"epoch", record.epoch}};
+  json.update(Json(record.report));
 }
+
+void from_json(const Json& json, CollapseRecord& record) {
+  json.at("step").get_to(record.step);
+  json.at("epoch").get_to(record.epoch);
+  json.get_to(record.report);
+}
+
+std::string collapse_line(const CollapseRecord& record) { return Json(record).dump(); }
 
 }  // namespace kdef

@@ -78,7 +78,13 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
 
 /// The line of metrics.jsonl.
 std::string metrics_line(const TrainingListener::Evaluated& e);
-/// The line of collapse.jsonl: {"step":..,"epoch":.., and to_json(report)}.
-std::string collapse_line(int64_t step, int64_t epoch, const CollapseReport& report);
+
+/// One record of collapse.jsonl: collapse at an evaluation.
+struct CollapseRecord {
+  int64_t step, epoch;
+  CollapseReport report;
+};
+/// The line of collapse.jsonl.
+std::string collapse_line(const CollapseRecord& record);
 
 }  // namespace kdef

@@ -1,6 +1,7 @@
-// A line of metrics.jsonl as a JSON value. Private to the library.
+// A line of metrics.jsonl, and one of collapse.jsonl, as JSON values. Private to the library.
 #pragma once
 
+#include "kdef/measure/collapse_json.h"
 #include "kdef/measure/evaluation_json.h"
 #include "kdef/train/trainer.h"
 
@@ -9,5 +10,9 @@ namespace kdef {
 /// {"step":..,"epoch":..,"seconds":..,"lr":..,"train_loss":..,"valid":{..}}; `improved` and `stopped` are not kept.
 void to_json(Json& json, const TrainingListener::Evaluated& e);
 void from_json(const Json& json, TrainingListener::Evaluated& e);
+
+/// {"step":..,"epoch":.., and to_json(report)}.
+void to_json(Json& json, const CollapseRecord& record);
+void from_json(const Json& json, CollapseRecord& record);
 
 }  // namespace kdef

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
+#include "kdef/measure/collapse_json.h"
 #include "ops/check/gradcheck.h"
 
 namespace kdef {
@@ -40,20 +42,21 @@ TEST(Collapse, MeasuresOfKnownSingularValues) {
     const Spectrum m = spectrum(a);
     EXPECT_EQ(m.rows, 64);
     EXPECT_EQ(m.columns, 3);
-    EXPECT_NEAR(m.singular_values[0], 4, 1e-12);
-    EXPECT_NEAR(m.singular_values[1], 2, 1e-12);
-    EXPECT_NEAR(m.singular_values[2], 1, 1e-12);
+    const std::vector<double> s = singular_values(a);
+    EXPECT_NEAR(s[0], 4, 1e-12);
+    EXPECT_NEAR(s[1], 2, 1e-12);
+    EXPECT_NEAR(s[2], 1, 1e-12);
     EXPECT_NEAR(m.information_abundance, 7.0 / 4, 1e-12);
     EXPECT_NEAR(m.stable_rank, 21.0 / 16, 1e-12);
     double entropy = 0;
-    for (double s : {4.0, 2.0, 1.0}) {
-      const double p = s / 7 + 1e-7;
+    for (const double value : {4.0, 2.0, 1.0}) {
+      const double p = value / 7 + 1e-7;
       entropy -= p * std::log(p);
     }
     EXPECT_NEAR(m.effective_rank, std::exp(entropy), 1e-12);
     // The columns have mean zero: the covariance's eigenvalues are the squares.
     EXPECT_NEAR(m.participation_ratio, 21.0 * 21.0 / (256 + 16 + 1), 1e-10);
-    EXPECT_NEAR(m.log_spectrum()[2], std::log(0.25), 1e-12);
+    EXPECT_NEAR(m.log_spectrum[2], std::log(0.25), 1e-12);
   }
 }
 
@@ -89,7 +92,34 @@ TEST(Collapse, ZerosMeasureZero) {
 TEST(Collapse, AgreesWithFewerRowsThanColumns) {
   const Spectrum m = spectrum(ops::random_uniform({2, 5}, -1, 1, 3));
   EXPECT_LE(m.information_abundance, 2 + 1e-6);
-  EXPECT_NEAR(m.singular_values[2], 0, 1e-7);
+  EXPECT_NEAR(singular_values(ops::random_uniform({2, 5}, -1, 1, 3))[2], 0, 1e-7);
+}
+
+TEST(Collapse, IsReadBackFromJson) {
+  CollapseReport report;
+  report.rows = 7;
+  report.metric = &metric_of_key("rmse");
+  report.ensemble_value = 0.25;
+  report.students = {0.5, 0.75, 0.125};
+  report.embeddings = {{"embedding user", spectrum(with_singular_values({4, 2, 1}, 64))}};
+  report.layers = {{"student 1 hidden 1", spectrum(with_singular_values({3, 2, 1}, 64))},
+                   {"student 1 hidden 2", spectrum(Tensor::zeros({5, 4}))},
+                   {"student 2 hidden 1", spectrum(with_singular_values({5, 0, 0}, 32))}};
+  report.distance_to_ensemble = {0.1, std::numeric_limits<double>::quiet_NaN()};
+  report.disagreement = {{0, 0.5}, {0.5, 0}};
+  report.mean_distance_to_ensemble = 0.3;
+  report.mean_disagreement = 0.7;
+  const Json json(report);
+  const CollapseReport again = json.get<CollapseReport>();
+  EXPECT_EQ(Json(again).dump(), json.dump());
+  EXPECT_EQ(again.metric, report.metric);
+  EXPECT_EQ(again.students.weakest, 0.75);
+  EXPECT_EQ(again.layers[1].spectrum.log_spectrum, report.layers[1].spectrum.log_spectrum);
+  ASSERT_EQ(again.last_layers().size(), 2u);
+  EXPECT_EQ(again.last_layers()[0].name, "student 1 hidden 2");
+  Json torn = json;
+  torn["disagreement"] = {{0.5}};
+  EXPECT_THROW(torn.get<CollapseReport>(), InputError);
 }
 
 TEST(Collapse, RefusesWhatIsNoMatrix) { EXPECT_THROW(spectrum(Tensor::zeros({4})), Error); }

@@ -143,12 +143,12 @@ RunRecord record(std::vector<double> students, double ensemble, double logloss, 
   TrainingListener::Evaluated last{};
   last.seconds = seconds;
   r.evaluations = {last};
-  CollapseRecord collapse;
+  CollapseReport collapse;
   for (size_t k = 0; k < students.size(); ++k) {
     for (const double abundance : {100.0, 2.0 + static_cast<double>(k)}) {  // the last layer counts
-      MatrixRecord layer;
+      CollapseReport::Entry layer;
       layer.name = "student " + std::to_string(k + 1) + (abundance == 100 ? " hidden 1" : " hidden 2");
-      layer.measures.information_abundance = abundance;
+      layer.spectrum.information_abundance = abundance;
       collapse.layers.push_back(layer);
     }
   }
