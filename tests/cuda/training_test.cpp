@@ -83,10 +83,16 @@ TEST(CudaTraining, SameSeedSameBitsAndExactResume) {
 
 TEST(CudaTraining, EveryEnsembleAndOptimizerFollowsTheCpu) {
   const test::SmallExperiment e(1500);
-  for (const char* settings : {"ensemble=mean", "ensemble=concat", "optimizer=lazy_adam", "optimizer=adagrad",
-                               "shared_embedding=false", "precision=bf16"}) {
+  std::vector<std::string> all = {"shared_embedding=false", "precision=bf16"};
+  for (const EnsembleType& type : ensemble_types()) {
+    if (type.kind != EnsembleConfig().kind) all.push_back(cat("ensemble=", type.name));
+  }
+  for (const nn::OptimizerEntry& entry : nn::kOptimizers) {
+    if (entry.kind != nn::OptimizerConfig().kind) all.push_back(cat("optimizer=", entry.name));
+  }
+  for (const std::string& settings : all) {
     // The CPU's bf16 needs another processor: its fp32 is what the device's is near. Widths that may be stacked.
-    const bool rounded = std::string(settings) == "precision=bf16";
+    const bool rounded = settings == "precision=bf16";
     std::vector<std::string> common = with(kSmall, {"epochs=1", "batch_size=400"});
     if (rounded) common = with(common, {"hidden_units=[32, 16]", "embedding_dim=8"});
     const Trained cuda = train_on(kCuda, e.load(with(common, {settings})), e.directory / cat("cuda ", settings));
