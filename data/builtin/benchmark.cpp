@@ -1,7 +1,6 @@
 #include "data/builtin/benchmark.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/io/file.h"
+#include "core/io/temporary_folder.h"
 #include "data/builtin/synth.h"
 #include "data/encode/cache.h"
 #include "data/encode/prepare.h"
@@ -27,27 +27,6 @@ namespace kdef::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const std::string& parent) {
-    std::string name = (fs::path(parent) / "kdef_bench.XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw SystemError(cat(parent, ": no folder can be made there: ", std::strerror(errno)));
-    }
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 double cpu_seconds() {
   rusage usage;
@@ -118,23 +97,23 @@ DataBenchmark benchmark_prepare(const DataBenchmarkConfig& config) {
   synth.shape = config.shape;
   synth.rows = config.rows;
   synth.seed = config.seed;
-  synth.out_dir = folder.path().string();
+  synth.out_dir = folder.path();
   DatasetConfig dataset = synthesize(synth).dataset;
   int64_t bytes = 0;
   for (std::string* file : {&dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
     *file = as_tsv(*file);
     bytes += static_cast<int64_t>(fs::file_size(*file));
   }
-  const fs::path cache = folder.path() / "cache";
+  const std::string cache = folder / "cache";
   return measure(config, config.rows, bytes, [&](int64_t) {
     fs::remove_all(cache);
-    prepare(dataset, cache.string());
+    prepare(dataset, cache);
   });
 }
 
 DataBenchmark benchmark_load(const DataBenchmarkConfig& config) {
   const TemporaryFolder folder(config.folder);
-  const std::string path = (folder.path() / "rows.kdefbin").string();
+  const std::string path = folder / "rows.kdefbin";
   const FeatureMap map = shape_feature_map(config.shape);
   const RowLayout layout = layout_of(map);
   EncodedWriter writer(path, layout);

@@ -44,8 +44,8 @@ class BadInput : public RunTest {
 TEST_F(BadInput, CheckpointsThatDoNotFit) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
   ASSERT_EQ(train("'hidden_units=[8, 4]' --run " + path("other")).status, 0);
-  const std::string checkpoint = path("run/checkpoint/state.safetensors"), whole = content(checkpoint);
-  const std::string model = content(path("run/model.safetensors")), result = content(path("run/result.json"));
+  const std::string checkpoint = path("run/checkpoint/state.safetensors"), whole = read_file(checkpoint);
+  const std::string model = read_file(path("run/model.safetensors")), result = read_file(path("run/result.json"));
   std::string flipped = whole;
   flipped[flipped.size() - 5] = static_cast<char>(flipped[flipped.size() - 5] ^ 1);
   const std::pair<std::string, std::string> bad[] = {
@@ -55,13 +55,13 @@ TEST_F(BadInput, CheckpointsThatDoNotFit) {
       {flipped, "checksum"},
       {"PK\x03\x04 a file of another kind", "another format"},
       {model, "is not a checkpoint"},
-      {content(path("other/checkpoint/state.safetensors")), "another configuration"},
+      {read_file(path("other/checkpoint/state.safetensors")), "another configuration"},
   };
   for (const auto& [bytes, words] : bad) {
     put(checkpoint, bytes);
     refused("train --resume --run " + path("run"), {checkpoint, words});
-    EXPECT_EQ(content(path("run/model.safetensors")), model);
-    EXPECT_EQ(content(path("run/result.json")), result);
+    EXPECT_EQ(read_file(path("run/model.safetensors")), model);
+    EXPECT_EQ(read_file(path("run/result.json")), result);
   }
   put(checkpoint, whole);
   EXPECT_EQ(kdef("train --resume --run " + path("run")).status, 0);
@@ -72,7 +72,7 @@ TEST_F(BadInput, CheckpointsThatDoNotFit) {
 TEST_F(BadInput, DamagedCaches) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
   for (const char* name : {"train.kdefbin", "valid.kdefbin", "test.kdefbin", "vocabulary.kdefvoc"}) {
-    const std::string file = path("cache/synthetic/") + name, whole = content(file);
+    const std::string file = path("cache/synthetic/") + name, whole = read_file(file);
     std::string flipped = whole;
     flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 4);
     put(file, flipped);
@@ -81,11 +81,11 @@ TEST_F(BadInput, DamagedCaches) {
     put(file, whole);
   }
   for (const char* name : {"prepared.json", "feature_map.json", "train.kdefbin"}) {
-    const std::string file = path("cache/synthetic/") + name, whole = content(file);
+    const std::string file = path("cache/synthetic/") + name, whole = read_file(file);
     for (const std::string& bytes : {std::string(), whole.substr(0, whole.size() / 2), std::string("PK\x03\x04")}) {
       put(file, bytes);
       EXPECT_EQ(train("--overwrite --run " + path("again")).status, 0) << name;
-      EXPECT_EQ(content(path("again/model.safetensors")), content(path("run/model.safetensors")));
+      EXPECT_EQ(read_file(path("again/model.safetensors")), read_file(path("run/model.safetensors")));
     }
   }
 }
@@ -102,7 +102,7 @@ TEST_F(BadInput, SafetensorsWithImpossibleShapes) {
 }
 
 TEST_F(BadInput, RecordedRunsWhoseTensorsDoNotFitEachOther) {
-  std::string bytes = content(KDEF_SOURCE_DIR "/tests/fixtures/kdef_mlp_M3_f64.safetensors");
+  std::string bytes = read_file(KDEF_SOURCE_DIR "/tests/fixtures/kdef_mlp_M3_f64.safetensors");
   uint64_t header = 0;
   std::memcpy(&header, bytes.data(), sizeof header);
   bool changed = false;
@@ -170,7 +170,7 @@ TEST_F(BadInput, YamlThatIsNoConfiguration) {
 
 TEST_F(BadInput, PlacesThatAreEmptyOrNoFiles) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
-  const std::string data = path("data/test.csv"), rows = content(data);
+  const std::string data = path("data/test.csv"), rows = read_file(data);
   refused(train_command("--run ''"), {"--run", "empty"});
   refused("synth --rows 100 --out ''", {"--out", "empty"});
   refused("demo --rows 3000 --out ''", {"--out", "empty"});
@@ -181,7 +181,7 @@ TEST_F(BadInput, PlacesThatAreEmptyOrNoFiles) {
   refused(predict(data, data), {"--out", "--data"});
   std::filesystem::create_symlink(data, path("link"));
   refused(predict(data, path("link")), {"--out", "--data"});
-  EXPECT_EQ(content(data), rows);
+  EXPECT_EQ(read_file(data), rows);
   refused("audit --dot " + path("data"), {"is a folder"});
   // Keys whose place cannot be told.
   train_refused("hidden_units.5=3", {"hidden_units.5"});
@@ -192,13 +192,13 @@ TEST_F(BadInput, PlacesThatAreEmptyOrNoFiles) {
 TEST_F(BadInput, RowsToPredictNameTheirPlaceAndKeepOldPredictions) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
   put(path("p"), "earlier predictions");
-  const std::vector<std::string> good = lines(content(path("data/test.csv")));
+  const std::vector<std::string> good = lines(read_file(path("data/test.csv")));
   const auto with = [&](size_t line, const std::string& text, const std::vector<std::string>& words) {
     std::string all;
     for (size_t i = 0; i < good.size(); ++i) all += (i + 1 == line ? text : good[i]) + "\n";
     put(path("rows.csv"), all);
     refused(predict(path("rows.csv"), path("p")), words);
-    EXPECT_EQ(content(path("p")), "earlier predictions");
+    EXPECT_EQ(read_file(path("p")), "earlier predictions");
   };
   with(201, good[200] + ",more", {"rows.csv:201", "12", "11"});
   with(201, good[200].substr(0, good[200].rfind(',')) + ",old", {"rows.csv:201", "age", "old"});
@@ -216,12 +216,12 @@ TEST_F(BadInput, RowsToPredictNameTheirPlaceAndKeepOldPredictions) {
   EXPECT_EQ(kdef("evaluate --run " + path("run") + " --data " + path("rows.csv")).status, 2);
   // Compressed rows that end too early, or are not compressed.
   for (const char* name : {"test.csv.gz", "test.csv.zst"}) {
-    put(path(name), content(path("data/test.csv")));
+    put(path(name), read_file(path("data/test.csv")));
     refused(predict(path(name), path("p")), {name, "not valid"});
   }
   ASSERT_EQ(shell("gzip -c " + path("data/test.csv") + " | head -c 900 > " + path("cut.csv.gz")).status, 0);
   refused(predict(path("cut.csv.gz"), path("p")), {"cut.csv.gz", "truncated"});
-  EXPECT_EQ(content(path("p")), "earlier predictions");
+  EXPECT_EQ(read_file(path("p")), "earlier predictions");
 }
 
 TEST_F(BadInput, FeatureMaps) {
@@ -266,10 +266,10 @@ TEST_F(BadInput, FullDisksUnderEveryOutput) {
   put(path("disk/p"), "old");
   std::string many;
   for (int i = 0; i < 10; ++i)
-    many += content(path("data/test.csv")).substr(i == 0 ? 0 : content(path("data/test.csv")).find('\n') + 1);
+    many += read_file(path("data/test.csv")).substr(i == 0 ? 0 : read_file(path("data/test.csv")).find('\n') + 1);
   put(path("many.csv"), many);
   refused(predict(path("many.csv"), path("disk/p")), {path("disk/p"), "free space"}, 3);
-  EXPECT_EQ(content(path("disk/p")), "old");
+  EXPECT_EQ(read_file(path("disk/p")), "old");
   const auto data_only = [&](const std::string& name) { return name.find("disk/data") != std::string::npos; };
   EXPECT_EQ(kdef("synth --rows 3000 --out " + path("disk/data")).status, 3);
   for (const std::string& name : listing(path("disk"))) {

@@ -19,10 +19,6 @@ class CliTest : public testing::Test {
   }
   ~CliTest() override { fs::remove_all(folder_); }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  static std::string content(const std::string& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
 
   fs::path folder_;
 };
@@ -100,8 +96,8 @@ TEST_F(CliTest, SynthMakesDataThatPrepareTakes) {
   EXPECT_THAT(synth.text, HasSubstr("1600 training, 200 validation, 200 test rows"));
   ASSERT_EQ(kdef("synth --rows 2000 --seed 5 --out " + path("again")).status, 0);
   ASSERT_EQ(kdef("synth --rows 2000 --seed 6 --out " + path("other")).status, 0);
-  EXPECT_EQ(content(out + "/train.csv"), content(path("again/train.csv")));
-  EXPECT_NE(content(out + "/train.csv"), content(path("other/train.csv")));
+  EXPECT_EQ(read_file(out + "/train.csv"), read_file(path("again/train.csv")));
+  EXPECT_NE(read_file(out + "/train.csv"), read_file(path("other/train.csv")));
 
   const std::string command = "prepare --config " + out + " --expid KDEF data_root=" + path("cache");
   const Outcome first = kdef(command);
@@ -125,7 +121,7 @@ TEST_F(CliTest, SystemFailuresEndWithThree) {
   const Outcome outcome = kdef("synth --rows 100 --out " + path("file"));
   EXPECT_EQ(outcome.status, 3);
   EXPECT_THAT(outcome.text, HasSubstr(path("file")));
-  EXPECT_EQ(content(path("file")), "in the way");
+  EXPECT_EQ(read_file(path("file")), "in the way");
 }
 
 }  // namespace

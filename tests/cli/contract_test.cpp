@@ -18,17 +18,17 @@ TEST_F(RunTest, TrainLeavesTheFilesOfTheContract) {
                            "vocabulary.kdefvoc", "result.json"}) {
     EXPECT_TRUE(std::filesystem::exists(path("run") + "/" + file)) << file;
   }
-  const Json result = Json::parse(content(path("run/result.json")));
+  const Json result = Json::parse(read_file(path("run/result.json")));
   EXPECT_EQ(result["test"]["students"].size(), 3u);
-  for (const std::string& line : lines(content(path("run/metrics.jsonl")))) {
+  for (const std::string& line : lines(read_file(path("run/metrics.jsonl")))) {
     EXPECT_TRUE(Json::parse(line)["valid"]["ensemble"].contains("logloss"));
   }
   // A second run does not overwrite the first.
-  const std::string model = content(path("run/model.safetensors"));
+  const std::string model = read_file(path("run/model.safetensors"));
   const Outcome again = train("--run " + path("run") + " seed=1");
   EXPECT_EQ(again.status, 2);
   EXPECT_THAT(again.text, HasSubstr("--resume"));
-  EXPECT_EQ(content(path("run/model.safetensors")), model);
+  EXPECT_EQ(read_file(path("run/model.safetensors")), model);
 
   // evaluate agrees with result.json; its last line is JSON.
   const Outcome evaluation = kdef("evaluate --run " + path("run"));
@@ -40,16 +40,16 @@ TEST_F(RunTest, TrainLeavesTheFilesOfTheContract) {
   // collapse reads the same run.
   const Outcome collapse = kdef("collapse --run " + path("run") + " --rows 200 --json " + path("collapse.json"));
   EXPECT_EQ(collapse.status, 0) << collapse.text;
-  EXPECT_EQ(Json::parse(content(path("collapse.json")))["layers"].size(), 6u);
+  EXPECT_EQ(Json::parse(read_file(path("collapse.json")))["layers"].size(), 6u);
 }
 
 TEST_F(RunTest, PredictKeepsTheOrderAndNeedsNoLabel) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
-  const std::vector<std::string> rows = lines(content(path("data/test.csv")));
+  const std::vector<std::string> rows = lines(read_file(path("data/test.csv")));
   const auto predict = [&](const std::string& data, const std::string& more) {
     const Outcome outcome = kdef("predict --run " + path("run") + " --data " + data + " --out " + path("p.txt") + more);
     EXPECT_EQ(outcome.status, 0) << outcome.text;
-    return lines(content(path("p.txt")));
+    return lines(read_file(path("p.txt")));
   };
   const std::vector<std::string> forward = predict(path("data/test.csv"), "");
   ASSERT_EQ(forward.size(), rows.size() - 1);
@@ -79,7 +79,7 @@ TEST_F(RunTest, PredictKeepsTheOrderAndNeedsNoLabel) {
 TEST_F(RunTest, ThreadsDoNotChangeTheBits) {
   ASSERT_EQ(train("--threads 1 --run " + path("one")).status, 0);
   ASSERT_EQ(train("--threads 3 --run " + path("three")).status, 0);
-  EXPECT_EQ(content(path("one/model.safetensors")), content(path("three/model.safetensors")));
+  EXPECT_EQ(read_file(path("one/model.safetensors")), read_file(path("three/model.safetensors")));
 }
 
 // Starts the program, and sends `signal` as soon as it has written `file` and a little time has passed.
@@ -112,8 +112,8 @@ TEST_F(RunTest, KilledTrainingResumesToTheSameBytes) {
     EXPECT_TRUE(status == -SIGKILL || status == 0) << status;
     const Outcome resumed = kdef("train --run " + run + " --resume");
     ASSERT_EQ(resumed.status, 0) << resumed.text;
-    EXPECT_EQ(content(run + "/model.safetensors"), content(path("whole/model.safetensors")));
-    EXPECT_EQ(content(run + "/result.json"), content(path("whole/result.json")));
+    EXPECT_EQ(read_file(run + "/model.safetensors"), read_file(path("whole/model.safetensors")));
+    EXPECT_EQ(read_file(run + "/result.json"), read_file(path("whole/result.json")));
   }
 }
 
@@ -147,9 +147,9 @@ TEST_F(RunTest, AuditReplaysAndDraws) {
   const Outcome good = kdef("audit --fixture " + fixtures + "kdef_loss_M3.safetensors " + fixtures +
                             "kdef_mlp_M5_nobn_f64.safetensors --dot " + path("tape.dot"));
   EXPECT_EQ(good.status, 0) << good.text;
-  EXPECT_EQ(content(path("tape.dot")).substr(0, 12), "digraph tape");
+  EXPECT_EQ(read_file(path("tape.dot")).substr(0, 12), "digraph tape");
   // A changed number is a failed check (1), a cut file is bad input (2).
-  std::string bytes = content(fixtures + "kdef_loss_M3.safetensors");
+  std::string bytes = read_file(fixtures + "kdef_loss_M3.safetensors");
   bytes.back() = static_cast<char>(bytes.back() ^ 0x10);
   put(path("changed.safetensors"), bytes);
   EXPECT_EQ(kdef("audit --fixture " + path("changed.safetensors")).status, 1);

@@ -18,13 +18,13 @@ class Refusals : public RunTest {
   }
   // The training file with line `number` (from 1; the header is 1) replaced.
   void replace_line(size_t number, const std::string& line) {
-    std::vector<std::string> all = lines(content(path("data/train.csv")));
+    std::vector<std::string> all = lines(read_file(path("data/train.csv")));
     all.at(number - 1) = line;
     std::string text;
     for (const std::string& l : all) text += l + "\n";
     put(path("data/train.csv"), text);
   }
-  std::string line(size_t number) { return lines(content(path("data/train.csv"))).at(number - 1); }
+  std::string line(size_t number) { return lines(read_file(path("data/train.csv"))).at(number - 1); }
   // Trains into a fresh directory and expects that neither it nor a cache appears.
   void train_refused(const std::string& more, const std::vector<std::string>& words) {
     // The cache's folder may be there: a cache without prepared.json is no cache, and a whole one is no harm.
@@ -88,7 +88,7 @@ TEST_F(Refusals, Configuration) {
   ASSERT_EQ(kdef("synth --rows 3000 --out " + path("data")).status, 0);
   EXPECT_EQ(train("learning_rate=1e-5 epochs=1 --run " + path("a")).status, 0);
   EXPECT_EQ(train("learning_rate=1.e-5 epochs=1 --run " + path("b")).status, 0);
-  EXPECT_EQ(content(path("a/model.safetensors")), content(path("b/model.safetensors")));
+  EXPECT_EQ(read_file(path("a/model.safetensors")), read_file(path("b/model.safetensors")));
 }
 
 TEST_F(Refusals, DamagedAndForeignFiles) {
@@ -96,7 +96,7 @@ TEST_F(Refusals, DamagedAndForeignFiles) {
   const std::string predict =
       "predict --run " + path("run") + " --data " + path("data/test.csv") + " --out " + path("p");
   for (const char* name : {"model.safetensors", "vocabulary.kdefvoc", "config.yaml"}) {
-    const std::string file = path("run/") + name, whole = content(file);
+    const std::string file = path("run/") + name, whole = read_file(file);
     for (const std::string& bad :
          {std::string(), whole.substr(0, whole.size() / 2), std::string("PK\x03\x04 foreign")}) {
       put(file, bad);
@@ -110,7 +110,7 @@ TEST_F(Refusals, DamagedAndForeignFiles) {
 
   // A model of another configuration.
   ASSERT_EQ(train("'hidden_units=[8, 4]' --run " + path("other")).status, 0);
-  const std::string whole = content(path("run/model.safetensors"));
+  const std::string whole = read_file(path("run/model.safetensors"));
   std::filesystem::copy_file(path("other/model.safetensors"), path("run/model.safetensors"),
                              std::filesystem::copy_options::overwrite_existing);
   refused(kdef(predict), {"model.safetensors", "networks.0.mlp.0.weight"});
@@ -119,7 +119,7 @@ TEST_F(Refusals, DamagedAndForeignFiles) {
   // A damaged cache is noticed before training.
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path("cache"))) {
     if (entry.path().filename() != "train.kdefbin") continue;
-    std::string bytes = content(entry.path().string());
+    std::string bytes = read_file(entry.path().string());
     bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
     put(entry.path().string(), bytes);
   }
@@ -129,7 +129,7 @@ TEST_F(Refusals, DamagedAndForeignFiles) {
 
 TEST_F(Refusals, OneClassIsTrainedWithAWarning) {
   for (const char* name : {"data/train.csv", "data/valid.csv"}) {
-    std::vector<std::string> all = lines(content(path(name)));
+    std::vector<std::string> all = lines(read_file(path(name)));
     std::string text = all[0] + "\n";
     for (size_t i = 1; i < all.size(); ++i) text += "0" + all[i].substr(1) + "\n";
     put(path(name), text);
@@ -138,7 +138,7 @@ TEST_F(Refusals, OneClassIsTrainedWithAWarning) {
   EXPECT_EQ(outcome.status, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("warning"));
   EXPECT_THAT(outcome.text, HasSubstr("undefined"));
-  EXPECT_THAT(content(path("run/metrics.jsonl")), HasSubstr("\"auc\":null"));
+  EXPECT_THAT(read_file(path("run/metrics.jsonl")), HasSubstr("\"auc\":null"));
 }
 
 TEST_F(Refusals, DivergedTrainingNamesStepAndTensor) {
@@ -170,13 +170,13 @@ TEST_F(Refusals, FullDiskWhileTrainingKeepsThePreviousCheckpoint) {
   ASSERT_EQ(train("epochs=20 " + more).status, 0) << "the run must fit";
   std::filesystem::remove_all(run);
   ASSERT_EQ(train(more).status, 0);
-  const std::string whole = content(run + "/model.safetensors");
+  const std::string whole = read_file(run + "/model.safetensors");
   std::filesystem::remove_all(run);
 
   // The disk fills up after the first checkpoints.
   const Outcome probe = train("epochs=1 " + more);
   ASSERT_EQ(probe.status, 0) << probe.text;
-  const std::string checkpoint = content(run + "/checkpoint/state.safetensors");
+  const std::string checkpoint = read_file(run + "/checkpoint/state.safetensors");
   {
     std::ofstream filler(path("disk/filler"), std::ios::binary);
     const std::string block(65536, 'x');
@@ -185,11 +185,11 @@ TEST_F(Refusals, FullDiskWhileTrainingKeepsThePreviousCheckpoint) {
   }
   const Outcome full = train("epochs=5 --overwrite " + more);
   refused(full, {"cannot be written"}, 3);
-  EXPECT_TRUE(content(run + "/checkpoint/state.safetensors") == checkpoint) << "the earlier run was touched";
+  EXPECT_TRUE(read_file(run + "/checkpoint/state.safetensors") == checkpoint) << "the earlier run was touched";
   std::filesystem::remove(path("disk/filler"));
   const Outcome after = train("--overwrite " + more);
   EXPECT_EQ(after.status, 0) << after.text;
-  EXPECT_EQ(content(run + "/model.safetensors"), whole);
+  EXPECT_EQ(read_file(run + "/model.safetensors"), whole);
 }
 
 TEST_F(Refusals, DiskThatFillsDuringARunLeavesACheckpointToResumeFrom) {
@@ -197,7 +197,7 @@ TEST_F(Refusals, DiskThatFillsDuringARunLeavesACheckpointToResumeFrom) {
   if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small file system";
   const std::string run = path("disk/run"), more = "checkpoint_every=1 epochs=4 --run ";
   ASSERT_EQ(train(more + path("whole")).status, 0);
-  const size_t needed = content(path("whole/checkpoint/state.safetensors")).size();
+  const size_t needed = read_file(path("whole/checkpoint/state.safetensors")).size();
   // Room for the checkpoint, but not for its successor beside it.
   const std::string filler(1500 * 1024 - std::min<size_t>(1400 * 1024, 2 * needed - needed / 4), 'x');
   put(path("disk/filler"), filler);
@@ -207,7 +207,7 @@ TEST_F(Refusals, DiskThatFillsDuringARunLeavesACheckpointToResumeFrom) {
   std::filesystem::remove(path("disk/filler"));
   const Outcome resumed = kdef("train --run " + run + " --resume");
   EXPECT_EQ(resumed.status, 0) << resumed.text;
-  EXPECT_EQ(content(run + "/model.safetensors"), content(path("whole/model.safetensors")));
+  EXPECT_EQ(read_file(run + "/model.safetensors"), read_file(path("whole/model.safetensors")));
 }
 
 TEST_F(Refusals, FullAndReadOnlyPlacesAreSystemFailures) {

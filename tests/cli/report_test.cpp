@@ -24,13 +24,13 @@ TEST_F(ReportCommandTest, ARunAndASweepBecomePages) {
   const Outcome sweep = kdef("report " + path("sweep") + " --out " + path("sweep.html"));
   EXPECT_EQ(sweep.status, 0) << sweep.text;
   EXPECT_THAT(sweep.text, HasSubstr("sweep.html: 2 runs"));
-  const std::string page = content(path("sweep.html"));
+  const std::string page = read_file(path("sweep.html"));
   EXPECT_THAT(page, HasSubstr("AUC of the ensemble, test data"));
   EXPECT_THAT(page, HasSubstr("Disagreement between students"));
   // The run without measures says how to make them.
   EXPECT_THAT(page, HasSubstr("make it with: kdef collapse --run " + path("sweep/runs/three") + " --json "));
   // What result.json says is what stands there.
-  const std::string result = content(path("sweep/runs/two/result.json"));
+  const std::string result = read_file(path("sweep/runs/two/result.json"));
   std::smatch auc;
   ASSERT_TRUE(std::regex_search(result, auc, std::regex(R"("test":\{"ensemble":\{"auc":([0-9.]+))")));
   char text[32];
@@ -46,12 +46,12 @@ TEST_F(ReportCommandTest, ARunAndASweepBecomePages) {
 TEST_F(ReportCommandTest, ARunIsRepeatedByTheCommandOfItsPage) {
   ASSERT_EQ(train("num_student=2 --run " + path("run")).status, 0);
   ASSERT_EQ(kdef("report " + path("run") + " --out " + path("run.html")).status, 0);
-  const std::string page = content(path("run.html"));
+  const std::string page = read_file(path("run.html"));
   std::smatch command;
   ASSERT_TRUE(std::regex_search(page, command, std::regex("kdef (train --config .*)\n")));
   const Outcome again = kdef(command[1]);
   ASSERT_EQ(again.status, 0) << again.text;
-  EXPECT_EQ(content(path("run-again/result.json")), content(path("run/result.json")));
+  EXPECT_EQ(read_file(path("run-again/result.json")), read_file(path("run/result.json")));
 }
 
 TEST_F(ReportCommandTest, WhatIsNoRunIsRefusedAndNothingWritten) {
@@ -127,7 +127,7 @@ TEST_F(ReportCommandTest, ABrowserShowsItWithoutComplaintOrRequest) {
 
   make_sweep();
   ASSERT_EQ(kdef("report " + path("sweep") + " --out " + path("sweep.html")).status, 0);
-  const std::string page = content(path("sweep.html"));
+  const std::string page = read_file(path("sweep.html"));
   for (const auto& [width, dark] : {std::pair(360, false), {360, true}, {1280, false}}) {
     const auto console = browser.open(page, width, dark);
     ASSERT_EQ(console.size(), 1u) << testing::PrintToString(console);

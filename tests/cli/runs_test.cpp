@@ -33,7 +33,7 @@ void expect_evaluation(const Json& evaluation, size_t students) {
 
 TEST_F(RunTest, RecordsHaveTheFixedLayout) {
   ASSERT_EQ(train("num_student=2 --run " + path("run")).status, 0);
-  const std::vector<std::string> records = lines(content(path("run/metrics.jsonl")));
+  const std::vector<std::string> records = lines(read_file(path("run/metrics.jsonl")));
   ASSERT_EQ(records.size(), 3u);  // one per epoch
   for (size_t i = 0; i < records.size(); ++i) {
     const Json record = Json::parse(records[i]);
@@ -44,7 +44,7 @@ TEST_F(RunTest, RecordsHaveTheFixedLayout) {
     EXPECT_GT(record["train_loss"].get<double>(), 0);
     expect_evaluation(record["valid"], 2);
   }
-  const Json result = Json::parse(content(path("run/result.json")));
+  const Json result = Json::parse(read_file(path("run/result.json")));
   EXPECT_THAT(keys(result), testing::UnorderedElementsAre("valid", "test"));
   expect_evaluation(result["valid"], 2);
   expect_evaluation(result["test"], 2);
@@ -52,14 +52,14 @@ TEST_F(RunTest, RecordsHaveTheFixedLayout) {
 
 TEST_F(RunTest, TheResolvedConfigurationStandsAlone) {
   ASSERT_EQ(train("--run " + path("run")).status, 0);
-  const std::string config = content(path("run/config.yaml")), result = content(path("run/result.json"));
+  const std::string config = read_file(path("run/config.yaml")), result = read_file(path("run/result.json"));
   // Without the configuration that it was made from, a finished run resumes to the same results.
   std::filesystem::remove(path("data/model_config.yaml"));
   std::filesystem::remove(path("data/dataset_config.yaml"));
   const Outcome resumed = kdef("train --resume --run " + path("run"));
   EXPECT_EQ(resumed.status, 0) << resumed.text;
-  EXPECT_EQ(content(path("run/config.yaml")), config);
-  EXPECT_EQ(content(path("run/result.json")), result);
+  EXPECT_EQ(read_file(path("run/config.yaml")), config);
+  EXPECT_EQ(read_file(path("run/result.json")), result);
   // Other settings are not those of the checkpoint.
   const Outcome other = kdef("train --resume --run " + path("run") + " learning_rate=0.1");
   EXPECT_EQ(other.status, 2);
@@ -108,7 +108,7 @@ TEST_F(RunTest, FilesThatVanishDuringARun) {
   ASSERT_EQ(train("--overwrite early_stop_patience=1 --run " + run).status, 0);
   std::filesystem::remove(run + "/metrics.jsonl");
   EXPECT_EQ(kdef("train --resume --run " + run).status, 0);
-  EXPECT_EQ(content(run + "/metrics.jsonl"), "");
+  EXPECT_EQ(read_file(run + "/metrics.jsonl"), "");
   // The best model: a finished run cannot give it back.
   std::filesystem::remove(run + "/model.safetensors");
   const Outcome lost = kdef("train --resume --run " + run);
@@ -124,7 +124,7 @@ TEST_F(RunTest, KilledPreparationLeavesNoCacheThatCounts) {
   }
   const Outcome outcome = train("--overwrite --run " + path("run"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
-  EXPECT_EQ(content(path("run/model.safetensors")), content(path("whole/model.safetensors")));
+  EXPECT_EQ(read_file(path("run/model.safetensors")), read_file(path("whole/model.safetensors")));
   for (const std::string& name : listing(path("cache"))) {
     EXPECT_THAT(name, Not(HasSubstr(".part-")));
   }
@@ -147,7 +147,7 @@ TEST_F(RunTest, ControlCInTheMiddleOfEpochsChangesNothing) {
   ASSERT_THAT(outcome.text, HasSubstr("Done in"));
   EXPECT_GE(stops, 1);
   for (const char* file : {"/model.safetensors", "/result.json", "/config.yaml"})
-    EXPECT_EQ(content(run + file), content(path("whole") + file)) << file;
+    EXPECT_EQ(read_file(run + file), read_file(path("whole") + file)) << file;
 }
 
 // A handler on the stack of a thread within a product of oneDNN corrupts the heap (apps/stop_signals.h).
@@ -182,7 +182,7 @@ TEST_F(RunTest, ATrainingCanBeResumedFromItsVeryStart) {
   EXPECT_EQ(train("--run " + run).status, 2);  // it holds a run
   const Outcome resumed = kdef("train --resume --run " + run);
   EXPECT_EQ(resumed.status, 0) << resumed.text;
-  EXPECT_EQ(content(run + "/model.safetensors"), content(path("whole/model.safetensors")));
+  EXPECT_EQ(read_file(run + "/model.safetensors"), read_file(path("whole/model.safetensors")));
 }
 
 TEST_F(RunTest, WhatKilledWritersLeftIsRemoved) {
@@ -203,20 +203,20 @@ TEST_F(RunTest, OutputGoesWhereItIsSent) {
     return kdef("predict --run " + path("run") + " --data " + path("data/test.csv") + " --out " + out);
   };
   ASSERT_EQ(predict(path("plain")).status, 0);
-  const std::string expected = content(path("plain"));
+  const std::string expected = read_file(path("plain"));
   // Through a link into the file that it leads to.
   put(path("target"), "old");
   std::filesystem::create_symlink("target", path("link"));
   EXPECT_EQ(predict(path("link")).status, 0);
   EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
-  EXPECT_EQ(content(path("target")), expected);
+  EXPECT_EQ(read_file(path("target")), expected);
   // Into a pipe, and from one.
   const Outcome piped = shell("mkfifo " + path("pipe") + "; cat " + path("pipe") + " > " + path("caught") + " & " +
                               KDEF_PROGRAM + " predict --run " + path("run") + " --data /dev/stdin --out " +
                               path("pipe") + " < " + path("data/test.csv") + "; status=$?; wait; exit $status");
   EXPECT_EQ(piped.status, 0) << piped.text;
   EXPECT_TRUE(std::filesystem::is_fifo(path("pipe")));
-  EXPECT_EQ(content(path("caught")), expected);
+  EXPECT_EQ(read_file(path("caught")), expected);
 }
 
 TEST_F(RunTest, EveryGradientIsAudited) {
@@ -228,7 +228,7 @@ TEST_F(RunTest, EveryGradientIsAudited) {
 TEST_F(RunTest, InfoHasThePublishedParameterCounts) {
   const std::string fixtures = KDEF_SOURCE_DIR "/tests/fixtures/";
   int checked = 0;
-  for (const std::string& row : lines(content(fixtures + "published_parameters.csv"))) {
+  for (const std::string& row : lines(read_file(fixtures + "published_parameters.csv"))) {
     // run,model,feature_map,students,"[units]",cross_layers,dropout,embedding_dim,parameters
     const size_t open = row.find('"'), close = row.rfind('"');
     if (row.find("_001_") == std::string::npos || open == std::string::npos || row.find(",EKTF,") == std::string::npos)

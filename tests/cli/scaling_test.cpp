@@ -18,7 +18,7 @@ class ScalingTest : public RunTest {
   }
   // sweep.csv without its last column, the seconds.
   std::vector<std::string> table(const std::string& sweep) const {
-    std::vector<std::string> rows = lines(content(path(sweep + "/sweep.csv")));
+    std::vector<std::string> rows = lines(read_file(path(sweep + "/sweep.csv")));
     for (std::string& row : rows) row = row.substr(0, row.rfind(','));
     return rows;
   }
@@ -30,7 +30,7 @@ TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
   EXPECT_THAT(whole.text, HasSubstr("Run 1 of 6: mean, 1 student, seed 2024"));
   EXPECT_THAT(whole.text, HasSubstr("Run 6 of 6: mean, 2 students, seed 2025; about "));
   ASSERT_EQ(table("whole").size(), 5u);  // two ensembles, two numbers of students, and the names
-  EXPECT_THAT(content(path("whole/sweep.md")), HasSubstr("6 of 6 runs are finished"));
+  EXPECT_THAT(read_file(path("whole/sweep.md")), HasSubstr("6 of 6 runs are finished"));
 
   // Killed once the second run has begun, then stopped by Ctrl-C, however far it has come by then.
   const std::string program = std::string(KDEF_PROGRAM) + " " + sweep_command("part");
@@ -38,7 +38,7 @@ TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
                              path("part/runs/mean-M1-seed2025/checkpoint/state.safetensors") +
                              " ] && break; sleep 0.01; done\nkill -9 $first; wait $first 2>/dev/null; true");
   ASSERT_EQ(shell("sh " + path("script.sh")).status, 0);
-  const std::string first = content(path("part/runs/mean-M1-seed2024/metrics.jsonl"));
+  const std::string first = read_file(path("part/runs/mean-M1-seed2024/metrics.jsonl"));
   EXPECT_FALSE(first.empty());
   const Outcome stopped = shell("timeout -s INT 0.2 " + program);
   if (stopped.text.find("Interrupted") != std::string::npos) {
@@ -47,16 +47,16 @@ TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
   const Outcome rest = kdef(sweep_command("part"));
   EXPECT_EQ(rest.status, 0) << rest.text;
   EXPECT_EQ(table("part"), table("whole"));
-  EXPECT_EQ(content(path("part/runs/mean-M1-seed2024/metrics.jsonl")), first) << "a finished run was repeated";
-  EXPECT_EQ(content(path("part/runs/kdef-M2-seed2025/model.safetensors")),
-            content(path("whole/runs/kdef-M2-seed2025/model.safetensors")));
+  EXPECT_EQ(read_file(path("part/runs/mean-M1-seed2024/metrics.jsonl")), first) << "a finished run was repeated";
+  EXPECT_EQ(read_file(path("part/runs/kdef-M2-seed2025/model.safetensors")),
+            read_file(path("whole/runs/kdef-M2-seed2025/model.safetensors")));
 
   EXPECT_THAT(kdef(sweep_command("part", "--dry-run")).text, HasSubstr("6 runs, 0 to train"));
   const Outcome other = kdef(sweep_command("part", "learning_rate=0.5"));
   EXPECT_EQ(other.status, 2);
   EXPECT_THAT(other.text, HasSubstr("other settings: learning_rate"));
   EXPECT_EQ(kdef("report " + path("part") + " --out " + path("part.html")).status, 0);
-  EXPECT_THAT(content(path("part.html")), HasSubstr("Against the number of students"));
+  EXPECT_THAT(read_file(path("part.html")), HasSubstr("Against the number of students"));
 }
 
 TEST_F(ScalingTest, ADryRunListsAndWritesNothing) {
@@ -105,9 +105,9 @@ TEST_F(ScalingTest, AnExportedStudentIsServedAlone) {
   EXPECT_EQ(alone.text, column);
   const Outcome evaluated = kdef("evaluate --run " + path("student") + rows);
   ASSERT_EQ(evaluated.status, 0) << evaluated.text;
-  const Json result = Json::parse(content(path("run/result.json")));
+  const Json result = Json::parse(read_file(path("run/result.json")));
   EXPECT_EQ(Json::parse(lines(evaluated.text).back())["ensemble"], result["test"]["students"][1]);
-  EXPECT_EQ(Json::parse(content(path("student/result.json")))["valid"]["ensemble"], result["valid"]["students"][1]);
+  EXPECT_EQ(Json::parse(read_file(path("student/result.json")))["valid"]["ensemble"], result["valid"]["students"][1]);
 
   EXPECT_EQ(kdef("export --run " + path("run") + " --student best --out " + path("student")).status, 2);
   EXPECT_EQ(kdef("export --run " + path("run") + " --student best --out " + path("best")).status, 0);

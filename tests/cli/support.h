@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/files.h"
+
 namespace kdef::test {
 
 struct Outcome {
@@ -33,15 +35,6 @@ inline Outcome shell(const std::string& command) {
 }
 
 inline Outcome kdef(const std::string& arguments) { return shell(std::string(KDEF_PROGRAM) + " " + arguments); }
-
-inline std::string content(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-inline void put(const std::string& file, const std::string& text) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
-}
 
 inline std::vector<std::string> lines(const std::string& text) {
   std::vector<std::string> all;

@@ -2,49 +2,25 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "core/base/error.h"
 #include "data/schema.h"
+#include "tests/support/files.h"
 
 namespace kdef::data {
 
-/// A folder that is gone when the test ends.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kdef_data_XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw SystemError("no temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+using test::read_file;
 
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
+/// A folder that is gone when the test ends.
+class TemporaryFolder : public test::TemporaryDirectory {
+ public:
   /// Writes a file and returns its path.
   std::string file(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return *this / name;
+    return test::put(*this / name, content);
   }
-
- private:
-  std::filesystem::path path_;
 };
-
-inline std::string content(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 inline FieldConfig field(const std::string& name, FieldType type = FieldType::categorical,
                          CellType cell = CellType::str) {

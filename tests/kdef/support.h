@@ -1,8 +1,6 @@
 // A small data set and experiment on disk, for tests of whole runs.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -10,30 +8,9 @@
 
 #include "data/builtin/synth.h"
 #include "kdef/run/run.h"
+#include "tests/support/files.h"
 
 namespace kdef::test {
-
-/// A directory that is removed with its content.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    char name[] = "/tmp/kdef_test.XXXXXX";
-    path_ = ::mkdtemp(name);
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-inline std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 /// Synthetic data of `rows` rows and the experiment KDEF on it.
 class SmallExperiment {

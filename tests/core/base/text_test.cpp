@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <locale>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "core/base/nearest.h"
 #include "core/base/shape.h"
+#include "tests/support/files.h"
 
 namespace kdef {
 namespace {
@@ -120,20 +120,17 @@ class CppLocale {
 class CLocale {
  public:
   CLocale() {
-    char name[] = "/tmp/kdef_locale.XXXXXX";
-    folder_ = ::mkdtemp(name);
     for (const char* known : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8", "ru_RU.UTF-8"}) {
       if (try_set(known)) return;
     }
-    const std::string make = "localedef -i de_DE -f UTF-8 " + folder_ + "/de_DE.UTF-8 >/dev/null 2>&1";
+    const std::string make = "localedef -i de_DE -f UTF-8 " + (folder_ / "de_DE.UTF-8") + " >/dev/null 2>&1";
     if (std::system(make.c_str()) != 0) return;
-    ::setenv("LOCPATH", folder_.c_str(), 1);
+    ::setenv("LOCPATH", folder_.path().c_str(), 1);
     try_set("de_DE.UTF-8");
   }
   ~CLocale() {
     ::setlocale(LC_ALL, "C");
     ::unsetenv("LOCPATH");
-    std::filesystem::remove_all(folder_);
   }
   bool has_comma() const { return has_comma_; }
 
@@ -141,7 +138,7 @@ class CLocale {
   bool try_set(const char* name) {
     return has_comma_ = ::setlocale(LC_ALL, name) != nullptr && ::localeconv()->decimal_point == std::string(",");
   }
-  std::string folder_;
+  test::TemporaryDirectory folder_;
   bool has_comma_ = false;
 };
 

@@ -19,6 +19,8 @@
 #include "core/io/file_lock.h"
 #include "core/io/mapped_file.h"
 #include "core/io/temporary_file.h"
+#include "core/io/temporary_folder.h"
+#include "tests/support/files.h"
 
 namespace kdef {
 namespace {
@@ -30,17 +32,6 @@ using testing::StartsWith;
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/kdef_file.XXXXXX";
-    folder_ = ::mkdtemp(name);
-    path_ = folder_ + "/a.txt";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  static std::string content(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   size_t files() const {
     const std::filesystem::directory_iterator all(folder_);
     return static_cast<size_t>(std::distance(begin(all), end(all)));
@@ -60,7 +51,8 @@ class Files : public testing::Test {
     return "nothing was thrown";
   }
 
-  std::string folder_, path_;
+  const test::TemporaryDirectory directory_;
+  const std::string folder_ = directory_.path(), path_ = directory_ / "a.txt";
 };
 
 // ---- AtomicFile
@@ -74,7 +66,7 @@ TEST_F(AtomicFileTest, AFileThatWasThereStaysWholeWithoutACommit) {
     file.write("half", 4);
     EXPECT_EQ(files(), 2u);
   }
-  EXPECT_EQ(content(path_), "before");
+  EXPECT_EQ(test::read_file(path_), "before");
   EXPECT_EQ(files(), 1u);
 }
 
@@ -94,7 +86,7 @@ TEST_F(AtomicFileTest, AReplacedFileKeepsItsPermissions) {
     ASSERT_EQ(::chmod(path_.c_str(), kept), 0);
     write_file(path_, "after");
     EXPECT_EQ(mode(path_), kept);
-    EXPECT_EQ(content(path_), "after");
+    EXPECT_EQ(test::read_file(path_), "after");
   }
 }
 
@@ -111,7 +103,7 @@ TEST_F(AtomicFileTest, TheFileBehindALinkIsReplaced) {
   std::filesystem::create_symlink("a.txt", link);
   write_file(link, "after");
   EXPECT_TRUE(std::filesystem::is_symlink(link));
-  EXPECT_EQ(content(path_), "after");
+  EXPECT_EQ(test::read_file(path_), "after");
 }
 
 TEST_F(AtomicFileTest, FailuresNameThePath) {
@@ -136,7 +128,7 @@ TEST_F(AtomicFileTest, LeftoversOfKilledWritersAreRemoved) {
   EXPECT_EQ(files(), 3u);
   remove_leftovers(path_);
   EXPECT_EQ(files(), 2u);
-  EXPECT_EQ(content(path_), "x");
+  EXPECT_EQ(test::read_file(path_), "x");
 }
 
 // ---- Names
@@ -172,16 +164,16 @@ TEST_F(AppendFileTest, GrowsByLinesAndIsCutWhenOpened) {
     log.sync();
     EXPECT_EQ(log.bytes(), 8);
   }
-  EXPECT_EQ(content(path_), "one\ntwo\n");
+  EXPECT_EQ(test::read_file(path_), "one\ntwo\n");
   {
     AppendFile log(path_, 4);
     EXPECT_EQ(log.bytes(), 4);
     log.append("2");
   }
-  EXPECT_EQ(content(path_), "one\n2");
+  EXPECT_EQ(test::read_file(path_), "one\n2");
   EXPECT_EQ(AppendFile(path_, 100).bytes(), 5);
   EXPECT_EQ(AppendFile(path_, 0).bytes(), 0);
-  EXPECT_EQ(content(path_), "");
+  EXPECT_EQ(test::read_file(path_), "");
 }
 
 TEST_F(AppendFileTest, ALineThatDoesNotFitLeavesNothingBehind) {
@@ -197,10 +189,10 @@ TEST_F(AppendFileTest, ALineThatDoesNotFitLeavesNothingBehind) {
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   EXPECT_THAT(failure, StartsWith(path_ + ": cannot be written: "));
-  EXPECT_EQ(content(path_), "one\n");
+  EXPECT_EQ(test::read_file(path_), "one\n");
   EXPECT_EQ(log.bytes(), 4);
   log.append_line("two");
-  EXPECT_EQ(content(path_), "one\ntwo\n");
+  EXPECT_EQ(test::read_file(path_), "one\ntwo\n");
 }
 
 TEST_F(AppendFileTest, FailuresNameThePath) {

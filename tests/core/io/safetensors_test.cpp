@@ -3,35 +3,27 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+
+#include "tests/support/files.h"
 
 namespace kdef {
 namespace {
 
 class Safetensors : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/kdef_safetensors.XXXXXX";
-    directory_ = ::mkdtemp(name);
-    path_ = directory_ + "/a.safetensors";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   void write() {
     write_safetensors(path_,
                       {{"w", Tensor::from<float>({1, 2, 3, 4, 5, 6}, {2, 3})}, {"n", Tensor::from<int64_t>({7}, {1})}},
                       {{"who", "test"}});
   }
-  std::string bytes() const {
-    std::ifstream in(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void put(const std::string& text) { std::ofstream(path_, std::ios::binary | std::ios::trunc) << text; }
+  std::string bytes() const { return test::read_file(path_); }
+  void put(const std::string& text) { test::put(path_, text); }
 
-  std::string directory_, path_;
+  const test::TemporaryDirectory directory_;
+  const std::string path_ = directory_ / "a.safetensors";
 };
 
 TEST_F(Safetensors, ComeBackAsWritten) {
@@ -73,8 +65,8 @@ TEST_F(Safetensors, EveryFlippedByteIsRefused) {
 TEST_F(Safetensors, ForeignFilesAreRefused) {
   put("PK\x03\x04 this is something else entirely, long enough to be read as a header");
   EXPECT_THROW(SafetensorsFile{path_}, InputError);
-  EXPECT_THROW(SafetensorsFile{directory_ + "/missing"}, InputError);
-  EXPECT_THROW(SafetensorsFile{directory_}, InputError);
+  EXPECT_THROW(SafetensorsFile{directory_ / "missing"}, InputError);
+  EXPECT_THROW(SafetensorsFile{directory_.path()}, InputError);
 }
 
 // A header as another program may write it: without a checksum.

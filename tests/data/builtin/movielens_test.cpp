@@ -41,7 +41,7 @@ struct Files {
 };
 
 std::vector<std::string> lines(const std::string& path) {
-  std::istringstream in(content(path));
+  std::istringstream in(read_file(path));
   std::vector<std::string> out;
   for (std::string line; std::getline(in, line);) out.push_back(line);
   return out;
@@ -64,8 +64,8 @@ TEST(MovieLens, FolderAndZipGiveTheSame) {
   EXPECT_EQ(result.test_rows, 4);
   std::vector<std::string> rows;
   for (const char* name : {"train.csv", "valid.csv", "test.csv"}) {
-    EXPECT_EQ(content(dir / ("a/" + std::string(name))), content(dir / ("b/" + std::string(name))));
-    EXPECT_EQ(content(dir / ("a/" + std::string(name))), content(dir / ("c/" + std::string(name))));
+    EXPECT_EQ(read_file(dir / ("a/" + std::string(name))), read_file(dir / ("b/" + std::string(name))));
+    EXPECT_EQ(read_file(dir / ("a/" + std::string(name))), read_file(dir / ("c/" + std::string(name))));
     const std::vector<std::string> some = lines(dir / ("a/" + std::string(name)));
     EXPECT_EQ(some[0], "Label,UserID,Gender,Age,Occupation,MovieID,Release,Genres");
     rows.insert(rows.end(), some.begin() + 1, some.end());

@@ -23,8 +23,8 @@ TEST(Synth, SameSeedSameBytes) {
   make("default", 2000, dir / "b");
   make("default", 2000, dir / "c", 2);
   for (const char* name : {"train.csv", "valid.csv", "test.csv"}) {
-    EXPECT_EQ(content(dir / ("a/" + std::string(name))), content(dir / ("b/" + std::string(name))));
-    EXPECT_NE(content(dir / ("a/" + std::string(name))), content(dir / ("c/" + std::string(name))));
+    EXPECT_EQ(read_file(dir / ("a/" + std::string(name))), read_file(dir / ("b/" + std::string(name))));
+    EXPECT_NE(read_file(dir / ("a/" + std::string(name))), read_file(dir / ("c/" + std::string(name))));
   }
 }
 

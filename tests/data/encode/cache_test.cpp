@@ -70,7 +70,7 @@ TEST(Cache, IdsOutsideOfTheTable) {
 
 TEST(Cache, EveryTruncationIsNoticed) {
   TemporaryFolder dir;
-  const std::string bytes = content(write_rows(dir));
+  const std::string bytes = read_file(write_rows(dir));
   for (size_t length : {size_t{0}, size_t{10}, size_t{63}, size_t{64}, size_t{127}, size_t{128}, size_t{80},
                         bytes.size() / 2, bytes.size() - 16, bytes.size() - 4, bytes.size() - 1}) {
     const std::string path = dir.file("t.kdefbin", bytes.substr(0, length));
@@ -80,7 +80,7 @@ TEST(Cache, EveryTruncationIsNoticed) {
 
 TEST(Cache, EveryFlippedBitIsNoticed) {
   TemporaryFolder dir;
-  const std::string bytes = content(write_rows(dir));
+  const std::string bytes = read_file(write_rows(dir));
   for (size_t at = 0; at < bytes.size(); at += at < kHeaderBytes || at + 40 > bytes.size() ? 1 : 997) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 16);
@@ -95,7 +95,7 @@ TEST(Cache, ForeignAndMissingFiles) {
   expect_error<InputError>([&] { EncodedFile(dir / "none"); }, {"none", "prepare the data first"});
   expect_error<InputError>([&] { EncodedFile{dir.path()}; }, {"not a regular file"});
   expect_error<InputError>([&] { EncodedFile(dir.file("s", "KDEFBIN")); }, {"too short"});
-  std::string newer = content(write_rows(dir));
+  std::string newer = read_file(write_rows(dir));
   newer[12] = 9;
   expect_error<InputError>([&] { EncodedFile(dir.file("v", newer)); }, {"version 9", "version 2"});
 }
@@ -117,7 +117,7 @@ TEST(Cache, AMoveTakesEverything) {
 // A header whose checksum is right names columns that no file can have.
 TEST(Cache, ImpossibleColumnsInTheHeader) {
   TemporaryFolder dir;
-  const std::string bytes = content(write_rows(dir));
+  const std::string bytes = read_file(write_rows(dir));
   constexpr size_t kIdColumns = 16, kNumericColumns = 24, kHeaderCrc = kHeaderBytes - 4;  // offsets in the header
   for (size_t at : {kIdColumns, kNumericColumns}) {
     for (int64_t columns : {int64_t{-1}, int64_t{-4}, int64_t{1} << 62, INT64_MIN}) {
@@ -149,7 +149,7 @@ TEST(Cache, ExtraColumns) {
   EXPECT_EQ(file.label(3), 1);
 
   // A column of a later version of the format.
-  std::string bytes = content(dir / "x.kdefbin");
+  std::string bytes = read_file(dir / "x.kdefbin");
   bytes.replace(bytes.find("weight"), 6, "offset");
   const uint32_t crc = crc32(bytes.data(), kHeaderBytes - 4);
   std::memcpy(bytes.data() + kHeaderBytes - 4, &crc, sizeof(crc));

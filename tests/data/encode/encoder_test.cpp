@@ -41,7 +41,7 @@ TEST_F(EncoderTest, AFileOfItsOwnIsEnough) {
   EXPECT_EQ(batch.labels, (std::vector<float>{1, 0, 1}));
   EXPECT_FALSE(file.next(batch));
   encoder.save(dir_ / "again");
-  EXPECT_EQ(content(dir_ / "again"), content(dir_ / "copy"));
+  EXPECT_EQ(read_file(dir_ / "again"), read_file(dir_ / "copy"));
 }
 
 TEST_F(EncoderTest, OtherOrderOtherColumnsNoLabel) {
@@ -86,7 +86,7 @@ TEST_F(EncoderTest, BadRowsAreNamed) {
 }
 
 TEST_F(EncoderTest, DamagedFiles) {
-  const std::string bytes = content(dir_ / "cache/vocabulary.kdefvoc");
+  const std::string bytes = read_file(dir_ / "cache/vocabulary.kdefvoc");
   for (size_t length = 0; length < bytes.size(); length += 13) {
     EXPECT_THROW(Encoder::load(dir_.file("t", bytes.substr(0, length))), InputError) << length;
   }

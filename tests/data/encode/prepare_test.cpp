@@ -203,10 +203,10 @@ TEST_F(Prepare, FreshUntilSomethingThatMattersChanges) {
 TEST_F(Prepare, AFailureKeepsTheOldCache) {
   DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
   prepare(c, cache());
-  const std::string before = content(train_file(cache()));
+  const std::string before = read_file(train_file(cache()));
   DatasetConfig bad = config("label,a\n1,x\nmaybe,y\n", {field("a")});
   EXPECT_THROW(prepare(bad, cache()), InputError);
-  EXPECT_EQ(content(train_file(cache())), before);
+  EXPECT_EQ(read_file(train_file(cache())), before);
   EXPECT_EQ(open_prepared(cache()).train_rows, 2);
 }
 
@@ -248,17 +248,17 @@ TEST_F(Prepare, TheSameBytesForAnyNumberOfThreads) {
   omp_set_num_threads(threads);
   for (const char* name :
        {"train.kdefbin", "test.kdefbin", "vocabulary.kdefvoc", "feature_map.json", "prepared.json"}) {
-    const std::string one = content(dir_ / ("cache1/" + std::string(name)));
+    const std::string one = read_file(dir_ / ("cache1/" + std::string(name)));
     EXPECT_FALSE(one.empty());
     for (const char* other : {"cache2/", "cache3/", "cache5/"})
-      EXPECT_EQ(content(dir_ / (other + std::string(name))), one) << other << name;
+      EXPECT_EQ(read_file(dir_ / (other + std::string(name))), one) << other << name;
   }
   // Recorded from the first version, which counted cell by cell: ids must stay those of the runs that were trained.
-  const std::string train = content(dir_ / "cache1/train.kdefbin");
+  const std::string train = read_file(dir_ / "cache1/train.kdefbin");
   constexpr size_t kHeaderBytes = 128;
   EXPECT_EQ(crc32(train.data() + kHeaderBytes, train.size() - kHeaderBytes), 0xB9316062u);
   // The rows counted and those encoded by the finished vocabularies agree.
-  EXPECT_EQ(content(dir_ / "cache1/train.kdefbin"), content(dir_ / "cache1/test.kdefbin"));
+  EXPECT_EQ(read_file(dir_ / "cache1/train.kdefbin"), read_file(dir_ / "cache1/test.kdefbin"));
 }
 
 // Runs `fn` in a process of its own; its exit status. Threads of OpenMP do not survive a fork, so it uses one.
@@ -368,7 +368,7 @@ TEST_F(Prepare, AnOpenCacheStaysAsItIsWhenItIsReplaced) {
   const PreparedData before = prepare_and_open(c, cache());
   EXPECT_EQ(before.summary.train_rows, 2);
   EXPECT_FALSE(before.test);
-  const std::string vocabulary = content(cache() + "/vocabulary.kdefvoc");
+  const std::string vocabulary = read_file(cache() + "/vocabulary.kdefvoc");
   c = config("label,a\n1,z\n0,y\n1,y\n", {field("a")});
   c.valid_data = c.train_data;
   const PreparedData after = prepare_and_open(c, cache());
@@ -385,7 +385,7 @@ TEST_F(Prepare, ADamagedVocabularyIsRefused) {
   const DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
   prepare(c, cache());
   const std::string path = cache() + "/vocabulary.kdefvoc";
-  std::string bytes = content(path);
+  std::string bytes = read_file(path);
   bytes[bytes.size() / 2] ^= 1;
   dir_.file("cache/vocabulary.kdefvoc", bytes);
   expect_error<InputError>([&] { prepare_and_open(c, cache()); }, {"vocabulary.kdefvoc", "damaged", "prepare"});

@@ -59,8 +59,7 @@ TEST(AuditItself, EveryOpOfTheTreeHasACase) {
     for (const auto& file :
          std::filesystem::recursive_directory_iterator(std::string(KDEF_SOURCE_DIR) + "/" + folder)) {
       if (file.path().extension() != ".cpp") continue;
-      std::istringstream text(test::read_file(file.path().string()));
-      std::string code((std::istreambuf_iterator<char>(text)), {});
+      const std::string code = test::read_file(file.path().string());
       for (size_t at = 0; (at = code.find("const OpInfo k", at)) != std::string::npos; ++at) {
         const size_t open = code.find('"', at), brace = code.find('{', at);
         if (brace == std::string::npos || code.find_first_of(";#", at) < brace) continue;

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "core/base/error.h"
+#include "tests/support/files.h"
 
 namespace kdef {
 namespace {
@@ -560,8 +561,7 @@ MergedList:
 }
 
 TEST(Keys, DocumentIsCurrent) {
-  std::ifstream in(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
-  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::string text = test::read_file(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
   EXPECT_NE(text.find(keys_markdown()), std::string::npos)
       << "docs/configuration.md does not end with what kdef train --keys prints";
 }

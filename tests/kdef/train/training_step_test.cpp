@@ -3,30 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/kdef/support.h"
+#include "tests/kdef/small_model.h"
 
 namespace kdef {
 namespace {
 
-EnsembleConfig small_model() {
-  EnsembleConfig config;
-  config.embedding_dim = 4;
-  config.students.resize(2);
-  for (nn::NetworkConfig& student : config.students) {
-    student.network = "mlp";
-    student.hidden_units = {8};
-    student.hidden_activations = {"relu"};
-    student.dropout = {0.5};
-  }
-  return config;
-}
-
 struct Fixture {
-  nn::Builder build{3, DType::f32, kCpu};
-  Ensemble model{small_model(), {{"user", nn::EmbeddingField::Kind::categorical, 5}}, build};
+  test::SmallModel small;
+  Ensemble& model = small.model;
   nn::Optimizer optimizer{model.parameters(), {}};
-  ModelInput input{
-      Tensor::from<int32_t>({0, 1, 2, 3, 4, 1}, {6, 1}), {}, Tensor::from<float>({0, 1, 0, 0, 1, 1}, {6, 1})};
+  data::Batch batch = test::SmallModel::batch();
+  ModelInput input = model_input(batch, 1, 1);
 
   double loss(ops::GemmPrecision precision, uint64_t step) {
     return TrainingStep(model, optimizer, precision, 7, 6).loss(input, step).item();
