@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/tensor/collectives.h"
+#include "core/base/error.h"
 #include "tests/support/thread_group.h"
 
 namespace kdef {
@@ -79,20 +79,6 @@ TEST(Group, AScopeIsOfItsThread) {
     EXPECT_EQ(&Group::current(), &group);
   });
   EXPECT_TRUE(Group::current().is_alone());
-}
-
-TEST(Group, TensorsAreAddedInPlace) {
-  test::ThreadGroup(2).run([](Group& group) {
-    const Tensor t = Tensor::from<float>({1, static_cast<float>(group.rank())}, {2});
-    const int64_t version = t.version();
-    all_reduce(group, t);
-    EXPECT_EQ(t.to_vector<float>(), (std::vector<float>{2, 1}));
-    EXPECT_GT(t.version(), version);
-  });
-  const Tensor t = Tensor::from<double>({3}, {1});
-  all_reduce(Group::alone(), t);
-  EXPECT_EQ(t.item(), 3);
-  EXPECT_EQ(t.version(), 0);
 }
 
 }  // namespace

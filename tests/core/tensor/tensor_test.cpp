@@ -58,31 +58,5 @@ TEST(Tensor, WidensBf16) {
   EXPECT_EQ(t.to(DType::f64).to_vector<double>(), (std::vector<double>{1, -3.140625, std::ldexp(1.0, -133), INFINITY}));
 }
 
-TEST(Memory, ReusesBlocksOfEqualSize) {
-  Memory& memory = memory_of(kCpu);
-  { const Tensor t = Tensor::empty({1000, 37}); }
-  const size_t before = memory.statistics().system_allocations;
-  for (int i = 0; i < 5; ++i) const Tensor t = Tensor::empty({1000, 37});
-  EXPECT_EQ(memory.statistics().system_allocations, before);
-}
-
-TEST(Memory, CountsUseAndPeak) {
-  Memory& memory = memory_of(kCpu);
-  const size_t before = memory.statistics().in_use;
-  {
-    const Tensor t = Tensor::empty({1 << 20});
-    EXPECT_GE(memory.statistics().in_use, before + (size_t{4} << 20));
-  }
-  EXPECT_EQ(memory.statistics().in_use, before);
-  memory.trim();
-  EXPECT_EQ(memory.statistics().reserved, memory.statistics().in_use);
-}
-
-TEST(Device, IsParsed) {
-  EXPECT_EQ(parse_device("cpu"), kCpu);
-  EXPECT_THROW(parse_device("tpu"), InputError);
-  EXPECT_THROW(parse_device("cuda"), InputError);  // this build has none
-}
-
 }  // namespace
 }  // namespace kdef
