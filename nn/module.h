@@ -23,6 +23,7 @@ struct Pass {
   uint64_t seed = 0;  // of the run; `seed` and `step` together name the dropout masks
   uint64_t step = 0;
   const uint64_t* device_step = nullptr;  // in the device's memory, added to `step`: for a step that is recorded
+  int64_t first_row = 0;                  // rows of the batch before these rows: those of lower members of a group
   bool fused = true;        // fused ops where they exist; false: their readable twins, same numbers up to rounding
   bool distinct = true;     // where fused and in training: first layers may work on the batch's distinct ids
   LayerTap* tap = nullptr;  // collects the hidden layers; null: nobody does

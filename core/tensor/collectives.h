@@ -11,4 +11,8 @@ namespace kdef {
 /// member nothing happens.
 void all_reduce(Group& group, const Tensor& t);
 
+/// The rows of every member below each other, in the order of the ranks, on t's device: t is [n, ...], and n may differ
+/// from member to member. With one member: t itself.
+Tensor gather_rows(Group& group, const Tensor& t);
+
 }  // namespace kdef

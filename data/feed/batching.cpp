@@ -23,13 +23,16 @@ constexpr int64_t kMaxBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window:
 
 }  // namespace
 
-Loader::Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window)
+Loader::Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window, BatchPart part)
     : file_(file),
       batch_size_(batch_size),
       shuffle_(shuffle),
       seed_(seed),
+      part_(part),
       window_blocks_(std::clamp<int64_t>((window > 0 ? window : default_window(file)) / kBlockRows, 1, kMaxBlocks)) {
   KDEF_CHECK(batch_size >= 1, "Loader: batch_size is ", batch_size, "; it must be at least 1");
+  KDEF_CHECK(part.number >= 0 && part.number < part.count, "Loader: there is no part ", part.number, " of ",
+             part.count);
 }
 
 void Loader::set_window(int64_t rows) {
@@ -170,10 +173,12 @@ void Loader::read_ahead(int64_t until) {
 }
 
 void Loader::fill(int64_t batch_index, Batch& batch) {
-  const int64_t first = batch_index * batch_size_;
-  batch.resize(std::min(batch_size_, file_.rows() - first), file_.layout());
-  for (int64_t b = 0; b < batch.rows; ++b) {
-    const int64_t row = shuffle_ ? next_row() : first + b;
+  const int64_t rows = batch_rows(batch_index), first = part_.first(rows), last = part_.last(rows);
+  batch.resize(last - first, file_.layout());
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t row = shuffle_ ? next_row() : batch_index * batch_size_ + i;
+    if (i < first || i >= last) continue;  // the order goes over it, as every part does
+    const int64_t b = i - first;
     std::copy_n(file_.ids(row), file_.id_columns(), batch.ids.begin() + b * file_.id_columns());
     std::copy_n(file_.numerics(row), file_.numeric_columns(), batch.numerics.begin() + b * file_.numeric_columns());
     batch.labels[static_cast<size_t>(b)] = file_.label(row);

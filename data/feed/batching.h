@@ -1,6 +1,7 @@
 // Batches of encoded rows: a permutation per epoch, read ahead by a background thread.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -15,6 +16,16 @@
 
 namespace kdef::data {
 
+/// A part of every batch: a run of its rows. The parts of one batch follow each other and differ by one row at most.
+struct BatchPart {
+  int64_t number = 0, count = 1;  // this part, from 0, of so many
+
+  /// The first row of this part in a batch of `rows` rows.
+  int64_t first(int64_t rows) const { return rows * number / count; }
+  /// The row behind its last one.
+  int64_t last(int64_t rows) const { return rows * (number + 1) / count; }
+};
+
 /// Gives the rows of an encoded file in batches. The order of an epoch is a permutation of all rows that depends on
 /// (seed, epoch, window) alone; without shuffling it is the order of the file. The last batch may be smaller. For use
 /// from one thread; the file must outlive the loader. Memory: 4 bytes per row of the window when shuffling, and a few
@@ -26,14 +37,20 @@ namespace kdef::data {
 /// epoch, but the rows of a batch come from the blocks of one or two windows.
 class Loader {
  public:
-  /// `window`: in rows; it is made a whole number of blocks. 0: default_window().
-  Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window = 0);
+  /// `window`: in rows; it is made a whole number of blocks. 0: default_window(). `part`: the rows of each batch that
+  /// next() gives; the order of the epoch and the number of batches do not depend on it.
+  Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window = 0,
+         BatchPart part = {});
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
   /// ceil(rows / batch_size).
   int64_t steps_per_epoch() const { return divide_up(file_.rows(), batch_size_); }
+  /// The rows of batch `index` of an epoch, of all its parts.
+  int64_t batch_rows(int64_t index) const { return std::min(batch_size_, file_.rows() - index * batch_size_); }
+  /// How many of them stand before those that next() gives.
+  int64_t first_row(int64_t index) const { return part_.first(batch_rows(index)); }
   /// All rows where the file takes at most half of `memory` (bytes). Otherwise as many rows as take a quarter: one
   /// window is in use while the next is read.
   static int64_t default_window(const EncodedFile& file, int64_t memory = usable_memory());
@@ -59,6 +76,7 @@ class Loader {
   const int64_t batch_size_;
   const bool shuffle_;
   const uint64_t seed_;
+  const BatchPart part_;
   int64_t window_blocks_;
   // The order of the epoch, used by the thread alone.
   std::vector<uint32_t> blocks_;     // of the file, shuffled if there is more than one window

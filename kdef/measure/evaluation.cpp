@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "core/tensor/collectives.h"
 #include "kdef/measure/evaluation_json.h"
 #include "ops/elementwise.h"
 #if defined(KDEF_HAS_CUDA)
@@ -45,27 +46,33 @@ std::string first_bad_tensor(const Ensemble& model) {
                        "; lower learning_rate, or check the numeric fields of the data"));
 }
 
-Probabilities predict(const Ensemble& model, const ModelInput& input) {
+static bool has_nan(const std::vector<float>& values) {
+  return std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
+}
+
+// The predictions as they are: some may not be numbers.
+static Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input.to(model.device()), {});
   const Task& task = model.task();
-  Probabilities p{task.predict(output.ensemble).to_vector<float>(), task.predict(output.students).to_vector<float>()};
-  const auto is_nan = [](float x) { return std::isnan(x); };
-  if (std::any_of(p.ensemble.begin(), p.ensemble.end(), is_nan) ||
-      std::any_of(p.students.begin(), p.students.end(), is_nan)) {
-    refuse_not_a_number(model);
-  }
+  return {task.predict(output.ensemble).to_vector<float>(), task.predict(output.students).to_vector<float>()};
+}
+
+Probabilities predict(const Ensemble& model, const ModelInput& input) {
+  Probabilities p = predict_unchecked(model, input);
+  if (has_nan(p.ensemble) || has_nan(p.students)) refuse_not_a_number(model);
   return p;
 }
 
 #if defined(KDEF_HAS_CUDA)
 // Unlike on the CPU, the host does not wait for a batch: predictions stay on the device until they are measured.
 static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                                     const MetricList& metrics) {
+                                     const MetricList& metrics, Group& group) {
   const NoGrad no_grad;
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   Evaluation result;
+  double counts[2] = {0, 0};  // rows, positives
   std::unique_ptr<BatchFeed> feed;
   int64_t capacity = 0;
   std::vector<Tensor> scores, labels, weights;  // of each batch; scores [rows, M + 1], the ensemble's last
@@ -80,13 +87,17 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
     scores.push_back(model.task().predict(ops::concat({output.students, output.ensemble}, 1)));
     labels.push_back(input.labels.clone());
     if (input.weights.defined()) weights.push_back(input.weights.clone());
-    result.rows += batch.rows;
+    counts[0] += static_cast<double>(batch.rows);
     KDEF_CHECK(static_cast<int64_t>(batch.labels.size()) == batch.rows, "evaluate: ", batch.rows, " rows with ",
                batch.labels.size(), " labels");
-    for (float y : batch.labels) result.positives += y > 0.5f;
+    for (float y : batch.labels) counts[1] += y > 0.5f;
   }
+  group.all_reduce(std::span(counts));
+  result.rows = static_cast<int64_t>(counts[0]);
+  result.positives = static_cast<int64_t>(counts[1]);
   const auto all = [&](const std::vector<Tensor>& parts, int64_t columns) {
-    return parts.empty() ? Tensor::empty({0, columns}, DType::f32, model.device()) : ops::concat(parts, 0);
+    return gather_rows(group,
+                       parts.empty() ? Tensor::empty({0, columns}, DType::f32, model.device()) : ops::concat(parts, 0));
   };
   const Tensor all_scores = all(scores, static_cast<int64_t>(m) + 1);
   if (result.rows > 0) {
@@ -94,17 +105,28 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
       if (std::isnan(sum)) refuse_not_a_number(model);  // a sum is NaN where a score is
     }
   }
-  result.students = measure_columns(all_scores, all(labels, 1), weights.empty() ? Tensor() : all(weights, 1), metrics);
+  // A member of a group without a batch of its own learns from the others whether rows have weights.
+  const Tensor all_weights = all(weights, 1);
+  result.students =
+      measure_columns(all_scores, all(labels, 1), all_weights.shape()[0] == 0 ? Tensor() : all_weights, metrics);
   result.ensemble = result.students.back();
   result.students.pop_back();
   return result;
 }
 #endif
 
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& asked) {
+// The numbers of all members, in the order of the ranks.
+static void gather(Group& group, std::vector<float>& numbers) {
+  if (group.is_alone()) return;
+  numbers = gather_rows(group, Tensor::from(numbers, {static_cast<int64_t>(numbers.size())})).to_vector<float>();
+}
+
+// Measures the rows that all members get from `next`, one after the other.
+static Evaluation evaluate_together(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                                    const MetricList& asked, Group& group) {
   const MetricList metrics = asked.empty() ? metrics_of(model.task()) : asked;
 #if defined(KDEF_HAS_CUDA)
-  if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics);
+  if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics, group);
 #endif
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
@@ -112,13 +134,19 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
   std::vector<float> labels, weights;
   data::Batch batch;
   while (next(batch)) {
-    const Probabilities p = predict(model, model_input(batch, ids, values));
+    const Probabilities p = predict_unchecked(model, model_input(batch, ids, values));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     weights.insert(weights.end(), batch.weights.begin(), batch.weights.end());
     scores[m].insert(scores[m].end(), p.ensemble.begin(), p.ensemble.end());
     for (size_t b = 0; b < static_cast<size_t>(batch.rows); ++b) {
       for (size_t k = 0; k < m; ++k) scores[k].push_back(p.students[b * m + k]);
     }
+  }
+  gather(group, labels);
+  gather(group, weights);
+  for (std::vector<float>& column : scores) {
+    gather(group, column);
+    if (has_nan(column)) refuse_not_a_number(model);  // in all members alike
   }
   Evaluation result;
   result.rows = static_cast<int64_t>(labels.size());
@@ -130,12 +158,20 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
   return result;
 }
 
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& metrics) {
+  return evaluate_together(model, next, metrics, Group::alone());
+}
+
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
                     const MetricList& metrics) {
+  Group& group = Group::current();
+  const GroupScope by_itself(Group::alone());  // a member predicts its batches without the others
   data::Loader loader(file, batch_size, false, 0);
-  loader.start_epoch(0);
-  return evaluate(
-      model, [&](data::Batch& batch) { return loader.next(batch); }, metrics);
+  const data::BatchPart part{group.rank(), group.size()};  // of the list of batches
+  int64_t left = part.last(loader.steps_per_epoch()) - part.first(loader.steps_per_epoch());
+  loader.start_epoch(0, part.first(loader.steps_per_epoch()));
+  return evaluate_together(
+      model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, metrics, group);
 }
 
 const Metric& main_metric(const Evaluation& evaluation) {

@@ -36,7 +36,8 @@ Probabilities predict(const Ensemble& model, const ModelInput& input);
 /// CUDA device about 4 (2 M + 8), where predictions stay until they are joined and measured.
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
                     const MetricList& metrics = {});
-/// Measures a model on all rows of an encoded file, in their order.
+/// Measures a model on all rows of an encoded file, in their order. In a group of processes every member predicts some
+/// of the batches, and all get the evaluation of the whole file, with the bits of one process alone.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
                     const MetricList& metrics = {});
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/base/first_member.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
 #include "data/encode/feature_map.h"
@@ -52,6 +53,22 @@ void check_directory(const RunFiles& files, const RunOptions& options) {
   }
 }
 
+// Removes what an older or an interrupted training left, and writes the files that a new training starts with.
+void begin_run(const RunFiles& files, const ExperimentConfig& config, const data::PreparedData& data, bool resume) {
+  for (const std::string& file : files.all()) {
+    remove_leftovers(file);
+    remove_file(file + kNew);
+  }
+  if (resume) return;
+  // The new files are on disk before any file of an older run is removed.
+  write_file(files.config() + kNew, to_yaml(config));
+  write_file(files.vocabulary() + kNew, data.vocabulary);
+  for (const std::string& file : files.from_training()) remove_file(file);
+  remove_event_files(files.directory());
+  rename_file(files.config() + kNew, files.config());
+  rename_file(files.vocabulary() + kNew, files.vocabulary());
+}
+
 }  // namespace
 
 std::string cache_directory(const ExperimentConfig& config) {
@@ -67,7 +84,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   const RunFiles files(directory);
   if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
-  check_directory(files, options);
+  by_first_member(Group::current(), [&] { check_directory(files, options); });
   if (options.resume) {
     const std::string changed = describe(differences(load_resolved(files.config()), config));
     if (!changed.empty()) {
@@ -90,31 +107,29 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
   data.verify();
   check_trainable(model, *data.train, *data.valid, training);
-  if (config.model.task->labels == data::LabelKind::click) {
+  if (config.model.task->labels == data::LabelKind::click && Group::current().is_first()) {
     warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
     warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
   }
 
-  make_directories(directory);
-  const FileLock lock = lock_run(directory);
-  check_directory(files, options);  // another training may have ended there since
-  for (const std::string& file : files.all()) {
-    remove_leftovers(file);
-    remove_file(file + kNew);
+  Group& group = Group::current();
+  std::optional<FileLock> lock;
+  by_first_member(group, [&] {
+    make_directories(directory);
+    lock = lock_run(directory);
+    check_directory(files, options);  // another training may have ended there since
+    begin_run(files, config, data, options.resume);
+  });
+  TrainingListener listener = options.listener;
+  if (!group.is_first()) {
+    listener = {};
+    listener.stop_requested = options.listener.stop_requested;
+  } else if (config.tensorboard) {
+    listener = with_tensorboard(directory, listener);
   }
-  if (!options.resume) {
-    // The new files are on disk before any file of an older run is removed.
-    write_file(files.config() + kNew, to_yaml(config));
-    write_file(files.vocabulary() + kNew, data.vocabulary);
-    for (const std::string& file : files.from_training()) remove_file(file);
-    remove_event_files(directory);
-    rename_file(files.config() + kNew, files.config());
-    rename_file(files.vocabulary() + kNew, files.vocabulary());
-  }
-  if (options.ready) options.ready(prepared, model);
+  if (options.ready && group.is_first()) options.ready(prepared, model);
   return train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training, directory,
-               identity(config, data), options.resume,
-               config.tensorboard ? with_tensorboard(directory, options.listener) : options.listener);
+               identity(config, data), options.resume, listener);
 }
 
 namespace {

@@ -2,9 +2,10 @@
 
 #include <cmath>
 #include <optional>
+#include <span>
 
 #include "core/base/clock.h"
-#include "core/base/group.h"
+#include "core/base/first_member.h"
 #include "core/io/append_file.h"
 #include "core/io/file.h"
 #include "kdef/method/batch_feed.h"
@@ -50,20 +51,19 @@ class Loop {
         files_(directory),
         identity_(identity),
         listener_(listener),
-        loader_(train, config.batch_size, config.shuffle, config.seed),
+        loader_(train, config.batch_size, config.shuffle, config.seed, 0, {group_.rank(), group_.size()}),
         optimizer_(model.parameters(), config.optimizer),
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns(),
               train.layout().weights),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
-    make_directories(files_.checkpoint_folder());
-    if (resume) {
-      state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
-      loader_.set_window(state_.window);
-    }
-    state_.window = loader_.window();
-    log_.emplace(files_.metrics(), state_.metrics_bytes);
-    if (config.collapse_every > 0) collapse_log_.emplace(files_.collapse_history(), state_.collapse_bytes);
+    if (resume) state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
+    agree_on_window(resume);
+    by_first_member(group_, [&] {
+      make_directories(files_.checkpoint_folder());
+      log_.emplace(files_.metrics(), state_.metrics_bytes);
+      if (config.collapse_every > 0) collapse_log_.emplace(files_.collapse_history(), state_.collapse_bytes);
+    });
     eval_steps_ = config.eval_steps > 0 ? config.eval_steps : loader_.steps_per_epoch();
   }
 
@@ -107,22 +107,34 @@ class Loop {
   const TrainingState& state() const { return state_; }
 
  private:
+  // The window of a checkpoint; otherwise that of the first member, since it depends on the memory of the machine.
+  void agree_on_window(bool resume) {
+    int64_t window = resume ? state_.window : loader_.window();
+    group_.broadcast(std::as_writable_bytes(std::span(&window, 1)), 0);
+    if (window != loader_.window()) loader_.set_window(window);
+    state_.window = loader_.window();
+  }
+
   void save() {
     collect_steps();
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
-    state_.metrics_bytes = log_->bytes();
-    if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
-    if (group_.is_first()) save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
+    by_first_member(group_, [&] {
+      state_.metrics_bytes = log_->bytes();
+      if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
+      save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
+    });
   }
 
   // The host gives steps to a device ahead of time, and receives a step's loss some steps later.
   void step() {
     input_ = feed_.put(batch_);
-    compute_.run(input_, static_cast<uint64_t>(state_.step));
+    first_row_ = loader_.first_row(state_.batch);
+    compute_.run(input_, static_cast<uint64_t>(state_.step), first_row_);
+    const int64_t rows = loader_.batch_rows(state_.batch);
     ++state_.step;
     ++state_.batch;
-    pending_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), batch_.rows, 0});
+    pending_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), rows, 0});
     if (model_.device().is_cpu() || pending_.size() == kStepsAhead) collect_steps();
   }
 
@@ -148,16 +160,15 @@ class Loop {
   [[noreturn]] void report_forward(int64_t step, double loss, bool input_is_there) {
     std::string culprit = first_bad_tensor(model_);
     if (input_is_there) {
-      if (culprit.empty() && input_.values.defined() && !is_finite(input_.values)) {
-        culprit = "the batch's numeric values";
-      }
+      const bool bad_values = input_.values.defined() && !is_finite(input_.values);
+      if (group_.agree(bad_values) && culprit.empty()) culprit = "the batch's numeric values";
       if (culprit.empty()) {
         const RecordObserver observer([&](const Recorded& r) {
           if (culprit.empty() && !is_finite(r.output)) {
             culprit = cat("the result of ", r.op.name, " ", r.output.shape());
           }
         });
-        compute_.loss(input_, static_cast<uint64_t>(step - 1));
+        compute_.loss(input_, static_cast<uint64_t>(step - 1), first_row_);
       }
     }
     throw CheckError(cat("step ", step, ": the loss is ", loss,
@@ -209,22 +220,25 @@ class Loop {
       }
       if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
     }
-    if (group_.is_first() && (e.improved || !config_.save_best_only)) {
-      save_model(files_.model(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
-    }
     e.stopped = state_.finished;
     e.seconds = seconds_now() - started_;
-    if (group_.is_first()) append_to_disk(*log_, metrics_line(e));
-    // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
-    const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
-    if (collapse_log_ && evaluation % config_.collapse_every == 0) {
-      const std::string line = collapse_line({e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)});
-      if (group_.is_first()) append_to_disk(*collapse_log_, line);
-    }
+    by_first_member(group_, [&] { write_evaluation(e); });
     listener_.evaluated(e);
   }
 
-  // All members evaluate the same model and come to the same decisions; the first one writes.
+  void write_evaluation(const TrainingListener::Evaluated& e) {
+    if (e.improved || !config_.save_best_only) {
+      save_model(files_.model(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
+    }
+    append_to_disk(*log_, metrics_line(e));
+    // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
+    const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
+    if (!collapse_log_ || evaluation % config_.collapse_every != 0) return;
+    const GroupScope by_itself(Group::alone());
+    append_to_disk(*collapse_log_, collapse_line({e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)}));
+  }
+
+  // All members have the same model and metrics, and so come to the same decisions; the first one writes.
   Group& group_ = Group::current();
   Ensemble& model_;
   const data::EncodedFile& valid_;
@@ -236,7 +250,8 @@ class Loop {
   nn::Optimizer optimizer_;
   BatchFeed feed_;
   TrainingStep compute_;
-  ModelInput input_;                             // of the last step
+  ModelInput input_;                             // of the last step: this member's part of the batch
+  int64_t first_row_ = 0;                        // rows of that batch before input_
   std::vector<TrainingListener::Step> pending_;  // given to the device; their losses are not collected yet
   TrainingState state_;
   std::optional<AppendFile> log_, collapse_log_;
@@ -246,6 +261,19 @@ class Loop {
 };
 
 }  // namespace
+
+// What a group of processes cannot train.
+static void check_group(const Ensemble& model, const data::EncodedFile& train, const TrainingConfig& config) {
+  const int64_t members = Group::current().size(), last = (train.rows() - 1) % config.batch_size + 1;
+  if (members == 1) return;
+  if (std::min(config.batch_size, last) < members) {
+    throw InputError(cat("batch_size ", config.batch_size, " makes a last batch of ", last, " of the ", train.rows(),
+                         " rows, too few for ", members, " processes; choose another batch_size"));
+  }
+  if (!model.config().fused) {
+    throw InputError("objective: composed is computed by one process only; set objective to fused");
+  }
+}
 
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config) {
@@ -269,6 +297,7 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
     throw InputError(cat("the model does not fit the data: it reads ", model.embedding().id_columns(),
                          " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
   }
+  check_group(model, train, config);
 }
 
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
@@ -283,18 +312,18 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   if (result.interrupted) return result;
   const RunFiles files(directory);
   Group& group = Group::current();
-  group.barrier();  // the first member has written the model
-  load_model(files.model(), model);
+  load_model(files.model(), model);  // which the first member has written
   result.valid = evaluate(model, valid, config.batch_size, config.metrics);
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size, config.metrics);
   }
-  const std::string collapse = to_json(collapse_report(model, valid, kCollapseRows));
-  if (!group.is_first()) return result;
-  write_file(files.collapse(), collapse + "\n");
-  // This file is written last: a run that has it is finished.
-  write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
+  by_first_member(group, [&] {
+    const GroupScope by_itself(Group::alone());
+    write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+    // This file is written last: a run that has it is finished.
+    write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
+  });
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include "kdef/train/training_step.h"
 
+#include "nn/optimizer/group_gradients.h"
+
 #if defined(KDEF_HAS_CUDA)
 #include "core/cuda/runtime.h"
 #endif
@@ -34,30 +36,32 @@ void TrainingStep::compute(const ModelInput& input, const nn::Pass& pass) {
     loss = model_.loss(model_.forward(input, pass), input.labels, input.weights);
     backward(loss);
   }
+  if (!group_.is_alone()) nn::sum_over_group(group_, model_.parameters());
   optimizer_.launch_step(loss);
 }
 
-nn::Pass TrainingStep::training_pass() const {
+nn::Pass TrainingStep::training_pass(int64_t first_row) const {
   nn::Pass pass;
   pass.training = true;
   pass.seed = seed_;
+  pass.first_row = first_row;
   return pass;
 }
 
-Tensor TrainingStep::loss(const ModelInput& input, uint64_t step) const {
-  nn::Pass pass = training_pass();
+Tensor TrainingStep::loss(const ModelInput& input, uint64_t step, int64_t first_row) const {
+  nn::Pass pass = training_pass(first_row);
   pass.step = step;
   const ops::PrecisionScope precision(precision_);
   return model_.loss(model_.forward(input, pass), input.labels, input.weights);
 }
 
-void TrainingStep::run(const ModelInput& input, uint64_t step) {
-  nn::Pass pass = training_pass();
+void TrainingStep::run(const ModelInput& input, uint64_t step, int64_t first_row) {
+  nn::Pass pass = training_pass(first_row);
 #if defined(KDEF_HAS_CUDA)
   if (on_device_) {
     on_device_->step.fill(static_cast<double>(step));
     pass.device_step = on_device_->step_address();
-    if (input.rows() != batch_size_) return compute(input, pass);
+    if (input.rows() != batch_size_ || !group_.is_alone()) return compute(input, pass);
     if (on_device_->graph.recorded()) return on_device_->graph.launch();
     return on_device_->graph.record([&] { compute(input, pass); });
   }

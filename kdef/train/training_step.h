@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "core/base/group.h"
 #include "kdef/method/ensemble.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/gemm/gemm.h"
@@ -11,7 +12,7 @@ namespace kdef {
 
 /// Gives steps to the model's device. Optimizer::take_records returns their losses and gradient norms. On a CUDA device
 /// the first step of a full batch is recorded, and the following steps repeat the recording at the cost of one launch;
-/// a smaller batch, like the last of an epoch, is computed op by op.
+/// a smaller batch, like the last of an epoch, is computed op by op, and so is every batch of a group of processes.
 class TrainingStep {
  public:
   /// Model and optimizer must outlive the TrainingStep. `seed` and the number of the step name the dropout masks.
@@ -21,18 +22,21 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  /// Computes step number `step`. A recorded step reads its input at the addresses of the first one: the inputs of all
-  /// full batches must lie in the same memory.
-  void run(const ModelInput& input, uint64_t step);
+  /// Computes step number `step`. In a group of processes `input` is this member's part of the batch, `first_row` the
+  /// rows of the batch before it; the gradients are summed over the members, and all take the same step. A recorded
+  /// step reads its input at the addresses of the first one: the inputs of all full batches must lie in the same
+  /// memory.
+  void run(const ModelInput& input, uint64_t step, int64_t first_row = 0);
 
   /// The loss of a step alone, on the tape and op by op: the same dropout masks and precision as run() uses.
-  Tensor loss(const ModelInput& input, uint64_t step) const;
+  Tensor loss(const ModelInput& input, uint64_t step, int64_t first_row = 0) const;
 
  private:
   struct OnDevice;
   void compute(const ModelInput& input, const nn::Pass& pass);
-  nn::Pass training_pass() const;
+  nn::Pass training_pass(int64_t first_row) const;
 
+  Group& group_ = Group::current();
   Ensemble& model_;
   nn::Optimizer& optimizer_;
   ops::GemmPrecision precision_;

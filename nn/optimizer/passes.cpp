@@ -9,35 +9,6 @@
 namespace kdef::nn::cpu {
 namespace {
 
-// One RowGradient of distinct ascending ids from several: the rows of an id are added in the order of the parts.
-RowGradient merge_rows(const std::vector<RowGradient>& parts) {
-  if (parts.size() == 1) return parts[0];
-  struct Row {
-    int64_t id;
-    size_t part;
-    int64_t row;
-  };
-  std::vector<Row> rows;
-  for (size_t p = 0; p < parts.size(); ++p) {
-    for (int64_t u = 0; u < parts[p].ids.numel(); ++u) rows.push_back({parts[p].ids.data<int64_t>()[u], p, u});
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
-  int64_t distinct = 0;
-  for (size_t i = 0; i < rows.size(); ++i) distinct += i == 0 || rows[i].id != rows[i - 1].id;
-  const int64_t d = parts[0].values.shape()[1];
-  RowGradient merged{Tensor::empty({distinct}, DType::i64), Tensor::zeros({distinct, d}, parts[0].values.dtype())};
-  for_float(merged.values.dtype(), "merge_rows", [&]<class T>() {
-    T* out = merged.values.data<T>();
-    int64_t u = -1;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (i == 0 || rows[i].id != rows[i - 1].id) merged.ids.data<int64_t>()[++u] = rows[i].id;
-      const T* from = parts[rows[i].part].values.data<T>() + rows[i].row * d;
-      for (int64_t j = 0; j < d; ++j) out[u * d + j] += from[j];
-    }
-  });
-  return merged;
-}
-
 // The memory of a parameter's gradient, and which elements of the parameter a pass visits: all, or the elements of the
 // gradient's rows, so that the cost of the pass does not depend on the size of the table.
 template <class T>
@@ -143,6 +114,34 @@ void update_all(const OptimizerSlot& slot, const View<T>& view, const Rule& rule
 }
 
 }  // namespace
+
+RowGradient merge_rows(const std::vector<RowGradient>& parts) {
+  if (parts.size() == 1) return parts[0];
+  struct Row {
+    int64_t id;
+    size_t part;
+    int64_t row;
+  };
+  std::vector<Row> rows;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    for (int64_t u = 0; u < parts[p].ids.numel(); ++u) rows.push_back({parts[p].ids.data<int64_t>()[u], p, u});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
+  int64_t distinct = 0;
+  for (size_t i = 0; i < rows.size(); ++i) distinct += i == 0 || rows[i].id != rows[i - 1].id;
+  const int64_t d = parts[0].values.shape()[1];
+  RowGradient merged{Tensor::empty({distinct}, DType::i64), Tensor::zeros({distinct, d}, parts[0].values.dtype())};
+  for_float(merged.values.dtype(), "merge_rows", [&]<class T>() {
+    T* out = merged.values.data<T>();
+    int64_t u = -1;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (i == 0 || rows[i].id != rows[i - 1].id) merged.ids.data<int64_t>()[++u] = rows[i].id;
+      const T* from = parts[rows[i].part].values.data<T>() + rows[i].row * d;
+      for (int64_t j = 0; j < d; ++j) out[u * d + j] += from[j];
+    }
+  });
+  return merged;
+}
 
 DataGradient data_gradient(const Parameter& parameter) {
   require_cpu(parameter.tensor.device(), "optimizer");

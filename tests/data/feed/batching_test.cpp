@@ -73,6 +73,31 @@ TEST_F(Batching, EveryEpochIsAnotherFullPermutation) {
   EXPECT_EQ(orders.size(), 5u);
 }
 
+TEST_F(Batching, PartsOfABatchMakeTheBatch) {
+  for (const bool shuffle : {false, true}) {
+    Loader whole(file_, 100, shuffle, 5), first(file_, 100, shuffle, 5, 0, {0, 3}),
+        second(file_, 100, shuffle, 5, 0, {1, 3}), third(file_, 100, shuffle, 5, 0, {2, 3});
+    for (Loader* loader : {&whole, &first, &second, &third}) loader->start_epoch(2, 1);
+    Batch batch, part;
+    for (int64_t index = 1; whole.next(batch); ++index) {
+      EXPECT_EQ(whole.batch_rows(index), batch.rows);
+      EXPECT_EQ(whole.first_row(index), 0);
+      std::vector<int32_t> ids;
+      for (Loader* loader : {&first, &second, &third}) {
+        ASSERT_TRUE(loader->next(part));
+        EXPECT_EQ(loader->batch_rows(index), batch.rows);
+        EXPECT_EQ(loader->first_row(index), static_cast<int64_t>(ids.size()));
+        EXPECT_EQ(part.labels.size(), part.ids.size());
+        EXPECT_LE(std::abs(3 * part.rows - batch.rows), 2);
+        ids.insert(ids.end(), part.ids.begin(), part.ids.end());
+      }
+      EXPECT_EQ(ids, batch.ids);
+    }
+    EXPECT_FALSE(third.next(part));
+  }
+  EXPECT_THROW(Loader(file_, 100, true, 5, 0, {3, 3}), Error);
+}
+
 TEST_F(Batching, ResumesAtAnyBatch) {
   Loader loader(file_, 100, true, 9);
   loader.start_epoch(3);

@@ -1,0 +1,249 @@
+// A group of processes, simulated by threads, trains what one process trains.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "core/base/random.h"
+#include "core/io/safetensors.h"
+#include "kdef/train/run_files.h"
+#include "kdef/train/training_step.h"
+#include "tests/kdef/support.h"
+#include "tests/support/thread_group.h"
+
+namespace kdef {
+namespace {
+
+// ---- Steps, in fp64.
+
+EnsembleConfig small_ensemble() {
+  EnsembleConfig config;
+  config.embedding_dim = 4;
+  for (int i = 0; i < 3; ++i) {
+    config.students.push_back(
+        {.network = "mlp", .hidden_units = {8, 5}, .hidden_activations = {"relu", "relu"}, .dropout = {0, 0}});
+  }
+  return config;
+}
+
+ModelInput draw(int64_t rows, uint64_t seed) {
+  Random random(seed);
+  std::vector<int32_t> ids;
+  std::vector<double> values, clicks, weights;
+  for (int64_t b = 0; b < rows; ++b) {
+    for (int c = 0; c < 3; ++c) ids.push_back(static_cast<int32_t>(random.below(c == 0 ? 30 : 6)));
+    values.push_back(random.normal());
+    clicks.push_back(random.uniform() < 0.3 ? 1 : 0);
+    weights.push_back(random.uniform());
+  }
+  return {Tensor::from(ids, {rows, 3}), Tensor::from(values, {rows, 1}), Tensor::from(clicks, {rows, 1}),
+          Tensor::from(weights, {rows, 1})};
+}
+
+ModelInput part(const ModelInput& whole, const data::BatchPart& of) {
+  const int64_t first = of.first(whole.rows()), count = of.last(whole.rows()) - first;
+  return {whole.ids.rows(first, count), whole.values.rows(first, count), whole.labels.rows(first, count),
+          whole.weights.rows(first, count)};
+}
+
+struct Trained {
+  std::vector<std::vector<double>> parameters;
+  std::vector<nn::StepRecord> records;
+};
+
+// Some steps of the current group's member, each on its part of another batch.
+Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind) {
+  nn::Builder build(3, DType::f64);
+  using Kind = nn::EmbeddingField::Kind;
+  Ensemble model(config,
+                 {{"user", Kind::categorical, 30}, {"tags", Kind::sequence_average, 6, 2}, {"price", Kind::numeric}},
+                 build);
+  nn::OptimizerConfig settings;
+  settings.kind = kind;
+  settings.learning_rate = 0.01;
+  settings.embedding = {1e-4, 1e-3};
+  settings.net = {0, 1e-3};
+  settings.clip_norm = 0.1;
+  nn::Optimizer optimizer(model.parameters(), settings);
+  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, 41);
+  const data::BatchPart mine{Group::current().rank(), Group::current().size()};
+  Trained result;
+  for (uint64_t step = 0; step < 12; ++step) {
+    const ModelInput batch = draw(step % 5 == 4 ? 11 : 41, step);
+    compute.run(part(batch, mine), step, mine.first(batch.rows()));
+    result.records.push_back(optimizer.take_records().at(0));
+  }
+  for (const nn::Parameter& p : model.parameters()) result.parameters.push_back(p.tensor.to_vector<double>());
+  return result;
+}
+
+void expect_near(const Trained& got, const Trained& want, double tolerance, const std::string& what) {
+  for (size_t i = 0; i < want.records.size(); ++i) {
+    EXPECT_NEAR(got.records[i].loss, want.records[i].loss, tolerance) << what << ", step " << i;
+    EXPECT_NEAR(got.records[i].gradient_norm, want.records[i].gradient_norm, tolerance) << what << ", step " << i;
+    EXPECT_NEAR(got.records[i].regularization, want.records[i].regularization, tolerance) << what << ", step " << i;
+  }
+  for (size_t p = 0; p < want.parameters.size(); ++p) {
+    for (size_t i = 0; i < want.parameters[p].size(); ++i) {
+      ASSERT_NEAR(got.parameters[p][i], want.parameters[p][i], tolerance) << what << ", parameter " << p;
+    }
+  }
+}
+
+TEST(GroupTraining, StepsAreThoseOfOneProcess) {
+  for (const nn::OptimizerEntry& entry : nn::kOptimizers) {
+    const Trained alone = train_steps(small_ensemble(), entry.kind);
+    EXPECT_GT(alone.records[0].gradient_norm, 0.1) << "nothing is clipped";
+    for (const int size : {2, 3}) {
+      std::vector<Trained> members(static_cast<size_t>(size));
+      test::ThreadGroup(size).run([&](Group& group) {
+        members[static_cast<size_t>(group.rank())] = train_steps(small_ensemble(), entry.kind);
+      });
+      for (const Trained& member : members) {
+        expect_near(member, alone, 1e-11, cat(entry.name, ", ", size, " members"));
+        EXPECT_EQ(member.parameters, members[0].parameters) << "members have other bits";
+      }
+    }
+  }
+}
+
+// That the test above can fail: a member that trains with its part alone comes to other weights.
+TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
+  const Trained alone = train_steps(small_ensemble(), nn::OptimizerKind::sgd);
+  test::ThreadGroup(2).run([&](Group& group) {
+    const Trained together = train_steps(small_ensemble(), nn::OptimizerKind::sgd);
+    EXPECT_NEAR(together.records[0].gradient_norm, alone.records[0].gradient_norm, 1e-12);
+    group.barrier();
+    nn::Builder build(3, DType::f64);
+    using Kind = nn::EmbeddingField::Kind;
+    Ensemble model(small_ensemble(),
+                   {{"user", Kind::categorical, 30}, {"tags", Kind::sequence_average, 6, 2}, {"price", Kind::numeric}},
+                   build);
+    const ModelInput mine = part(draw(41, 0), {group.rank(), 2});
+    const GroupScope by_itself(Group::alone());
+    const double loss = model.loss(model.forward(mine, {.training = true}), mine.labels, mine.weights).item();
+    EXPECT_GT(std::abs(loss - alone.records[0].loss), 1e-4);
+  });
+}
+
+// ---- Whole runs from files, in fp32.
+
+const std::vector<std::string> kPlain = {"batch_norm=False", "net_dropout=0", "epochs=2", "eval_steps=3",
+                                         "collapse_every=2"};
+
+TrainingResult train_run(const ExperimentConfig& config, const std::string& directory, bool resume = false,
+                         int64_t stop_after = -1) {
+  RunOptions options;
+  options.directory = directory;
+  options.resume = resume;
+  int64_t asked = 0;
+  // The last member is the one that is asked to stop.
+  const bool stops = Group::current().rank() == Group::current().size() - 1;
+  options.listener.stop_requested = [&] { return stops && stop_after >= 0 && asked++ >= stop_after; };
+  return run_experiment(config, options);
+}
+
+TrainingResult train_together(int size, const ExperimentConfig& config, const std::string& directory,
+                              bool resume = false, int64_t stop_after = -1) {
+  std::vector<TrainingResult> results(static_cast<size_t>(size));
+  test::ThreadGroup(size).run([&](Group& group) {
+    results[static_cast<size_t>(group.rank())] = train_run(config, directory, resume, stop_after);
+  });
+  for (const TrainingResult& r : results) {
+    EXPECT_EQ(r.interrupted, results[0].interrupted);
+    EXPECT_EQ(r.steps, results[0].steps);
+    EXPECT_EQ(to_json(r.valid), to_json(results[0].valid));
+    EXPECT_EQ(to_json(r.test), to_json(results[0].test));
+  }
+  return results[0];
+}
+
+void expect_near_models(const std::string& a, const std::string& b, double tolerance) {
+  const SafetensorsFile have(RunFiles(a).model()), want(RunFiles(b).model());
+  ASSERT_EQ(have.names(), want.names());
+  for (const std::string& name : want.names()) {
+    const std::vector<float> x = have.read(name).to_vector<float>(), y = want.read(name).to_vector<float>();
+    for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(x[i], y[i], tolerance) << name << " " << i;
+  }
+}
+
+TEST(GroupTraining, ARunIsThatOfOneProcess) {
+  const test::SmallExperiment e(2000);
+  const ExperimentConfig config = e.load(kPlain);
+  const TrainingResult alone = train_run(config, e.directory / "alone");
+  for (const int size : {2, 3}) {
+    const std::string directory = e.directory / cat("group", size);
+    const TrainingResult together = train_together(size, config, directory);
+    EXPECT_EQ(together.steps, alone.steps);
+    for (const char* metric : {"auc", "logloss"}) {
+      EXPECT_NEAR(together.valid.ensemble[metric], alone.valid.ensemble[metric], 1e-6);
+      EXPECT_NEAR(together.test.ensemble[metric], alone.test.ensemble[metric], 1e-6);
+    }
+    EXPECT_EQ(together.test.rows, alone.test.rows);
+    EXPECT_EQ(together.test.positives, alone.test.positives);
+    expect_near_models(directory, e.directory / "alone", 2e-6);
+    // One member wrote: as many lines of metrics and of collapse as one process writes.
+    const auto lines = [](const std::string& path) {
+      const std::string text = test::read_file(path);
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    const RunFiles files(directory), expected(e.directory / "alone");
+    EXPECT_EQ(lines(files.metrics()), lines(expected.metrics()));
+    EXPECT_EQ(lines(files.collapse_history()), lines(expected.collapse_history()));
+  }
+}
+
+TEST(GroupTraining, OneMemberStopsAllAndTheyResumeExactly) {
+  const test::SmallExperiment e(2000);
+  const ExperimentConfig config = e.load(kPlain);
+  train_together(2, config, e.directory / "whole");
+  const std::string part = e.directory / "part";
+  for (const int64_t stop : {0, 2}) {
+    EXPECT_TRUE(train_together(2, config, part, stop > 0, stop).interrupted);
+  }
+  EXPECT_FALSE(train_together(2, config, part, true).interrupted);
+  for (const char* name : {"model.safetensors", "result.json", "collapse.json", "collapse.jsonl"}) {
+    EXPECT_EQ(test::read_file(part + "/" + name), test::read_file(e.directory / "whole/" + name)) << name;
+  }
+  EXPECT_EQ(test::metrics_without_seconds(part), test::metrics_without_seconds(e.directory / "whole"));
+}
+
+TEST(GroupTraining, AnEvaluationHasTheBitsOfOneProcess) {
+  const test::SmallExperiment e(2000);
+  const ExperimentConfig config = e.load(kPlain);
+  train_run(config, e.directory / "run");
+  const kdef::Run run(e.directory / "run");
+  const data::EncodedFile rows(data::test_file(cache_directory(config)));
+  for (const int64_t batch : {7, 64, 1000}) {  // more and fewer batches than members
+    const Evaluation alone = evaluate(run.model(), rows, batch);
+    test::ThreadGroup(3).run([&](Group&) {
+      const Evaluation together = evaluate(run.model(), rows, batch);
+      EXPECT_EQ(to_json(together), to_json(alone));
+      EXPECT_EQ(together.rows, alone.rows);
+      EXPECT_EQ(together.positives, alone.positives);
+    });
+  }
+}
+
+TEST(GroupTraining, ErrorsAreThoseOfAllMembers) {
+  const test::SmallExperiment e(2000);
+  const auto refused = [&](std::vector<std::string> overrides, const char* words) {
+    overrides.insert(overrides.begin(), kPlain.begin(), kPlain.end());
+    try {
+      train_together(2, e.load(overrides), e.directory / words);
+      FAIL() << words;
+    } catch (const std::exception& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  };
+  refused({"learning_rate=1e30"}, "first bad tensor");
+  refused({"objective=composed"}, "one process");
+  refused({"batch_size=1599"}, "too few for 2 processes");  // 1600 rows
+  train_run(e.load(kPlain), e.directory / "trained");
+  EXPECT_THROW(train_together(2, e.load(kPlain), e.directory / "trained"), InputError) << "there is a run";
+}
+
+}  // namespace
+}  // namespace kdef
