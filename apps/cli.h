@@ -30,7 +30,7 @@ using Arguments = std::vector<std::string>;  // after the subcommand's name
 
 struct Synopsis {
   const char* command;      // "train"
-  const char* usage;        // what follows it: "--config DIR --expid ID [key=value...]"
+  const char* usage;        // what follows the command: "--config DIR --expid ID [key=value...]"
   const char* description;  // for --help, which breaks its lines; a line that starts with a space is kept
   enum class Rest { none, overrides, paths } rest = Rest::none;  // arguments besides options
 };

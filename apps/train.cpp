@@ -85,7 +85,7 @@ int train(const Arguments& arguments) {
   options.add_options()("run", po::value<std::string>()->value_name("DIR"),
                         "run directory (default: model_root/dataset_id/experiment)");
   options.add_options()("resume", po::bool_switch(),
-                        "continue from the checkpoint of the run; without --config, with its own configuration");
+                        "continue from the checkpoint of the run; without --config, with the configuration of the run");
   options.add_options()("overwrite", po::bool_switch(), "replace the run in the run directory");
   options.add_options()("keys", po::bool_switch(),
                         "print all configuration keys with their defaults and meanings, and stop");
@@ -94,7 +94,7 @@ int train(const Arguments& arguments) {
   const std::string description =
       cat("Trains an experiment and evaluates it. The data is prepared first if its cache is\n"
           "missing or stale. Ctrl-C saves a checkpoint and stops with exit status 130. To repeat\n"
-          "a finished run, give its own configuration and no --expid: --config RUN/config.yaml.\n"
+          "a finished run, give its config.yaml and no --expid: --config RUN/config.yaml.\n"
           "Later settings win: default < Base < experiment < data set < key=value.\n\n"
           "The run directory then holds:\n",
           run_files_text());

@@ -31,7 +31,7 @@ Tensor labels(Device device, int64_t rows) {
   return Tensor::from(y, {rows, 1}, device);
 }
 
-// Initial values that are zero or one hide errors: parameters of an audited module are drawn anew.
+// Initial values of zero or one hide errors, so the parameters of an audited module get random values.
 template <class M>
 std::vector<Tensor> scrambled(const M& module) {
   std::vector<Tensor> leaves;
@@ -60,7 +60,7 @@ const std::vector<nn::EmbeddingField>& some_fields() {
   return fields;
 }
 
-// Seven rows for some_fields(); the categorical column has no padding, whose row gets no gradient though it is read.
+// Seven rows for some_fields(). The categorical column has no id 0: the padding row would be read and get no gradient.
 ModelInput some_batch(Device device) {
   ModelInput input;
   input.ids = Tensor::from<int32_t>({1, 1, 0, 2, 3, 0, 2, 0, 0, 0, 0, 0, 4, 5, 5, 5, 1, 1, 1, 2, 3,
@@ -201,7 +201,7 @@ std::vector<AuditCase> audit_cases(Device device) {
         c.hidden_activations = {"relu", "sigmoid"};
         c.dropout = {0.2, 0.1};
         c.batch_norm = true;
-        c.layer_norm = true;  // of what has no batch norm, as attention layers
+        c.layer_norm = true;  // for parts without batch norm, such as attention layers
         for (const nn::SettingKey& key : nn::network_type(name).keys) c.settings.set(key.name, key.small);
         nn::Pass pass = kTraining;
         pass.fused = fused;
@@ -216,7 +216,7 @@ std::vector<AuditCase> audit_cases(Device device) {
     }
   }
 
-  // -- objectives: differences are taken with everything under a stop-gradient held, as the teacher and the peers
+  // -- objectives: what stands under a stop-gradient, as teacher and peers do, is constant while differences are taken
   for (const Objective* o : objectives()) {
     for (const Task& task : tasks()) {
       if (o->clicks_only != nullptr && task.labels != data::LabelKind::click) continue;
@@ -302,7 +302,7 @@ std::string device_markdown(Device device) {
 }
 
 std::vector<std::string> audit_self_test() {
-  // Each pairs a right value with a wrong gradient, by differentiating one function and differencing another.
+  // Each case takes the gradient of one function and the differences of another, and so has a wrong gradient.
   struct Wrong {
     const char* name;
     GradientCase c;
@@ -359,7 +359,7 @@ std::vector<std::string> audit_stop_gradients() {
     return largest;
   };
   if (gradient({}, true) != 0) broken.push_back("the teacher or a peer's target passes a gradient");
-  // The examination's edge: the gradient differs from the one with the same weights held constant.
+  // The examination passes a gradient: the weights held constant give another one.
   Tensor a = rnd(kCpu, {7, 3}, 5), b = a.clone();
   a.set_requires_grad();
   b.set_requires_grad();

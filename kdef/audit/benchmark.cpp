@@ -60,7 +60,7 @@ ModelInput one_row(const ModelInput& input, int64_t b) {
   return {row(input.ids), row(input.values), row(input.labels)};
 }
 
-// The kind of work of an op. An op that no table knows stands for itself, so that a profile shows it.
+// The kind of work of an op. A profile shows an op without a kind under the name of the op.
 std::string kind_of(const std::string& op) {
   for (const Objective* objective : objectives()) {
     if (objective->op != nullptr && op == objective->op->name) return "objective";
@@ -69,7 +69,7 @@ std::string kind_of(const std::string& op) {
   return kind == nullptr ? op : kind;
 }
 
-// A model of zeros that computes all products of its formulas, also those that first layers on distinct ids avoid.
+// A model of zeros that computes all products of its formulas: its first layers do not use distinct ids.
 Ensemble plain_model(EnsembleConfig config, const data::FeatureMap& map, Device device) {
   config.distinct = false;
   nn::Builder zeros = nn::Builder::zeros(DType::f32, device);
@@ -98,7 +98,7 @@ class ProductsAlone {
     synchronize(device_);
     const double start = seconds_now();
     for (const ops::Gemm& g : products_) {
-      // A step has the operands rounded already where the product takes them so.
+      // In a step these operands are rounded before the product.
       if (rounded_a_.defined() && ops::route(g, a_).takes_rounded)
         ops::gemm(g, rounded_a_, rounded_b_, c_);
       else
@@ -138,7 +138,7 @@ std::map<std::string, double> profile_steps(Ensemble& model, nn::Optimizer& opti
   return kinds_ms;
 }
 
-// Milliseconds by kind of work of one prediction. It is predict() itself that is observed, without a tape.
+// Milliseconds by kind of work of one prediction, observed in predict() itself, without a tape.
 std::map<std::string, double> profile_prediction(const Ensemble& model, const ModelInput& input) {
   std::map<std::string, double> kinds_ms;
   double last = seconds_now();
@@ -160,7 +160,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_rows(map, config.batch_size, config.seed + i));
   std::vector<ops::Gemm> products;
   {
-    // Before the model is made: there may be memory for one set of tables only.
+    // This is done before the model is made, because memory may hold only one set of tables.
     const Ensemble plain = plain_model(config.model, map, device);
     const ModelInput input = as_input(batches[0], plain).to(device);
     const ops::GemmRecorder recorder;

@@ -29,7 +29,7 @@ constexpr double kTolerance32 = 1e-5;
 constexpr double kTolerance32LaterLoss = 1e-4;
 constexpr double kTolerance32Prediction = 1e-3;
 constexpr double kToleranceMetrics = 1e-12;
-// A tensor whose exact value is zero has no relative deviation: its deviation is judged against this size at least.
+// A tensor whose exact value is zero has no relative deviation. Every deviation is judged against this size or more.
 constexpr double kZero = 1e-6;
 
 const char* const kShown = "fp32 with batch norm: shown, not judged";
@@ -122,8 +122,8 @@ std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, D
   return std::move(result).rows();
 }
 
-// A network's settings under the names of the recordings, which call num_cross_layers cross_layers. Dropout is 0 in all
-// of them.
+// A network's settings under the names of the recordings, which say cross_layers for num_cross_layers. The recordings
+// have no dropout.
 nn::NetworkConfig network_config(const std::string& name, const Json& s) {
   nn::NetworkConfig c;
   c.network = name;
@@ -141,7 +141,7 @@ nn::NetworkConfig network_config(const std::string& name, const Json& s) {
   return c;
 }
 
-// The recording of the mlp is of a class that numbers its layers apart: layer.i, norm.i, fc.
+// The recorded mlp is a class with other names of parameters: layer.i, norm.i, fc.
 std::string recorded_name(const std::string& network, const std::string& name, size_t hidden_layers) {
   if (network != "mlp") return name;
   const size_t dot = name.find('.', 4);
@@ -170,7 +170,7 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused,
         return file.has(name + of + parameter) ? name + of + parameter
                                                : name + of + recorded_name(name, parameter, config.hidden_units.size());
       };
-      // A recording without a head is of the representation: the output layer has no counterpart there.
+      // A recording without a head holds the representation, and nothing for the output layer.
       const Tensor want = file.read(name + ".out");
       const bool headless = want.shape().back() != 1;
       std::vector<nn::Parameter> parameters;
@@ -247,7 +247,7 @@ class Run {
     const bool normalised = !model_->buffers().empty();
     const double tight = exact ? kTolerance64 : kTolerance32;
     const double later = !exact && normalised ? kTolerance32LaterLoss : tight;
-    // The noise of another device's rounding is another noise, of the size of a few steps.
+    // Another device rounds differently, and the difference has the size of a few steps.
     const double prediction = exact || !normalised ? tight : device_.is_cpu() ? kTolerance32Prediction : 0;
     const bool judge_state = exact || !normalised;
 
@@ -284,7 +284,7 @@ class Run {
     const NoGrad no_grad;
     const Ensemble::Output output = model_->forward(batch("eval.x.", ""), {});
     const Tensor students = file_.read("eval.student_logits");
-    // Probabilities near 1/2 that rest on noisy biases: judged by their absolute deviation.
+    // Noisy biases give probabilities near 1/2, which are judged by their absolute deviation.
     const char* how = judge_state        ? ""
                       : device_.is_cpu() ? "fp32 with batch norm: judged by the absolute deviation"
                                          : kShown;
@@ -298,7 +298,7 @@ class Run {
   }
 
  private:
-  // A name that starts with `prefix`, to learn the run's type from.
+  // A name that starts with `prefix`; its tensor has the element type of the run.
   std::string prefixed(const std::string& prefix) const {
     for (const std::string& name : file_.names()) {
       if (name.rfind(prefix, 0) == 0) return name;
@@ -396,7 +396,7 @@ std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Devic
       if (name.ends_with(".auc")) return replay_metrics(file);
     }
   } catch (const Error& e) {
-    // Shapes and ids that contradict each other show in the ops that meet them.
+    // Ops throw where shapes or ids contradict each other.
     if (typeid(e) != typeid(Error)) throw;
     throw InputError(cat(path, ": its tensors do not fit each other: ", e.what(), "; record the run again"));
   }

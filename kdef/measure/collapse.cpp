@@ -26,7 +26,7 @@ std::vector<double> eigenvalues(const Eigen::MatrixXd& symmetric) {
 
 using Block = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// Calls fn with one block of rows after the other, in fp64: of a large table there is never a whole copy.
+// Calls fn with one block of rows after the other, in fp64, so that a large table is never copied as a whole.
 template <class Fn>
 void for_blocks(const Tensor& matrix, Fn fn) {
   constexpr int64_t kRows = 4096;
@@ -48,7 +48,7 @@ Eigen::MatrixXd gram_of(const Tensor& matrix, const Eigen::VectorXd& centre) {
   return gram;
 }
 
-// Measures entry i of matrices[i]: side by side, but for a device, which is talked to by one thread.
+// Measures matrices[i] as entry i. On the CPU the matrices are measured in parallel; a device is called by one thread.
 void measure(std::vector<CollapseReport::Entry>& entries, const std::vector<Tensor>& matrices) {
   const int64_t count = static_cast<int64_t>(entries.size());
   const int64_t piece = count > 0 && !matrices[0].device().is_cpu() ? count : 1;
@@ -112,7 +112,7 @@ Spectrum spectrum(const Tensor& matrix) {
 
 namespace {
 
-// The embedding tables of a model without their padding rows, and their names.
+// Measures the embedding tables of a model without their padding rows.
 void measure_tables(const Ensemble& model, CollapseReport& report) {
   const bool shared = model.config().shared_embedding;
   const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
@@ -128,7 +128,7 @@ void measure_tables(const Ensemble& model, CollapseReport& report) {
   measure(report.embeddings, tables);
 }
 
-// What a model gives on a sample of rows.
+// The outputs of a model for a sample of rows.
 struct Sample {
   std::vector<std::vector<std::vector<float>>> layers;  // per student and hidden layer: values row by row
   std::vector<std::vector<int64_t>> widths;             // of these layers
@@ -293,7 +293,7 @@ void to_json(Json& json, const CollapseReport& report) {
   }
 }
 
-// The main metric of the model's task is known by its key.
+// The keys of the main metric name it.
 static void read_metric(const Json& json, CollapseReport& report) {
   for (const Metric& m : kMetrics) {
     const std::string ensemble = cat("ensemble_", m.key), students = cat("students_", m.key);

@@ -64,8 +64,8 @@ struct CollapseReport {
 /// The number of validation rows on which a training measures collapse.
 inline constexpr int64_t kCollapseRows = 10000;
 
-/// Measures a model on at most `max_rows` encoded rows, given batch by batch as to evaluate(). The same bits for any
-/// number of threads. Memory: 4 bytes for each row and hidden unit.
+/// Measures a model on the first `max_rows` encoded rows of the batches that `next` gives, as for evaluate(). The bits
+/// do not depend on the number of threads. Memory: 4 bytes for each row and hidden unit.
 CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows);
 /// On the first rows of an encoded file.
 CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows);

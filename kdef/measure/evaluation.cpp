@@ -105,7 +105,7 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
       if (std::isnan(sum)) refuse_not_a_number(model);  // a sum is NaN where a score is
     }
   }
-  // A member of a group without a batch of its own learns from the others whether rows have weights.
+  // A member of a group that has no batch learns from the others whether rows have weights.
   const Tensor all_weights = all(weights, 1);
   result.students =
       measure_columns(all_scores, all(labels, 1), all_weights.shape()[0] == 0 ? Tensor() : all_weights, metrics);

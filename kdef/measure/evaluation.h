@@ -41,7 +41,7 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
                     const MetricList& metrics = {});
 
-/// The metric that stands for quality where there is space for one: the first of the table that was measured.
+/// The metric that is shown where there is space for one: the first of the table that was measured.
 const Metric& main_metric(const Evaluation& evaluation);
 
 /// A metric over the students: their mean, the value of the weakest student, and the standard deviation of the

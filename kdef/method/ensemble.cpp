@@ -25,7 +25,7 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
 
 nn::Pass Ensemble::settled(nn::Pass pass) const {
   pass.fused = pass.fused && config_.fused;
-  // The distinct ids of a batch are found once per set of tables: only shared tables make up for that work M times.
+  // The distinct ids of a batch are found once per set of tables. That pays where M students share one set.
   pass.distinct = pass.distinct && config_.distinct && config_.shared_embedding;
   return pass;
 }

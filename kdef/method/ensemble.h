@@ -1,4 +1,5 @@
-// The model that is trained: an ensemble of networks over embedding tables, which they share or each has its own.
+// The model that is trained: an ensemble of networks over embedding tables. The networks share one set, or have one
+// each.
 #pragma once
 
 #include <memory>

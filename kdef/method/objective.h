@@ -39,7 +39,7 @@ struct ObjectiveConfig {
 Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {}, const Tensor& weights = {});
 
 /// The same objective composed from primitive ops, formula by formula: the twin to read. With weights the label loss is
-/// computed from the logits; where a probability rounds to 0 or 1 it is not clamped as that of the fused op is.
+/// computed from the logits, without the clamp of the fused op where a probability rounds to 0 or 1.
 Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {},
                                const Tensor& weights = {});
 

@@ -25,7 +25,7 @@ std::string identity(const ExperimentConfig& config, const data::PreparedData& d
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
-// Held while a training writes into its directory. Where the file system knows no locks, nothing is held.
+// A training holds this lock while it writes into its directory. On a file system without locks it holds nothing.
 FileLock lock_run(const std::string& directory) {
   std::optional<FileLock> lock = FileLock::try_lock(directory);
   if (lock) return *std::move(lock);
@@ -40,7 +40,7 @@ void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows,
   }
 }
 
-// Refuses a directory that does not hold what `options` asks for, or holds a run that would be replaced unasked.
+// Refuses a directory without the checkpoint to resume, and one with a run that `options` does not allow to replace.
 void check_directory(const RunFiles& files, const RunOptions& options) {
   const bool resumable = exists(files.checkpoint());
   if (options.resume && !resumable) {

@@ -16,7 +16,7 @@ NamedTensors model_tensors(const Ensemble& model, const std::string& prefix) {
   return all;
 }
 
-// Overwrites the tensors from the file, after all of them have been found to fit.
+// Checks that all tensors fit, then overwrites them from the file.
 void load(const SafetensorsFile& file, const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     if (!file.has(name)) {

@@ -1,6 +1,6 @@
 // The files of a run directory. This is the only place that knows their names.
 //
-// A run directory stands alone: prediction and evaluation need no file outside of it.
+// Prediction and evaluation need no file outside of the run directory.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ class RunFiles {
   explicit RunFiles(std::string directory) : directory_(std::move(directory)) {}
 
   /// Every file that a run may consist of. A new training removes the files of an older one in this order: the
-  /// checkpoint goes first, so that nobody resumes what is half removed.
+  /// checkpoint is first, so that a run that is half removed cannot be resumed.
   static const std::vector<RunFile>& table();
 
   const std::string& directory() const { return directory_; }

@@ -96,7 +96,7 @@ class Loop {
       }
     }
     if (!state_.has_best) {
-      // The training has fewer steps than one evaluation's interval: its model is evaluated once.
+      // The training is shorter than the interval between evaluations: its model is evaluated once.
       evaluate_model(std::max<int64_t>(0, state_.epoch - 1));
     }
     state_.finished = true;
@@ -107,7 +107,7 @@ class Loop {
   const TrainingState& state() const { return state_; }
 
  private:
-  // The window of a checkpoint; otherwise that of the first member, since it depends on the memory of the machine.
+  // Takes the window of the checkpoint. Without one, the first member's, since a window depends on the memory there.
   void agree_on_window(bool resume) {
     int64_t window = resume ? state_.window : loader_.window();
     group_.broadcast(std::as_writable_bytes(std::span(&window, 1)), 0);
@@ -156,7 +156,7 @@ class Loop {
     pending_.clear();
   }
 
-  // Names the first tensor that is not finite: a parameter, or the result of an op when the step is done again.
+  // Names the first tensor that is not finite: a parameter, or the result of an op of the repeated step.
   [[noreturn]] void report_forward(int64_t step, double loss, bool input_is_there) {
     std::string culprit = first_bad_tensor(model_);
     if (input_is_there) {
@@ -206,7 +206,7 @@ class Loop {
     state_.loss_sum = 0;
     state_.loss_count = 0;
     const double value = monitored(e.valid.ensemble, config_.monitor);
-    // An undefined AUC cannot improve on anything, but the first model is kept all the same.
+    // An undefined AUC is no improvement; the first model is kept even so.
     const bool better = config_.monitor_max ? value >= state_.best + kImprovement : value <= state_.best - kImprovement;
     e.improved = !state_.has_best || better;
     if (e.improved) {

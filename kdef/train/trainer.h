@@ -51,7 +51,7 @@ struct TrainingListener {
   };
   std::function<void(const Evaluated&)> evaluated = [](const Evaluated&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};
-  /// Asked after every step; true: save a checkpoint and return.
+  /// Called after every step. True: the training saves a checkpoint and returns.
   std::function<bool()> stop_requested = [] { return false; };
 };
 
