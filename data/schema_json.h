@@ -1,41 +1,26 @@
-// Names of the schema's enumerations in JSON; internal to data/.
+// The settings of a field as JSON; internal to data/.
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
-#include "data/schema.h"
+#include "data/field_keys.h"
 
 namespace kdef::data {
 
-NLOHMANN_JSON_SERIALIZE_ENUM(FieldType, {{FieldType::categorical, "categorical"},
-                                         {FieldType::sequence, "sequence"},
-                                         {FieldType::numeric, "numeric"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(CellType, {{CellType::str, "str"}, {CellType::integer, "int"}, {CellType::real, "float"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Preprocess, {{Preprocess::none, "none"},
-                                          {Preprocess::convert_to_bucket, "convert_to_bucket"},
-                                          {Preprocess::extract_country_code, "extract_country_code"},
-                                          {Preprocess::bucketize_age, "bucketize_age"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Pooling, {{Pooling::average, "average"}, {Pooling::sum, "sum"}, {Pooling::none, "none"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Padding, {{Padding::post, "post"}, {Padding::pre, "pre"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Normalizer, {{Normalizer::none, "none"},
-                                          {Normalizer::standard, "StandardScaler"},
-                                          {Normalizer::min_max, "MinMaxScaler"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(LabelKind, {{LabelKind::click, "click"}, {LabelKind::number, "number"}})
 
-/// The settings of a field that decide how its cells become ids: what an encoder keeps, and what makes a cache stale.
-inline nlohmann::ordered_json field_json(const FieldConfig& f) {
-  nlohmann::ordered_json json = {{"name", f.name},
-                                 {"type", f.type},
-                                 {"dtype", f.cell},
-                                 {"preprocess", f.preprocess},
-                                 {"splitter", f.splitter},
-                                 {"max_len", f.max_len},
-                                 {"padding", f.padding},
-                                 {"pooling", f.pooling},
-                                 {"share_embedding", f.share_embedding}};
-  if (f.fill_na) json["fill_na"] = *f.fill_na;
-  if (f.embedding_dim) json["embedding_dim"] = *f.embedding_dim;
-  return json;
-}
+/// The value of a key as JSON. A choice is its name.
+nlohmann::ordered_json json_of(const FieldKey& key, const KeyValue& value);
+/// The same back; nothing if the JSON has another type or names no choice.
+std::optional<KeyValue> value_of(const FieldKey& key, const nlohmann::ordered_json& json);
+
+/// Appends to `json` the keys of the table that are stored in `where`: those that are always stored, then those that
+/// differ from the default, each in the table's order.
+void add_field(const FieldConfig& field, StoredIn where, nlohmann::ordered_json& json);
+/// The settings that add_field() wrote for StoredIn::encoder; other keys are ignored. Nothing if a key that is always
+/// stored is missing, or a value has the wrong type.
+std::optional<FieldConfig> read_field(const nlohmann::ordered_json& json);
 
 }  // namespace kdef::data

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/io/file.h"
+#include "data/field_keys.h"
 
 namespace kdef::data {
 namespace {
@@ -20,37 +21,42 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-const char* dtype(CellType cell) {
-  switch (cell) {
-    case CellType::integer:
-      return "int";
-    case CellType::real:
-      return "float";
-    case CellType::str:
+// As YAML. Words and numbers need no quotes; what fill_na stands for follows the column's dtype.
+std::string key_yaml(const FieldKey& key, const KeyValue& value, CellType dtype) {
+  switch (key.shape) {
+    case KeyShape::boolean:
+      return std::get<bool>(value) ? "true" : "false";
+    case KeyShape::integer:
+      return cat(std::get<int64_t>(value));
+    case KeyShape::choice: {
+      const std::string name = key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name;
+      return name.find('(') == std::string::npos ? name : quoted(name);
+    }
+    case KeyShape::text_or_number:
+      if (dtype != CellType::str) return std::get<std::string>(value);
+      break;
+    case KeyShape::text:
       break;
   }
-  return "str";
+  return quoted(std::get<std::string>(value));
 }
 
+// Whether the key is null, or a text that was not set.
+bool unset(const FieldKey& key, const KeyValue& value) {
+  if (key.shape == KeyShape::text) return value == KeyValue(std::string());
+  if (key.shape != KeyShape::choice) return value == KeyValue();
+  return key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name == nullptr;
+}
+
+// Every key that the field has. Defaults stand there too: those of FuxiCTR are different in part (padding).
 std::string field_yaml(const FieldConfig& f) {
-  TextStream out;
-  const char* type = f.type == FieldType::categorical ? "categorical"
-                     : f.type == FieldType::sequence  ? "sequence"
-                                                      : "numeric";
-  out << "        - {name: " << quoted(f.name) << ", active: true, dtype: " << dtype(f.cell) << ", type: " << type;
-  if (f.type == FieldType::sequence) {
-    out << ", splitter: " << quoted(f.splitter) << ", max_len: " << f.max_len << ", padding: post";
-    if (f.pooling == Pooling::sum) out << ", feature_encoder: 'layers.MaskedSumPooling()'";
+  std::string text;
+  for (const FieldKey& key : field_keys()) {
+    const KeyValue value = key.config.get(f);
+    if (!key.applies_to(f.type) || unset(key, value)) continue;
+    text += cat(text.empty() ? "" : ", ", key.name, ": ", key_yaml(key, value, f.cell));
   }
-  if (f.embedding_dim) out << ", embedding_dim: " << *f.embedding_dim;
-  if (!f.share_embedding.empty()) out << ", share_embedding: " << quoted(f.share_embedding);
-  if (f.fill_na) out << ", fill_na: " << (f.cell == CellType::str ? quoted(*f.fill_na) : *f.fill_na);
-  if (f.preprocess == Preprocess::convert_to_bucket) out << ", preprocess: convert_to_bucket";
-  if (f.normalizer != Normalizer::none) {
-    out << ", normalizer: " << (f.normalizer == Normalizer::standard ? "StandardScaler" : "MinMaxScaler");
-  }
-  out << "}\n";
-  return out.str();
+  return cat("        - {", text, "}\n");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "core/base/error.h"
@@ -24,26 +25,11 @@ constexpr uint32_t kVersion = 1;
 using Json = nlohmann::ordered_json;
 
 Json column_json(const Encoder::Column& column) {
-  Json json = field_json(column.cells.field());
+  Json json;
+  add_field(column.cells.field(), StoredIn::encoder, json);
   json["shift"] = column.shift;
   json["scale"] = column.scale;
   return json;
-}
-
-FieldConfig column_field(const Json& json) {
-  FieldConfig f;
-  json.at("name").get_to(f.name);
-  json.at("type").get_to(f.type);
-  json.at("dtype").get_to(f.cell);
-  json.at("preprocess").get_to(f.preprocess);
-  json.at("splitter").get_to(f.splitter);
-  json.at("max_len").get_to(f.max_len);
-  json.at("padding").get_to(f.padding);
-  json.at("pooling").get_to(f.pooling);
-  json.at("share_embedding").get_to(f.share_embedding);
-  if (json.contains("fill_na")) f.fill_na = json["fill_na"].get<std::string>();
-  if (json.contains("embedding_dim")) f.embedding_dim = json["embedding_dim"].get<int64_t>();
-  return f;
 }
 
 template <class T>
@@ -82,9 +68,11 @@ Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
   config_.fields.clear();
   for (const Column& column : columns_) {
     const FieldConfig& f = column.cells.field();
-    Field field{f.name, f.type, 0, 1, f.pooling, f.embedding_dim, f.share_embedding};
+    Field field;
+    for (const FieldKey& key : field_keys()) {
+      if (key.in_feature_map() && key.applies_to(f.type)) key.map.set(field, key.config.get(f));
+    }
     if (f.type != FieldType::numeric) field.vocab_size = column.vocabulary->size();
-    if (f.type == FieldType::sequence) field.max_len = f.max_len;
     map_.fields.push_back(field);
     config_.fields.push_back(f);
   }
@@ -172,7 +160,9 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
     json.at("columns").get_to(config.columns);
     std::vector<Column> columns;
     for (const Json& entry : json.at("fields")) {
-      const FieldConfig field = column_field(entry);
+      const std::optional<FieldConfig> stored = read_field(entry);
+      if (!stored) throw InputError(cat(path, ": unexpected content", remedy));
+      const FieldConfig& field = *stored;
       Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
       if (owns_vocabulary(field)) {
         auto vocabulary = std::make_shared<Vocabulary>();

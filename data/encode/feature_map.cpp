@@ -1,6 +1,8 @@
 #include "data/encode/feature_map.h"
 
+#include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "core/base/error.h"
 #include "core/io/file.h"
@@ -29,6 +31,41 @@ std::string read_string(const Json& object, const char* key, const std::string& 
   return at->get<std::string>();
 }
 
+// The choice of this name in JSON. Null in the configuration is no choice here.
+KeyValue read_choice(const FieldKey& key, const std::string& name, const std::string& where) {
+  std::vector<std::string> known;
+  for (size_t i = 0; i < key.choices.size(); ++i) {
+    if (key.choices[i].name == nullptr) continue;
+    if (name == key.choices[i].stored) return static_cast<int64_t>(i);
+    known.emplace_back(key.choices[i].stored);
+  }
+  std::string expected;
+  for (size_t i = 0; i < known.size(); ++i) {
+    expected += cat(i == 0 ? "" : i + 1 == known.size() ? " or " : ", ", known[i]);
+  }
+  throw InputError(cat(where, ": \"", key.stored_name(), "\" is '", name, "'; ", expected, " is expected"));
+}
+
+// The value of a key that the JSON has.
+KeyValue read_value(const FieldKey& key, const Json& json, const std::string& where) {
+  const char* name = key.stored_name();
+  switch (key.shape) {
+    case KeyShape::boolean:
+      if (!json[name].is_boolean()) {
+        throw InputError(cat(where, ": \"", name, "\" must be true or false; it is ", json[name].dump()));
+      }
+      return json[name].get<bool>();
+    case KeyShape::integer:
+      return read_count(json, name, std::max<int64_t>(key.min, 1), where);
+    case KeyShape::choice:
+      return read_choice(key, read_string(json, name, "", where), where);
+    case KeyShape::text:
+    case KeyShape::text_or_number:
+      break;
+  }
+  return read_string(json, name, "", where);
+}
+
 Field read_field(const Json& json, size_t index, const std::string& path) {
   std::string where = cat(path, ": fields[", index, "]");
   if (!json.is_object()) throw InputError(where + ": an object with name and type is expected");
@@ -36,22 +73,16 @@ Field read_field(const Json& json, size_t index, const std::string& path) {
   field.name = read_string(json, "name", "", where);
   if (field.name.empty()) throw InputError(where + ": \"name\" is missing or empty");
   where += cat(" (", field.name, ")");
-  const std::string type = read_string(json, "type", "", where);
-  if (type != "categorical" && type != "sequence" && type != "numeric") {
-    throw InputError(cat(where, ": \"type\" is '", type, "'; categorical, sequence or numeric is expected"));
-  }
-  field.type = Json(type).get<FieldType>();
-  if (field.type != FieldType::numeric) field.vocab_size = read_count(json, "vocab_size", 2, where);
-  if (field.type == FieldType::sequence) {
-    field.max_len = read_count(json, "max_len", 1, where);
-    const std::string pooling = read_string(json, "pooling", "average", where);
-    if (pooling != "average" && pooling != "sum") {
-      throw InputError(cat(where, ": \"pooling\" is '", pooling, "'; average or sum is expected"));
+  if (!json.contains("type")) read_choice(field_key("type"), "", where);  // throws: the type has no default
+  for (const FieldKey& key : field_keys()) {
+    if (!key.in_feature_map() || !key.applies_to(field.type)) continue;
+    if (key.shape == KeyShape::integer && !key.nullable) {
+      key.map.set(field, read_count(json, key.stored_name(), std::max<int64_t>(key.min, 1), where));
+    } else if (json.contains(key.stored_name())) {
+      key.map.set(field, read_value(key, json, where));
     }
-    field.pooling = Json(pooling).get<Pooling>();
   }
-  if (json.contains("embedding_dim")) field.embedding_dim = read_count(json, "embedding_dim", 1, where);
-  field.share_embedding = read_string(json, "share_embedding", "", where);
+  if (field.type != FieldType::numeric) field.vocab_size = read_count(json, "vocab_size", 2, where);
   return field;
 }
 
@@ -93,18 +124,24 @@ FeatureMap parse_feature_map(const std::string& text, const std::string& path) {
 
 FeatureMap load_feature_map(const std::string& path) { return parse_feature_map(read_text(path), path); }
 
+// Keys without a value (null, an empty text) are left out.
+static Json field_json(const Field& field) {
+  Json entry;
+  for (const FieldKey& key : field_keys()) {
+    if (!key.in_feature_map() || !key.applies_to(field.type)) continue;
+    const KeyValue value = key.map.get(field);
+    if (value != KeyValue() && value != KeyValue(std::string())) entry[key.stored_name()] = json_of(key, value);
+    if (key.name == std::string_view("type") && field.type != FieldType::numeric) {
+      entry["vocab_size"] = field.vocab_size;
+    }
+  }
+  return entry;
+}
+
 std::string to_json(const FeatureMap& map) {
   Json json = {{"dataset", map.dataset}, {"label", map.label}, {"fields", Json::array()}};
   for (const Field& field : map.fields) {
-    Json entry = {{"name", field.name}, {"type", field.type}};
-    if (field.type != FieldType::numeric) entry["vocab_size"] = field.vocab_size;
-    if (field.type == FieldType::sequence) {
-      entry["max_len"] = field.max_len;
-      entry["pooling"] = field.pooling;
-    }
-    if (field.embedding_dim) entry["embedding_dim"] = *field.embedding_dim;
-    if (!field.share_embedding.empty()) entry["share_embedding"] = field.share_embedding;
-    json["fields"].push_back(std::move(entry));
+    json["fields"].push_back(field_json(field));
   }
   try {
     return json.dump(1) + "\n";

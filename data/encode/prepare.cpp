@@ -61,9 +61,9 @@ Json fingerprint(const DatasetConfig& config) {
                {"files", Json::array()}};
   for (const FieldConfig& f : config.fields) {
     if (!f.active) continue;
-    Json field = field_json(f);
-    field["normalizer"] = f.normalizer;
-    if (f.min_categr_count) field["min_categr_count"] = *f.min_categr_count;
+    Json field;
+    add_field(f, StoredIn::encoder, field);
+    add_field(f, StoredIn::fingerprint, field);
     json["fields"].push_back(std::move(field));
   }
   for (const std::string* path : {&config.train_data, &config.valid_data, &config.test_data}) {

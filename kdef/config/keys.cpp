@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/nearest.h"
+#include "data/field_keys.h"
 #include "kdef/measure/metric.h"
 
 namespace kdef::config_keys {
@@ -60,10 +61,14 @@ Key<T> boolean_key(const char* name, At at, const char* meaning) {
           [=](const T& t) { return std::string(at(t) ? "true" : "false"); }};
 }
 
+std::string integer_type(int64_t min, int64_t max) {
+  return max == kLargest ? cat("integer >= ", min) : cat("integer in [", min, ", ", max, "]");
+}
+
 template <class T, class At>
 Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning, int64_t max = kLargest) {
   using Integer = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
-  return {name, max == kLargest ? cat("integer >= ", min) : cat("integer in [", min, ", ", max, "]"), meaning,
+  return {name, integer_type(min, max), meaning,
           [=](T& t, const Value& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
           [=](const T& t) { return cat(at(t)); }};
 }
@@ -118,11 +123,6 @@ std::string write_list(const std::vector<V>& values, Write write) {
   return yaml_list(scalars);
 }
 
-template <class V>
-std::string write_optional(const std::optional<V>& value) {
-  return value ? cat(*value) : "null";
-}
-
 // ---- Enumerations as they are written.
 
 const std::vector<Choice<EnsembleKind>> kEnsembles = [] {
@@ -141,21 +141,6 @@ const std::vector<Choice<Examination>> kExaminations = {
     {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
-const std::vector<Choice<data::FieldType>> kFieldTypes = {{"categorical", data::FieldType::categorical},
-                                                          {"sequence", data::FieldType::sequence},
-                                                          {"numeric", data::FieldType::numeric}};
-const std::vector<Choice<data::CellType>> kCellTypes = {
-    {"str", data::CellType::str}, {"int", data::CellType::integer}, {"float", data::CellType::real}};
-const std::vector<Choice<data::Preprocess>> kPreprocesses = {
-    {"convert_to_bucket", data::Preprocess::convert_to_bucket},
-    {"extract_country_code", data::Preprocess::extract_country_code},
-    {"bucketize_age", data::Preprocess::bucketize_age}};
-const std::vector<Choice<data::Padding>> kPaddings = {{"post", data::Padding::post}, {"pre", data::Padding::pre}};
-const std::vector<Choice<data::Pooling>> kPoolings = {{"layers.MaskedAveragePooling()", data::Pooling::average},
-                                                      {"layers.MaskedSumPooling()", data::Pooling::sum}};
-const std::vector<Choice<data::Normalizer>> kNormalizers = {{"StandardScaler", data::Normalizer::standard},
-                                                            {"MinMaxScaler", data::Normalizer::min_max}};
-
 // The row of the table of metrics.
 const Metric& read_metric(const Value& v) { return *find_metric(v.one_of(metric_names())); }
 
@@ -182,15 +167,6 @@ std::string metric_list() {
   std::string text;
   for (const Metric& m : kMetrics) text += cat(text.empty() ? "" : ", ", m.name);
   return text;
-}
-
-// An enumeration of which null is `none`.
-template <class T, class At, class Enum>
-Key<T> choice_or_none_key(const char* name, At at, const std::vector<Choice<Enum>>& choices, Enum none,
-                          const char* meaning) {
-  return {name, either(choices) + ", null", meaning,
-          [=](T& t, const Value& v) { at(t) = v.is_null() ? none : read_choice(choices, v); },
-          [=](const T& t) { return at(t) == none ? "null" : write_choice(choices, at(t)); }};
 }
 
 // ---- Regularizers: 0, null, 1.e-5, l1(1e-5), l2(1e-5), l1_l2(1e-6, 1e-5).
@@ -404,66 +380,85 @@ Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
           [=](FieldDraft& f, const Value&) { f.ignored->push_back(cat("feature_cols.", name)); }};
 }
 
-const std::vector<Key<FieldDraft>>& field_keys() {
-  static const std::vector<Key<FieldDraft>> keys = {
-      {"name", "text, or a list of texts", "column, or columns that share the other settings",
-       [](FieldDraft& f, const Value& v) {
-         f.names.clear();
-         for (const Value& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
-       },
-       [](const FieldDraft& f) { return yaml_text(f.field.name); }},
-      choice_key<FieldDraft>("type", KDEF_AT(field.type), kFieldTypes,
-                             "one id, several ids joined by `splitter`, or a number"),
-      choice_key<FieldDraft>("dtype", KDEF_AT(field.cell), kCellTypes,
-                             "how a cell is read; 1 and 1.0 are the same float"),
-      boolean_key<FieldDraft>("active", KDEF_AT(field.active), "false: the column is not used"),
-      {"fill_na", "text, number, null", "takes the place of an empty cell; never in the vocabulary",
-       [](FieldDraft& f, const Value& v) { f.field.fill_na = v.is_null() ? std::nullopt : std::optional(v.text()); },
-       [](const FieldDraft& f) { return f.field.fill_na ? yaml_text(*f.field.fill_na) : "null"; }},
-      choice_or_none_key<FieldDraft>("preprocess", KDEF_AT(field.preprocess), kPreprocesses, data::Preprocess::none,
-                                     "applied to the filled cell; convert_to_bucket: floor(ln(v)^2) for v > 2"),
-      {"min_categr_count", "integer >= 1, null", "overrides the data set's",
-       [](FieldDraft& f, const Value& v) {
-         f.field.min_categr_count = v.is_null() ? std::nullopt : std::optional(v.integer(1));
-       },
-       [](const FieldDraft& f) { return write_optional(f.field.min_categr_count); }},
-      {"splitter", "text", "between the ids of a sequence",
-       [](FieldDraft& f, const Value& v) {
-         f.field.splitter = v.text();
-         if (f.field.splitter.empty()) v.expected("at least one character");
-       },
-       [](const FieldDraft& f) { return yaml_text(f.field.splitter); }},
-      integer_key<FieldDraft>("max_len", KDEF_AT(field.max_len), 0,
-                              "ids of a sequence that are kept; 0: as many as the longest training row has"),
-      choice_key<FieldDraft>("padding", KDEF_AT(field.padding), kPaddings,
-                             "where a sequence is padded and cut; post keeps the first ids"),
-      {"feature_encoder", either(kPoolings), "pooling of a sequence",
-       [](FieldDraft& f, const Value& v) {
-         // The bare class name means the same.
-         const std::string text = v.is_scalar() ? v.text() : "";
-         for (const auto& choice : kPoolings) {
-           const std::string full = choice.name, bare = full.substr(7, full.size() - 9);
-           if (text == bare || text == "layers." + bare) {
-             f.field.pooling = choice.value;
-             return;
-           }
-         }
-         f.field.pooling = read_choice(kPoolings, v);
-       },
-       [](const FieldDraft& f) { return yaml_text(write_choice(kPoolings, f.field.pooling)); }},
-      choice_or_none_key<FieldDraft>("normalizer", KDEF_AT(field.normalizer), kNormalizers, data::Normalizer::none,
-                                     "of a numeric column, fitted to the training rows"),
-      {"embedding_dim", cat("integer in [1, ", kWidest, "], null"), "overrides the model's",
-       [](FieldDraft& f, const Value& v) {
-         f.field.embedding_dim = v.is_null() ? std::nullopt : std::optional(v.integer(1, kWidest));
-       },
-       [](const FieldDraft& f) { return write_optional(f.field.embedding_dim); }},
-      text_key<FieldDraft>("share_embedding", KDEF_AT(field.share_embedding),
-                           "an earlier column whose vocabulary and table this one uses"),
-      ignored_field_key("na_value", "fill_na is the value"),
-      ignored_field_key("encoder", "FuxiCTR does not read it; feature_encoder is the key"),
-      ignored_field_key("source", "networks here use all columns alike"),
+std::string type_of(const data::FieldKey& key) {
+  std::string type = key.shape == data::KeyShape::boolean   ? "boolean"
+                     : key.shape == data::KeyShape::integer ? integer_type(key.min, key.max)
+                     : key.shape == data::KeyShape::text    ? "text"
+                     : key.shape == data::KeyShape::choice  ? list_of(key.choice_names())
+                                                            : "text, number";
+  return key.nullable ? type + ", null" : type;
+}
+
+// The place of a choice: by one of its other names, or by the name that the documentation has.
+int64_t read_choice(const data::FieldKey& key, const Value& v) {
+  const auto place = [&](auto is_it) -> int64_t {
+    return std::find_if(key.choices.begin(), key.choices.end(), is_it) - key.choices.begin();
   };
+  if (v.is_null() && key.nullable) return place([](const auto& choice) { return choice.name == nullptr; });
+  const std::string text = v.is_scalar() ? v.text() : "";
+  const int64_t other = place(
+      [&](const auto& choice) { return std::find(choice.also.begin(), choice.also.end(), text) != choice.also.end(); });
+  if (other != static_cast<int64_t>(key.choices.size())) return other;
+  const std::string name = v.one_of(key.choice_names());
+  return place([&](const auto& choice) { return choice.name != nullptr && choice.name == name; });
+}
+
+data::KeyValue read_value(const data::FieldKey& key, const Value& v) {
+  if (key.shape == data::KeyShape::choice) return read_choice(key, v);
+  if (v.is_null() && key.nullable) return {};
+  switch (key.shape) {
+    case data::KeyShape::boolean:
+      return v.boolean();
+    case data::KeyShape::integer:
+      return v.integer(key.min, key.max);
+    case data::KeyShape::text:
+      if (v.is_null() && !key.not_empty) return std::string();
+      if (v.text().empty() && key.not_empty) v.expected("at least one character");
+      break;
+    default:
+      break;
+  }
+  return v.text();
+}
+
+std::string write_value(const data::FieldKey& key, const data::KeyValue& value) {
+  if (value == data::KeyValue()) return "null";
+  switch (key.shape) {
+    case data::KeyShape::boolean:
+      return std::get<bool>(value) ? "true" : "false";
+    case data::KeyShape::integer:
+      return cat(std::get<int64_t>(value));
+    case data::KeyShape::choice: {
+      const char* name = key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name;
+      return name == nullptr ? "null" : yaml_text(name);
+    }
+    default:
+      return yaml_text(std::get<std::string>(value));
+  }
+}
+
+// The keys of data/field_keys.h, and those that have no effect here.
+const std::vector<Key<FieldDraft>>& field_keys() {
+  static const std::vector<Key<FieldDraft>> keys = [] {
+    std::vector<Key<FieldDraft>> all;
+    for (const data::FieldKey& key : data::field_keys()) {
+      all.push_back({key.name, type_of(key), key.meaning,
+                     [&key](FieldDraft& f, const Value& v) { key.config.set(f.field, read_value(key, v)); },
+                     [&key](const FieldDraft& f) { return write_value(key, key.config.get(f.field)); }});
+    }
+    // One entry may describe several columns.
+    Key<FieldDraft>& name = all.front();
+    name.type = "text, or a list of texts";
+    name.meaning += ", or columns that share the other settings";
+    name.read = [](FieldDraft& f, const Value& v) {
+      f.names.clear();
+      for (const Value& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
+    };
+    all.push_back(ignored_field_key("na_value", "fill_na is the value"));
+    all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; feature_encoder is the key"));
+    all.push_back(ignored_field_key("source", "networks here use all columns alike"));
+    return all;
+  }();
   return keys;
 }
 
@@ -537,7 +532,7 @@ void read_label(Draft& d, const Value& v) {
       d.config.dataset.label = e.value.text();
       named = true;
     } else if (e.name == "dtype") {
-      read_choice(kCellTypes, e.value);  // 0 and 1 read alike in all
+      read_value(data::field_key("dtype"), e.value);  // 0 and 1 read alike in all
     } else {
       fail_unknown(e.key, e.name, {"name", "dtype"});
     }
@@ -700,7 +695,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
     }
     const std::vector<Key<Draft>> rest = {
         integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
-                           kWidest),
+                           data::kMaxEmbeddingDim),
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.model.shared_embedding),
                            "all students read one set of embedding tables; false: each has its own"),
         {"task", task_list(), "what the label is, and the loss and the metrics that follow from it",

@@ -1,0 +1,149 @@
+#include "data/field_keys.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace kdef::data {
+namespace {
+
+// ---- A member's value as a KeyValue and back.
+
+template <class V>
+struct Member {
+  static constexpr KeyShape kShape = std::is_enum_v<V>            ? KeyShape::choice
+                                     : std::is_same_v<V, bool>    ? KeyShape::boolean
+                                     : std::is_same_v<V, int64_t> ? KeyShape::integer
+                                                                  : KeyShape::text;
+  static constexpr bool kNullable = false;
+  static KeyValue get(const V& member) {
+    if constexpr (std::is_enum_v<V>) {
+      return static_cast<int64_t>(member);
+    } else {
+      return member;
+    }
+  }
+  static void set(V& member, const KeyValue& value) {
+    if constexpr (std::is_enum_v<V>) {
+      member = static_cast<V>(std::get<int64_t>(value));
+    } else {
+      member = std::get<V>(value);
+    }
+  }
+};
+
+template <class V>
+struct Member<std::optional<V>> {
+  static constexpr KeyShape kShape = std::is_same_v<V, std::string> ? KeyShape::text_or_number : Member<V>::kShape;
+  static constexpr bool kNullable = true;
+  static KeyValue get(const std::optional<V>& member) { return member ? Member<V>::get(*member) : KeyValue(); }
+  static void set(std::optional<V>& member, const KeyValue& value) {
+    member.reset();
+    if (!std::holds_alternative<std::monostate>(value)) Member<V>::set(member.emplace(), value);
+  }
+};
+
+template <class T, class At>
+KeyAccess<T> access(At at) {
+  using V = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
+  return {[at](const T& t) { return Member<V>::get(at(t)); },
+          [at](T& t, const KeyValue& value) { Member<V>::set(at(t), value); }};
+}
+
+// `at` returns the member of a FieldConfig. Where a Field has a member of the same name, the key is in the feature map.
+template <class At>
+FieldKey key(const char* name, At at, FieldKeyOptions options, const char* meaning) {
+  using V = std::remove_cvref_t<decltype(at(std::declval<FieldConfig&>()))>;
+  FieldKey key{std::move(options), name, Member<V>::kShape, meaning, access<FieldConfig>(at), {}};
+  key.nullable = key.nullable || Member<V>::kNullable;
+  if constexpr (std::is_invocable_v<At, Field&>) key.map = access<Field>(at);
+  return key;
+}
+
+#define KDEF_AT(member) [](auto& field) -> decltype((field.member)) { return field.member; }
+
+}  // namespace
+
+const std::vector<FieldKey>& field_keys() {
+  constexpr auto kEncoder = StoredIn::encoder, kFingerprint = StoredIn::fingerprint;
+  static const std::vector<FieldKey> keys = {
+      key("name", KDEF_AT(name), {.stored_in = kEncoder, .always_stored = true}, "column"),
+      key("type", KDEF_AT(type),
+          {.choices = {{"categorical", "categorical"}, {"sequence", "sequence"}, {"numeric", "numeric"}},
+           .stored_in = kEncoder,
+           .always_stored = true},
+          "one id, several ids joined by `splitter`, or a number"),
+      key("dtype", KDEF_AT(cell),
+          {.choices = {{"str", "str"}, {"int", "int"}, {"float", "float"}},
+           .stored_in = kEncoder,
+           .always_stored = true},
+          "how a cell is read; 1 and 1.0 are the same float"),
+      key("active", KDEF_AT(active), {}, "false: the column is not used"),
+      key("fill_na", KDEF_AT(fill_na), {.stored_in = kEncoder},
+          "takes the place of an empty cell; never in the vocabulary"),
+      key("preprocess", KDEF_AT(preprocess),
+          {.nullable = true,
+           .choices = {{nullptr, "none"},
+                       {"convert_to_bucket", "convert_to_bucket"},
+                       {"extract_country_code", "extract_country_code"},
+                       {"bucketize_age", "bucketize_age"}},
+           .stored_in = kEncoder,
+           .always_stored = true},
+          "applied to the filled cell; convert_to_bucket: floor(ln(v)^2) for v > 2"),
+      key("min_categr_count", KDEF_AT(min_categr_count), {.min = 1, .stored_in = kFingerprint},
+          "overrides the data set's"),
+      key("splitter", KDEF_AT(splitter),
+          {.not_empty = true, .sequence = true, .stored_in = kEncoder, .always_stored = true},
+          "between the ids of a sequence"),
+      key("max_len", KDEF_AT(max_len), {.sequence = true, .stored_in = kEncoder, .always_stored = true},
+          "ids of a sequence that are kept; 0: as many as the longest training row has"),
+      key("padding", KDEF_AT(padding),
+          {.choices = {{"post", "post"}, {"pre", "pre"}},
+           .sequence = true,
+           .stored_in = kEncoder,
+           .always_stored = true},
+          "where a sequence is padded and cut; post keeps the first ids"),
+      key("feature_encoder", KDEF_AT(pooling),
+          {.choices =
+               {{"layers.MaskedAveragePooling()", "average", {"layers.MaskedAveragePooling", "MaskedAveragePooling"}},
+                {"layers.MaskedSumPooling()", "sum", {"layers.MaskedSumPooling", "MaskedSumPooling"}},
+                {nullptr, "none"}},
+           .sequence = true,
+           .stored_in = kEncoder,
+           .stored_as = "pooling",
+           .always_stored = true},
+          "pooling of a sequence"),
+      key("normalizer", KDEF_AT(normalizer),
+          {.nullable = true,
+           .choices = {{nullptr, "none"}, {"StandardScaler", "StandardScaler"}, {"MinMaxScaler", "MinMaxScaler"}},
+           .stored_in = kFingerprint,
+           .always_stored = true},
+          "of a numeric column, fitted to the training rows"),
+      key("embedding_dim", KDEF_AT(embedding_dim), {.min = 1, .max = kMaxEmbeddingDim, .stored_in = kEncoder},
+          "overrides the model's"),
+      key("share_embedding", KDEF_AT(share_embedding), {.stored_in = kEncoder, .always_stored = true},
+          "an earlier column whose vocabulary and table this one uses"),
+  };
+  return keys;
+}
+
+#undef KDEF_AT
+
+const FieldKey& field_key(std::string_view name) {
+  const auto& keys = field_keys();
+  const auto it = std::find_if(keys.begin(), keys.end(), [&](const FieldKey& key) { return key.name == name; });
+  KDEF_CHECK(it != keys.end(), "field_key: no key '", std::string(name), "'");
+  return *it;
+}
+
+std::vector<std::string> FieldKey::choice_names() const {
+  std::vector<std::string> names;
+  for (const FieldChoice& choice : choices) {
+    if (choice.name != nullptr) names.push_back(choice.name);
+  }
+  return names;
+}
+
+}  // namespace kdef::data
