@@ -19,7 +19,6 @@ std::vector<EmbeddingField> with_columns(std::vector<EmbeddingField> fields) {
 }
 
 EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build) {
-  using Kind = EmbeddingField::Kind;
   KDEF_CHECK(!fields.empty(), "embedding: no fields");
   bool uniform = true;
   shape_.list = with_columns(fields);
@@ -31,11 +30,8 @@ EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int6
     shape_.width += d;
     ops::EmbedField field;
     field.table = add_table(f, d, build);
-    const bool numeric = f.kind == Kind::numeric;
-    field.kind = numeric                            ? ops::EmbedField::Kind::numeric
-                 : f.kind == Kind::categorical      ? ops::EmbedField::Kind::id
-                 : f.kind == Kind::sequence_average ? ops::EmbedField::Kind::average
-                                                    : ops::EmbedField::Kind::sum;
+    const bool numeric = f.kind == EmbeddingField::Kind::numeric;
+    field.kind = f.kind;
     field.count = numeric ? 1 : f.max_len;
     field.column = f.column;
     int64_t& columns = numeric ? value_columns_ : id_columns_;

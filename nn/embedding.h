@@ -6,17 +6,18 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "ops/embedding.h"
 #include "ops/fused/distinct.h"
 
 namespace kdef::nn {
 
 /// One input field, as an embedding sees it.
 struct EmbeddingField {
-  enum class Kind { categorical, sequence_average, sequence_sum, numeric };
+  using Kind = ops::EmbedField::Kind;
   std::string name;
-  Kind kind = Kind::categorical;
+  Kind kind = Kind::id;
   int64_t vocab_size = 0;  // rows of the table, row 0 is padding; unused by numeric fields
-  int64_t max_len = 1;     // ids in a row
+  int64_t max_len = 1;     // ids in a row: 1 unless the kind is average or sum
   int64_t dim = 0;         // 0: the tables' common dimension
   std::string shared;      // the name of an earlier field whose table it uses; empty: it has its own
   int64_t column = -1;     // its first column in the batch's ids or values; -1: the column after the field before it

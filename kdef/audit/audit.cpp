@@ -53,10 +53,10 @@ GradientReport check_module(const M& module, Tensor x, Fn f) {
 
 const std::vector<nn::EmbeddingField>& some_fields() {
   using Kind = nn::EmbeddingField::Kind;
-  static const std::vector<nn::EmbeddingField> fields = {{"user", Kind::categorical, 5, 1, 0, ""},
-                                                         {"tags", Kind::sequence_average, 6, 3, 0, ""},
+  static const std::vector<nn::EmbeddingField> fields = {{"user", Kind::id, 5, 1, 0, ""},
+                                                         {"tags", Kind::average, 6, 3, 0, ""},
                                                          {"price", Kind::numeric, 0, 1, 0, ""},
-                                                         {"words", Kind::sequence_sum, 6, 2, 0, "tags"}};
+                                                         {"words", Kind::sum, 6, 2, 0, "tags"}};
   return fields;
 }
 

@@ -215,8 +215,7 @@ class Run {
         field.name = f.at(0);
         field.vocab_size = f.at(1);
         field.max_len = f.at(2);
-        field.kind =
-            field.max_len > 1 ? nn::EmbeddingField::Kind::sequence_average : nn::EmbeddingField::Kind::categorical;
+        field.kind = field.max_len > 1 ? nn::EmbeddingField::Kind::average : nn::EmbeddingField::Kind::id;
         fields_.push_back(field);
       }
       EnsembleConfig config;

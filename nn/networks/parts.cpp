@@ -33,7 +33,7 @@ std::vector<EmbeddingField> first_order_fields(const EmbeddingShape& shape) {
   for (EmbeddingField& field : fields) {
     field.dim = 1;
     field.shared.clear();
-    if (field.kind == EmbeddingField::Kind::sequence_average) field.kind = EmbeddingField::Kind::sequence_sum;
+    if (field.kind == EmbeddingField::Kind::average) field.kind = EmbeddingField::Kind::sum;
   }
   return fields;
 }

@@ -119,8 +119,8 @@ TEST(CudaTraining, DivergenceIsReportedAndNothingIsAppliedAfterIt) {
 // Losses and gradients of students side by side, against one after the other, which a tap on the layers asks for. In
 // bf16 the two round the same numbers, but for those where another order of sums tips the rounding.
 TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
-  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::categorical, 50, 1, 0, ""},
-                                                  {"item", nn::EmbeddingField::Kind::categorical, 9, 1, 0, ""}};
+  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::id, 50, 1, 0, ""},
+                                                  {"item", nn::EmbeddingField::Kind::id, 9, 1, 0, ""}};
   ModelInput input;
   const auto make_rows = [&](int64_t rows) {
     std::vector<int32_t> ids;
@@ -186,8 +186,8 @@ TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
 // Recorded and repeated, against op by op: the same bits. A batch size that never comes keeps a step from being
 // recorded.
 TEST(CudaTraining, RecordedStepsAreTheSameAsStepsOpByOp) {
-  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::categorical, 50, 1, 0, ""},
-                                                  {"tags", nn::EmbeddingField::Kind::sequence_average, 9, 3, 0, ""}};
+  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::id, 50, 1, 0, ""},
+                                                  {"tags", nn::EmbeddingField::Kind::average, 9, 3, 0, ""}};
   EnsembleConfig config;
   config.embedding_dim = 4;
   for (int i = 0; i < 3; ++i) config.students.push_back({"mlp", {8, 6}, {"relu", "relu"}, {0.2, 0.2}, true, false});
@@ -223,7 +223,7 @@ TEST(CudaTraining, RecordedStepsAreTheSameAsStepsOpByOp) {
 }
 
 TEST(CudaTraining, AnIdOutsideItsTableIsAnError) {
-  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::categorical, 5, 1, 0, ""}};
+  const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::id, 5, 1, 0, ""}};
   EnsembleConfig config;
   config.embedding_dim = 4;
   config.students.push_back({"mlp", {8}, {"relu"}, {0.0}, false, false});

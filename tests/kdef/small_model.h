@@ -20,7 +20,7 @@ struct SmallModel {
     return c;
   }
   static std::vector<nn::EmbeddingField> fields(int64_t users = 5) {
-    return {{"user", nn::EmbeddingField::Kind::categorical, users}, {"price", nn::EmbeddingField::Kind::numeric}};
+    return {{"user", nn::EmbeddingField::Kind::id, users}, {"price", nn::EmbeddingField::Kind::numeric}};
   }
   static data::Batch batch() {
     data::Batch b;

@@ -11,9 +11,9 @@ TEST(EmbeddingTables, FusedAgreesWithComposed) {
   using Kind = EmbeddingField::Kind;
   for (const int64_t dim_of_b : {0, 5}) {
     Builder build(7, DType::f64);
-    const EmbeddingTables tables({{"a", Kind::categorical, 6, 1, 0, ""},
-                                  {"b", Kind::sequence_average, 6, 3, dim_of_b, ""},
-                                  {"c", Kind::sequence_sum, 6, 2, 0, "a"},
+    const EmbeddingTables tables({{"a", Kind::id, 6, 1, 0, ""},
+                                  {"b", Kind::average, 6, 3, dim_of_b, ""},
+                                  {"c", Kind::sum, 6, 2, 0, "a"},
                                   {"d", Kind::numeric, 0, 1, 0, ""}},
                                  4, build);
     const Tensor ids = Tensor::from<int32_t>({1, 2, 0, 0, 5, 1, 0, 0, 0, 0, 0, 0, 3, 4, 5, 1, 2, 2}, {3, 6});

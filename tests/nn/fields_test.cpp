@@ -16,10 +16,10 @@ namespace {
 using Kind = EmbeddingField::Kind;
 
 std::vector<EmbeddingField> some_fields() {
-  return {{"user", Kind::categorical, 5},
-          {"tags", Kind::sequence_average, 6, 3},
+  return {{"user", Kind::id, 5},
+          {"tags", Kind::average, 6, 3},
           {"price", Kind::numeric},
-          {"item", Kind::categorical, 6},
+          {"item", Kind::id, 6},
           {"age", Kind::numeric}};
 }
 

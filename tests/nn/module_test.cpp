@@ -16,7 +16,7 @@ TEST(Initial, ValuesFollowTheirDistributions) {
   double squares = 0;
   for (double x : w) squares += x * x;
   EXPECT_NEAR(std::sqrt(squares / static_cast<double>(w.size())), std::sqrt(2.0 / 500), 1e-3);
-  EmbeddingTables tables({{"a", EmbeddingField::Kind::categorical, 1000, 1, 0, ""}}, 16, build);
+  EmbeddingTables tables({{"a", EmbeddingField::Kind::id, 1000, 1, 0, ""}}, 16, build);
   const std::vector<double> e = tables.parameters()[0].tensor.to_vector<double>();
   squares = 0;
   for (size_t i = 0; i < e.size(); ++i) {

@@ -25,10 +25,10 @@ TEST(EmbeddingFields, HaveTheKindsOfTheSchema) {
                 field(data::FieldType::sequence, data::Pooling::sum)};
   const std::vector<nn::EmbeddingField> fields = embedding_fields(map);
   ASSERT_EQ(fields.size(), 4u);
-  EXPECT_EQ(fields[0].kind, Kind::categorical);
+  EXPECT_EQ(fields[0].kind, Kind::id);
   EXPECT_EQ(fields[1].kind, Kind::numeric);
-  EXPECT_EQ(fields[2].kind, Kind::sequence_average);
-  EXPECT_EQ(fields[3].kind, Kind::sequence_sum);
+  EXPECT_EQ(fields[2].kind, Kind::average);
+  EXPECT_EQ(fields[3].kind, Kind::sum);
 }
 
 TEST(EmbeddingFields, HaveTheSizesOfTheSchema) {

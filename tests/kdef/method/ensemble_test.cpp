@@ -17,9 +17,8 @@ std::vector<nn::EmbeddingField> some_fields() {
   using Kind = nn::EmbeddingField::Kind;
   // `many` has more distinct ids than a quarter of the rows; `twin` reads the table of `few`.
   // A numeric field comes first: its weight is no table of rows.
-  return {
-      {"price", Kind::numeric},        {"few", Kind::categorical, 5},     {"tags", Kind::sequence_average, 30, 3},
-      {"some", Kind::categorical, 60}, {"many", Kind::categorical, 5000}, {"twin", Kind::categorical, 5, 1, 0, "few"}};
+  return {{"price", Kind::numeric}, {"few", Kind::id, 5},     {"tags", Kind::average, 30, 3},
+          {"some", Kind::id, 60},   {"many", Kind::id, 5000}, {"twin", Kind::id, 5, 1, 0, "few"}};
 }
 
 ModelInput some_batch(DType type = DType::f64) {

@@ -20,7 +20,7 @@ constexpr int64_t kFields = 39, kDim = 16, kUnits = 400, kRows = 10000;
 std::vector<nn::EmbeddingField> criteo_like_fields() {
   std::vector<nn::EmbeddingField> fields;
   for (int64_t f = 0; f < kFields; ++f) {
-    fields.push_back({cat("C", f), nn::EmbeddingField::Kind::categorical, 50});
+    fields.push_back({cat("C", f), nn::EmbeddingField::Kind::id, 50});
   }
   return fields;
 }

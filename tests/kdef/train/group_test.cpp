@@ -57,9 +57,7 @@ struct Trained {
 Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind) {
   nn::Builder build(3, DType::f64);
   using Kind = nn::EmbeddingField::Kind;
-  Ensemble model(config,
-                 {{"user", Kind::categorical, 30}, {"tags", Kind::sequence_average, 6, 2}, {"price", Kind::numeric}},
-                 build);
+  Ensemble model(config, {{"user", Kind::id, 30}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}}, build);
   nn::OptimizerConfig settings;
   settings.kind = kind;
   settings.learning_rate = 0.01;
@@ -118,8 +116,7 @@ TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
     group.barrier();
     nn::Builder build(3, DType::f64);
     using Kind = nn::EmbeddingField::Kind;
-    Ensemble model(small_ensemble(),
-                   {{"user", Kind::categorical, 30}, {"tags", Kind::sequence_average, 6, 2}, {"price", Kind::numeric}},
+    Ensemble model(small_ensemble(), {{"user", Kind::id, 30}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}},
                    build);
     const ModelInput mine = part(draw(41, 0), {group.rank(), 2});
     const GroupScope by_itself(Group::alone());

@@ -50,7 +50,7 @@ TEST(OwnTables, HaveTheirNamesAndAreEmbeddings) {
 TEST(OwnTables, FirstOrderSumsOneNumberPerFieldAndSumsSequences) {
   Builder build(3, DType::f64);
   std::vector<EmbeddingField> fields = some_fields();
-  fields.push_back({"twin", EmbeddingField::Kind::categorical, 5, 1, 0, "user", 0});  // reads user's column
+  fields.push_back({"twin", EmbeddingField::Kind::id, 5, 1, 0, "user", 0});  // reads user's column
   const EmbeddingTables tables(fields, 4, build);
   const FirstOrder first_order(tables.shape(), true, build);
   scramble(first_order, 20);

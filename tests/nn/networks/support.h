@@ -10,10 +10,7 @@ namespace kdef::nn::test {
 /// row 0 of its table, but the row gets no gradient.
 inline std::vector<EmbeddingField> some_fields() {
   using Kind = EmbeddingField::Kind;
-  return {{"user", Kind::categorical, 5},
-          {"tags", Kind::sequence_average, 6, 2},
-          {"price", Kind::numeric},
-          {"item", Kind::categorical, 4}};
+  return {{"user", Kind::id, 5}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}, {"item", Kind::id, 4}};
 }
 inline Tensor some_ids() {
   return Tensor::from<int32_t>({1, 2, 0, 3, 2, 1, 5, 1, 4, 3, 3, 2, 1, 4, 0, 1, 3, 5, 2, 3, 2, 0, 0, 1}, {6, 4});

@@ -24,9 +24,9 @@ namespace {
 struct Model {
   explicit Model(const OptimizerConfig& config, DType dtype = DType::f64)
       : build(3, dtype),
-        tables({{"a", EmbeddingField::Kind::categorical, 50, 1, 0, ""},
-                {"b", EmbeddingField::Kind::sequence_average, 20, 2, 0, ""},
-                {"c", EmbeddingField::Kind::categorical, 50, 1, 0, "a"}},
+        tables({{"a", EmbeddingField::Kind::id, 50, 1, 0, ""},
+                {"b", EmbeddingField::Kind::average, 20, 2, 0, ""},
+                {"c", EmbeddingField::Kind::id, 50, 1, 0, "a"}},
                3, build),
         head(9, 1, build),
         optimizer(all(), config) {
@@ -182,14 +182,14 @@ TEST(Adam, LazyMovesTheRowsOfTheBatchAsDenseDoes) {
   const std::set<int32_t> in_batch(ids.begin(), ids.end());
   const auto step_once = [&](OptimizerKind kind, StepRecord& report) {
     Builder build(3, DType::f64);
-    const EmbeddingTables tables({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
+    const EmbeddingTables tables({{"id", EmbeddingField::Kind::id, kRows}}, kDim, build);
     Optimizer optimizer(tables.parameters(), settings(0.01, 0.1, 0, 0, kind));
     backward(ops::sum(ops::square(tables.forward(Tensor::from(ids, {kIds, 1}), {}))));
     report = optimizer.step();
     return tables.parameters()[0].tensor.to_vector<double>();
   };
   Builder build(3, DType::f64);
-  const EmbeddingTables untouched({{"id", EmbeddingField::Kind::categorical, kRows}}, kDim, build);
+  const EmbeddingTables untouched({{"id", EmbeddingField::Kind::id, kRows}}, kDim, build);
   const std::vector<double> before = untouched.parameters()[0].tensor.to_vector<double>();
   StepRecord dense_report, lazy_report;
   const std::vector<double> dense = step_once(OptimizerKind::adam, dense_report);
@@ -258,7 +258,7 @@ TEST(AdamW, FollowsItsFormulaAndKeepsTheDecayOutOfTheGradient) {
 
 TEST(Optimizers, PaddingRowStaysZero) {
   Builder build(0);
-  EmbeddingTables tables({{"a", EmbeddingField::Kind::sequence_sum, 5, 2, 0, ""}}, 2, build);
+  EmbeddingTables tables({{"a", EmbeddingField::Kind::sum, 5, 2, 0, ""}}, 2, build);
   Optimizer optimizer(tables.parameters(), settings(0, 0.1, 0, 10));
   for (int step = 0; step < 3; ++step) {
     backward(ops::sum(tables.forward(Tensor::from<int32_t>({0, 1, 0, 0}, {2, 2}), {})));
