@@ -11,7 +11,7 @@
 #include <typeinfo>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "core/base/parallel.h"
 #include "core/base/text.h"
 

@@ -5,7 +5,7 @@
 
 #include "apps/commands.h"
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "ops/gemm/gemm.h"
 
 namespace kdef::apps {

@@ -7,7 +7,7 @@
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "core/base/text.h"
 
 namespace kdef::apps {

@@ -1,5 +1,6 @@
 #include "nn/activations.h"
 
+#include "core/base/names.h"
 #include "ops/elementwise.h"
 #include "ops/norm.h"
 
@@ -67,8 +68,7 @@ const std::vector<ActivationType>& activation_types() {
 }
 
 std::vector<std::string> activation_names() {
-  std::vector<std::string> names;
-  for (const ActivationType& type : activation_types()) names.emplace_back(type.name);
+  std::vector<std::string> names = row_names(activation_types());
   names.emplace_back("none");
   return names;
 }
@@ -79,9 +79,7 @@ Activation parse_activation(const std::string& name) {
   for (const ActivationType& type : activation_types()) {
     if (wanted == lower_case(type.name)) return type.kind;
   }
-  std::string known;
-  for (const std::string& other : activation_names()) known += cat(known.empty() ? "" : ", ", other);
-  throw InputError(cat("activation '", name, "' is unknown; known: ", known));
+  fail_unknown_name("activation", name, activation_names());
 }
 
 std::unique_ptr<ActivationLayer> make_activation(Activation kind, int64_t units, Builder& build) {

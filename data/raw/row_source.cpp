@@ -4,7 +4,7 @@
 #include <unordered_set>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "data/raw/csv_reader.h"
 
 namespace kdef::data {

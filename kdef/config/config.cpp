@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "core/base/text.h"
 #include "kdef/config/keys.h"
 #include "kdef/config/yaml_value.h"
@@ -19,16 +19,16 @@ namespace fs = std::filesystem;
 
 // ---- Merging.
 
-using Layer = std::map<std::string, Value>;
+using Layer = std::map<std::string, YamlValue>;
 
 // Later values of a key replace earlier ones. Unknown keys are refused here, while their place is known.
-void merge(Layer& merged, const Value& map) {
-  for (const Value::Entry& e : map.map()) {
+void merge(Layer& merged, const YamlValue& map) {
+  for (const YamlValue::Entry& e : map.map()) {
     const std::string name = e.name == "dropout" ? "net_dropout" : e.name;
-    if (find_key(experiment_keys(), name) == nullptr) {
-      fail_unknown(Value(e.key.node(), e.key.source(), e.name), e.name, key_names(experiment_keys()));
+    if (find_row(experiment_keys(), name) == nullptr) {
+      fail_unknown(YamlValue(e.key.node(), e.key.source(), e.name), e.name, row_names(experiment_keys()));
     }
-    merged.insert_or_assign(name, Value(e.value.node(), e.value.source(), e.name));
+    merged.insert_or_assign(name, YamlValue(e.value.node(), e.value.source(), e.name));
   }
 }
 
@@ -43,15 +43,14 @@ std::pair<std::string, std::string> split_override(const std::string& text) {
 }
 
 // Sets the value at parts[depth..] inside `node`, which is changed in place.
-void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth, const Value& value) {
+void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth, const YamlValue& value) {
   const std::string& part = parts[depth];
   const bool last = depth + 1 == parts.size();
   if (node.IsSequence()) {
     size_t index = 0;
     if (part.empty() || !std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c); }) ||
         part.size() > 9 || (index = std::stoul(part)) >= node.size()) {
-      value.fail(
-          cat("expected a number from 0 to ", node.size() - 1, " for the place in the list, found '", part, "'"));
+      value.fail(cat("expected an index from 0 to ", node.size() - 1, " into the list, found '", part, "'"));
     }
     if (last) {
       node[index] = value.node();
@@ -60,7 +59,7 @@ void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth
     }
     return;
   }
-  if (node.IsScalar()) value.fail(cat("what comes before '.", part, "' is no map or list"));
+  if (node.IsScalar()) value.fail(cat("the value before '.", part, "' is neither a map nor a list"));
   if (last) {
     node[part] = value.node();
   } else {
@@ -70,11 +69,12 @@ void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth
 
 void merge_override(Layer& merged, const std::string& text) {
   const auto [path, written] = split_override(text);
-  const Value value = parse_yaml(written, kCommandLine, path, false);
+  const YamlValue value = parse_yaml(written, kCommandLine, path, false);
   std::vector<std::string> parts = split(path, '.');
   if (parts[0] == "dropout") parts[0] = "net_dropout";
-  const Key<Draft>* key = find_key(experiment_keys(), parts[0]);
-  if (key == nullptr) fail_unknown(Value({}, kCommandLine, parts[0], false), parts[0], key_names(experiment_keys()));
+  const Key<Draft>* key = find_row(experiment_keys(), parts[0]);
+  if (key == nullptr)
+    fail_unknown(YamlValue({}, kCommandLine, parts[0], false), parts[0], row_names(experiment_keys()));
   if (parts.size() == 1) {
     merged.insert_or_assign(parts[0], value);
     return;
@@ -85,16 +85,16 @@ void merge_override(Layer& merged, const std::string& text) {
                     : key->write             ? YAML::Load(key->write(Draft{}))
                                              : YAML::Node();
   assign(node, parts, 1, value);
-  merged.insert_or_assign(parts[0], Value(node, kCommandLine, parts[0], false));
+  merged.insert_or_assign(parts[0], YamlValue(node, kCommandLine, parts[0], false));
 }
 
 // ---- From keys to the configuration.
 
 // A network's settings with one entry per layer.
-StudentConfig student_of(const Network& n) {
+StudentConfig student_of(const NetworkDraft& n) {
   StudentConfig s = n.settings;
   const nn::NetworkType& type = nn::network_type(s.network);
-  s.settings = own_settings(type, n.own);
+  s.settings = network_settings(type, n.given);
   if (type.hidden_layers == nn::HiddenLayers::none) {
     s.hidden_units.clear();
     s.hidden_activations.clear();
@@ -115,25 +115,24 @@ StudentConfig student_of(const Network& n) {
 
 void resolve_students(Draft& d) {
   ExperimentConfig& c = d.config;
-  const Model& model =
-      *std::find_if(models().begin(), models().end(), [&](const Model& m) { return m.name == c.model_name; });
+  const ModelName& model = *find_row(models(), c.model_name);
   c.model.kind = d.ensemble.value_or(model.ensemble);
   const auto given = [&](const char* key) { return d.given.count(key) != 0; };
   const auto unused = [&](const char* key) {
     if (given(key)) c.ignored.push_back(cat(key, " (", c.model_name, " does not use it)"));
   };
 
-  std::vector<Network> networks;
+  std::vector<NetworkDraft> networks;
   const auto list = d.given.find("students");
   if (list != d.given.end() && !list->second.is_null()) {
-    for (const Value& item : list->second.list()) {
-      Network n = d.network;
+    for (const YamlValue& item : list->second.list()) {
+      NetworkDraft n = d.network;
       read_map(student_keys(), n, item);
       networks.insert(networks.end(), static_cast<size_t>(n.repeat), n);
     }
     if (networks.empty()) list->second.expected("at least one student");
     if (given("num_student")) {
-      const std::vector<Network> once = networks;
+      const std::vector<NetworkDraft> once = networks;
       for (int64_t i = 1; i < d.num_student; ++i) networks.insert(networks.end(), once.begin(), once.end());
     }
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
@@ -143,14 +142,14 @@ void resolve_students(Draft& d) {
           .fail(cat(c.model_name, " has ", model.students, " students; for others write model: KDEF"));
     }
     for (size_t i = 0; i < model.networks.size(); ++i) {
-      Network n = d.network;
+      NetworkDraft n = d.network;
       n.settings.network = model.networks[i];
       const auto dropout = d.dropouts.find(cat("net", i + 1, "_dropout"));
       if (dropout != d.dropouts.end()) n.settings.dropout = read_dropout(n, dropout->second);
       networks.push_back(n);
     }
   } else {
-    Network n = d.network;
+    NetworkDraft n = d.network;
     if (!model.networks.empty()) {
       if (given("network") && n.settings.network != model.networks[0]) {
         d.given.at("network").fail(
@@ -165,7 +164,7 @@ void resolve_students(Draft& d) {
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
   }
   c.model.students.clear();
-  for (const Network& n : networks) c.model.students.push_back(student_of(n));
+  for (const NetworkDraft& n : networks) c.model.students.push_back(student_of(n));
   for (const StudentConfig& s : c.model.students) {
     if (!s.hidden_units.empty() || nn::network_type(s.network).hidden_layers != nn::HiddenLayers::required) continue;
     d.given.at(given("students") ? "students" : "hidden_units")
@@ -173,9 +172,9 @@ void resolve_students(Draft& d) {
   }
 }
 
-// Keys of single kinds of networks that were given for all students, of which none has them.
+// Adds to `ignored` the keys at the top level that no student's network has.
 void list_unused_keys(Draft& d) {
-  for (const std::string& name : own_key_names()) {
+  for (const std::string& name : network_key_names()) {
     const bool used =
         std::any_of(d.config.model.students.begin(), d.config.model.students.end(),
                     [&](const StudentConfig& s) { return nn::network_type(s.network).find_key(name) != nullptr; });
@@ -210,7 +209,7 @@ void resolve_task(Draft& d) {
   const auto given = [&](const char* key) { return d.given.count(key) != 0; };
   c.dataset.label_kind = task.labels;
   if (given("loss")) {
-    const Value& loss = d.given.at("loss");
+    const YamlValue& loss = d.given.at("loss");
     const std::vector<std::string>& names = task.loss_names;
     if (std::find(names.begin(), names.end(), lower_case(loss.text())) == names.end()) {
       loss.fail(cat("the loss of task ", task.name, " is ", names[0], ", found '", loss.text(), "'"));
@@ -277,9 +276,9 @@ std::vector<std::string> config_files(const std::string& folder, const std::stri
 }
 
 struct Entries {
-  std::vector<Value::Entry> found;
+  std::vector<YamlValue::Entry> found;
   std::vector<std::string> files;
-  const Value* find(const std::string& name) const {
+  const YamlValue* find(const std::string& name) const {
     const auto it = std::find_if(found.begin(), found.end(), [&](const auto& e) { return e.name == name; });
     return it == found.end() ? nullptr : &it->value;
   }
@@ -298,23 +297,24 @@ struct Entries {
   }
 };
 
-// Entries of all files; where a name stands in several, the first counts, and a Base in the file of its experiment.
+// The entries of all files, in their order. The first entry of a name counts; Base is looked for in the experiment's
+// file first.
 Entries load_entries(const std::vector<std::string>& files) {
   Entries entries{{}, files};
   for (const std::string& file : files) {
-    for (Value::Entry& e : load_yaml_file(file).map()) entries.found.push_back(std::move(e));
+    for (YamlValue::Entry& e : load_yaml_file(file).map()) entries.found.push_back(std::move(e));
   }
   return entries;
 }
 
-const Value* base_of(const Entries& entries, const Value& experiment) {
+const YamlValue* base_of(const Entries& entries, const YamlValue& experiment) {
   for (const auto& e : entries.found) {
     if (e.name == "Base" && e.value.source() == experiment.source()) return &e.value;
   }
   return entries.find("Base");
 }
 
-// A relative path that exists in `folder` alone is taken from there.
+// Replaces a relative path that exists in `folder` and not in the working directory.
 void locate(std::string& path, const std::string& folder) {
   if (path.empty() || fs::path(path).is_absolute() || fs::exists(path)) return;
   const fs::path there = (fs::path(folder) / path).lexically_normal();
@@ -326,13 +326,13 @@ void locate(std::string& path, const std::string& folder) {
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
                                  const std::vector<std::string>& overrides, bool dataset_required) {
   const Entries models = load_entries(config_files(config_dir, "model_config"));
-  const Value* experiment = expid == "Base" ? nullptr : models.find(expid);
+  const YamlValue* experiment = expid == "Base" ? nullptr : models.find(expid);
   if (experiment == nullptr) {
     throw InputError(cat(models.files[0], models.files.size() > 1 ? " and its neighbours" : "", ": experiment '", expid,
                          "' is not there; there are: ", models.names(expid)));
   }
   Layer merged;
-  if (const Value* base = base_of(models, *experiment)) merge(merged, *base);
+  if (const YamlValue* base = base_of(models, *experiment)) merge(merged, *base);
   merge(merged, *experiment);
 
   Layer from_command_line;
@@ -344,7 +344,7 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   if (const auto id = chosen.find("dataset_id"); id != chosen.end()) {
     const std::string dataset_id = id->second.text();
     const Entries datasets = load_entries(config_files(config_dir, "dataset_config", dataset_required));
-    if (const Value* entry = datasets.find(dataset_id)) {
+    if (const YamlValue* entry = datasets.find(dataset_id)) {
       merge(merged, *entry);
       place = entry->where();
     } else if (dataset_required) {
@@ -429,10 +429,10 @@ ExperimentConfig load_resolved(const std::string& path, const std::vector<std::s
   merge(merged, load_yaml_file(path));
   for (const std::string& text : overrides) {
     const std::string name = split(split_override(text).first, '.')[0];
-    const Key<Draft>* key = find_key(experiment_keys(), name == "dropout" ? "net_dropout" : name);
+    const Key<Draft>* key = find_row(experiment_keys(), name == "dropout" ? "net_dropout" : name);
     if (key != nullptr && key->write && !key->resolved) {
       throw InputError(cat(kCommandLine, ": key '", name, "': ", path,
-                           " lists the students one by one; write students.0.KEY=VALUE and so on"));
+                           " has the settings of each student; write students.0.KEY=VALUE, students.1.KEY=VALUE, ..."));
     }
     merge_override(merged, text);
   }

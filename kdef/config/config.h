@@ -1,12 +1,13 @@
-// The configuration of an experiment: FuxiCTR's YAML as the authors of KDEF write it, and keys of our own.
+// The configuration of an experiment. The format is the YAML of FuxiCTR, as the authors of KDEF use it, with further
+// keys.
 //
 // A configuration directory holds model_config.yaml (or model_config/*.yaml): the entry `Base` and one per experiment,
 // and dataset_config.yaml (or dataset_config/*.yaml): one entry per data set. Later settings win:
 //   built-in default < Base < experiment < the data set's entry < command line.
-// Every key, its type, default and meaning: keys_markdown(), printed from the table that the loader reads by.
+// keys_markdown() lists every key with its type, default and meaning, from the table that the loader uses.
 //
-// Paths are relative to the current directory, as in FuxiCTR. A relative data_root, train_data, valid_data or test_data
-// that does not exist there, but does in the configuration directory, is taken from the latter.
+// Relative paths start at the current directory, as in FuxiCTR. A relative data_root, train_data, valid_data or
+// test_data that exists in the configuration directory only is taken from there.
 //
 // Errors are InputErrors "FILE:LINE:COLUMN: key 'KEY': expected ..., found ...".
 #pragma once
@@ -23,7 +24,7 @@
 
 namespace kdef {
 
-/// One sub-network. `dropout` has one entry per hidden layer, or per cross layer where there are no hidden layers.
+/// One student. `dropout` has one entry per hidden layer, or one per cross layer if there are no hidden layers.
 using StudentConfig = nn::NetworkConfig;
 
 struct ExperimentConfig {
@@ -35,42 +36,41 @@ struct ExperimentConfig {
   EnsembleConfig model;
   TrainingConfig training;  // training.seed also names the initial values
 
-  // These keys are read and written, and change nothing.
-  bool deterministic = false;  // results never depend on the number of threads
+  bool deterministic = false;  // read and written, without effect: results are always reproducible
 
   std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use; training.metrics has them
 
   std::string model_root = "./checkpoints/";  // folder of run directories
   bool tensorboard = false;                   // the run directory also gets an event file (kdef/run/tensorboard.h)
 
-  /// Keys that were given and have no effect here, each once, with the reason in brackets where it is not general.
+  /// Keys that are set and have no effect, each once, with the reason in brackets if it depends on other keys.
   std::vector<std::string> ignored;
 };
 
-/// Reads experiment `expid` of `config_dir`. `overrides` are "key=value": the value is YAML, dots lead into maps and,
-/// by number from 0, into lists ("monitor.AUC=1", "students.0.net_dropout=0.2").
-/// Throws InputError for a missing experiment (naming those there are), unknown keys (naming the nearest), values of
-/// the wrong type or out of range, and YAML that does not parse. `dataset_required` false: the data set's entry and its
-/// files may be missing (its feature map is known otherwise).
+/// Reads experiment `expid` of `config_dir`. `overrides` are "key=value". The value is YAML; a dot in the key selects
+/// an entry of a map, or by its index an entry of a list ("monitor.AUC=1", "students.0.net_dropout=0.2"). Throws
+/// InputError for an unknown experiment (the message lists the known ones), for an unknown key (the message names the
+/// nearest one), for values of the wrong type or out of range, and for invalid YAML. If `dataset_required` is false,
+/// the data set's entry and files may be missing; the caller has the feature map from elsewhere.
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
                                  const std::vector<std::string>& overrides = {}, bool dataset_required = true);
 
-/// The whole configuration, every default resolved, as YAML that load_resolved() reads back. Of `ignored` and of the
-/// places in data::FieldConfig::where nothing is kept.
+/// The whole configuration with all defaults, as YAML that load_resolved() reads back. `ignored` and
+/// data::FieldConfig::where are left out.
 std::string to_yaml(const ExperimentConfig& config);
 
-/// Reads what to_yaml() wrote (config.yaml of a run directory), with overrides as above; those of students' settings
-/// name the student ("students.0.net_dropout=0.2").
+/// Reads what to_yaml() wrote (config.yaml of a run directory). Overrides are as above; a student's setting needs its
+/// index ("students.0.net_dropout=0.2").
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides = {});
 
-/// The configuration as to_yaml(), without the keys that shape no result: experiment_id, model, model_root,
-/// checkpoint_every, collapse_every and tensorboard.
+/// to_yaml() without the keys that have no influence on results: experiment_id, model, model_root, checkpoint_every,
+/// collapse_every and tensorboard.
 std::string shaping_yaml(const ExperimentConfig& config);
 
 struct KeyDifference {
   std::string key, before, after;
 };
-/// Top-level keys of shaping_yaml() in which two configurations differ.
+/// The top-level keys of shaping_yaml() in which two configurations differ.
 std::vector<KeyDifference> differences(const ExperimentConfig& before, const ExperimentConfig& after);
 /// "epochs (2 before, 8 now), feature_cols".
 std::string describe(const std::vector<KeyDifference>& differences);

@@ -4,14 +4,14 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "data/field_keys.h"
 #include "kdef/measure/metric.h"
 
 namespace kdef::config_keys {
 
-const std::vector<Model>& models() {
-  static const std::vector<Model> all = {
+const std::vector<ModelName>& models() {
+  static const std::vector<ModelName> all = {
       {"KDEF", EnsembleKind::kdef, 0, {}},
       {"EKTF", EnsembleKind::kdef, 0, {"mlp"}},
       {"EKTF_L", EnsembleKind::kdef, 3, {"product", "finalnet", "exponential_cross"}},
@@ -25,18 +25,18 @@ const std::vector<Model>& models() {
   return all;
 }
 
-[[noreturn]] void fail_unknown(const Value& key, const std::string& name, const std::vector<std::string>& known) {
+[[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known) {
   const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
   const auto nearest = std::min_element(known.begin(), known.end(),
                                         [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
   throw InputError(cat(key.where(), ": unknown key '", key.key(), "'; the nearest known key is '", *nearest, "'"));
 }
 
-std::vector<double> read_dropout(Network& n, const Value& v) {
+std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v) {
   n.dropout_at = v;
   n.one_dropout = !v.is_list();
   std::vector<double> rates;
-  for (const Value& item : n.one_dropout ? std::vector{v} : v.list()) rates.push_back(item.real(0, 1, true));
+  for (const YamlValue& item : n.one_dropout ? std::vector{v} : v.list()) rates.push_back(item.real(0, 1, true));
   return rates;
 }
 
@@ -44,20 +44,14 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
-// Far above any use; what lies beyond is a slip of the pen, better told as such than as a lack of memory.
-constexpr int64_t kMostStudents = 1000, kWidest = 1 << 20, kDeepest = 1000;
-
-std::vector<std::string> model_names() {
-  std::vector<std::string> names;
-  for (const Model& model : models()) names.push_back(model.name);
-  return names;
-}
+// Limits far above any use: a larger number is a typing error, and the message should say so before memory runs out.
+constexpr int64_t kMaxStudents = 1000, kMaxWidth = 1 << 20;
 
 // ---- Readers and writers of common types. `at` returns a reference to the member of a T.
 
 template <class T, class At>
 Key<T> boolean_key(const char* name, At at, const char* meaning) {
-  return {name, "boolean", meaning, [=](T& t, const Value& v) { at(t) = v.boolean(); },
+  return {name, "boolean", meaning, [=](T& t, const YamlValue& v) { at(t) = v.boolean(); },
           [=](const T& t) { return std::string(at(t) ? "true" : "false"); }};
 }
 
@@ -69,13 +63,13 @@ template <class T, class At>
 Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning, int64_t max = kLargest) {
   using Integer = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
   return {name, integer_type(min, max), meaning,
-          [=](T& t, const Value& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
+          [=](T& t, const YamlValue& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
           [=](const T& t) { return cat(at(t)); }};
 }
 
 template <class T, class At>
 Key<T> text_key(const char* name, At at, const char* meaning, const char* type = "text") {
-  return {name, type, meaning, [=](T& t, const Value& v) { at(t) = v.is_null() ? "" : v.text(); },
+  return {name, type, meaning, [=](T& t, const YamlValue& v) { at(t) = v.is_null() ? "" : v.text(); },
           [=](const T& t) { return yaml_text(at(t)); }};
 }
 
@@ -86,15 +80,8 @@ struct Choice {
 };
 
 template <class Enum>
-std::vector<std::string> names_of(const std::vector<Choice<Enum>>& choices) {
-  std::vector<std::string> names;
-  for (const auto& choice : choices) names.push_back(choice.name);
-  return names;
-}
-
-template <class Enum>
-Enum read_choice(const std::vector<Choice<Enum>>& choices, const Value& v) {
-  const std::string name = v.one_of(names_of(choices));
+Enum read_choice(const std::vector<Choice<Enum>>& choices, const YamlValue& v) {
+  const std::string name = v.one_of(row_names(choices));
   return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == name; })->value;
 }
 
@@ -103,16 +90,9 @@ std::string write_choice(const std::vector<Choice<Enum>>& choices, Enum value) {
   return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.value == value; })->name;
 }
 
-template <class Enum>
-std::string either(const std::vector<Choice<Enum>>& choices) {
-  std::string text;
-  for (const auto& choice : choices) text += cat(text.empty() ? "" : ", ", choice.name);
-  return text;
-}
-
 template <class T, class At, class Enum>
 Key<T> choice_key(const char* name, At at, const std::vector<Choice<Enum>>& choices, const char* meaning) {
-  return {name, either(choices), meaning, [=](T& t, const Value& v) { at(t) = read_choice(choices, v); },
+  return {name, joined(row_names(choices)), meaning, [=](T& t, const YamlValue& v) { at(t) = read_choice(choices, v); },
           [=](const T& t) { return write_choice(choices, at(t)); }};
 }
 
@@ -142,13 +122,7 @@ const std::vector<Choice<Examination>> kExaminations = {
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The row of the table of metrics.
-const Metric& read_metric(const Value& v) { return *find_metric(v.one_of(metric_names())); }
-
-std::string task_list() {
-  std::string text;
-  for (const Task& task : tasks()) text += cat(text.empty() ? "" : ", ", task.name);
-  return text;
-}
+const Metric& read_metric(const YamlValue& v) { return *find_metric(v.one_of(metric_names())); }
 
 // Every name of every task's label loss.
 std::vector<std::string> loss_names() {
@@ -157,21 +131,9 @@ std::vector<std::string> loss_names() {
   return names;
 }
 
-std::string loss_list() {
-  std::string text;
-  for (const std::string& name : loss_names()) text += cat(text.empty() ? "" : ", ", name);
-  return text;
-}
-
-std::string metric_list() {
-  std::string text;
-  for (const Metric& m : kMetrics) text += cat(text.empty() ? "" : ", ", m.name);
-  return text;
-}
-
 // ---- Regularizers: 0, null, 1.e-5, l1(1e-5), l2(1e-5), l1_l2(1e-6, 1e-5).
 
-nn::Regularizer read_regularizer(const Value& v) {
+nn::Regularizer read_regularizer(const YamlValue& v) {
   constexpr const char* kExpected = "a number (L2), l1(A), l2(B), l1_l2(A, B), 0 or null";
   nn::Regularizer result;
   if (v.is_null()) return result;
@@ -189,9 +151,9 @@ nn::Regularizer read_regularizer(const Value& v) {
   }
   if (text.back() != ')') v.expected(kExpected);
   const std::string name = text.substr(0, open);
-  const Value arguments =
+  const YamlValue arguments =
       parse_yaml("[" + text.substr(open + 1, text.size() - open - 2) + "]", v.where(), v.key(), false);
-  const std::vector<Value> numbers = arguments.list();
+  const std::vector<YamlValue> numbers = arguments.list();
   if ((name == "l1" || name == "l2") && numbers.size() == 1) {
     (name == "l1" ? result.l1 : result.l2) = numbers[0].real(0, kInfinity);
   } else if (name == "l1_l2" && numbers.size() == 2) {
@@ -211,23 +173,17 @@ std::string write_regularizer(const nn::Regularizer& r) {
 template <class At>
 Key<Draft> regularizer_key(const char* name, At at, const char* meaning) {
   return {name, "number, l1(A), l2(B), l1_l2(A, B), null", meaning,
-          [=](Draft& d, const Value& v) { at(d) = read_regularizer(v); },
+          [=](Draft& d, const YamlValue& v) { at(d) = read_regularizer(v); },
           [=](const Draft& d) { return write_regularizer(at(d)); }};
 }
 
-std::string list_of(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += cat(text.empty() ? "" : ", ", name);
-  return text;
-}
+// ---- Keys of a network. At the top level they are for all students, in an entry of `students` for one.
 
-// ---- Keys of a network: at the top level for all students, or in an entry of `students` for one.
-
-std::vector<std::string> read_activations(Network& n, const Value& v) {
+std::vector<std::string> read_activations(NetworkDraft& n, const YamlValue& v) {
   n.activations_at = v;
   n.one_activation = !v.is_list();
   std::vector<std::string> names;
-  for (const Value& item : n.one_activation ? std::vector{v} : v.list()) {
+  for (const YamlValue& item : n.one_activation ? std::vector{v} : v.list()) {
     names.push_back(item.is_null() ? "none" : item.one_of(nn::activation_names()));
   }
   return names;
@@ -242,19 +198,19 @@ std::string write_layers(const std::vector<V>& values, bool one, Write write) {
   [](auto& t) -> auto& { return t.member; }
 
 template <class At>
-Key<Network> widths_key(const char* name, At at, const char* meaning) {
-  return {name, cat("list of integers in [1, ", kWidest, "]"), meaning,
-          [=](Network& n, const Value& v) {
+Key<NetworkDraft> widths_key(const char* name, At at, const char* meaning) {
+  return {name, cat("list of integers in [1, ", kMaxWidth, "]"), meaning,
+          [=](NetworkDraft& n, const YamlValue& v) {
             at(n).clear();
-            for (const Value& item : v.list()) at(n).push_back(item.integer(1, kWidest));
+            for (const YamlValue& item : v.list()) at(n).push_back(item.integer(1, kMaxWidth));
           },
-          [=](const Network& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
+          [=](const NetworkDraft& n) { return write_list(at(n), [](int64_t u) { return cat(u); }); }};
 }
 
-// ---- Keys that single kinds of networks have (nn/networks/registry.h).
+// ---- Settings that only some networks have (nn/networks/registry.h).
 
-nn::SettingValue read_setting(const nn::SettingKey& key, const Value& v) {
-  const auto one = [&]<class T>(const T&, const Value& item) -> T {
+nn::SettingValue read_setting(const nn::SettingKey& key, const YamlValue& v) {
+  const auto one = [&]<class T>(const T&, const YamlValue& item) -> T {
     if constexpr (std::is_same_v<T, bool>) return item.boolean();
     if constexpr (std::is_same_v<T, int64_t>)
       return item.integer(static_cast<int64_t>(key.min), static_cast<int64_t>(key.max));
@@ -265,7 +221,7 @@ nn::SettingValue read_setting(const nn::SettingKey& key, const Value& v) {
       [&]<class T>(const T& standard) -> nn::SettingValue {
         if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
           T list;
-          for (const Value& item : v.list()) list.push_back(one(typename T::value_type{}, item));
+          for (const YamlValue& item : v.list()) list.push_back(one(typename T::value_type{}, item));
           return list;
         } else {
           return one(standard, v);
@@ -292,7 +248,8 @@ std::string write_setting(const nn::SettingValue& setting) {
       setting.value);
 }
 
-// What the kinds of networks say about the key: "A, B: text" where two say the same, else "A: text; B: other text".
+// The texts of(key) of all networks that have the key: "A, B: text" where two have the same text, otherwise "A: text;
+// B: other text".
 template <class Of>
 std::string by_network(const std::string& name, bool say_networks, Of of) {
   std::vector<std::pair<std::string, std::string>> said;  // text, networks
@@ -312,21 +269,21 @@ std::string by_network(const std::string& name, bool say_networks, Of of) {
   return all;
 }
 
-Key<Network> own_key(const std::string& name) {
-  Key<Network> key;
+Key<NetworkDraft> network_key(const std::string& name) {
+  Key<NetworkDraft> key;
   key.name = name;
   key.type = by_network(name, false, [](const nn::SettingKey& k) { return k.type(); });
   key.meaning = by_network(name, true, [](const nn::SettingKey& k) { return k.meaning; });
   key.standard = by_network(name, false, [](const nn::SettingKey& k) { return write_setting(k.standard); });
-  key.read = [name](Network& n, const Value& v) {
-    // A value that no network takes is refused here, though the student's own network is not known yet.
+  key.read = [name](NetworkDraft& n, const YamlValue& v) {
+    // The student's network is not known yet. A value that no network accepts is refused here.
     std::optional<InputError> refusal;
     for (const nn::NetworkType& type : nn::network_types()) {
       const nn::SettingKey* setting = type.find_key(name);
       if (setting == nullptr) continue;
       try {
         read_setting(*setting, v);
-        n.own.insert_or_assign(name, v);
+        n.given.insert_or_assign(name, v);
         return;
       } catch (const InputError& e) {
         if (!refusal) refusal = e;
@@ -334,33 +291,36 @@ Key<Network> own_key(const std::string& name) {
     }
     throw *refusal;
   };
-  key.write = [name](const Network& n) {
+  key.write = [name](const NetworkDraft& n) {
     const nn::SettingValue* value = n.settings.settings.find(name);
     return value == nullptr ? "" : write_setting(*value);
   };
   return key;
 }
 
-const std::vector<Key<Network>>& network_keys() {
-  static const std::vector<Key<Network>> keys = [] {
-    std::vector<Key<Network>> all = {
-        {"network", list_of(nn::network_names()), "the kind of the network; the table of networks says what each is",
-         [](Network& n, const Value& v) { n.settings.network = v.one_of(nn::network_names()); },
-         [](const Network& n) { return yaml_text(n.settings.network); }},
+const std::vector<Key<NetworkDraft>>& network_keys() {
+  static const std::vector<Key<NetworkDraft>> keys = [] {
+    std::vector<Key<NetworkDraft>> all = {
+        {"network", joined(nn::network_names()), "the network; see the table of networks",
+         [](NetworkDraft& n, const YamlValue& v) { n.settings.network = v.one_of(nn::network_names()); },
+         [](const NetworkDraft& n) { return yaml_text(n.settings.network); }},
         widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
-        {"hidden_activations", cat(list_of(nn::activation_names()), ", or a list of them"),
-         "activation of every hidden layer, or of each",
-         [](Network& n, const Value& v) { n.settings.hidden_activations = read_activations(n, v); },
-         [](const Network& n) { return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text); }},
+        {"hidden_activations", cat(joined(nn::activation_names()), ", or a list of them"),
+         "the activation of all hidden layers, or one for each",
+         [](NetworkDraft& n, const YamlValue& v) { n.settings.hidden_activations = read_activations(n, v); },
+         [](const NetworkDraft& n) {
+           return write_layers(n.settings.hidden_activations, n.one_activation, yaml_text);
+         }},
         {"net_dropout", "number in [0, 1), or a list of them",
-         "share of activations dropped in training, in every layer or in each; also written dropout",
-         [](Network& n, const Value& v) { n.settings.dropout = read_dropout(n, v); },
-         [](const Network& n) { return write_layers(n.settings.dropout, n.one_dropout, yaml_number); }},
-        boolean_key<Network>("batch_norm", KDEF_AT(settings.batch_norm), "batch normalisation in every hidden layer"),
-        boolean_key<Network>("layer_norm", KDEF_AT(settings.layer_norm),
-                             "layer normalisation, where batch_norm is false"),
+         "dropout rate of all layers, or one for each; the name `dropout` is accepted too",
+         [](NetworkDraft& n, const YamlValue& v) { n.settings.dropout = read_dropout(n, v); },
+         [](const NetworkDraft& n) { return write_layers(n.settings.dropout, n.one_dropout, yaml_number); }},
+        boolean_key<NetworkDraft>("batch_norm", KDEF_AT(settings.batch_norm),
+                                  "batch normalisation in every hidden layer"),
+        boolean_key<NetworkDraft>("layer_norm", KDEF_AT(settings.layer_norm),
+                                  "layer normalisation in every hidden layer, if batch_norm is false"),
     };
-    for (const std::string& name : own_key_names()) all.push_back(own_key(name));
+    for (const std::string& name : network_key_names()) all.push_back(network_key(name));
     return all;
   }();
   return keys;
@@ -371,26 +331,26 @@ const std::vector<Key<Network>>& network_keys() {
 struct FieldDraft {
   data::FieldConfig field;
   std::vector<std::string> names;
-  std::map<std::string, Value> given;
+  std::map<std::string, YamlValue> given;
   std::vector<std::string>* ignored = nullptr;
 };
 
 Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
   return {name, "anything", cat("ignored: ", meaning),
-          [=](FieldDraft& f, const Value&) { f.ignored->push_back(cat("feature_cols.", name)); }};
+          [=](FieldDraft& f, const YamlValue&) { f.ignored->push_back(cat("feature_cols.", name)); }};
 }
 
 std::string type_of(const data::FieldKey& key) {
   std::string type = key.shape == data::KeyShape::boolean   ? "boolean"
                      : key.shape == data::KeyShape::integer ? integer_type(key.min, key.max)
                      : key.shape == data::KeyShape::text    ? "text"
-                     : key.shape == data::KeyShape::choice  ? list_of(key.choice_names())
+                     : key.shape == data::KeyShape::choice  ? joined(key.choice_names())
                                                             : "text, number";
   return key.nullable ? type + ", null" : type;
 }
 
 // The place of a choice: by one of its other names, or by the name that the documentation has.
-int64_t read_choice(const data::FieldKey& key, const Value& v) {
+int64_t read_choice(const data::FieldKey& key, const YamlValue& v) {
   const auto place = [&](auto is_it) -> int64_t {
     return std::find_if(key.choices.begin(), key.choices.end(), is_it) - key.choices.begin();
   };
@@ -403,7 +363,7 @@ int64_t read_choice(const data::FieldKey& key, const Value& v) {
   return place([&](const auto& choice) { return choice.name != nullptr && choice.name == name; });
 }
 
-data::KeyValue read_value(const data::FieldKey& key, const Value& v) {
+data::KeyValue read_value(const data::FieldKey& key, const YamlValue& v) {
   if (key.shape == data::KeyShape::choice) return read_choice(key, v);
   if (v.is_null() && key.nullable) return {};
   switch (key.shape) {
@@ -443,20 +403,20 @@ const std::vector<Key<FieldDraft>>& field_keys() {
     std::vector<Key<FieldDraft>> all;
     for (const data::FieldKey& key : data::field_keys()) {
       all.push_back({key.name, type_of(key), key.meaning,
-                     [&key](FieldDraft& f, const Value& v) { key.config.set(f.field, read_value(key, v)); },
+                     [&key](FieldDraft& f, const YamlValue& v) { key.config.set(f.field, read_value(key, v)); },
                      [&key](const FieldDraft& f) { return write_value(key, key.config.get(f.field)); }});
     }
     // One entry may describe several columns.
     Key<FieldDraft>& name = all.front();
     name.type = "text, or a list of texts";
     name.meaning += ", or columns that share the other settings";
-    name.read = [](FieldDraft& f, const Value& v) {
+    name.read = [](FieldDraft& f, const YamlValue& v) {
       f.names.clear();
-      for (const Value& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
+      for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
     };
     all.push_back(ignored_field_key("na_value", "fill_na is the value"));
-    all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; feature_encoder is the key"));
-    all.push_back(ignored_field_key("source", "networks here use all columns alike"));
+    all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; the key is feature_encoder"));
+    all.push_back(ignored_field_key("source", "all networks read all columns"));
     return all;
   }();
   return keys;
@@ -472,22 +432,22 @@ std::string write_map(const std::vector<Key<T>>& keys, const T& value, const std
   for (const auto& key : keys) {
     if (!key.write || !key.resolved) continue;
     const std::string written = key.write(value);
-    if (written.empty()) continue;  // a key of other networks
+    if (written.empty()) continue;  // the network does not have the key
     if (always.count(key.name) == 0 && written == key.write(standard)) continue;
     text += cat(text.empty() ? "" : ", ", key.name, ": ", written);
   }
   return "{" + text + "}";
 }
 
-void read_fields(Draft& d, const Value& v) {
+void read_fields(Draft& d, const YamlValue& v) {
   data::DatasetConfig& dataset = d.config.dataset;
   dataset.fields.clear();
   std::set<std::string> seen;
-  for (const Value& item : v.list()) {
+  for (const YamlValue& item : v.list()) {
     FieldDraft f;
     f.ignored = &d.config.ignored;
     read_map(field_keys(), f, item);
-    for (const Value::Entry& e : item.map()) f.given.emplace(e.name, e.value);
+    for (const YamlValue::Entry& e : item.map()) f.given.emplace(e.name, e.value);
     if (f.names.empty()) item.fail("expected a key 'name' with the name of the column");
     if (f.given.count("dtype") == 0 && f.field.type == data::FieldType::numeric) f.field.cell = data::CellType::real;
     if (f.given.count("feature_encoder") != 0 && f.field.type != data::FieldType::sequence) {
@@ -516,23 +476,24 @@ std::string write_fields(const Draft& d) {
   return text.empty() ? "[]" : text;
 }
 
-void read_label(Draft& d, const Value& v) {
+void read_label(Draft& d, const YamlValue& v) {
   if (v.is_scalar()) {
     d.config.dataset.label = v.text();
     return;
   }
-  Value map = v;
+  YamlValue map = v;
   if (v.is_list()) {
     if (v.node().size() != 1) v.expected("one label column");
     map = v.list()[0];
   }
   bool named = false;
-  for (const Value::Entry& e : map.map()) {
+  for (const YamlValue::Entry& e : map.map()) {
     if (e.name == "name") {
       d.config.dataset.label = e.value.text();
       named = true;
     } else if (e.name == "dtype") {
-      read_value(data::field_key("dtype"), e.value);  // 0 and 1 read alike in all
+      read_value(data::field_key("dtype"),
+                 e.value);  // a name is checked; it has no effect, since 0 and 1 are equal in all
     } else {
       fail_unknown(e.key, e.name, {"name", "dtype"});
     }
@@ -540,10 +501,10 @@ void read_label(Draft& d, const Value& v) {
   if (!named) map.fail("expected a key 'name' with the name of the label's column");
 }
 
-void read_monitor(Draft& d, const Value& v) {
+void read_monitor(Draft& d, const YamlValue& v) {
   std::map<std::string, double> monitor;
   if (v.is_map()) {
-    for (const Value::Entry& e : v.map()) {
+    for (const YamlValue::Entry& e : v.map()) {
       monitor[read_metric(e.key).name] = e.value.real(-kInfinity, kInfinity);
     }
   } else {
@@ -566,10 +527,10 @@ std::string write_monitor(const Draft& d) {
 std::string write_students(const Draft& d) {
   std::string text;
   for (const StudentConfig& student : d.config.model.students) {
-    Network n;
+    NetworkDraft n;
     n.settings = student;
     n.one_activation = n.one_dropout = false;
-    const std::vector<std::string> all = key_names(student_keys());
+    const std::vector<std::string> all = row_names(student_keys());
     text += "\n  - " + write_map(student_keys(), n, {all.begin(), all.end()});
   }
   return text.empty() ? "null" : text;
@@ -597,22 +558,22 @@ Key<Draft> dataset_text_key(const char* name, std::string data::DatasetConfig::*
 // The name of a column that a data set may lack.
 Key<Draft> column_or_none_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
   return {name, "column, null", meaning,
-          [=](Draft& d, const Value& v) { d.config.dataset.*member = v.is_null() ? "" : v.text(); },
+          [=](Draft& d, const YamlValue& v) { d.config.dataset.*member = v.is_null() ? "" : v.text(); },
           [=](const Draft& d) {
             const std::string& column = d.config.dataset.*member;
             return column.empty() ? "null" : yaml_text(column);
           }};
 }
 
-// A key without effect here, whatever its value.
+// A key that has no effect, whatever its value.
 Key<Draft> ignored_key(const char* name, const char* meaning) {
   return {name, "anything", cat("ignored: ", meaning),
-          [=](Draft& d, const Value&) { d.config.ignored.push_back(name); }};
+          [=](Draft& d, const YamlValue&) { d.config.ignored.push_back(name); }};
 }
 
-// A key that would change results if it were set.
+// A key that would change results, and is not supported: only null is accepted.
 Key<Draft> null_key(const char* name, const char* instead) {
-  return {name, "null", cat("not supported; ", instead), [=](Draft& d, const Value& v) {
+  return {name, "null", cat("not supported; ", instead), [=](Draft& d, const YamlValue& v) {
             if (!v.is_null()) v.fail(cat("expected null: this program does not support it; ", instead));
             d.config.ignored.push_back(name);
           }};
@@ -622,14 +583,14 @@ Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
   return {name,
           "number in [0, 1), or a list of them",
           meaning,
-          [=](Draft& d, const Value& v) { d.dropouts[name] = v; },
+          [=](Draft& d, const YamlValue& v) { d.dropouts[name] = v; },
           [](const Draft&) { return "net_dropout"; },
           false};
 }
 
 }  // namespace
 
-std::vector<std::string> own_key_names() {
+std::vector<std::string> network_key_names() {
   std::vector<std::string> names;
   for (const nn::NetworkType& type : nn::network_types()) {
     for (const nn::SettingKey& key : type.keys) {
@@ -639,7 +600,7 @@ std::vector<std::string> own_key_names() {
   return names;
 }
 
-nn::Settings own_settings(const nn::NetworkType& type, const std::map<std::string, Value>& given) {
+nn::Settings network_settings(const nn::NetworkType& type, const std::map<std::string, YamlValue>& given) {
   nn::Settings settings = type.resolved({});
   for (const nn::SettingKey& key : type.keys) {
     const auto value = given.find(key.name);
@@ -648,11 +609,11 @@ nn::Settings own_settings(const nn::NetworkType& type, const std::map<std::strin
   return settings;
 }
 
-const std::vector<Key<Network>>& student_keys() {
-  static const std::vector<Key<Network>> keys = [] {
-    std::vector<Key<Network>> all = network_keys();
-    all.push_back(
-        integer_key<Network>("num_student", KDEF_AT(repeat), 1, "how many students of this kind", kMostStudents));
+const std::vector<Key<NetworkDraft>>& student_keys() {
+  static const std::vector<Key<NetworkDraft>> keys = [] {
+    std::vector<Key<NetworkDraft>> all = network_keys();
+    all.push_back(integer_key<NetworkDraft>("num_student", KDEF_AT(repeat), 1, "number of students with these settings",
+                                            kMaxStudents));
     all.back().resolved = false;
     return all;
   }();
@@ -662,125 +623,134 @@ const std::vector<Key<Network>>& student_keys() {
 const std::vector<Key<Draft>>& experiment_keys() {
   static const std::vector<Key<Draft>> keys = [] {
     std::vector<Key<Draft>> all = {
-        text_key<Draft>("experiment_id", KDEF_AT(config.id), "set by the loader"),
+        text_key<Draft>("experiment_id", KDEF_AT(config.id), "the experiment's name; the loader sets it"),
         {"model", "a model's name", "KDEF, EKTF, EKTF_L, MLPs_mean, MLPs_sum, MLPs_concat, MLP or DNN",
-         [](Draft& d, const Value& v) { d.config.model_name = v.one_of(model_names()); },
+         [](Draft& d, const YamlValue& v) { d.config.model_name = v.one_of(row_names(models())); },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
-        text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml"),
-        {"ensemble", either(kEnsembles) + ", null", ensemble_meanings() + "; null: as the model's name says",
-         [](Draft& d, const Value& v) {
+        text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml to train on"),
+        {"ensemble", joined(row_names(kEnsembles)) + ", null", ensemble_meanings() + "; null: by the model's name",
+         [](Draft& d, const YamlValue& v) {
            d.ensemble = v.is_null() ? std::nullopt : std::optional(read_choice(kEnsembles, v));
          },
          [](const Draft& d) {
            return d.config.model.students.empty() ? "null" : write_choice(kEnsembles, d.config.model.kind);
          }},
         {"students", "list of maps, null",
-         "the students, each with keys of the next table, inheriting those at the top level; null: as the model's "
-         "name says",
-         [](Draft&, const Value&) {},  // after the keys that it inherits
+         "one map per student with keys of the next table; a key that a student does not set has its value at the top "
+         "level; null: by the model's name",
+         [](Draft&, const YamlValue&) {},  // after the keys that it inherits
          write_students},
-        integer_key<Draft>("num_student", KDEF_AT(num_student), 1, "number of students, or repetitions of `students`",
-                           kMostStudents),
-        numbered_dropout_key("net1_dropout", "EKTF_L: dropout of its product network"),
-        numbered_dropout_key("net2_dropout", "EKTF_L: dropout of its finalnet"),
-        numbered_dropout_key("net3_dropout", "EKTF_L: dropout of its exponential_cross"),
+        integer_key<Draft>("num_student", KDEF_AT(num_student), 1,
+                           "number of students; with `students`, how often the list is repeated", kMaxStudents),
+        numbered_dropout_key("net1_dropout", "EKTF_L: dropout of the product network"),
+        numbered_dropout_key("net2_dropout", "EKTF_L: dropout of the finalnet network"),
+        numbered_dropout_key("net3_dropout", "EKTF_L: dropout of the exponential_cross network"),
     };
     for (Key<Draft>& key : all) {
       if (key.name == "num_student") key.resolved = false;
     }
-    for (const Key<Network>& key : network_keys()) {
-      all.push_back({key.name, key.type, key.meaning + "; of every student",
-                     [read = key.read](Draft& d, const Value& v) { read(d.network, v); },
+    for (const Key<NetworkDraft>& key : network_keys()) {
+      all.push_back({key.name, key.type, key.meaning + "; for all students",
+                     [read = key.read](Draft& d, const YamlValue& v) { read(d.network, v); },
                      [write = key.write](const Draft& d) { return write(d.network); }, false, key.standard});
     }
     const std::vector<Key<Draft>> rest = {
         integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
                            data::kMaxEmbeddingDim),
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.model.shared_embedding),
-                           "all students read one set of embedding tables; false: each has its own"),
-        {"task", task_list(), "what the label is, and the loss and the metrics that follow from it",
-         [](Draft& d, const Value& v) { d.config.model.task = &find_task(v.one_of(task_names())); },
+                           "true: one set of embedding tables for all students; false: one set per student"),
+        {"task", joined(task_names()), "what the label is; the loss and the default metrics follow from it",
+         [](Draft& d, const YamlValue& v) { d.config.model.task = &find_task(v.one_of(task_names())); },
          [](const Draft& d) { return yaml_text(d.config.model.task->name); }},
-        {"loss", loss_list(), "the label loss, which is that of the task",
-         [](Draft&, const Value& v) { v.one_of(loss_names()); },  // check_task() compares it with the task
+        {"loss", joined(loss_names()), "the label loss; it must be the loss of the task",
+         [](Draft&, const YamlValue& v) { v.one_of(loss_names()); },  // resolve_task() compares it with the task
          [](const Draft& d) { return yaml_text(d.config.model.task->loss_names[0]); }},
         choice_key<Draft>("objective", KDEF_AT(config.model.fused), kObjectives,
-                          "fused: fast; composed: the same from primitive ops"),
+                          "fused: fast; composed: the same result from primitive ops, slower"),
         boolean_key<Draft>("teach", KDEF_AT(config.model.objective.teach), "students learn from the ensemble (KD)"),
         boolean_key<Draft>("peer", KDEF_AT(config.model.objective.peer), "students learn from each other (DML)"),
         choice_key<Draft>("examination", KDEF_AT(config.model.objective.examination), kExaminations,
-                          "weights of teaching: by examination, the same without gradient, or equal"),
+                          "weights of the teaching terms; on: by the examination; detached: the same without gradient; "
+                          "equal: all the same"),
         choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
                           nn::optimizer_meanings().c_str()),
-        {"learning_rate", "number > 0", "of the first step",
-         [](Draft& d, const Value& v) {
+        {"learning_rate", "number > 0", "learning rate of the first step",
+         [](Draft& d, const YamlValue& v) {
            d.config.training.optimizer.learning_rate = v.real(0, kInfinity);
            if (d.config.training.optimizer.learning_rate == 0) v.expected("a number above 0");
          },
          [](const Draft& d) { return yaml_number(d.config.training.optimizer.learning_rate); }},
         regularizer_key("embedding_regularizer", KDEF_AT(config.training.optimizer.embedding),
-                        "of every row of every embedding table, at every step: the sum of l2/2 w^2 + l1 abs(w)"),
-        regularizer_key("net_regularizer", KDEF_AT(config.training.optimizer.net), "of all other parameters"),
-        {"max_gradient_norm", "number >= 0", "gradients are scaled down to this L2 norm over all parameters; 0: never",
-         [](Draft& d, const Value& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
+                        "penalty on every row of every embedding table at every step: the sum of l2/2 w^2 + l1 abs(w)"),
+        regularizer_key("net_regularizer", KDEF_AT(config.training.optimizer.net),
+                        "the same penalty on all other parameters"),
+        {"max_gradient_norm", "number >= 0",
+         "gradients whose L2 norm over all parameters is larger are scaled down to this norm; 0: no limit",
+         [](Draft& d, const YamlValue& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
          [](const Draft& d) { return yaml_number(d.config.training.optimizer.clip_norm); }},
-        integer_key<Draft>("batch_size", KDEF_AT(config.training.batch_size), 1, "rows of a step"),
-        integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1, "passes over the training rows, at most"),
-        boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle), "a new order of all rows in each epoch"),
-        integer_key<Draft>("seed", KDEF_AT(config.training.seed), 0, "of initial values, order and dropout"),
-        choice_key<Draft>("precision", KDEF_AT(config.training.precision), kPrecisions,
-                          "operands of the matrix products of training, in bf16 also gradients between hidden layers; "
-                          "all else, and prediction, is fp32"),
+        integer_key<Draft>("batch_size", KDEF_AT(config.training.batch_size), 1, "rows per step"),
+        integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1,
+                           "largest number of passes over the training rows"),
+        boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle),
+                           "true: the rows have a new order in each epoch"),
+        integer_key<Draft>("seed", KDEF_AT(config.training.seed), 0,
+                           "seed of the initial values, the order of rows and dropout"),
+        choice_key<Draft>(
+            "precision", KDEF_AT(config.training.precision), kPrecisions,
+            "number format of the operands of matrix products in training, with bf16 also of gradients between hidden "
+            "layers; everything else, and prediction, is fp32"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
-                           "accepted either way: the bits never depend on the number of threads"),
-        {"metrics", "list of " + metric_list(),
-         "measured at each evaluation beside those of the task; `monitor` may name these",
-         [](Draft& d, const Value& v) {
+                           "no effect: results are always reproducible bit for bit"),
+        {"metrics", "list of " + joined(row_names(kMetrics)),
+         "measured at each evaluation, together with the metrics of the task; `monitor` may name any metric of this "
+         "list",
+         [](Draft& d, const YamlValue& v) {
            d.config.metrics.clear();
-           for (const Value& item : v.list()) d.config.metrics.push_back(read_metric(item).name);
+           for (const YamlValue& item : v.list()) d.config.metrics.push_back(read_metric(item).name);
            if (d.config.metrics.empty()) v.expected("at least one metric");
          },
          [](const Draft& d) { return yaml_list(d.config.metrics); }},
-        {"monitor", "metric, or map of metric to weight", "the weighted sum decides which model is best", read_monitor,
-         write_monitor},
+        {"monitor", "metric, or map of metric to weight",
+         "the weighted sum of these metrics decides which model is best", read_monitor, write_monitor},
         choice_key<Draft>("monitor_mode", KDEF_AT(config.training.monitor_max), kMonitorModes,
-                          "whether more or less is better"),
-        {"eval_steps", "integer >= 1, null", "steps between evaluations; null: an epoch",
-         [](Draft& d, const Value& v) { d.config.training.eval_steps = v.is_null() ? 0 : v.integer(1); },
+                          "whether a larger (max) or a smaller (min) value of `monitor` is better"),
+        {"eval_steps", "integer >= 1, null", "number of steps between evaluations; null: one epoch",
+         [](Draft& d, const YamlValue& v) { d.config.training.eval_steps = v.is_null() ? 0 : v.integer(1); },
          [](const Draft& d) { return d.config.training.eval_steps == 0 ? "null" : cat(d.config.training.eval_steps); }},
         integer_key<Draft>("early_stop_patience", KDEF_AT(config.training.early_stop_patience), 1,
-                           "evaluations in a row without improvement after which training stops"),
+                           "training stops after this many evaluations in a row without improvement"),
         boolean_key<Draft>("reduce_lr_on_plateau", KDEF_AT(config.training.reduce_lr_on_plateau),
-                           "an evaluation without improvement takes the learning rate to a tenth, not under 1e-6"),
+                           "true: an evaluation without improvement divides the learning rate by 10, down to 1e-6"),
         boolean_key<Draft>("save_best_only", KDEF_AT(config.training.save_best_only),
-                           "false: the last model is kept, not the best"),
-        text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder of run directories", "path"),
+                           "true: the best model is kept; false: the last"),
+        text_key<Draft>("model_root", KDEF_AT(config.model_root), "folder that holds the run directories", "path"),
         integer_key<Draft>("checkpoint_every", KDEF_AT(config.training.checkpoint_steps), 0,
-                           "steps between checkpoints; 0: at evaluations only"),
-        integer_key<Draft>("collapse_every", KDEF_AT(config.training.collapse_every), 0,
-                           "collapse is measured at every so many evaluations, into collapse.jsonl; 0: only of the "
-                           "best model, at the end"),
+                           "number of steps between checkpoints; 0: checkpoints only at evaluations"),
+        integer_key<Draft>(
+            "collapse_every", KDEF_AT(config.training.collapse_every), 0,
+            "collapse is measured at every n-th evaluation and written to collapse.jsonl; 0: only at the end, for the "
+            "best model"),
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
-                           "the run directory also gets an event file for TensorBoard"),
-        dataset_text_key("data_root", &data::DatasetConfig::data_root,
-                         "the encoded cache lies in data_root/dataset_id"),
+                           "true: the run directory also gets an event file for TensorBoard"),
+        dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
         dataset_text_key("train_data", &data::DatasetConfig::train_data, "training rows (.csv, .tsv, .gz, .zst)"),
         dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
         dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
-        {"separator", "one character, null", "between cells; null: a tab for .tsv, otherwise a comma",
-         [](Draft& d, const Value& v) {
+        {"separator", "one character, null", "separator between cells; null: a tab for .tsv, otherwise a comma",
+         [](Draft& d, const YamlValue& v) {
            d.config.dataset.separator = v.is_null() ? "" : v.text();
            if (d.config.dataset.separator.size() > 1) v.expected("one character (a tab is \"\\t\")");
          },
          [](const Draft& d) {
            return d.config.dataset.separator.empty() ? "null" : yaml_text(d.config.dataset.separator);
          }},
-        {"columns", "list of texts, null", "names of the columns of files without a header line",
-         [](Draft& d, const Value& v) {
+        {"columns", "list of texts, null",
+         "names of the columns, for files without a header line; null: the first line has them",
+         [](Draft& d, const YamlValue& v) {
            d.config.dataset.columns.clear();
            if (v.is_null()) return;
            std::set<std::string> seen;
-           for (const Value& item : v.list()) {
+           for (const YamlValue& item : v.list()) {
              d.config.dataset.columns.push_back(item.text());
              if (!seen.insert(item.text()).second) item.fail(cat("column '", item.text(), "' is listed twice"));
            }
@@ -789,18 +759,21 @@ const std::vector<Key<Draft>>& experiment_keys() {
            const auto& columns = d.config.dataset.columns;
            return columns.empty() ? "null" : write_list(columns, yaml_text);
          }},
-        {"label_col", "map with name and dtype, or the name", "the column of labels, 0 or 1", read_label,
+        {"label_col", "map with name and dtype, or the name",
+         "the column of labels; 0 or 1, or any finite number for regression", read_label,
          [](const Draft& d) { return cat("{name: ", yaml_text(d.config.dataset.label), "}"); }},
         column_or_none_key("weight_col", &data::DatasetConfig::weight,
-                           "the column of the rows' weights, finite numbers >= 0; null: every row counts as 1"),
+                           "the column of row weights, finite numbers >= 0; null: every row has weight 1"),
         column_or_none_key("group_id", &data::DatasetConfig::group,
-                           "the column that groups the rows for metrics by group: equal texts, equal group"),
-        integer_key<Draft>("min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
-                           "a value must be seen this often in the training rows to have an id of its own"),
-        {"feature_cols", "list of maps", "the input columns in model order, with keys of the last table", read_fields,
+                           "the column of groups, for metrics by group; rows with the same text are one group"),
+        integer_key<Draft>(
+            "min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
+            "a value gets an id if it occurs at least this often in the training rows; all rarer values share one id"),
+        {"feature_cols", "list of maps",
+         "the input columns, in the order of the model; each map has keys of the last table", read_fields,
          write_fields},
-        {"data_format", "csv, h5, null", "ignored: files are read by their names",
-         [](Draft& d, const Value& v) {
+        {"data_format", "csv, h5, null", "ignored: the format follows from the name of the file",
+         [](Draft& d, const YamlValue& v) {
            if (!v.is_null()) v.one_of({"csv", "h5"});
            if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
          }},
@@ -810,12 +783,12 @@ const std::vector<Key<Draft>>& experiment_keys() {
         ignored_key("use_hdf5", "the encoded cache has a format of its own"),
         ignored_key("data_block_size", "data sets are streamed"),
         ignored_key("verbose", "output is an option of the command line"),
-        ignored_key("debug_mode", "it has no effect in FuxiCTR either"),
+        ignored_key("debug_mode", "it has no effect in FuxiCTR"),
         ignored_key("threshold", "EKTF does not use it"),
-        ignored_key("model_id", "the experiment's id names it"),
-        ignored_key("version", "of FuxiCTR"),
+        ignored_key("model_id", "the id of the experiment is used"),
+        ignored_key("version", "the version of FuxiCTR"),
         null_key("use_features", "set `active: false` in feature_cols"),
-        null_key("ordered_features", "the order of feature_cols counts"),
+        null_key("ordered_features", "the order is that of feature_cols"),
         null_key("feature_specs", "write settings into feature_cols"),
         null_key("feature_config", "write settings into feature_cols"),
     };

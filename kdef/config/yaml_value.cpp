@@ -10,7 +10,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 
 namespace kdef {
 namespace {
@@ -51,38 +51,32 @@ std::string describe(const YAML::Node& node) {
   return cat(node.Tag() == "!" ? "the text '" : "'", shown, "'");
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string result;
-  for (const std::string& name : names) result += (result.empty() ? "" : ", ") + name;
-  return result;
-}
-
 }  // namespace
 
-std::string Value::where() const {
+std::string YamlValue::where() const {
   const YAML::Mark mark = node_.Mark();
   if (!located_ || mark.is_null()) return source_;
   return cat(source_, ":", mark.line + 1, ":", mark.column + 1);
 }
 
-void Value::fail(std::string_view problem) const {
+void YamlValue::fail(std::string_view problem) const {
   throw InputError(cat(where(), ": ", key_.empty() ? "" : cat("key '", key_, "': "), problem));
 }
 
-void Value::expected(std::string_view what) const { fail(cat("expected ", what, ", found ", describe(node_))); }
+void YamlValue::expected(std::string_view what) const { fail(cat("expected ", what, ", found ", describe(node_))); }
 
-bool Value::boolean() const {
+bool YamlValue::boolean() const {
   const int value = plain() ? boolean_of(node_.Scalar()) : -1;
   if (value < 0) expected("true or false");
   return value == 1;
 }
 
-bool Value::is_integer() const {
+bool YamlValue::is_integer() const {
   int64_t value;
   return plain() && parse_number(node_.Scalar(), value);
 }
 
-int64_t Value::integer(int64_t min, int64_t max) const {
+int64_t YamlValue::integer(int64_t min, int64_t max) const {
   int64_t value = 0;
   if (!plain() || !parse_number(node_.Scalar(), value) || value < min || value > max) {
     expected(max == std::numeric_limits<int64_t>::max() ? cat("an integer of at least ", min)
@@ -91,7 +85,7 @@ int64_t Value::integer(int64_t min, int64_t max) const {
   return value;
 }
 
-double Value::real(double min, double max, bool below) const {
+double YamlValue::real(double min, double max, bool below) const {
   double value = 0;
   if (!plain() || !parse_number(node_.Scalar(), value) || !std::isfinite(value) || value < min || value > max ||
       (below && value == max)) {
@@ -102,12 +96,12 @@ double Value::real(double min, double max, bool below) const {
   return value;
 }
 
-std::string Value::text() const {
+std::string YamlValue::text() const {
   if (!is_scalar()) expected("text");
   return node_.Scalar();
 }
 
-std::string Value::one_of(const std::vector<std::string>& names) const {
+std::string YamlValue::one_of(const std::vector<std::string>& names) const {
   if (is_scalar()) {
     for (const std::string& name : names) {
       if (lower_case(name) == lower_case(node_.Scalar())) return name;
@@ -117,16 +111,16 @@ std::string Value::one_of(const std::vector<std::string>& names) const {
   expected(cat("one of ", joined(names)));
 }
 
-std::vector<Value> Value::list() const {
+std::vector<YamlValue> YamlValue::list() const {
   if (!is_list()) expected("a list");
-  std::vector<Value> values;
+  std::vector<YamlValue> values;
   for (size_t i = 0; i < node_.size(); ++i) {
     values.emplace_back(node_[i], source_, cat(key_, "[", i, "]"), located_);
   }
   return values;
 }
 
-std::vector<Value::Entry> Value::map() const {
+std::vector<YamlValue::Entry> YamlValue::map() const {
   std::vector<Entry> entries;
   std::set<std::string> seen;
   std::vector<YAML::Node> done;
@@ -134,37 +128,37 @@ std::vector<Value::Entry> Value::map() const {
   return entries;
 }
 
-// Appends the entries whose keys are not in `seen`, then those of the maps that this one merges. Each map counts once,
-// so that maps which merge each other come to an end.
-void Value::collect(std::set<std::string>& seen, std::vector<YAML::Node>& done, std::vector<Entry>& entries) const {
+// Appends the entries whose keys are not in `seen`, then those of the maps that this map merges (`<<`). Each map is
+// visited once, so that the recursion ends for maps that merge each other.
+void YamlValue::collect(std::set<std::string>& seen, std::vector<YAML::Node>& done, std::vector<Entry>& entries) const {
   if (is_null()) return;
   if (!is_map()) expected("a map (lines of 'key: value')");
   if (std::any_of(done.begin(), done.end(), [&](const YAML::Node& other) { return other.is(node_); })) return;
   done.push_back(node_);
-  std::set<std::string> own;
-  std::vector<Value> merged;  // of YAML's merge key: maps whose entries count where the key is not set here
+  std::set<std::string> names;
+  std::vector<YamlValue> merged;  // of YAML's merge key: maps whose entries count where the key is not set here
   for (const auto& item : node_) {
     const YAML::Node &key = item.first, &value = item.second;
-    if (!key.IsScalar()) Value(key, source_, key_, located_).fail("a key must be a word");
+    if (!key.IsScalar()) YamlValue(key, source_, key_, located_).fail("a key must be a word");
     const std::string name = key.Scalar(), path = key_.empty() ? name : key_ + "." + name;
     if (name == "<<") {
-      const Value maps(value, source_, path, located_);
-      for (const Value& map : maps.is_list() ? maps.list() : std::vector{maps}) merged.push_back(map);
+      const YamlValue maps(value, source_, path, located_);
+      for (const YamlValue& map : maps.is_list() ? maps.list() : std::vector{maps}) merged.push_back(map);
       continue;
     }
-    const Entry entry{name, Value(key, source_, path, located_), Value(value, source_, path, located_)};
-    if (!own.insert(name).second) entry.key.fail("stands here twice; keep one of them");
+    const Entry entry{name, YamlValue(key, source_, path, located_), YamlValue(value, source_, path, located_)};
+    if (!names.insert(name).second) entry.key.fail("occurs twice; keep one of them");
     if (seen.insert(name).second) entries.push_back(entry);
   }
-  for (const Value& map : merged) map.collect(seen, done, entries);
+  for (const YamlValue& map : merged) map.collect(seen, done, entries);
 }
 
-Value parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located) {
+YamlValue parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    const Value value(documents.empty() ? YAML::Node() : documents[0], source, key, located);
+    const YamlValue value(documents.empty() ? YAML::Node() : documents[0], source, key, located);
     if (documents.size() > 1) {
-      Value(documents[1], source, key, located).fail("a second YAML document begins; keep one (remove '---')");
+      YamlValue(documents[1], source, key, located).fail("a second YAML document begins; keep one (remove '---')");
     }
     return value;
   } catch (const YAML::Exception& e) {
@@ -174,7 +168,7 @@ Value parse_yaml(const std::string& text, const std::string& source, const std::
   }
 }
 
-Value load_yaml_file(const std::string& path) {
+YamlValue load_yaml_file(const std::string& path) {
   if (!std::filesystem::exists(path)) throw InputError(cat(path, ": there is no such file"));
   if (std::filesystem::is_directory(path)) throw InputError(cat(path, ": is a folder; a YAML file is expected"));
   std::ifstream file(path, std::ios::binary);

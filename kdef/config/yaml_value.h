@@ -1,4 +1,4 @@
-// A YAML value that knows where it stands, so that every complaint about it does too. Private to the library.
+// A YAML value together with its file, line, column and key, which its error messages name. Private to kdef/config.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -14,12 +14,12 @@
 namespace kdef {
 
 /// The readers throw InputError "FILE:LINE:COLUMN: key 'KEY': expected ..., found ...".
-/// Scalars are read as YAML 1.1 has it, but for numbers, which need no point: 1e-5 is one.
-class Value {
+/// Scalars are read as in YAML 1.1, except that a number needs no decimal point: 1e-5 is a number.
+class YamlValue {
  public:
-  Value() = default;
-  /// `source`: the file; or, for a node without places (`located` false), what to call its origin.
-  Value(YAML::Node node, std::string source, std::string key, bool located = true)
+  YamlValue() = default;
+  /// `source`: the file. Where lines and columns mean nothing (`located` is false), a name for the origin.
+  YamlValue(YAML::Node node, std::string source, std::string key, bool located = true)
       : node_(std::move(node)), source_(std::move(source)), key_(std::move(key)), located_(located) {}
 
   const YAML::Node& node() const { return node_; }
@@ -40,14 +40,14 @@ class Value {
   int64_t integer(int64_t min, int64_t max = std::numeric_limits<int64_t>::max()) const;
   /// Finite, in [min, max], or in [min, max) where `below`.
   double real(double min, double max, bool below = false) const;
-  /// Whether it is a plain whole number.
+  /// Whether the value is an integer without quotes.
   bool is_integer() const;
   std::string text() const;
-  /// One of `names`, in any case of letters; returns it as it stands in `names`.
+  /// One of `names`; upper and lower case are equal. Returns the name as it is written in `names`.
   std::string one_of(const std::vector<std::string>& names) const;
-  std::vector<Value> list() const;
+  std::vector<YamlValue> list() const;
   struct Entry;
-  /// In the order of the file; a key that stands there twice is refused. Null is an empty map.
+  /// The entries in the order of the file. Null is an empty map. Throws for a key that occurs twice.
   std::vector<Entry> map() const;
 
  private:
@@ -59,16 +59,16 @@ class Value {
   bool located_ = true;
 };
 
-struct Value::Entry {
+struct YamlValue::Entry {
   std::string name;
-  Value key, value;
+  YamlValue key, value;
 };
 
-/// Parses text; syntax errors are InputErrors with their place in `source`.
-Value parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located = true);
-Value load_yaml_file(const std::string& path);
+/// Parses text. Throws InputError with the line and column in `source` for a syntax error.
+YamlValue parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located = true);
+YamlValue load_yaml_file(const std::string& path);
 
-/// Text as a YAML scalar that reads back as the same text.
+/// The text as a YAML scalar that reads back as the same text.
 std::string yaml_text(std::string_view text);
 /// The shortest text that reads back as the same number.
 std::string yaml_number(double value);

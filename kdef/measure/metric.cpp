@@ -3,27 +3,26 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/error.h"
+#include "core/base/names.h"
 
 namespace kdef {
 
 const Metric& metric_of_key(std::string_view key) {
-  for (const Metric& m : kMetrics) {
-    if (m.key == key) return m;
-  }
-  throw Error(cat("no metric has the key '", key, "'"));
+  const Metric* metric = find_row(kMetrics, key, &Metric::key);
+  if (metric == nullptr) throw Error(cat("no metric has the key '", key, "'"));
+  return *metric;
 }
 
 const Metric* find_metric(std::string_view name) {
+  if (const Metric* metric = find_row(kMetrics, name)) return metric;
   for (const Metric& m : kMetrics) {
-    if (m.name == name || (m.other_name != nullptr && m.other_name == name)) return &m;
+    if (m.other_name != nullptr && m.other_name == name) return &m;
   }
   return nullptr;
 }
 
 std::vector<std::string> metric_names() {
-  std::vector<std::string> names;
-  for (const Metric& m : kMetrics) names.push_back(m.name);
+  std::vector<std::string> names = row_names(kMetrics);
   for (const Metric& m : kMetrics) {
     if (m.other_name != nullptr) names.push_back(m.other_name);
   }
@@ -42,12 +41,12 @@ MetricList metrics_to_measure(const Task& task, const std::vector<std::string>& 
   for (const std::string& name : names) {
     const Metric* m = find_metric(name);
     if (m == nullptr || m->labels != task.labels) {
-      std::string known;
+      std::vector<std::string> known;
       for (const Metric& other : kMetrics) {
-        if (other.labels == task.labels) known += cat(known.empty() ? "" : ", ", other.name);
+        if (other.labels == task.labels) known.push_back(other.name);
       }
       throw InputError(
-          cat("metric ", name, " is not defined for the labels of task ", task.name, "; defined are ", known));
+          cat("metric ", name, " is not defined for the labels of task ", task.name, "; defined are ", joined(known)));
     }
     asked[*m] = true;
   }

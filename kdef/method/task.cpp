@@ -1,5 +1,6 @@
 #include "kdef/method/task.h"
 
+#include "core/base/names.h"
 #include "kdef/method/objective.h"
 #include "ops/elementwise.h"
 #include "ops/loss.h"
@@ -39,19 +40,14 @@ const std::vector<Task>& tasks() {
 }
 
 const Task& find_task(std::string_view name) {
-  for (const Task& task : tasks()) {
-    if (task.name == name) return task;
-  }
-  throw Error(cat("no task is called '", name, "'"));
+  const Task* task = find_row(tasks(), name);
+  if (task == nullptr) throw Error(cat("no task is called '", name, "'"));
+  return *task;
 }
 
 const Task& default_task() { return tasks()[0]; }
 
-std::vector<std::string> task_names() {
-  std::vector<std::string> names;
-  for (const Task& task : tasks()) names.push_back(task.name);
-  return names;
-}
+std::vector<std::string> task_names() { return row_names(tasks()); }
 
 Tensor weighted_mean(const Tensor& l, const Tensor& weights) {
   KDEF_CHECK(l.rank() == 2 && weights.shape() == (Shape{l.shape()[0], 1}), "weighted mean: losses ", describe(l),

@@ -1,7 +1,6 @@
 #include "kdef/run/record.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
@@ -49,7 +48,10 @@ void read_model(const std::string& path, RunRecord& run) {
   }
   run.parameters = count;
   const auto step = file.metadata().find("step");
-  if (step != file.metadata().end()) run.model_step = std::atoll(step->second.c_str());
+  if (step != file.metadata().end() && !read_number(step->second, run.model_step.emplace())) {
+    run.model_step.reset();
+    throw InputError(cat(path, ": the metadata 'step' is '", step->second, "'; a whole number is expected"));
+  }
   const auto exported = file.metadata().find("exported");
   if (exported != file.metadata().end()) run.exported = exported->second;
 }

@@ -1,15 +1,10 @@
 #include "nn/networks/registry.h"
 
-#include <algorithm>
-
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 
 namespace kdef::nn {
 
-const SettingKey* NetworkType::find_key(const std::string& key) const {
-  const auto it = std::find_if(keys.begin(), keys.end(), [&](const SettingKey& k) { return k.name == key; });
-  return it == keys.end() ? nullptr : &*it;
-}
+const SettingKey* NetworkType::find_key(const std::string& key) const { return find_row(keys, key); }
 
 Settings NetworkType::resolved(const Settings& given) const {
   Settings all;
@@ -17,14 +12,9 @@ Settings NetworkType::resolved(const Settings& given) const {
   for (const auto& [setting, value] : given.entries()) {
     const SettingKey* key = find_key(setting);
     if (key == nullptr) {
-      std::vector<std::string> known;
-      std::string list;
-      for (const SettingKey& k : keys) {
-        known.push_back(k.name);
-        list += cat(list.empty() ? "" : ", ", k.name);
-      }
+      const std::vector<std::string> known = row_names(keys);
       throw InputError(cat("network ", name, ": has no setting '", setting, "'", did_you_mean(setting, known),
-                           list.empty() ? "; it has none of its own" : "; it has: " + list));
+                           known.empty() ? "; it has none of its own" : "; it has: " + joined(known)));
     }
     const std::string problem = key->problem(value);
     if (!problem.empty()) throw InputError(cat("network ", name, ": setting '", setting, "': ", problem));
@@ -45,19 +35,12 @@ const std::vector<NetworkType>& network_types() {
   return types;
 }
 
-std::vector<std::string> network_names() {
-  std::vector<std::string> names;
-  for (const NetworkType& type : network_types()) names.push_back(type.name);
-  return names;
-}
+std::vector<std::string> network_names() { return row_names(network_types()); }
 
 const NetworkType& network_type(const std::string& name) {
-  std::string known;
-  for (const NetworkType& type : network_types()) {
-    if (type.name == name) return type;
-    known += cat(known.empty() ? "" : ", ", type.name);
-  }
-  throw InputError(cat("network '", name, "' is unknown", did_you_mean(name, network_names()), "; known: ", known));
+  const NetworkType* type = find_row(network_types(), name);
+  if (type == nullptr) fail_unknown_name("network", name, network_names());
+  return *type;
 }
 
 std::unique_ptr<Network> make_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {

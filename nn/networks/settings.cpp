@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "core/base/error.h"
+#include "core/base/names.h"
 
 namespace kdef::nn {
 
@@ -71,12 +71,6 @@ bool allowed(const SettingKey& key, const T& value) {
   }
 }
 
-std::string join(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 }  // namespace
 
 SettingKey SettingKey::with_small(SettingValue value) const {
@@ -93,12 +87,12 @@ std::string SettingKey::type() const {
         if constexpr (std::is_same_v<T, int64_t>)
           return cat("integer in [", static_cast<int64_t>(min), ", ", static_cast<int64_t>(max), "]");
         if constexpr (std::is_same_v<T, double>) return "number" + range;
-        if constexpr (std::is_same_v<T, std::string>) return choices.empty() ? "text" : join(choices);
+        if constexpr (std::is_same_v<T, std::string>) return choices.empty() ? "text" : joined(choices);
         if constexpr (std::is_same_v<T, std::vector<int64_t>>)
           return cat("list of integers in [", static_cast<int64_t>(min), ", ", static_cast<int64_t>(max), "]");
         if constexpr (std::is_same_v<T, std::vector<double>>) return "list of numbers" + range;
         if constexpr (std::is_same_v<T, std::vector<std::string>>)
-          return choices.empty() ? "list of texts" : "list of " + join(choices);
+          return choices.empty() ? "list of texts" : "list of " + joined(choices);
       },
       standard.value);
 }

@@ -4,24 +4,19 @@
 #include <cmath>
 #include <utility>
 
-#include "core/base/text.h"
+#include "core/base/names.h"
 #include "nn/optimizer/device.h"
 #include "nn/optimizer/passes.h"
 
 namespace kdef::nn {
 
 OptimizerKind parse_optimizer(const std::string& name) {
-  for (const OptimizerEntry& entry : kOptimizers) {
-    if (lower_case(name) == entry.name) return entry.kind;
-  }
-  throw InputError(cat("optimizer '", name, "' is unknown; known: ", optimizer_names()));
+  const OptimizerEntry* entry = find_row(kOptimizers, lower_case(name));
+  if (entry == nullptr) fail_unknown_name("optimizer", name, row_names(kOptimizers));
+  return entry->kind;
 }
 
-std::string optimizer_names() {
-  std::string text;
-  for (const OptimizerEntry& entry : kOptimizers) text += cat(text.empty() ? "" : ", ", entry.name);
-  return text;
-}
+std::string optimizer_names() { return joined(row_names(kOptimizers)); }
 
 std::string optimizer_meanings() {
   std::string text;

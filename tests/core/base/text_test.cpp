@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/nearest.h"
+#include "core/base/names.h"
 #include "core/base/shape.h"
 #include "tests/support/files.h"
 
@@ -96,6 +96,25 @@ TEST(Text, Words) {
   EXPECT_EQ(split("", ','), (std::vector<std::string>{""}));
   EXPECT_EQ(did_you_mean("Dropuot", {"dropout", "units"}), "; did you mean 'dropout'?");
   EXPECT_EQ(did_you_mean("seed", {"dropout", "units"}), "");
+}
+
+TEST(Names, RowsOfATable) {
+  struct Row {
+    const char* name;
+    std::string key;
+  };
+  const std::vector<Row> table = {{"first", "a"}, {"second", "b"}};
+  EXPECT_EQ(joined(row_names(table)), "first, second");
+  EXPECT_EQ(joined({}), "");
+  EXPECT_EQ(find_row(table, "second"), &table[1]);
+  EXPECT_EQ(find_row(table, "a", &Row::key), &table[0]);
+  EXPECT_EQ(find_row(table, "third"), nullptr);
+  try {
+    fail_unknown_name("row", "secnd", row_names(table));
+    FAIL();
+  } catch (const InputError& e) {
+    EXPECT_STREQ(e.what(), "row 'secnd' is unknown; did you mean 'second'?; known: first, second");
+  }
 }
 
 // ---- Other locales

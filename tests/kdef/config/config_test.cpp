@@ -288,7 +288,7 @@ TEST_F(ConfigTest, OverridesAreYamlAndReachInside) {
       testing::AllOf(HasSubstr("command line"), HasSubstr("unknown key 'hidden_unit'"), HasSubstr("'hidden_units'")));
   EXPECT_THAT(refusal("Small", {"batch_size"}), HasSubstr("KEY=VALUE"));
   EXPECT_THAT(refusal("Small", {"hidden_units=[1"}), HasSubstr("not valid YAML"));
-  EXPECT_THAT(refusal("Small", {"batch_size.x=1"}), HasSubstr("no map or list"));
+  EXPECT_THAT(refusal("Small", {"batch_size.x=1"}), HasSubstr("neither a map nor a list"));
 }
 
 TEST_F(ConfigTest, ConfigurationMayBeAFolderOfFiles) {
@@ -340,7 +340,7 @@ TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
               HasSubstr("model_config.yaml:3:5: unknown key 'batchsize'; the nearest known key is 'batch_size'"));
   EXPECT_THAT(refusal_of("students: [{hidden_unit: [3]}]"), HasSubstr("nearest known key is 'hidden_units'"));
   append("dataset_config.yaml", "    feature_cols: []\n");
-  EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("stands here twice"));
+  EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("occurs twice"));
   write("dataset_config.yaml", "clicks:\n  train_data: t\n  label_col: y\n  feature_cols: [{nam: a}]\n");
   EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("dataset_config.yaml:4:19: unknown key 'feature_cols[0].nam'"));
 }
@@ -407,6 +407,22 @@ TEST_F(ConfigTest, ColumnsOfWeightsAndGroups) {
   const ExperimentConfig again = load_resolved((folder_ / "resolved.yaml").string());
   EXPECT_EQ(again.dataset.weight, "cost");
   EXPECT_EQ(again.dataset.group, "user");
+}
+
+TEST_F(ConfigTest, SpellingsOfFeatureEncoder) {
+  const auto pooling = [&](const std::string& name) {
+    write("dataset_config.yaml",
+          "clicks:\n  train_data: t.csv\n  label_col: y\n  feature_cols:\n"
+          "    - {name: s, type: sequence, feature_encoder: " +
+              name + "}\n");
+    return load("Small").dataset.fields.at(0).pooling;
+  };
+  for (const char* name :
+       {"layers.MaskedSumPooling()", "layers.MaskedSumPooling", "MaskedSumPooling", "LAYERS.maskedsumpooling()"}) {
+    EXPECT_EQ(pooling(name), data::Pooling::sum) << name;
+  }
+  EXPECT_EQ(pooling("MaskedAveragePooling"), data::Pooling::average);
+  EXPECT_THAT([&] { pooling("null"); }, testing::Throws<InputError>());
 }
 
 TEST_F(ConfigTest, DataSetMistakes) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/io/file.h"
+#include "core/io/safetensors.h"
 #include "kdef/train/run_files.h"
 #include "tests/kdef/support.h"
 
@@ -54,6 +55,22 @@ TEST(RunRecord, MissingAndDamagedFilesBecomeNotes) {
   EXPECT_TRUE(record.finished());
   remove_file(files.config());
   EXPECT_THROW(read_run(options.directory), InputError);
+}
+
+TEST(RunRecord, AStepThatIsNoNumberIsNoted) {
+  const SmallExperiment e(1000);
+  RunOptions options;
+  options.directory = e.directory / "run";
+  run_experiment(e.load({"epochs=1"}), options);
+  const RunFiles files(options.directory);
+  const auto with_step = [&](const std::string& step) {
+    write_safetensors(files.model(), {{"w", Tensor::zeros({2, 3})}}, {{"step", step}});
+    return read_run(options.directory);
+  };
+  EXPECT_EQ(with_step("12").model_step, 12);
+  const RunRecord record = with_step("12 steps");
+  EXPECT_FALSE(record.model_step);
+  EXPECT_THAT(record.notes, ElementsAre(HasSubstr("'step' is '12 steps'; a whole number is expected")));
 }
 
 TEST(RunRecord, ALineThatIsStillBeingWrittenIsLeftOut) {

@@ -1,0 +1,85 @@
+// Names: lists of them, rows of a table by name, and the known name that a misspelt one probably means.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+
+namespace kdef {
+
+/// "a, b, c".
+inline std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// ---- Tables: a range of rows, each with a member `name`.
+
+/// The name of every row, in the table's order.
+template <class Table>
+std::vector<std::string> row_names(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& row : table) names.emplace_back(row.name);
+  return names;
+}
+
+/// The row with this name, or with this value of another member (`&Row::key`); null if there is none.
+template <class Table, class Member>
+auto find_row(const Table& table, std::string_view name, Member member) {
+  const auto row =
+      std::find_if(std::begin(table), std::end(table), [&](const auto& r) { return std::invoke(member, r) == name; });
+  return row == std::end(table) ? nullptr : &*row;
+}
+template <class Table>
+auto find_row(const Table& table, std::string_view name) {
+  return find_row(
+      table, name, [](const auto& row) -> const auto& { return row.name; });
+}
+
+// ---- Misspelt names
+
+/// The Levenshtein distance of two texts; upper and lower case letters are equal.
+inline size_t edit_distance(std::string_view a, std::string_view b) {
+  const std::string x = lower_case(a), y = lower_case(b);
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (x[i - 1] != y[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row[b.size()];
+}
+
+/// "; did you mean 'X'?" for the nearest of `names`, if its distance is at most a third of the name's length (at least
+/// 1); otherwise an empty text.
+inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
+  const std::string* best = nullptr;
+  size_t distance = std::max<size_t>(1, name.size() / 3) + 1;
+  for (const std::string& other : names) {
+    const size_t d = edit_distance(name, other);
+    if (d < distance) {
+      distance = d;
+      best = &other;
+    }
+  }
+  return best == nullptr ? "" : "; did you mean '" + *best + "'?";
+}
+
+/// Throws InputError "network 'x' is unknown; did you mean 'y'?; known: y, z".
+[[noreturn]] inline void fail_unknown_name(std::string_view what, std::string_view name,
+                                           const std::vector<std::string>& known) {
+  throw InputError(cat(what, " '", name, "' is unknown", did_you_mean(name, known), "; known: ", joined(known)));
+}
+
+}  // namespace kdef
