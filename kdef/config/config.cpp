@@ -201,6 +201,15 @@ void check_dataset(const Draft& d, const std::string& entry) {
   }
 }
 
+// Whether a higher weighted sum of metrics is better. A metric with a negative weight counts in the other direction.
+// True if the metrics disagree, as FuxiCTR has it for all.
+bool higher_is_better(const std::map<std::string, double>& monitor) {
+  return std::any_of(monitor.begin(), monitor.end(), [](const auto& entry) {
+    const auto& [name, weight] = entry;
+    return weight != 0 && find_metric(name)->higher_is_better == (weight > 0);
+  });
+}
+
 // The loss, the metrics, what is monitored and how labels are read follow from the task where they are not given.
 void resolve_task(Draft& d) {
   ExperimentConfig& c = d.config;
@@ -219,10 +228,8 @@ void resolve_task(Draft& d) {
     c.metrics.clear();
     for (const Metric* m : standard) c.metrics.push_back(m->name);
   }
-  if (!given("monitor") && &task != &default_task()) {
-    c.training.monitor = {{standard[0]->name, 1.0}};
-    if (!given("monitor_mode")) c.training.monitor_max = standard[0]->higher_is_better;
-  }
+  if (!given("monitor") && &task != &default_task()) c.training.monitor = {{standard[0]->name, 1.0}};
+  if (!given("monitor_mode")) c.training.monitor_max = higher_is_better(c.training.monitor);
   try {
     c.training.metrics = metrics_to_measure(task, c.metrics);
   } catch (const InputError& e) {

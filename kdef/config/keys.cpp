@@ -712,8 +712,10 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](const Draft& d) { return yaml_list(d.config.metrics); }},
         {"monitor", "metric, or map of metric to weight",
          "the weighted sum of these metrics decides which model is best", read_monitor, write_monitor},
-        choice_key<Draft>("monitor_mode", KDEF_AT(config.training.monitor_max), kMonitorModes,
-                          "whether a larger (max) or a smaller (min) value of `monitor` is better"),
+        choice_key<Draft>(
+            "monitor_mode", KDEF_AT(config.training.monitor_max), kMonitorModes,
+            "whether a larger (max) or a smaller (min) value of `monitor` is better; if not set, it follows "
+            "from the monitored metrics, and is max if they disagree"),
         {"eval_steps", "integer >= 1, null", "number of steps between evaluations; null: one epoch",
          [](Draft& d, const YamlValue& v) { d.config.training.eval_steps = v.is_null() ? 0 : v.integer(1); },
          [](const Draft& d) { return d.config.training.eval_steps == 0 ? "null" : cat(d.config.training.eval_steps); }},

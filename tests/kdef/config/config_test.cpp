@@ -409,6 +409,29 @@ TEST_F(ConfigTest, ColumnsOfWeightsAndGroups) {
   EXPECT_EQ(again.dataset.group, "user");
 }
 
+TEST_F(ConfigTest, MonitorModeFollowsTheMonitoredMetric) {
+  const auto higher_is_better = [&](const std::vector<std::string>& overrides) {
+    return load("X", overrides).training.monitor_max;
+  };
+  write("model_config.yaml", "X:\n    dataset_id: clicks\n");
+  EXPECT_TRUE(higher_is_better({}));
+  EXPECT_TRUE(higher_is_better({"monitor=AUC"}));
+  EXPECT_FALSE(higher_is_better({"monitor=logloss"}));
+  EXPECT_FALSE(higher_is_better({"monitor=binary_crossentropy"}));
+  EXPECT_TRUE(higher_is_better({"monitor={AUC: 1, logloss: 0}"}));
+  EXPECT_TRUE(higher_is_better({"monitor={AUC: 1, logloss: -1}"}));
+  EXPECT_FALSE(higher_is_better({"monitor={AUC: -1, logloss: 0.5}"}));
+  EXPECT_TRUE(higher_is_better({"monitor={AUC: 1, logloss: 1}"})) << "the metrics disagree: max, as in FuxiCTR";
+  // What is said explicitly counts, also where it contradicts the metric.
+  EXPECT_TRUE(higher_is_better({"monitor=logloss", "monitor_mode=max"}));
+  EXPECT_FALSE(higher_is_better({"monitor=AUC", "monitor_mode=min"}));
+  const std::vector<std::string> regression = {"task=regression", "loss=mse", "ensemble=mean"};
+  EXPECT_FALSE(higher_is_better(regression));
+  std::vector<std::string> mae = regression;
+  mae.push_back("monitor=MAE");
+  EXPECT_FALSE(higher_is_better(mae));
+}
+
 TEST_F(ConfigTest, SpellingsOfFeatureEncoder) {
   const auto pooling = [&](const std::string& name) {
     write("dataset_config.yaml",
