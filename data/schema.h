@@ -1,6 +1,6 @@
-// What a data set is: its files, its columns, and how a column becomes input of a model. Plain structs, filled from the
-// user's dataset_config.yaml (kdef/config/config.h), from a feature map (feature_map.h) or by a program.
-// The meaning of the settings is that of FuxiCTR: vocabulary sizes and parameter counts agree with published runs.
+// The description of a data set: its files, its columns, and how a column becomes input of a model. The structs are
+// filled from dataset_config.yaml (kdef/config/config.h), from a feature map (feature_map.h) or by a program.
+// The settings mean the same as in FuxiCTR: vocabulary sizes and parameter counts agree with published runs.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ enum class Padding { post, pre };           // where padding goes and which end 
 enum class Normalizer { none, standard, min_max };
 enum class LabelKind { click, number };  // click: 0 or 1; number: any finite number
 
-/// One input column, as configured.
+/// One input column, as configured. field_keys.h has a row for each member except `where`.
 struct FieldConfig {
   std::string name;
   FieldType type = FieldType::categorical;
@@ -40,7 +40,7 @@ struct FieldConfig {
 /// One data set, as configured.
 struct DatasetConfig {
   std::string id;                                 // the entry's key
-  std::string data_root = "../data/";             // the encoded cache lies in data_root/id
+  std::string data_root = "../data/";             // the encoded cache is in data_root/id
   std::string train_data, valid_data, test_data;  // raw files; valid and test may be empty
   std::string separator;                          // between cells; empty: by file name (.tsv -> tab, else comma)
   std::vector<std::string> columns;               // names of the columns of a file without header; empty: header line
@@ -52,7 +52,8 @@ struct DatasetConfig {
   int64_t min_categr_count = 1;
 };
 
-/// One encoded input field of a model: what an embedding table needs to know.
+/// One encoded input field of a model: the settings of its embedding table. A member that FieldConfig has, too, has the
+/// same name: the table of keys (field_keys.h) copies it.
 struct Field {
   std::string name;
   FieldType type = FieldType::categorical;

@@ -11,7 +11,7 @@
 
 namespace kdef::nn {
 
-/// One input field, as an embedding sees it.
+/// One input field of an embedding.
 struct EmbeddingField {
   using Kind = ops::EmbedField::Kind;
   std::string name;
@@ -19,7 +19,7 @@ struct EmbeddingField {
   int64_t vocab_size = 0;  // rows of the table, row 0 is padding; unused by numeric fields
   int64_t max_len = 1;     // ids in a row: 1 unless the kind is average or sum
   int64_t dim = 0;         // 0: the tables' common dimension
-  std::string shared;      // the name of an earlier field whose table it uses; empty: it has its own
+  std::string shared;      // the name of an earlier field whose table it uses; empty: a new table
   int64_t column = -1;     // its first column in the batch's ids or values; -1: the column after the field before it
 };
 
@@ -39,7 +39,7 @@ struct EmbeddingShape {
   int64_t fields = 0;                // F
   int64_t dim = 0;                   // D, the dimension of all fields; 0 if they have different ones
   int64_t width = 0;                 // numbers in a row: the sum of the fields' dimensions
-  std::vector<EmbeddingField> list;  // with columns, for a network's own tables; empty if the embeddings are given
+  std::vector<EmbeddingField> list;  // with columns, for further tables of a network; empty if the embeddings are given
 };
 
 /// Embeddings of a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in

@@ -11,7 +11,7 @@ namespace kdef::nn {
 /// the form that is best for it, and every form is computed once:
 /// - whole() is the tensor of all embeddings. It is one tensor for all readers, so the tape adds up their gradients.
 /// - A Linear (nn/layers.h) over a Fields multiplies only the distinct ids of the batch, where distinct() has them.
-/// - through() reads the same batch through other tables, for instance through a network's own.
+/// - through() reads the same batch through other tables, for instance those of FirstOrder (nn/networks/parts.h).
 /// A Fields is a cheap handle: its copies share what is computed. It belongs to one forward pass and to one thread.
 class Fields {
  public:
@@ -19,15 +19,15 @@ class Fields {
   /// them. `tables` must outlive this object.
   Fields(const EmbeddingTables& tables, Tensor ids, Tensor values, const Pass& pass);
   /// Embeddings [B, F, D] or [B, width] that are known already. No other tables can read such a batch.
-  Fields(Tensor embeddings);  // NOLINT: a network takes a tensor of embeddings, too
+  Fields(Tensor embeddings);  // NOLINT: a network also accepts a tensor of embeddings
 
   /// Embeddings [B, F, D]; [B, width] where fields have different dimensions.
   const Tensor& whole() const;
   /// whole() as [B, width].
   Tensor flat() const;
-  /// The batch by its distinct ids, for a first linear layer; null where the plain product is to be taken. This is the
-  /// one place that decides: distinct ids serve the fused training on a CPU, where fields have few of them. A
-  /// prediction does without: a row's numbers must not depend on the rows beside it, not even in the last digit.
+  /// The batch by its distinct ids, for a first linear layer; null if the layer should multiply whole(). Only this
+  /// function decides. Distinct ids are used in fused training on a CPU, for fields that have few of them. Prediction
+  /// does not use them, because a row's result must not depend on the rows beside it, not even in the last digit.
   const DistinctFields* distinct() const;
   /// The same batch, read through `tables`; throws Error where the batch itself is unknown.
   Fields through(const EmbeddingTables& tables) const;

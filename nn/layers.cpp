@@ -56,7 +56,7 @@ Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
 }
 
 Tensor HiddenTail::forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const {
-  // The one op never has the whole hidden layer, so it cannot show it to a tap.
+  // hidden_linear never holds the whole hidden layer, so a tap needs the separate ops.
   if (fused(pass) && pass.tap == nullptr &&
       ops::hidden_linear_pays(x.shape()[0], next.weight().shape()[1], next.weight().shape()[0])) {
     return ops::hidden_linear(x, batch_norm->weight(), batch_norm->bias(), batch_norm->running_mean(),

@@ -43,7 +43,8 @@ class Dropout final : public Module {
 class BatchNorm1d final : public Module {
  public:
   BatchNorm1d(int64_t columns, Builder& build);
-  /// In training by the batch's mean and variance, which also move the running ones; otherwise by the running ones.
+  /// Normalises by the batch's mean and variance in training, and updates the running ones; otherwise by the running
+  /// mean and variance.
   Tensor forward(const Tensor& x, const Pass& pass) const;
 
   const Tensor& weight() const { return weight_; }
@@ -65,15 +66,15 @@ class LayerNorm final : public Module {
   Tensor weight_, bias_;
 };
 
-/// What follows the linear map of a hidden layer: normalisation, activation, dropout, each if there is one. This is the
-/// one place that decides whether a fused op computes a hidden layer.
+/// The parts of a hidden layer that follow its linear map: normalisation, activation and dropout, each optional. Only
+/// this class decides whether a fused op computes the hidden layer.
 struct HiddenTail {
   const BatchNorm1d* batch_norm = nullptr;
   const LayerNorm* layer_norm = nullptr;
   const ActivationLayer* activation = nullptr;
   const Dropout* dropout = nullptr;
 
-  /// The hidden layer of x, the result of the linear map. The hidden layer is shown to pass.tap.
+  /// The hidden layer, from the result x of the linear map. Gives the hidden layer to pass.tap.
   Tensor forward(const Tensor& x, const Pass& pass) const;
   /// next.forward(forward(x, pass)): in one op where that is possible and faster.
   Tensor forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const;

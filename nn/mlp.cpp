@@ -95,7 +95,7 @@ Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tenso
     for (const Mlp* network : networks) all.push_back(get(*network));
     return all;
   };
-  // The linear maps leave their bias to the batch norm behind them.
+  // The linear maps are computed without bias: the op for batch norm adds it.
   Tensor z = ops::linear(x, ops::concat(of_all([](const Mlp& n) { return n.layers_[0].linear->weight(); }), 0), {});
   const size_t depth = networks[0]->layers_.size();
   for (size_t i = 0; i < depth; ++i) {

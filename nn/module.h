@@ -1,5 +1,5 @@
-// Module: named parameters and buffers in a tree, with PyTorch's naming ("networks.0.mlp.3.weight"), so that weights
-// go both ways between this library and PyTorch modules.
+// Module: named parameters and buffers in a tree. The names are those of PyTorch ("networks.0.mlp.3.weight"), so that
+// weights can be exchanged with PyTorch modules in both directions.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ struct LayerTap {
   std::vector<Tensor> layers;
 };
 
-/// What a forward pass needs to know beside its input.
+/// The settings of a forward pass.
 struct Pass {
   bool training = false;
-  uint64_t seed = 0;  // of the run; `seed` and `step` together name the dropout masks
+  uint64_t seed = 0;  // of the run; the dropout masks follow from `seed` and `step`
   uint64_t step = 0;
-  const uint64_t* device_step = nullptr;  // in the device's memory, added to `step`: for a step that is recorded
+  const uint64_t* device_step = nullptr;  // in device memory, added to `step`; a recorded step reads it at each replay
   int64_t first_row = 0;                  // rows of the batch before these rows: those of lower members of a group
   bool fused = true;        // fused ops where they exist; false: their readable twins, same numbers up to rounding
   bool distinct = true;     // where fused and in training: first layers may work on the batch's distinct ids
-  LayerTap* tap = nullptr;  // collects the hidden layers; null: nobody does
+  LayerTap* tap = nullptr;  // collects the hidden layers; null: they are not collected
 
   /// Gives a hidden layer to the tap.
   void show(const Tensor& hidden_layer) const {
@@ -54,8 +54,8 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  /// All parameters / buffers of this module and its children: first its own, then those of the children in the order
-  /// in which the children were added.
+  /// All parameters / buffers of this module and its children: first those of this module, then those of the children
+  /// in the order in which the children were added.
   std::vector<Parameter> parameters() const;
   std::vector<Buffer> buffers() const;
   /// Number of trainable values.
@@ -85,8 +85,8 @@ class Module {
   std::vector<Child> children_;
 };
 
-/// Gives modules what they are built from: initial values, and the numbers of the dropout layers. Every parameter has a
-/// random stream of its own; the streams are numbered in the order of construction.
+/// Gives modules their initial values and the numbers of their dropout layers. Every parameter has a separate random
+/// stream; the streams are numbered in the order of construction.
 class Builder {
  public:
   explicit Builder(uint64_t seed = 0, DType dtype = DType::f32, Device device = kCpu)

@@ -66,7 +66,7 @@ DataBenchmark measure(const DataBenchmarkConfig& config, int64_t rows, int64_t b
   return result;
 }
 
-// Commas to tabs; no cell is quoted in synthetic rows of these shapes.
+// Rewrites a CSV file with tabs in place of commas. Synthetic rows of these shapes have no quoted cells.
 std::string as_tsv(const std::string& csv) {
   const std::string tsv = fs::path(csv).replace_extension(".tsv").string();
   AtomicFile out(tsv);
@@ -81,7 +81,7 @@ std::string as_tsv(const std::string& csv) {
   return tsv;
 }
 
-// Of a file that is on disk and not mapped.
+// Drops a file from the system's cache. The file must be on disk and not mapped.
 void drop_from_memory(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw SystemError(cat(path, ": cannot be opened: ", std::strerror(errno)));

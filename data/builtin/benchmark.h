@@ -1,4 +1,4 @@
-// How fast raw rows are prepared, and encoded rows loaded.
+// Benchmarks of preparing raw rows and of loading encoded rows.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ struct DataBenchmarkConfig {
   std::string shape = "criteo";
   int64_t rows = 1000000;
   int64_t batch_size = 10000;  // loading
-  int64_t window = 0;          // loading: rows shuffled together, as Loader takes it
-  bool cold = false;           // loading: each epoch comes from disk; the system forgets its copy in memory before
-  double seconds = 10;         // measuring goes on for about this long, at least 3 repetitions
+  int64_t window = 0;          // loading: the window of Loader (batching.h), in rows
+  bool cold = false;           // loading: before each epoch, the system drops the file from its cache in memory
+  double seconds = 10;         // about how long to measure; there are at least 3 repetitions
   uint64_t seed = 1;
 };
 

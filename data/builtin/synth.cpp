@@ -139,7 +139,7 @@ Shape find_shape(const std::string& name) {
       cat("shape '", name, "': default, criteo, ml-1m or the path of a feature map (FILE.json) is expected"));
 }
 
-// A number whose convert_to_bucket is k + 1; bucket 0 is fill_na's.
+// A number that convert_to_bucket turns into k + 1; bucket 0 belongs to fill_na.
 std::string number_of_bucket(int64_t k) {
   return std::to_string(k < 2 ? k + 1
                               : static_cast<int64_t>(std::ceil(std::exp(std::sqrt(static_cast<double>(k + 1))))));
@@ -189,7 +189,8 @@ class Generator {
     return model;
   }
 
-  // Plants interactions between neighbours among the fields with the fewest values: these can be learned.
+  // Plants interactions between the fields with the fewest values, because a model can learn these: pairs and triples
+  // of neighbours in the order of the number of values.
   void plant() {
     std::vector<size_t> order;
     for (size_t f = 0; f < fields_.size(); ++f) {

@@ -31,7 +31,7 @@ struct SynthResult {
   std::vector<float> test_labels;
 };
 
-/// The feature map of a data set of this shape in which every value has an id of its own.
+/// The feature map of a data set of this shape if every value has an id.
 FeatureMap shape_feature_map(const std::string& shape);
 
 /// Writes train.csv, valid.csv, test.csv, dataset_config.yaml and model_config.yaml into `config.out_dir`.

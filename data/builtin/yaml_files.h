@@ -1,4 +1,4 @@
-// The configuration files of built-in data, in the form of FuxiCTR, so that they need no change for training.
+// Configuration files for built-in data. Their format is that of FuxiCTR; training can use them unchanged.
 #pragma once
 
 #include <cstdint>

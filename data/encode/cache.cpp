@@ -13,17 +13,17 @@ namespace {
 
 constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'B', 'I', 'N', '\n'};
 constexpr uint32_t kByteOrder = 0x01020304;
-constexpr int64_t kMaxColumns = int64_t{1} << 24;  // of one kind; keeps the bytes of a row from overflowing
+constexpr int64_t kMaxColumns = int64_t{1} << 24;  // of ids, and of numbers: the bytes of a row cannot overflow
 constexpr const char* kRemedy = "; delete the folder and prepare the data again";
 
-// A column behind the label. Unused ones are all zero.
+// A column that follows the label. An unused entry is all zero.
 struct ExtraColumn {
   char name[12];
   enum Type : uint32_t { none, f32, i32 } type;
 };
 static_assert(sizeof(ExtraColumn) == 16);
 
-// The extra columns that this program knows, in the order in which they stand in a row.
+// The extra columns that this program knows, in their order in a row.
 constexpr struct {
   ExtraColumn column;
   bool RowLayout::*present;
@@ -73,7 +73,7 @@ int64_t words_of(const RowLayout& layout) {
   return layout.id_columns + layout.numeric_columns + 1 + layout.weights + layout.groups;
 }
 
-// Refuses a header that this program did not write.
+// Throws InputError for a header that this program did not write.
 void check_header(const Header& header, const std::string& path) {
   if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
     throw InputError(cat(path, ": not an encoded file of kdef (other first bytes)", kRemedy));

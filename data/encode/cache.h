@@ -1,6 +1,6 @@
 // The encoded file: rows of fixed size, checksummed, mapped into memory. Its layout, in the byte order of the machine:
 //   header   128 bytes: magic, byte order, version, columns, the named extra columns (weight, group), checksum
-//   rows     int32 ids, float numeric cells, float label, then what extra columns there are: float weight, int32 group
+//   rows     int32 ids, float numeric cells, float label, then the header's extra columns: float weight, int32 group
 //   CRC-32   of every block of kBlockRows rows
 //   footer   16 bytes: number of rows, checksum of the CRCs and of this number
 #pragma once
@@ -68,7 +68,7 @@ class EncodedFile {
   /// Asks the system to read rows from disk in one piece; does not wait for them.
   void will_need(int64_t row, int64_t count) const;
 
-  /// Names the content: a checksum of the blocks' checksums.
+  /// Identifies the content: a checksum of the blocks' checksums.
   uint32_t fingerprint() const { return content_.fingerprint; }
   /// Checks the checksum of every block.
   void verify() const;
@@ -77,7 +77,7 @@ class EncodedFile {
   void verify(const FeatureMap& map) const;
 
  private:
-  // Everything but the path, so that a move takes all of it.
+  // All members except the path: one assignment moves them.
   struct Content {
     MappedFile file;
     const std::byte* rows_begin = nullptr;

@@ -17,8 +17,8 @@
 namespace kdef::data {
 namespace {
 
-// The file: magic, version, length of the JSON, the JSON, the words (length, bytes) of every vocabulary that the JSON
-// names, and a CRC-32 of all bytes before.
+// Format of the file: magic, version, length of the JSON, the JSON, the words (length, bytes) of every vocabulary that
+// the JSON names, CRC-32 of all bytes before it.
 constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'V', 'O', 'C', '\n'};
 constexpr uint32_t kVersion = 1;
 
@@ -87,7 +87,7 @@ void Encoder::save(const std::string& path) const {
                {"separator", config_.separator},
                {"columns", config_.columns},
                {"fields", Json::array()}};
-  // Without weights, groups and labels of another kind the file is that of earlier versions.
+  // These keys are written only if they are used, so that other files have the same bytes as in earlier versions.
   if (!config_.weight.empty()) json["weight"] = config_.weight;
   if (!config_.group.empty()) json["group"] = config_.group;
   if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
@@ -202,7 +202,7 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
 void Encoder::encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
   out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
-  int32_t* ids = out.ids.data();  // of the column that is being encoded, in the first row
+  int32_t* ids = out.ids.data();  // the first row's cell of the column that is encoded next
   float* numbers = out.numerics.data();
   for (size_t f = 0; f < columns_.size(); ++f) {
     const Column& column = columns_[f];

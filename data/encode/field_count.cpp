@@ -38,7 +38,7 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, const std::st
   pack(packed);
 }
 
-// Cells that are words themselves are looked up by the block.
+// Counts cells that are words without a conversion. They are looked up in blocks.
 void FieldCount::read_words(const Chunk& chunk, int64_t slot) {
   std::array<std::string_view, 256> texts;
   const int64_t piece = static_cast<int64_t>(texts.size());

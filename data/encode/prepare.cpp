@@ -128,7 +128,7 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
   check_targets(config);
   std::vector<FieldConfig> fields = active_fields(config);
   const Json made_from = fingerprint(config);
-  // A missing file should be known before hours of counting.
+  // Open all files first: a missing one should be reported before hours of counting.
   for (const Split& split : kSplits) {
     const std::string& path = config.*split.raw;
     if (!path.empty()) select_columns(*open_rows(path, config), fields, config, Targets::all);
@@ -159,7 +159,7 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
         cat("data set ", config.id, ": a raw file changed while it was read; prepare again when it is complete"));
   }
 
-  // The old cache ends where its marker goes; the new one begins when its marker is there.
+  // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
   remove_file(in_dir(dir, kMarker));
   encoder.save(in_dir(dir, Encoder::kFileName));
   save_feature_map(result.map, in_dir(dir, kMapName));
@@ -206,7 +206,8 @@ PreparedData open_files(const std::string& dir) {
   return data;
 }
 
-// Held while a cache is made or opened. The lock file stays: removing it would let two holders in.
+// The lock is held while a cache is made or opened. The lock file is never removed: otherwise two processes could hold
+// locks on different files of this name.
 FileLock lock_cache(const std::string& dir, const ProgressListener& progress) {
   make_directories(dir, "; choose another data_root");
   return FileLock(in_dir(dir, ".lock"), [&](const std::string& holder) {

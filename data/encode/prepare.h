@@ -23,10 +23,10 @@ struct Prepared {
   int64_t train_positives = 0, valid_positives = 0, test_positives = 0;  // rows with label 1
 };
 
-/// A cache that is open: its files stay as they are for the owner of this object, whatever replaces the cache.
+/// An open cache. Its files stay unchanged while this object lives, even if another process replaces the cache.
 struct PreparedData {
   Prepared summary;
-  std::optional<EncodedFile> train, valid, test;  // nothing where the data set has no such rows
+  std::optional<EncodedFile> train, valid, test;  // empty if the data set has no such rows
   std::string vocabulary;                         // the bytes of vocabulary.kdefvoc
 
   /// Reads all rows, and checks their checksums and that they fit the feature map. InputError for a damaged file.
@@ -38,23 +38,22 @@ std::string train_file(const std::string& cache_dir);
 std::string valid_file(const std::string& cache_dir);
 std::string test_file(const std::string& cache_dir);
 
-/// Makes the cache, unless a fresh one is there. The training file is read once for counting, and its rows are kept on
-/// disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass). Memory
-/// holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the number
-/// of threads.
-/// Ids: 0 is padding; then the words by descending count in the training file, equal counts by ascending bytes; the
-/// last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the later field follow
-/// those of the earlier one. One process prepares a cache at a time; the others wait. While they wait, `progress`
-/// receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several times a second. What
-/// `progress` throws ends the work. The old cache stays until the new one is complete. Throws InputError with file,
-/// line and column for bad input, SystemError when disk or permissions fail.
+/// Makes the cache if there is none or it is stale. The training file is read once for counting, and its rows are kept
+/// on disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass).
+/// Memory holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the
+/// number of threads. Ids: 0 is padding; then the words by descending count in the training file, equal counts by
+/// ascending bytes; the last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the
+/// later field follow those of the earlier one. One process prepares a cache at a time; the others wait. While they
+/// wait, `progress` receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several times a
+/// second. An exception of `progress` ends the work. The old cache stays until the new one is complete. Throws
+/// InputError with file, line and column for bad input, SystemError when disk or permissions fail.
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress = {});
 
 /// Does the same, and opens the cache before another process can replace it.
 PreparedData prepare_and_open(const DatasetConfig& config, const std::string& cache_dir,
                               const ProgressListener& progress = {});
 
-/// True if the cache was made by this version from the same settings and the same files (size and time of change).
+/// True if this version made the cache from the same settings and the same files (size and time of modification).
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir);
 
 /// What a cache holds. InputError if there is none or it is damaged.

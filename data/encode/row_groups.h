@@ -11,11 +11,11 @@
 
 namespace kdef::data {
 
-/// Keeps all threads at work on a group while the next group is read. For use as
+/// All threads work on a group while the next group is read. Usage:
 ///   while (groups.next()) groups.run(tasks, task, beside);
 class RowGroups {
  public:
-  /// `verb` and the file's name make the stage that `progress` is told of. The listener may be empty.
+  /// `progress` reports the stage "VERB FILE". The listener may be empty.
   RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress);
 
   /// Parses the next group; false at the end. InputError for a bad row, and for a source without any row.

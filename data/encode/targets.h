@@ -1,4 +1,4 @@
-// The columns of a row that are no inputs: label, weight and group.
+// The columns of a row that are not inputs: label, weight and group.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace kdef::data {
 
-/// Which columns are read beside the inputs.
+/// Which of these columns are read in addition to the inputs.
 enum class Targets { none, label, all };  // all: the label, and weight and group where the data set has them
 
 /// Places of the target columns in the selection of a source; -1: the column is not read.
@@ -21,7 +21,7 @@ struct TargetSlots {
   int64_t label = -1, weight = -1, group = -1;
 };
 
-/// Selects in `source` the columns `fields`, in this order from slot 0, and the targets. A target may be a field too.
+/// Selects in `source` the columns `fields`, in this order from slot 0, and the targets. A target may also be a field.
 /// InputError for a column that the source does not have.
 TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
                            Targets targets);

@@ -185,7 +185,7 @@ void Loader::fill(int64_t batch_index, Batch& batch) {
     if (file_.layout().weights) batch.weights[static_cast<size_t>(b)] = file_.weight(row);
     if (file_.layout().groups) batch.groups[static_cast<size_t>(b)] = file_.group(row);
   }
-  // The next window is read as fast as this one is used up.
+  // Reading the next window keeps pace with the use of this one.
   if (shuffle_) read_ahead(first_block_ + window_blocks_ + at_ / kBlockRows);
 }
 

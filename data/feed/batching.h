@@ -59,7 +59,7 @@ class Loader {
   void set_window(int64_t rows);
   /// Begins the epoch at batch `first_batch`, as if the batches before it had been read.
   void start_epoch(int64_t epoch, int64_t first_batch = 0);
-  /// The next batch, into buffers that are reused; false at the end of the epoch. Rethrows what failed in the thread.
+  /// Reads the next batch into buffers that are reused; false at the end of the epoch. Rethrows an error of the thread.
   bool next(Batch& batch);
 
  private:
@@ -88,7 +88,7 @@ class Loader {
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Batch> ready_;   // guarded by mutex_, as is all below
+  std::deque<Batch> ready_;   // mutex_ guards this member and all below
   std::vector<Batch> spare_;  // buffers to reuse
   bool done_ = true, stopping_ = false;
   std::exception_ptr failure_;

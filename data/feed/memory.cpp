@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The number in `file`; `otherwise` where there is none ("max").
+// The number in `file`, or `otherwise` if the file has none ("max").
 int64_t read_limit(const fs::path& file, int64_t otherwise) {
   std::string text;
   std::getline(std::ifstream(file), text);
@@ -36,8 +36,8 @@ bool has_word(const std::string& list, const std::string& word) {
 }  // namespace
 
 // A line of /proc/self/cgroup is "NUMBER:CONTROLLERS:PATH"; version 2 has one tree, without a list of controllers.
-// Inside of a container the path may be that of the host, which is not there: then the root of the tree is the
-// container's group.
+// Inside a container, the path may be a path of the host that does not exist in the container. The root of the tree is
+// the container's group then.
 int64_t usable_memory(const std::string& root) {
   int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
   const fs::path tree = fs::path(root) / "sys/fs/cgroup";

@@ -86,7 +86,7 @@ class DecodedSource : public ByteSource {
   const std::string path_;
   const char* in_ = nullptr;
   size_t in_bytes_ = 0;
-  bool at_frame_end_ = true;  // an empty file has no member, and none is open
+  bool at_frame_end_ = true;  // no member is open; true for an empty file, which has no members
 
  private:
   std::unique_ptr<ByteSource> raw_;

@@ -28,7 +28,7 @@ bool parse_number(std::string_view text, double& value) {
 
 std::string_view format(double value, CellReader::Scratch& scratch) {
   if (value == 0) value = 0;  // -0
-  // Integers as dtype int writes them, never with an exponent.
+  // Integers have no exponent, so that dtype float and dtype int give the same word.
   const auto end = std::abs(value) < 9e18 && value == std::trunc(value)
                        ? std::to_chars(scratch.data(), scratch.data() + scratch.size(), static_cast<int64_t>(value))
                        : std::to_chars(scratch.data(), scratch.data() + scratch.size(), value);

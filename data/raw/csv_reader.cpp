@@ -64,7 +64,7 @@ CsvReader::CsvReader(const std::string& path, const std::string& separator, cons
   set_columns(read_columns(columns, optional));
 }
 
-// Goes to the first row: the header, or proof that the columns fit.
+// Skips the empty lines before the first row.
 void CsvReader::skip_blank_lines() {
   while (!pending_.empty()) {
     const size_t end = std::min(pending_.find('\n'), pending_.size());
@@ -172,7 +172,7 @@ char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, 
         if (!doubled) break;
       }
     }
-    char* rest = p;  // what follows a closing quote belongs to the cell, as it stands
+    char* rest = p;  // text that follows a closing quote belongs to the cell
     while (p != end && *p != separator_ && *p != '\n') ++p;
     const bool row_ends = p == end || *p == '\n';
     size_t n = static_cast<size_t>(p - rest);

@@ -12,7 +12,7 @@
 
 namespace kdef::nn {
 
-/// Settings of one network: those that all networks have, and in `settings` its own (NetworkType::keys).
+/// Settings of one network. `settings` holds those that only some networks have (NetworkType::keys).
 struct NetworkConfig {
   std::string network = "mlp";                  // a name of the registry
   std::vector<int64_t> hidden_units;            // the width of each hidden layer
@@ -20,7 +20,7 @@ struct NetworkConfig {
   std::vector<double> dropout;                  // one rate per hidden layer; see also NetworkType::dropout_layers
   bool batch_norm = false;
   bool layer_norm = false;
-  Settings settings = {};  // those that are missing have their defaults
+  Settings settings = {};  // a missing setting has its default value
 };
 
 class Network : public Module {
@@ -42,7 +42,7 @@ std::unique_ptr<Network> make_network(const NetworkConfig& config, const Embeddi
 /// computed side by side in training on a CUDA device.
 Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass);
 
-/// The MLP of a network that is one and nothing more; null for other networks.
+/// The Mlp of a network of type `mlp`; null for other networks.
 const Mlp* mlp_of(const Network& network);
 
 }  // namespace kdef::nn

@@ -1,4 +1,4 @@
-// What networks are put together from.
+// Parts that several networks share.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ MlpConfig mlp_config(const NetworkConfig& config, int64_t output = 1);
 void require_uniform(const std::string& network, const EmbeddingShape& shape);
 
 /// The first-order part of FuxiCTR's networks: z = sum over the fields of one number per id (or number times value),
-/// plus a bias if wanted. Every field has a table [V, 1] of its own, and the numbers of a sequence are summed. Names:
+/// plus a bias if wanted. Every field has a separate table [V, 1], and the numbers of a sequence are summed. Names:
 /// bias, embedding_layer.embedding_layer.embedding_layers.FIELD.weight.
 class FirstOrder final : public Module {
  public:
@@ -30,8 +30,7 @@ class FirstOrder final : public Module {
   Tensor bias_;
 };
 
-/// A network whose logit is a sum of parts. hidden() holds what the parts read, side by side; output() adds the logits
-/// of the parts.
+/// A network whose logit is a sum of parts. hidden() concatenates the parts' inputs; output() adds the parts' logits.
 class SumNetwork : public Network {
  public:
   Tensor hidden(const Fields& fields, const Pass& pass) const final;

@@ -13,7 +13,7 @@ namespace kdef::nn {
 /// Whether a network has hidden layers: hidden_units, hidden_activations and dropout of NetworkConfig.
 enum class HiddenLayers { none, optional, required };
 
-/// A kind of network.
+/// A type of network: a row of the list.
 struct NetworkType {
   std::string name;     // in configurations
   std::string title;    // the full name, for the documentation
@@ -58,13 +58,13 @@ struct NetworkType {
 KDEF_NETWORKS(KDEF_DECLARE)
 #undef KDEF_DECLARE
 
-/// All kinds of networks, in the order of the list.
+/// All types, in the order of the list.
 const std::vector<NetworkType>& network_types();
-/// The kind of this name; throws InputError that lists the known names.
+/// The type with this name. Throws InputError, which lists the known names, for an unknown one.
 const NetworkType& network_type(const std::string& name);
 std::vector<std::string> network_names();
 
-/// The `make` of a class that is built from these three.
+/// NetworkType::make for the class N.
 template <class N>
 std::unique_ptr<Network> make(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
   return std::make_unique<N>(config, shape, build);

@@ -1,5 +1,4 @@
-// The settings that one kind of network has beyond those of all networks: their values, and the keys that describe
-// them.
+// The settings that only some networks have: their values, and the keys that describe them.
 #pragma once
 
 #include <concepts>
@@ -30,16 +29,16 @@ class SettingValue {
   Variant value;
 };
 
-/// Settings by name, in the order in which they were first set. The readers throw Error for a name that is not there
-/// and for a value of another type; a network's maker gets settings that are complete and valid
-/// (NetworkType::resolved), so that it meets neither.
+/// Settings by name, in the order in which they were first set. The readers throw Error for a name that is missing and
+/// for a value of another type. A network's maker gets complete and valid settings (NetworkType::resolved), so that
+/// neither can happen there.
 class Settings {
  public:
   Settings() = default;
   Settings(std::initializer_list<std::pair<std::string, SettingValue>> all);
 
   void set(const std::string& name, SettingValue value);
-  /// Null where the setting is not there.
+  /// Null if the setting is missing.
   const SettingValue* find(const std::string& name) const;
   const std::vector<std::pair<std::string, SettingValue>>& entries() const { return entries_; }
 
@@ -58,7 +57,7 @@ class Settings {
   std::vector<std::pair<std::string, SettingValue>> entries_;
 };
 
-/// What a setting is called, may be and means. Every check, default and document follows from it.
+/// The name, range and meaning of a setting. Checks, defaults and documentation follow from it.
 struct SettingKey {
   std::string name;
   SettingValue standard;             // the default value
@@ -72,7 +71,7 @@ struct SettingKey {
   SettingKey with_small(SettingValue value) const;
   /// The type and range in words: "integer in [1, 1000]".
   std::string type() const;
-  /// Why `value` may not be set: "expected integer in [1, 1000]"; empty if it may.
+  /// What is wrong with `value`: "expected integer in [1, 1000]"; empty if it is allowed.
   std::string problem(const SettingValue& value) const;
 };
 
@@ -88,8 +87,7 @@ SettingKey rates_setting(std::string name, std::vector<double> standard, std::st
 SettingKey texts_setting(std::string name, std::vector<std::string> standard, std::vector<std::string> choices,
                          std::string meaning);
 
-/// Limits far above any use. A value beyond them is a slip of the pen, and is better refused than met as a lack of
-/// memory.
+/// Limits far above any use. A larger value is a typing error, and the message should say so before memory runs out.
 inline constexpr int64_t kMaxLayers = 1000, kMaxWidth = 1 << 20;
 
 }  // namespace kdef::nn

@@ -36,7 +36,7 @@ struct Slot {
   int64_t row_count;  // of `rows`, rows of id kNoRow included
   int64_t width;
   T l1, l2;                 // the part of the regularizer that is added to the gradient
-  Regularizer regularizer;  // all of it, for rules that apply a part themselves
+  Regularizer regularizer;  // the whole regularizer: some rules apply a part themselves
   bool only_rows;
   bool packed;  // the elements may be read by packs
 

@@ -37,7 +37,7 @@ struct StepRecord {
   bool applied = false;
 };
 
-/// A parameter, and what the optimizer keeps of it.
+/// A parameter with its state in the optimizer.
 struct OptimizerSlot {
   Parameter parameter;
   std::vector<Tensor> state;  // in the order of the rule's kState
