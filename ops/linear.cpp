@@ -20,9 +20,8 @@ Matrices matrices(const Tensor& t) {
   return t.rank() == 3 ? Matrices{t.shape()[0], t.shape()[1], t.shape()[2]} : Matrices{1, t.shape()[0], t.shape()[1]};
 }
 
-// C = op(A) op(B). If one operand is in bf16 already, the other is rounded too.
-Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
-  if (a.dtype() != b.dtype()) return product(round_operand(a), round_operand(b), ta, tb);
+// C = op(A) op(B) of tensors.
+Gemm gemm_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   const Matrices ma = matrices(a), mb = matrices(b);
   Gemm g;
   g.m = ta ? ma.columns : ma.rows;
@@ -37,14 +36,21 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   g.stride_a = ma.rows * ma.columns;
   g.stride_b = mb.rows * mb.columns;
   g.stride_c = g.m * g.n;
+  return g;
+}
+
+// C = op(A) op(B). If one operand is in bf16, the other is rounded to bf16.
+Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
+  if (a.dtype() != b.dtype()) return product(round_operand(a), round_operand(b), ta, tb);
+  const Gemm g = gemm_of(a, b, ta, tb);
   const DType type = a.dtype() == DType::bf16 ? DType::f32 : a.dtype();
-  Tensor c = Tensor::empty(a.rank() == 3 ? Shape{ma.batch, g.m, g.n} : Shape{g.m, g.n}, type, a.device());
+  Tensor c = Tensor::empty(a.rank() == 3 ? Shape{g.batch, g.m, g.n} : Shape{g.m, g.n}, type, a.device());
   gemm(g, a, b, c);
   return c;
 }
 
 // Whether the operands of a linear layer are rounded once, for its forward and backward products together. The backward
-// products read rows of n numbers too.
+// products read rows of n numbers.
 bool rounds_once(const Gemm& g, const Tensor& x) { return route(g, x).takes_rounded && g.n % kRoundedUnit == 0; }
 
 }  // namespace
@@ -67,7 +73,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool ta, bool tb) {
                   if (c.needs[1]) grads[1] = tb ? product(dy, sa, true, ta) : product(sa, dy, !ta, false);
                   return grads;
                 },
-                {{"transpose_a", ta}, {"transpose_b", tb}, {"operands", name_of(operand_type(a))}});
+                {{"transpose_a", ta}, {"transpose_b", tb}, {"operands", operands_of(gemm_of(a, b, ta, tb), a)}});
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -97,7 +103,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                   if (c.needs[2]) grads[2] = column_sums(gradient, type);
                   return grads;
                 },
-                {{"operands", name_of(operand_type(x))}});
+                {{"operands", operands_of(g, x)}});
 }
 
 }  // namespace kdef::ops

@@ -259,7 +259,8 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
       },
       {{"fields", fields},
        {"chosen", std::vector<int64_t>(distinct.fields.begin(), distinct.fields.end())},
-       {"first", distinct.first}});
+       {"first", distinct.first},
+       {"operands", y.device().is_cpu() && cpu::rounds_distinct(batch, weight, d) ? "bf16" : name_of(y.dtype())}});
 }
 
 }  // namespace kdef::ops

@@ -66,6 +66,12 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
 Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
                        const Tensor& weight, const Tensor& bias);
 
+namespace cpu {
+/// Whether the CPU rounds the operands of the chosen fields' products to bf16: it does where the plain product of
+/// `batch` rows would round them, rows of a table have as many numbers as a vector register, and the processor
+/// multiplies pairs of bf16 numbers. Otherwise these products stay in fp32 (dy may arrive in bf16 all the same).
+bool rounds_distinct(int64_t batch, const Tensor& weight, int64_t d);
+}  // namespace cpu
 /// y += the part of the chosen fields; or, where a bias is given, y = bias + the part of the chosen fields.
 KDEF_KERNEL(void, distinct_forward, const Tensor& rows, const DistinctIds& distinct, const Tensor& weight,
             const Tensor& bias, const Tensor& y)

@@ -211,17 +211,6 @@ template <bool kAdd>
   for (int64_t k = 0; k < kVec; ++k) to[k] = own[k];
 }
 
-// Whether the operands are rounded to bf16. They are if the plain product would round them, rows have kVec numbers, and
-// the build has the instructions. Otherwise these products stay in fp32 (dy may arrive in bf16 all the same).
-template <class T>
-bool rounds(int64_t batch, const Tensor& weight, int64_t d) {
-  Gemm g;
-  g.m = batch;
-  g.n = weight.shape()[0];
-  g.k = d;
-  return kHasBf16Pairs && d == kVec && route(g, weight).precision == GemmPrecision::bf16;
-}
-
 // The tables that the look-ups of a group read or write, and for each table the place of every row of the batch.
 template <class T>
 struct Places {
@@ -441,6 +430,14 @@ class FieldProducts {
 
 }  // namespace
 
+bool rounds_distinct(int64_t batch, const Tensor& weight, int64_t d) {
+  Gemm g;
+  g.m = batch;
+  g.n = weight.shape()[0];
+  g.k = d;
+  return kHasBf16Pairs && d == kVec && route(g, weight).precision == GemmPrecision::bf16;
+}
+
 void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& bias,
                       const Tensor& y) {
   for_float(y.dtype(), "distinct_linear", [&]<class T>() {
@@ -451,7 +448,7 @@ void distinct_forward(const Tensor& rows, const DistinctIds& distinct, const Ten
     const std::vector<Group> groups = groups_of(distinct);
     KDEF_CHECK(!groups.empty(), "distinct_linear: the batch's ids were found for another device than the CPU");
     const int64_t reserved = rows_reserved_for(distinct);
-    FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
+    FieldProducts<T> products(rows, distinct, rounds_distinct(batch, weight, d));
     products.round_for_tables();
     parallel_for(divide_up(n, kVec), 1, [&](int64_t block, int64_t) {
       const int64_t j0 = block * kVec, live = std::min(kVec, n - j0);
@@ -524,7 +521,7 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
   const U* g = dy.data<U>();
   const std::vector<Group> groups = groups_of(distinct);
   const int64_t reserved = rows_reserved_for(distinct);
-  FieldProducts<T> products(rows, distinct, rounds<T>(batch, weight, d));
+  FieldProducts<T> products(rows, distinct, rounds_distinct(batch, weight, d));
   products.round_for_weight_gradient();
   // What each share of the blocks adds to drows, in vectors of its columns.
   const Tensor row_sums =

@@ -77,6 +77,19 @@ DType operand_type(const Tensor& x) {
                                                                                                     : x.dtype();
 }
 
+const char* operands_of(const Gemm& g, const Tensor& x) {
+  if (x.dtype() != DType::f32) return name_of(x.dtype());
+  switch (route(g, x).precision) {
+    case GemmPrecision::tf32:
+      return "tf32";
+    case GemmPrecision::bf16:
+      return "bf16";
+    case GemmPrecision::f32:
+      break;
+  }
+  return "f32";
+}
+
 Tensor round_operand(const Tensor& x) {
   if (x.dtype() == DType::bf16) return x;
 #if defined(KDEF_HAS_CUDA)

@@ -51,6 +51,9 @@ inline constexpr int64_t kRoundedUnit = 8;
 /// The type in which an op stores a result that products alone read: bf16 for an f32 tensor on a CUDA device whose
 /// products are in bf16, else x's type. (On the CPU a product rounds its operands itself.)
 DType operand_type(const Tensor& x);
+/// The type of the numbers that a product of tensors like x multiplies, as an attribute of ops: "f64", "f32", "tf32",
+/// or "bf16" where the product rounds its operands.
+const char* operands_of(const Gemm& g, const Tensor& x);
 /// x of f32 on a CUDA device, rounded to bf16, off the tape; x itself if it is bf16 already.
 Tensor round_operand(const Tensor& x);
 
