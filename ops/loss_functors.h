@@ -7,7 +7,10 @@
 
 namespace kdef::ops {
 
+// kSymmetric: f(a, b) = f(b, a). The derivative by b is then da(b, a); otherwise b is a constant.
+
 struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | da = (p - y) / max(p (1 - p), 1e-12)
+  static constexpr bool kSymmetric = false;
   template <class T>
   static KDEF_HD T f(T p, T y) {
     const T lp = std::log(p), lq = std::log1p(-p);
@@ -20,6 +23,7 @@ struct Bce {  // l = -(y ln p + (1 - y) ln(1 - p)), logarithms >= -100 | da = (p
   }
 };
 struct BceLogits {  // l = max(z, 0) - z y + ln(1 + e^-|z|) | da = sigmoid(z) - y
+  static constexpr bool kSymmetric = false;
   template <class T>
   static KDEF_HD T f(T z, T y) {
     return (z > T(0) ? z : T(0)) - z * y + std::log1p(std::exp(z > T(0) ? -z : z));
@@ -30,6 +34,7 @@ struct BceLogits {  // l = max(z, 0) - z y + ln(1 + e^-|z|) | da = sigmoid(z) - 
   }
 };
 struct Mse {  // l = (a - b)^2 | da = 2 (a - b)
+  static constexpr bool kSymmetric = true;
   template <class T>
   static KDEF_HD T f(T a, T b) {
     return (a - b) * (a - b);

@@ -1,6 +1,9 @@
 #include "ops/reduce.h"
 
+#include <span>
+
 #include "core/base/parallel.h"
+#include "core/tensor/collectives.h"
 #include "ops/device/launch_cpu.h"
 
 namespace kdef::ops {
@@ -114,9 +117,12 @@ Axis split(const Tensor& x, int axis, bool keep, const char* op) {
   return s;
 }
 
-Tensor reduce(const OpInfo& info, const Tensor& x, const Axis& s, double factor, Attributes attributes) {
+// factor times the sum over the axis, added up over the members of `group`.
+Tensor reduce(const OpInfo& info, const Tensor& x, const Axis& s, double factor, Attributes attributes,
+              Group& group = Group::alone()) {
   Tensor y = Tensor::empty(s.result, x.dtype(), x.device());
   KDEF_LAUNCH(x.device(), reduce_sum, x, y, s.outer, s.n, s.inner, factor);
+  all_reduce(group, y);
   const Shape shape = x.shape();
   return record(
       info, y, {x}, {},
@@ -144,6 +150,14 @@ Tensor mean(const Tensor& x, int axis, bool keep) {
   const Axis s = split(x, axis, keep, "mean");
   KDEF_CHECK(s.n > 0, "mean: axis ", axis, " of ", x.shape(), " is empty");
   return reduce(kMeanInfo, x, s, 1.0 / static_cast<double>(s.n), over(x, axis, keep, "mean"));
+}
+
+Tensor batch_mean(const Tensor& x) {
+  const Axis s = split(x, 0, false, "batch_mean");
+  double rows = static_cast<double>(s.n);
+  Group::current().all_reduce(std::span(&rows, 1));
+  KDEF_CHECK(rows > 0, "batch_mean: the batch has no rows");
+  return reduce(kMeanInfo, x, s, 1.0 / rows, over(x, 0, false, "batch_mean"), Group::current());
 }
 
 Tensor sum(const Tensor& x) { return reduce(kSumInfo, x, {1, x.numel(), 1, {}}, 1.0, over_all()); }

@@ -12,6 +12,9 @@ extern const OpInfo kSumInfo, kMeanInfo, kMaxInfo;
 Tensor sum(const Tensor& x, int axis, bool keep = false);
 /// Mean over `axis`, which must not be empty.
 Tensor mean(const Tensor& x, int axis, bool keep = false);
+/// Mean over the rows (the leading axis) of a batch: mean(x, 0) of the rows of all members where x is this member's
+/// rows in a group of processes (core/base/group.h). Every member gets the mean; a gradient goes to this member's rows.
+Tensor batch_mean(const Tensor& x);
 /// Largest element along `axis`; the gradient goes to the first of equal ones.
 Tensor max(const Tensor& x, int axis, bool keep = false);
 /// Sum and mean of all elements, as a scalar.

@@ -31,13 +31,13 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
   const Tensor q = sigmoid(mean(z_held, 1, true)).detach();
   const Tensor labels = add(y, Tensor::zeros({rows, students}, y.dtype(), y.device()));
 
-  Tensor loss = w.defined() ? weighted_mean(cross_entropies(z, labels), w) : binary_cross_entropy(p, labels);
+  Tensor loss = binary_cross_entropy(p, labels, w);
 
   const bool held = config.examination == Examination::detached;
-  const Tensor score = shift(neg(mean(abs(sub(labels, held ? p_held : p)), 0)), 1.0);
+  const Tensor score = shift(neg(batch_mean(abs(sub(labels, held ? p_held : p)))), 1.0);
 
   if (config.teach) {
-    const Tensor distances = mean(square(sub(p, q)), 0);
+    const Tensor distances = batch_mean(square(sub(p, q)));
     const Tensor weights = config.examination == Examination::equal
                                ? Tensor::full({students}, 1.0 / static_cast<double>(students), z.dtype(), z.device())
                                : softmin(score, 0);

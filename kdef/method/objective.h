@@ -38,8 +38,7 @@ struct ObjectiveConfig {
 /// parameter add up to its gradient.
 Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {}, const Tensor& weights = {});
 
-/// The same objective composed from primitive ops, formula by formula: the twin to read. With weights the label loss is
-/// computed from the logits, without the clamp of the fused op where a probability rounds to 0 or 1.
+/// The same objective composed from primitive ops, formula by formula: the twin to read.
 Tensor kdef_objective_composed(const Tensor& z, const Tensor& y, const ObjectiveConfig& config = {},
                                const Tensor& weights = {});
 

@@ -31,10 +31,4 @@ const Task& find_task(std::string_view name);
 const Task& default_task();
 std::vector<std::string> task_names();
 
-/// sum over rows and columns of w_b l_bk / (K sum_b w_b) for l [B, K], w [B, 1]; 0 where all weights are 0.
-Tensor weighted_mean(const Tensor& l, const Tensor& weights);
-/// The binary cross-entropy of sigmoid(z), element by element, from primitive ops:
-/// max(z, 0) - z y + ln(1 + e^-|z|). y broadcasts to z.
-Tensor cross_entropies(const Tensor& z, const Tensor& y);
-
 }  // namespace kdef

@@ -291,6 +291,23 @@ std::vector<OpCase> op_cases() {
     return GradientCase{
         {rnd({4, 2}, 1), rnd({4, 2}, 2)}, [](const Inputs& x) { return mean_squared_error(x[0], x[1]); }, {}};
   });
+  const auto row_weights = [](const Tensor& x) { return constant(rnd({4, 1}, 5, 0, 2), x); };
+  add_case(kBceInfo, "weighted rows", [=] {
+    return GradientCase{{rnd({4, 2}, 1, 0.1, 0.9)},
+                        [=](const Inputs& x) { return binary_cross_entropy(x[0], labels(x[0]), row_weights(x[0])); },
+                        {}};
+  });
+  add_case(kBceWithLogitsInfo, "weighted rows", [=] {
+    return GradientCase{
+        {random_uniform({4, 2}, -3, 3, 1, 0.0)},
+        [=](const Inputs& x) { return binary_cross_entropy_with_logits(x[0], labels(x[0]), row_weights(x[0])); },
+        {}};
+  });
+  add_case(kMseInfo, "weighted rows", [=] {
+    return GradientCase{{rnd({4, 2}, 1), rnd({4, 2}, 2)},
+                        [=](const Inputs& x) { return mean_squared_error(x[0], x[1], row_weights(x[0])); },
+                        {}};
+  });
   return cases;
 }
 

@@ -26,10 +26,11 @@ Batch draw(int64_t rows, int64_t students) {
 }
 
 // L, and dL/dz times 3.
-std::pair<double, std::vector<double>> objective(const Tensor& logits, const Tensor& y, const ObjectiveConfig& config) {
+std::pair<double, std::vector<double>> objective(const Tensor& logits, const Tensor& y, const ObjectiveConfig& config,
+                                                 bool fused = true) {
   Tensor z = logits.clone();
   z.set_requires_grad();
-  const Tensor loss = kdef_objective(z, y, config);
+  const Tensor loss = (fused ? kdef_objective : kdef_objective_composed)(z, y, config, {});
   backward(loss, Tensor::full({}, 3, DType::f64));
   return {loss.item(), z.grad().to_vector<double>()};
 }
@@ -38,12 +39,13 @@ TEST(GroupOfProcesses, ObjectiveIsThatOfTheWholeBatch) {
   constexpr int64_t kRows = 1500, kFirst = 1100, kStudents = 3;  // parts of unequal size
   const Batch batch = draw(kRows, kStudents);
   for (const Examination examination : {Examination::on, Examination::detached, Examination::equal}) {
-    for (const bool peer : {true, false}) {
+    for (const auto& [peer, fused] : {std::pair{true, true}, {false, true}, {true, false}, {false, false}}) {
       const ObjectiveConfig config{true, peer, examination};
-      const auto [loss, gradient] = objective(batch.z, batch.y, config);
-      test::ThreadGroup(2).run([&, loss = loss, &gradient = gradient](Group& group) {
+      const auto [loss, gradient] = objective(batch.z, batch.y, config, fused);
+      test::ThreadGroup(2).run([&, loss = loss, &gradient = gradient, fused = fused](Group& group) {
         const int64_t first = group.rank() == 0 ? 0 : kFirst, count = group.rank() == 0 ? kFirst : kRows - kFirst;
-        const auto [my_loss, my_gradient] = objective(batch.z.rows(first, count), batch.y.rows(first, count), config);
+        const auto [my_loss, my_gradient] =
+            objective(batch.z.rows(first, count), batch.y.rows(first, count), config, fused);
         EXPECT_NEAR(my_loss, loss, 1e-14);
         ASSERT_EQ(my_gradient.size(), static_cast<size_t>(count * kStudents));
         for (size_t i = 0; i < my_gradient.size(); ++i) {
@@ -52,7 +54,8 @@ TEST(GroupOfProcesses, ObjectiveIsThatOfTheWholeBatch) {
         }
       });
       // That the test can fail: a member that does not know of the other has another loss.
-      EXPECT_GT(std::abs(objective(batch.z.rows(0, kFirst), batch.y.rows(0, kFirst), config).first - loss), 1e-4);
+      EXPECT_GT(std::abs(objective(batch.z.rows(0, kFirst), batch.y.rows(0, kFirst), config, fused).first - loss),
+                1e-4);
     }
   }
 }

@@ -43,6 +43,9 @@ TEST(TaskTable, WeighsTheLabelLossAsRepeatedRows) {
   for (const Task& task : tasks()) {
     EXPECT_NEAR(task.label_loss(z, y, w).item(), task.label_loss(repeated_z, repeated_y, {}).item(), 1e-15);
     EXPECT_EQ(task.label_loss(z, y, Tensor::zeros({3, 1}, DType::f64)).item(), 0);
+    // Probabilities that round to 0 or 1.
+    const Tensor extreme = Tensor::from<double>({800, -800, 50}, {3, 1}), ones = Tensor::full({3, 1}, 1, DType::f64);
+    EXPECT_EQ(task.label_loss(extreme, y, ones).item(), task.label_loss(extreme, y, {}).item());
     ops::GradientCase check;
     check.inputs = {z};
     check.function = [&](const std::vector<Tensor>& x) { return task.label_loss(x[0], y, w); };
