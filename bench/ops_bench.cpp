@@ -49,8 +49,10 @@ void hidden_layer(benchmark::State& state, bool fused) {
   const Tensor gamma = Tensor::full({kHidden}, 1), beta = Tensor::zeros({kHidden});
   const Tensor mean = Tensor::zeros({kHidden}), var = Tensor::full({kHidden}, 1);
   const ops::DropoutKey key = ops::dropout_key(1, 0, 0);
+  const ops::HiddenLayer layer{
+      .gamma = gamma, .beta = beta, .running_mean = {mean}, .running_var = {var}, .p = 0.1, .keys = {key}};
   for (auto _ : state) {
-    benchmark::DoNotOptimize(fused ? ops::batch_norm_relu_dropout(x, gamma, beta, mean, var, true, 0.1, key)
+    benchmark::DoNotOptimize(fused ? ops::batch_norm_relu_dropout(x, layer)
                                    : ops::dropout(ops::relu(ops::batch_norm(x, gamma, beta, mean, var)), 0.1, key));
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(3 * x.bytes()));

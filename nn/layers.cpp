@@ -1,6 +1,5 @@
 #include "nn/layers.h"
 
-#include "ops/dropout.h"
 #include "ops/fused/hidden_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
@@ -40,11 +39,20 @@ Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   return pass.training ? ops::dropout(x, p_, key(pass)) : x;
 }
 
+ops::HiddenLayer HiddenTail::fused_layer(const Pass& pass) const {
+  return {.gamma = batch_norm->weight(),
+          .beta = batch_norm->bias(),
+          .running_mean = {batch_norm->running_mean()},
+          .running_var = {batch_norm->running_var()},
+          .training = pass.training,
+          .p = dropout_rate(),
+          .keys = {dropout_key(pass)}};
+}
+
 Tensor HiddenTail::forward(const Tensor& x, const Pass& pass) const {
   Tensor h = x;
   if (fused(pass)) {
-    h = ops::batch_norm_relu_dropout(h, batch_norm->weight(), batch_norm->bias(), batch_norm->running_mean(),
-                                     batch_norm->running_var(), pass.training, dropout_rate(), dropout_key(pass));
+    h = ops::batch_norm_relu_dropout(h, fused_layer(pass));
   } else {
     if (batch_norm != nullptr) h = batch_norm->forward(h, pass);
     if (layer_norm != nullptr) h = layer_norm->forward(h);
@@ -59,9 +67,7 @@ Tensor HiddenTail::forward_linear(const Tensor& x, const Linear& next, const Pas
   // hidden_linear never holds the whole hidden layer, so a tap needs the separate ops.
   if (fused(pass) && pass.tap == nullptr &&
       ops::hidden_linear_pays(x.shape()[0], next.weight().shape()[1], next.weight().shape()[0])) {
-    return ops::hidden_linear(x, batch_norm->weight(), batch_norm->bias(), batch_norm->running_mean(),
-                              batch_norm->running_var(), pass.training, dropout_rate(), dropout_key(pass),
-                              next.weight(), next.bias());
+    return ops::hidden_linear(x, fused_layer(pass), next.weight(), next.bias());
   }
   return next.forward(forward(x, pass));
 }

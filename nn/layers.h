@@ -4,7 +4,7 @@
 #include "nn/activations.h"
 #include "nn/fields.h"
 #include "nn/module.h"
-#include "ops/dropout.h"
+#include "ops/norm.h"
 
 namespace kdef::nn {
 
@@ -22,7 +22,8 @@ class Linear final : public Module {
   Tensor weight_, bias_;
 };
 
-/// In training, sets elements to zero with probability p and multiplies the others by 1 / (1 - p).
+/// In training, sets elements to zero with probability p and multiplies the others by 1 / (1 - p). The leading axis of
+/// x is the rows of the batch.
 class Dropout final : public Module {
  public:
   Dropout(double p, Builder& build) : p_(p), layer_(build.next_dropout()) {}
@@ -30,7 +31,9 @@ class Dropout final : public Module {
 
   double rate() const { return p_; }
   ops::DropoutKey key(const Pass& pass) const {
-    return ops::dropout_key(pass.seed, layer_, pass.step, pass.device_step);
+    ops::DropoutKey key = ops::dropout_key(pass.seed, layer_, pass.step, pass.device_step);
+    key.first_row = pass.first_row;
+    return key;
   }
 
  private:
@@ -78,6 +81,9 @@ struct HiddenTail {
   Tensor forward(const Tensor& x, const Pass& pass) const;
   /// next.forward(forward(x, pass)): in one op where that is possible and faster.
   Tensor forward_linear(const Tensor& x, const Linear& next, const Pass& pass) const;
+
+  /// The hidden layer as one op. Needs batch norm.
+  ops::HiddenLayer fused_layer(const Pass& pass) const;
 
   bool is_relu() const { return activation != nullptr && activation->kind() == Activation::relu; }
   double dropout_rate() const { return dropout ? dropout->rate() : 0.0; }

@@ -66,7 +66,7 @@ Tensor Mlp::forward(const Tensor& x, const Pass& pass) const { return forward_of
 Tensor Mlp::forward(const Fields& x, const Pass& pass) const { return forward_of(x, pass); }
 
 bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows) {
-  if (networks.size() < 2 || networks.size() > ops::kMostStacked || networks[0]->layers_.empty()) return false;
+  if (networks.size() < 2 || networks.size() > ops::kMaxStacked || networks[0]->layers_.empty()) return false;
   const Mlp& first = *networks[0];
   const bool rounded = precision == ops::GemmPrecision::bf16;
   if (rounded && rows < ops::kLeastRounded) return false;
@@ -99,21 +99,22 @@ Tensor Mlp::forward_stacked(const std::vector<const Mlp*>& networks, const Tenso
   Tensor z = ops::linear(x, ops::concat(of_all([](const Mlp& n) { return n.layers_[0].linear->weight(); }), 0), {});
   const size_t depth = networks[0]->layers_.size();
   for (size_t i = 0; i < depth; ++i) {
-    const auto norm = [i](const Mlp& n) -> const BatchNorm1d& { return *n.layers_[i].tail.batch_norm; };
-    const Tensor bias = ops::concat(of_all([&](const Mlp&n) { return n.layers_[i].linear->bias(); }), 0),
-                 gamma = ops::concat(of_all([&](const Mlp&n) { return norm(n).weight(); }), 0),
-                 beta = ops::concat(of_all([&](const Mlp&n) { return norm(n).bias(); }), 0);
-    const std::vector<Tensor> mean = of_all([&](const Mlp&n) { return norm(n).running_mean(); }),
-                              var = of_all([&](const Mlp&n) { return norm(n).running_var(); });
-    const double rate = networks[0]->layers_[i].tail.dropout_rate();
-    std::vector<ops::DropoutKey> keys;
-    for (const Mlp* network : networks) keys.push_back(network->layers_[i].tail.dropout_key(pass));
+    ops::HiddenLayer layers{.training = true, .p = networks[0]->layers_[i].tail.dropout_rate()};
+    const auto side_by_side = [&](auto member) {
+      return ops::concat(of_all([&](const Mlp& n) { return member(n.layers_[i]); }), 0);
+    };
+    layers.bias = side_by_side([](const Hidden& h) { return h.linear->bias(); });
+    layers.gamma = side_by_side([](const Hidden& h) { return h.tail.batch_norm->weight(); });
+    layers.beta = side_by_side([](const Hidden& h) { return h.tail.batch_norm->bias(); });
+    layers.running_mean = of_all([&](const Mlp& n) { return n.layers_[i].tail.batch_norm->running_mean(); });
+    layers.running_var = of_all([&](const Mlp& n) { return n.layers_[i].tail.batch_norm->running_var(); });
+    layers.keys.clear();
+    for (const Mlp* network : networks) layers.keys.push_back(network->layers_[i].tail.dropout_key(pass));
     if (i + 1 == depth) {
-      return ops::stacked_output(z, bias, gamma, beta, mean, var, rate, keys,
-                                 ops::concat(of_all([](const Mlp& n) { return n.output_->weight(); }), 0),
+      return ops::stacked_output(z, layers, ops::concat(of_all([](const Mlp& n) { return n.output_->weight(); }), 0),
                                  ops::concat(of_all([](const Mlp& n) { return n.output_->bias(); }), 0));
     }
-    const Tensor h = ops::stacked_batch_norm_relu_dropout(z, bias, gamma, beta, mean, var, rate, keys);
+    const Tensor h = ops::stacked_batch_norm_relu_dropout(z, layers);
     z = ops::stacked_linear(h, ops::stack(of_all([&](const Mlp& n) { return n.layers_[i + 1].linear->weight(); }), 0),
                             {});
   }

@@ -22,7 +22,7 @@ constexpr uint64_t kLanes = 8, kLow = 0xFFFFFFFFu;
 // p = the lower halves of the lanes of a times a 32-bit number, in 64 bits.
 void multiply_low(const Lanes& a, uint64_t factor, Lanes& p) {
 #if defined(__AVX512F__)
-  // The compiler knows no better for the line below than a product of 64 bits, which is three times as slow.
+  // For the line below, the compiler chooses multiplication of 64-bit numbers, which is three times as slow.
   const __m512i factors = _mm512_set1_epi64(static_cast<int64_t>(factor));
   p = reinterpret_cast<Lanes>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), factors));
 #else
@@ -74,12 +74,13 @@ void dropout_apply(const Tensor& x, const Tensor& y, double p, const DropoutKey&
     T* out = y.data<T>();
     const T factor = static_cast<T>(1.0 / (1.0 - p));
     const uint32_t threshold = dropout_threshold(p);
+    const int64_t offset = first_element(key, x);
     parallel_for(x.numel(), kPiece, [=](int64_t first, int64_t last) {
       constexpr int64_t kChunk = 1024;
       std::vector<uint16_t> bits;
       for (int64_t i = first; i < last; i += kChunk) {
         const int64_t n = std::min(kChunk, last - i);
-        const uint16_t* u = dropout_bits(key, i, n, bits);
+        const uint16_t* u = dropout_bits(key, offset + i, n, bits);
         for (int64_t j = 0; j < n; ++j) out[i + j] = u[j] < threshold ? T(0) : in[i + j] * factor;
       }
     });
@@ -92,11 +93,13 @@ Attributes mask_attributes(double p, const std::vector<DropoutKey>& keys) {
   if (!attributes_wanted()) return {};
   std::vector<int64_t> streams;
   for (const DropoutKey& key : keys) streams.push_back(static_cast<int64_t>(key.stream));
-  return {{"p", p}, {"seed", static_cast<int64_t>(keys[0].seed)}, {"streams", streams}};
+  return {
+      {"p", p}, {"seed", static_cast<int64_t>(keys[0].seed)}, {"streams", streams}, {"first_row", keys[0].first_row}};
 }
 
 Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
   KDEF_CHECK(p >= 0 && p < 1, "dropout: rate ", p, " is not in [0, 1)");
+  KDEF_CHECK(x.rank() > 0, "dropout: needs rows, got ", describe(x));
   const double rate = dropout_rate(p);
   if (rate == 0) return x;
   Tensor y = Tensor::empty_like(x);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/base/parallel.h"
+#include "core/tensor/collectives.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/gemm/route.h"
 #include "ops/norm_rows.h"
@@ -62,52 +63,65 @@ void masked_dx_row(const T* __restrict dy, const T* __restrict y, const T* __res
   }
 }
 
+// Rows [0, rows) of in [rows, c], part by part: mean [c] and squares [c] get the mean of all rows and the sum of
+// squared deviations from it.
+template <class T>
+void moments_of_rows(const T* in, int64_t rows, int64_t c, double* mean, double* squares) {
+  const int64_t parts = divide_up(rows, kRowPart);
+  // Per part its mean and its sum of squared deviations from that mean.
+  const Tensor partial = Tensor::empty({parts, 2, c}, dtype_of<T>);
+  T* p = partial.data<T>();
+  parallel_for(parts, 4, [=](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part) {
+      T *mu = p + part * 2 * c, *deviations = mu + c;
+      const int64_t begin = part * kRowPart, end = std::min(rows, begin + kRowPart);
+      std::fill_n(mu, 2 * c, T(0));
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t j = 0; j < c; ++j) mu[j] += in[r * c + j];
+      }
+      for (int64_t j = 0; j < c; ++j) mu[j] /= static_cast<T>(end - begin);
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t j = 0; j < c; ++j) deviations[j] += (in[r * c + j] - mu[j]) * (in[r * c + j] - mu[j]);
+      }
+    }
+  });
+  // Chan, Golub, LeVeque (1979): with d the difference of the means, M2 = M2a + M2b + d^2 na nb / (na + nb).
+  parallel_for(c, 64, [=](int64_t first, int64_t last) {
+    std::fill(mean + first, mean + last, 0.0);
+    std::fill(squares + first, squares + last, 0.0);
+    double n = 0;
+    for (int64_t part = 0; part < parts; ++part) {
+      const double nb = static_cast<double>(std::min(rows, (part + 1) * kRowPart) - part * kRowPart);
+      const T* from = p + part * 2 * c;
+      for (int64_t j = first; j < last; ++j) {
+        const double d = static_cast<double>(from[j]) - mean[j];
+        mean[j] += d * nb / (n + nb);
+        squares[j] += static_cast<double>(from[c + j]) + d * d * n * nb / (n + nb);
+      }
+      n += nb;
+    }
+  });
+}
+
 }  // namespace
 
-void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd, double eps) {
+int64_t column_moments(Group& group, const Tensor& x, double eps, const Tensor& mean, const Tensor& var,
+                       const Tensor& rstd) {
+  int64_t rows = x.shape()[0];
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1], parts = divide_up(rows, kRowPart);
-    const T* in = x.data<T>();
+    const size_t c = static_cast<size_t>(x.shape()[1]);
+    std::vector<double> mu(c), squares(c);
+    moments_of_rows(x.data<T>(), rows, x.shape()[1], mu.data(), squares.data());
+    rows = moments_of_group(group, rows, mu, squares);
     T *m = mean.data<T>(), *v = var.data<T>(), *s = rstd.data<T>();
-    // Per part its mean and its sum of squared deviations from that mean.
-    Tensor partial = Tensor::empty({parts, 2, c}, x.dtype());
-    T* p = partial.data<T>();
-    parallel_for(parts, 4, [=](int64_t first, int64_t last) {
-      for (int64_t part = first; part < last; ++part) {
-        T *mu = p + part * 2 * c, *squares = mu + c;
-        const int64_t begin = part * kRowPart, end = std::min(rows, begin + kRowPart);
-        std::fill_n(mu, 2 * c, T(0));
-        for (int64_t r = begin; r < end; ++r) {
-          for (int64_t j = 0; j < c; ++j) mu[j] += in[r * c + j];
-        }
-        for (int64_t j = 0; j < c; ++j) mu[j] /= static_cast<T>(end - begin);
-        for (int64_t r = begin; r < end; ++r) {
-          for (int64_t j = 0; j < c; ++j) squares[j] += (in[r * c + j] - mu[j]) * (in[r * c + j] - mu[j]);
-        }
-      }
-    });
-    // Chan, Golub, LeVeque (1979): with d the difference of the means, M2 = M2a + M2b + d^2 na nb / (na + nb).
-    constexpr int64_t kColumns = 64;
-    parallel_for(c, kColumns, [=](int64_t first, int64_t last) {
-      double mu[kColumns] = {}, squares[kColumns] = {}, n = 0;
-      for (int64_t part = 0; part < parts; ++part) {
-        const double nb = static_cast<double>(std::min(rows, (part + 1) * kRowPart) - part * kRowPart);
-        const T* from = p + part * 2 * c + first;
-        for (int64_t j = 0; j < last - first; ++j) {
-          const double d = static_cast<double>(from[j]) - mu[j];
-          mu[j] += d * nb / (n + nb);
-          squares[j] += static_cast<double>(from[c + j]) + d * d * n * nb / (n + nb);
-        }
-        n += nb;
-      }
-      for (int64_t j = 0; j < last - first; ++j) {
-        const double variance = squares[j] / n;
-        m[first + j] = static_cast<T>(mu[j]);
-        v[first + j] = static_cast<T>(variance);
-        s[first + j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
-      }
-    });
+    for (size_t j = 0; j < c; ++j) {
+      const double variance = squares[j] / static_cast<double>(rows);
+      m[j] = static_cast<T>(mu[j]);
+      v[j] = static_cast<T>(variance);
+      s[j] = static_cast<T>(1.0 / std::sqrt(variance + eps));
+    }
   });
+  return rows;
 }
 
 void move_running(const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift, double momentum,
@@ -132,94 +146,87 @@ void reciprocal_sqrt(const Tensor& var, double eps, const Tensor& rstd) {
   });
 }
 
-void column_normalise(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta,
-                      const Tensor& y) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t c = x.shape()[1];
-    const T *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>(), *g = gamma.data<T>(), *b = beta.data<T>();
+void column_normalise(const NormState& s, const Tensor& y) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    const int64_t c = s.x.shape()[1];
+    const T* in = s.x.data<T>();
     T* out = y.data<T>();
-    for_rows(x.shape()[0], c, [=](int64_t r) {
-      for (int64_t j = 0; j < c; ++j) out[r * c + j] = ColumnNorm::f(in[r * c + j], m[j], s[j], g[j], b[j]);
+    for_rows(s.x.shape()[0], c, [=, columns = NormColumns<T>(s)](int64_t r) {
+      for (int64_t j = 0; j < c; ++j) out[r * c + j] = columns(in + r * c, j);
     });
   });
 }
 
-void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& dgamma,
-                      const Tensor& dbeta) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>();
+void column_norm_sums(const Tensor& dy, const NormState& s, const NormSums& sums) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const T *g = dy.data<T>(), *in = s.x.data<T>(), *m = s.mean.data<T>(), *rstd = s.rstd.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
-    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
+    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* part) {
       for (int64_t r = first; r < last; ++r) {
         for (int64_t j = 0; j < c; ++j) {
-          sums[j] += g[r * c + j] * ColumnNorm::h(in[r * c + j], m[j], s[j]);
-          sums[c + j] += g[r * c + j];
+          part[j] += g[r * c + j] * ColumnNorm::h(in[r * c + j], m[j], rstd[j]);
+          part[c + j] += g[r * c + j];
         }
       }
     });
     for (int64_t j = 0; j < c; ++j) {
-      dgamma.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(j)]);
-      dbeta.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(c + j)]);
+      sums.dgamma.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(j)]);
+      sums.dbeta.data<T>()[j] = static_cast<T>(total[static_cast<size_t>(c + j)]);
     }
   });
 }
 
-void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                    const Tensor& dgamma, const Tensor& dbeta, bool constant, const Tensor& dx) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *in = x.data<T>(), *m = mean.data<T>(), *s = rstd.data<T>(), *w = gamma.data<T>();
-    const T *dg = dgamma.data<T>(), *db = dbeta.data<T>();
+void column_norm_dx(const Tensor& dy, const NormState& s, const NormSums& sums, const Tensor& dx) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    const int64_t c = s.x.shape()[1];
+    const T *g = dy.data<T>(), *in = s.x.data<T>(), *m = s.mean.data<T>(), *rstd = s.rstd.data<T>();
+    const T *w = s.gamma.data<T>(), *dg = sums.dgamma.data<T>(), *db = sums.dbeta.data<T>();
     T* out = dx.data<T>();
-    const T share = constant ? T(0) : T(1) / static_cast<T>(rows);
-    for_rows(rows, c, [=](int64_t r) {
+    const T share = s.batch.rows == 0 ? T(0) : T(1) / static_cast<T>(s.batch.rows);
+    for_rows(s.x.shape()[0], c, [=](int64_t r) {
       for (int64_t j = 0; j < c; ++j) {
         const int64_t i = r * c + j;
-        out[i] = ColumnNorm::dx(g[i], in[i], m[j], s[j], w[j], dg[j], db[j], share);
+        out[i] = ColumnNorm::dx(g[i], in[i], m[j], rstd[j], w[j], dg[j], db[j], share);
       }
     });
   });
 }
 
-void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                              const Tensor& beta, double p, const std::vector<DropoutKey>& keys, const Tensor& y) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1], block = c / static_cast<int64_t>(keys.size());
-    const T* in = x.data<T>();
+void column_norm_relu_dropout(const NormState& s, const std::vector<DropoutKey>& keys, const Tensor& y) {
+  for_float(s.x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1], block = c / static_cast<int64_t>(keys.size());
+    const T* in = s.x.data<T>();
     T* out = y.data<T>();
     parallel_for(rows, std::max<int64_t>(1, kPiece / std::max<int64_t>(1, c)), [&](int64_t first, int64_t last) {
       for (size_t m = 0; m < keys.size(); ++m) {
         const int64_t column = static_cast<int64_t>(m) * block;
-        const auto own = [&](const Tensor& t) { return t.rows(column, block); };
-        HiddenRow<T> row(NormColumns<T>(own(mean), own(rstd), own(gamma), own(beta)), block, p, keys[m]);
+        HiddenRow<T> row(NormColumns<T>(s, column), block, s.rate, keys[m]);
         for (int64_t r = first; r < last; ++r) row(in + r * c + column, r, out + r * c + column);
       }
     });
   });
 }
 
-void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
-                                   const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *out = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
+void column_norm_relu_dropout_sums(const Tensor& dy, const NormState& s, const NormSums& sums) {
+  for_float(s.x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const T *g = dy.data<T>(), *out = s.kept.data<T>(), *in = s.x.data<T>(), *m = s.mean.data<T>();
     std::vector<double> total(static_cast<size_t>(2 * c));
-    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* sums) {
-      add_masked_sums(g + first * c, out + first * c, in + first * c, m, last - first, c, sums);
+    column_sums<2, T>(rows, c, total.data(), [=](int64_t first, int64_t last, T* part) {
+      add_masked_sums(g + first * c, out + first * c, in + first * c, m, last - first, c, part);
     });
-    NormGradients(total.data(), total.data() + c, rstd.data<T>(), c, p).store(dgamma.data<T>(), dbeta.data<T>());
+    NormGradients(total.data(), s.rstd.data<T>(), c, s.rate).store<T>(sums);
   });
 }
 
-void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
-                                 const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta,
-                                 double p, bool constant, const Tensor& dx, const Tensor& dbias) {
-  for_float(x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T *g = dy.data<T>(), *o = y.data<T>(), *in = x.data<T>(), *m = mean.data<T>();
+void column_norm_relu_dropout_dx(const Tensor& dy, const NormState& s, const NormSums& sums, const Tensor& dx,
+                                 const Tensor& dbias) {
+  for_float(s.x.dtype(), "batch_norm_relu_dropout", [&]<class T>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const T *g = dy.data<T>(), *o = s.kept.data<T>(), *in = s.x.data<T>(), *m = s.mean.data<T>();
     T* out = dx.data<T>();
-    const HiddenDxColumns<T> of(rstd.data<T>(), gamma.data<T>(), NormGradients(dgamma, dbeta), rows, p, constant);
+    const HiddenDxColumns<T> of(s, s.gamma.data<T>(), NormGradients(sums));
     for_rows(rows, c, [=, a = of.a.data(), b = of.b.data(), e = of.e.data()](int64_t r) {
       masked_dx_row(g + r * c, o + r * c, in + r * c, m, a, b, e, c, out + r * c);
     });
@@ -288,140 +295,191 @@ void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, cons
   KDEF_CHECK(x.rank() == 2, op, ": needs [B, C], got ", describe(x));
 }
 
-// The backward of both batch norms: saved are x, mean, rstd, gamma.
-std::vector<Gradient> batch_norm_backward(const BackwardContext& c, const Tensor& dy, bool constant) {
-  const Tensor &x = c.saved[0], &mean = c.saved[1], &rstd = c.saved[2], &gamma = c.saved[3];
-  Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma), dx = Tensor::empty_like(x);
-  KDEF_LAUNCH(dy.device(), column_norm_sums, dy, x, mean, rstd, dgamma, dbeta);
-  KDEF_LAUNCH(dy.device(), column_norm_dx, dy, x, mean, rstd, gamma, dgamma, dbeta, constant, dx);
-  return {dx, dgamma, dbeta};
+// The backward pass of both batch norms.
+BackwardFn batch_norm_backward(const NormBatch& batch) {
+  return [batch](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+    const NormState s = NormState::restored(c.saved, 0, batch);
+    const NormSums mine = NormSums::like(s.gamma);
+    const Tensor dx = Tensor::empty_like(s.x);
+    KDEF_LAUNCH(dy.device(), column_norm_sums, dy, s, mine);
+    KDEF_LAUNCH(dy.device(), column_norm_dx, dy, s, sums_of_batch(batch, mine), dx);
+    return {dx, mine.dgamma, mine.dbeta};
+  };
 }
 
 }  // namespace
 
-NormMoments norm_moments(const Tensor& x, const std::vector<Tensor>& running_mean,
-                         const std::vector<Tensor>& running_var, bool training, double momentum, double eps,
-                         const Tensor& bias) {
-  const Tensor rstd = Tensor::empty({x.shape()[1]}, x.dtype(), x.device());
-  if (!training) {
-    KDEF_CHECK(running_mean.size() == 1, "batch_norm: evaluation is of one network at a time");
-    KDEF_LAUNCH(rstd.device(), reciprocal_sqrt, running_var[0], eps, rstd);
-    return {running_mean[0], rstd};
+int64_t moments_of_group(Group& group, int64_t rows, std::span<double> mean, std::span<double> squares) {
+  if (group.is_alone()) return rows;
+  const double n = static_cast<double>(rows);
+  std::vector<double> sums;
+  for (const double mu : mean) sums.push_back(n * mu);
+  sums.push_back(n);
+  group.all_reduce(sums);
+  const double all = sums.back();
+  for (size_t j = 0; j < mean.size(); ++j) {
+    const double mu = sums[j] / all, d = mean[j] - mu;
+    squares[j] += n * d * d;
+    mean[j] = mu;
   }
-  const int64_t rows = x.shape()[0];
+  group.all_reduce(squares);
+  return static_cast<int64_t>(all);
+}
+
+NormSums sums_of_batch(const NormBatch& batch, const NormSums& mine) {
+  if (batch.rows == 0 || batch.group->is_alone()) return mine;
+  const Tensor both = Tensor::empty({2, mine.dgamma.numel()}, mine.dgamma.dtype(), mine.dgamma.device());
+  NormSums all{both.rows(0, 1).alias(mine.dgamma.shape()), both.rows(1, 1).alias(mine.dbeta.shape())};
+  all.dgamma.copy_from(mine.dgamma);
+  all.dbeta.copy_from(mine.dbeta);
+  all_reduce(*batch.group, both);
+  return all;
+}
+
+NormState normalise_hidden(const Tensor& x, const HiddenLayer& layer) {
+  NormState s{x, {}, Tensor::empty({x.shape()[1]}, x.dtype(), x.device()), layer.gamma, layer.beta};
+  if (!layer.training) {
+    KDEF_CHECK(layer.running_mean.size() == 1, "batch_norm: evaluation is of one network at a time");
+    KDEF_LAUNCH(x.device(), reciprocal_sqrt, layer.running_var[0], layer.eps, s.rstd);
+    s.mean = layer.running_mean[0];
+    return s;
+  }
+  s.mean = Tensor::empty_like(s.rstd);
+  s.rate = dropout_rate(layer.p);
+  s.batch.group = &Group::current();
+  const Tensor var = Tensor::empty_like(s.rstd);
+  const int64_t rows = s.batch.rows =
+      KDEF_LAUNCH(x.device(), column_moments, *s.batch.group, x, layer.eps, s.mean, var, s.rstd);
   KDEF_CHECK(rows > 1, "batch_norm: a batch of ", rows,
              " row has no variance; use a batch size that leaves a larger last batch, or evaluation mode");
-  const Tensor mean = Tensor::empty_like(rstd), var = Tensor::empty_like(rstd);
-  KDEF_LAUNCH(x.device(), column_moments, x, mean, var, rstd, eps);
-  KDEF_LAUNCH(x.device(), move_running, running_mean, mean, bias, momentum, 1.0);
-  KDEF_LAUNCH(x.device(), move_running, running_var, var, {}, momentum,
+  KDEF_LAUNCH(x.device(), move_running, layer.running_mean, s.mean, layer.bias, layer.momentum, 1.0);
+  KDEF_LAUNCH(x.device(), move_running, layer.running_var, var, {}, layer.momentum,
               static_cast<double>(rows) / static_cast<double>(rows - 1));
-  for (const auto* buffers : {&running_mean, &running_var}) {
+  for (const auto* buffers : {&layer.running_mean, &layer.running_var}) {
     for (const Tensor& buffer : *buffers) buffer.changed();
   }
-  return {mean, rstd};
+  return s;
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                   const Tensor& running_var, double momentum, double eps) {
   check_batch_norm("batch_norm", x, gamma, beta);
-  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, true, momentum, eps);
-  Tensor y = Tensor::empty_like(x);
-  KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
-  return record(kBatchNormInfo, y, {x, gamma, beta}, {x, mean, rstd, gamma},
-                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, false); },
+  NormState s = normalise_hidden(x, {.gamma = gamma,
+                                     .beta = beta,
+                                     .running_mean = {running_mean},
+                                     .running_var = {running_var},
+                                     .momentum = momentum,
+                                     .eps = eps});
+  const Tensor y = Tensor::empty_like(x);
+  KDEF_LAUNCH(x.device(), column_normalise, s, y);
+  s.beta = {};
+  return record(kBatchNormInfo, y, {x, gamma, beta}, s.saved(), batch_norm_backward(s.batch),
                 {{"momentum", momentum}, {"eps", eps}});
 }
 
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps) {
   check_batch_norm("batch_norm_eval", x, gamma, beta);
-  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, false, 0, eps);
-  Tensor y = Tensor::empty_like(x);
-  KDEF_LAUNCH(x.device(), column_normalise, x, mean, rstd, gamma, beta, y);
-  return record(kBatchNormEvalInfo, y, {x, gamma, beta, running_mean, running_var}, {x, mean, rstd, gamma},
-                [](const BackwardContext& c, const Tensor& dy) { return batch_norm_backward(c, dy, true); },
-                {{"eps", eps}});
+  NormState s = normalise_hidden(x, {.gamma = gamma,
+                                     .beta = beta,
+                                     .running_mean = {running_mean},
+                                     .running_var = {running_var},
+                                     .training = false,
+                                     .eps = eps});
+  const Tensor y = Tensor::empty_like(x);
+  KDEF_LAUNCH(x.device(), column_normalise, s, y);
+  s.beta = {};
+  return record(kBatchNormEvalInfo, y, {x, gamma, beta, running_mean, running_var}, s.saved(),
+                batch_norm_backward(s.batch), {{"eps", eps}});
 }
 
-Attributes hidden_layer_attributes(bool training, double momentum, double eps, double rate,
-                                   const std::vector<DropoutKey>& keys) {
+Attributes hidden_layer_attributes(const HiddenLayer& layer) {
   if (!attributes_wanted()) return {};
-  Attributes all{{"training", training}, {"eps", eps}};
-  if (!training) return all;
-  all.push_back({"momentum", momentum});
-  for (Attribute& a : mask_attributes(rate, keys)) all.push_back(std::move(a));
+  Attributes all{{"training", layer.training}, {"eps", layer.eps}};
+  if (!layer.training) return all;
+  all.push_back({"momentum", layer.momentum});
+  for (Attribute& a : mask_attributes(dropout_rate(layer.p), layer.keys)) all.push_back(std::move(a));
   return all;
+}
+
+std::vector<Tensor> hidden_layer_inputs(const Tensor& x, const HiddenLayer& layer, std::vector<Tensor> others) {
+  std::vector<Tensor> inputs{x, layer.gamma, layer.beta};
+  inputs.insert(inputs.end(), others.begin(), others.end());
+  if (!layer.training) inputs.insert(inputs.end(), {layer.running_mean[0], layer.running_var[0]});
+  return inputs;
 }
 
 namespace {
 
-// y and dx of type `result`; bias may be undefined. In evaluation, `running` are the buffers behind the moments.
-Tensor hidden_layer(const OpInfo& info, const Tensor& x, const NormMoments& moments, const Tensor& gamma,
-                    const Tensor& beta, bool training, double p, const std::vector<DropoutKey>& keys, DType result,
-                    double momentum, double eps, const std::vector<Tensor>& running, const Tensor& bias = {}) {
-  KDEF_CHECK(p >= 0 && p < 1, "batch_norm_relu_dropout: dropout rate ", p, " is not in [0, 1)");
-  const double rate = training ? dropout_rate(p) : 0.0;
-  Tensor y = Tensor::empty(x.shape(), result, x.device());
-  KDEF_LAUNCH(x.device(), column_norm_relu_dropout, x, moments.mean, moments.rstd, gamma, beta, rate, keys, y);
-  // y > 0 exactly where ReLU passes and dropout keeps: the mask needs no memory of its own.
-  std::vector<Tensor> inputs{x, gamma, beta, bias};
-  if (!training) inputs.insert(inputs.end(), running.begin(), running.end());
+// y and dx of type `result`.
+Tensor hidden_layer(const OpInfo& info, const Tensor& x, const HiddenLayer& layer, DType result) {
+  NormState s = normalise_hidden(x, layer);
+  // y > 0 exactly where ReLU passes and dropout keeps: y takes the place of a mask.
+  const Tensor y = s.kept = Tensor::empty(x.shape(), result, x.device());
+  KDEF_LAUNCH(x.device(), column_norm_relu_dropout, s, layer.keys, y);
+  s.beta = {};
   return record(
-      info, y, std::move(inputs), {x, moments.mean, moments.rstd, gamma, y},
-      [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
-        const Tensor &sx = c.saved[0], &sm = c.saved[1], &sr = c.saved[2], &sg = c.saved[3], &sy = c.saved[4];
-        const Tensor dgamma = Tensor::empty_like(sg), dbeta = Tensor::empty_like(sg), dx = Tensor::empty_like(sy),
-                     dbias = c.needs[3] ? Tensor::empty_like(sg) : Tensor();
-        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, sy, sx, sm, sr, rate, dgamma, dbeta);
-        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, sy, sx, sm, sr, sg, dgamma, dbeta, rate, !training,
-                    dx, dbias);
-        return {dx, dgamma, dbeta, dbias};
+      info, y, hidden_layer_inputs(x, layer, {layer.bias}), s.saved(),
+      [rate = s.rate, batch = s.batch](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+        const NormState of = NormState::restored(c.saved, rate, batch);
+        const NormSums mine = NormSums::like(of.gamma);
+        const Tensor dx = Tensor::empty_like(of.kept), dbias = c.needs[3] ? Tensor::empty_like(of.gamma) : Tensor();
+        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_sums, dy, of, mine);
+        KDEF_LAUNCH(dy.device(), column_norm_relu_dropout_dx, dy, of, sums_of_batch(batch, mine), dx, dbias);
+        return {dx, mine.dgamma, mine.dbeta, dbias};
       },
-      hidden_layer_attributes(training, momentum, eps, rate, keys));
+      hidden_layer_attributes(layer));
+}
+
+void check_rate(const char* op, double p) {
+  KDEF_CHECK(p >= 0 && p < 1, op, ": dropout rate ", p, " is not in [0, 1)");
 }
 
 }  // namespace
 
-Tensor batch_norm_relu_dropout(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                               const Tensor& running_var, bool training, double p, const DropoutKey& key,
-                               double momentum, double eps) {
-  check_batch_norm("batch_norm_relu_dropout", x, gamma, beta);
-  const NormMoments moments = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
-  return hidden_layer(kBatchNormReluDropoutInfo, x, moments, gamma, beta, training, p, {key}, x.dtype(), momentum, eps,
-                      {running_mean, running_var});
+void check_hidden(const char* op, const Tensor& x, const HiddenLayer& layer) {
+  check_batch_norm(op, x, layer.gamma, layer.beta);
+  check_rate(op, layer.p);
+  KDEF_CHECK(layer.keys.size() == 1 && layer.running_mean.size() == 1 && layer.running_var.size() == 1 &&
+                 !layer.bias.defined(),
+             op, ": needs one dropout key, one running mean, one running variance and no bias, got ", layer.keys.size(),
+             ", ", layer.running_mean.size(), ", ", layer.running_var.size(), " and ",
+             layer.bias.defined() ? describe(layer.bias) : "none");
 }
 
-void check_stacked(const char* op, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                   const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var, double p,
-                   const std::vector<DropoutKey>& keys) {
-  check_batch_norm(op, x, gamma, beta);
-  KDEF_CHECK(bias.shape() == gamma.shape() && bias.dtype() == gamma.dtype(), op, ": bias ", describe(bias),
-             " for input ", describe(x));
-  KDEF_CHECK(p >= 0 && p < 1, op, ": dropout rate ", p, " is not in [0, 1)");
+void check_stacked(const char* op, const Tensor& x, const HiddenLayer& layers) {
+  check_batch_norm(op, x, layers.gamma, layers.beta);
+  check_rate(op, layers.p);
+  KDEF_CHECK(layers.training, op, ": evaluation is of one network at a time");
+  KDEF_CHECK(layers.bias.defined() && layers.bias.shape() == layers.gamma.shape() &&
+                 layers.bias.dtype() == layers.gamma.dtype(),
+             op, ": input ", describe(x), " needs a bias of shape ", layers.gamma.shape(), ", got ",
+             layers.bias.defined() ? describe(layers.bias) : "none");
+  const std::vector<Tensor>&mean = layers.running_mean, &var = layers.running_var;
+  const std::vector<DropoutKey>& keys = layers.keys;
   const size_t count = keys.size();
-  KDEF_CHECK(count > 0 && count <= kMostStacked && running_mean.size() == count && running_var.size() == count &&
+  KDEF_CHECK(count > 0 && count <= kMaxStacked && mean.size() == count && var.size() == count &&
                  x.shape()[1] % static_cast<int64_t>(count) == 0,
-             op, ": ", count, " dropout keys, ", running_mean.size(), " running means and ", running_var.size(),
-             " running variances for input ", describe(x), "; needs one of each for 1 to ", kMostStacked,
+             op, ": ", count, " dropout keys, ", mean.size(), " running means and ", var.size(),
+             " running variances for input ", describe(x), "; needs one of each for 1 to ", kMaxStacked,
              " networks of equal width");
   const Shape block{x.shape()[1] / static_cast<int64_t>(count)};
   for (size_t m = 0; m < count; ++m) {
-    KDEF_CHECK(running_mean[m].shape() == block && running_var[m].shape() == block, op, ": running buffers ",
-               describe(running_mean[m]), " and ", describe(running_var[m]), " of network ", m, ", which has ",
-               block[0], " columns");
-    KDEF_CHECK(keys[m].seed == keys[0].seed && keys[m].step == keys[0].step, op,
-               ": the dropout keys differ in more than their stream");
+    KDEF_CHECK(mean[m].shape() == block && var[m].shape() == block, op, ": running buffers ", describe(mean[m]),
+               " and ", describe(var[m]), " of network ", m, ", which has ", block[0], " columns");
+    KDEF_CHECK(keys[m].seed == keys[0].seed && keys[m].step == keys[0].step && keys[m].first_row == keys[0].first_row,
+               op, ": the dropout keys differ in more than their stream");
   }
 }
 
-Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                                       const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var,
-                                       double p, const std::vector<DropoutKey>& keys, double momentum, double eps) {
-  check_stacked("stacked_batch_norm_relu_dropout", x, bias, gamma, beta, running_mean, running_var, p, keys);
-  const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
-  return hidden_layer(kStackedBatchNormReluDropoutInfo, x, moments, gamma, beta, true, p, keys, operand_type(x),
-                      momentum, eps, {}, bias);
+Tensor batch_norm_relu_dropout(const Tensor& x, const HiddenLayer& layer) {
+  check_hidden("batch_norm_relu_dropout", x, layer);
+  return hidden_layer(kBatchNormReluDropoutInfo, x, layer, x.dtype());
+}
+
+Tensor stacked_batch_norm_relu_dropout(const Tensor& x, const HiddenLayer& layers) {
+  check_stacked("stacked_batch_norm_relu_dropout", x, layers);
+  return hidden_layer(kStackedBatchNormReluDropoutInfo, x, layers, operand_type(x));
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {

@@ -1,4 +1,6 @@
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #include "core/cuda/launch.cuh"
 #include "ops/device/tiles.cuh"
@@ -63,6 +65,8 @@ struct PartMoments {
 template <class T>
 struct AllMoments {
   const T* partial;
+  double*
+      mine;  // [2, c]: mean and M2 of these rows, of which a group makes those of the batch; null: they are the batch
   T *mean, *var, *rstd;
   int64_t rows, c, parts;
   double eps;
@@ -77,6 +81,11 @@ struct AllMoments {
       return static_cast<double>(partial[(2 * p + 1) * c + j]) + size(p) * d * d;
     });
     if (!inside || at.lane != 0) return;
+    if (mine != nullptr) {
+      mine[j] = mu;
+      mine[c + j] = squares;
+      return;
+    }
     mean[j] = static_cast<T>(mu);
     var[j] = static_cast<T>(squares / n);
     rstd[j] = static_cast<T>(1.0 / std::sqrt(squares / n + eps));
@@ -88,12 +97,27 @@ struct AllMoments {
   KDEF_DEVICE double part_mean(int64_t p, int64_t j) const { return static_cast<double>(partial[2 * p * c + j]); }
 };
 
+// From the mean and M2 of a batch of n rows, [2, c].
+template <class T>
+struct FinishMoments {
+  const double* all;
+  T *mean, *var, *rstd;
+  double n;
+  int64_t c;
+  double eps;
+  KDEF_DEVICE void operator()(int64_t j) const {
+    mean[j] = static_cast<T>(all[j]);
+    var[j] = static_cast<T>(all[c + j] / n);
+    rstd[j] = static_cast<T>(1.0 / std::sqrt(all[c + j] / n + eps));
+  }
+};
+
 template <class T>
 struct MoveRunning {
   const T *observed, *shift;
   int64_t columns;  // of each
   T momentum, factor;
-  T* running[kMostStacked];
+  T* running[kMaxStacked];
   KDEF_DEVICE void operator()(int64_t j) const {
     T& r = running[j / columns][j % columns];
     r = ColumnNorm::moved(r, observed[j], shift != nullptr ? shift[j] : T(0), momentum, factor);
@@ -336,17 +360,30 @@ struct LayerNormBackward {
 
 }  // namespace
 
-void column_moments(const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& rstd, double eps) {
+int64_t column_moments(Group& group, const Tensor& x, double eps, const Tensor& mean, const Tensor& var,
+                       const Tensor& rstd) {
+  int64_t rows = x.shape()[0];
+  const int64_t c = x.shape()[1], parts = parts_of(rows);
+  Tensor mine = group.is_alone() ? Tensor() : Tensor::empty({2, c}, DType::f64, x.device());
   for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1], parts = parts_of(rows);
     const Tensor partial = Tensor::empty({parts, 2, c}, x.dtype(), x.device());
     with_vectors(c, {x.raw()}, [&]<int V>() {
       const Tiles tiles(rows, c, V);
       for_blocks(tiles.blocks(), shared_for_lanes<1, V, T>(), PartMoments<T, V>{x.data<T>(), partial.data<T>(), tiles});
     });
     for_blocks(PartLanes::blocks(c), PartLanes::kShared,
-               AllMoments<T>{partial.data<T>(), mean.data<T>(), var.data<T>(), rstd.data<T>(), rows, c, parts, eps});
+               AllMoments<T>{partial.data<T>(), mine.defined() ? mine.data<double>() : nullptr, mean.data<T>(),
+                             var.data<T>(), rstd.data<T>(), rows, c, parts, eps});
+    if (!mine.defined()) return;
+    std::vector<double> all = mine.to_vector<double>();
+    const std::span<double> both(all);
+    const size_t columns = static_cast<size_t>(c);
+    rows = moments_of_group(group, rows, both.first(columns), both.last(columns));
+    mine.copy_from(Tensor::from(all, {2, c}));
+    for_each(c, FinishMoments<T>{mine.data<double>(), mean.data<T>(), var.data<T>(), rstd.data<T>(),
+                                 static_cast<double>(rows), c, eps});
   });
+  return rows;
 }
 
 void move_running(const std::vector<Tensor>& running, const Tensor& observed, const Tensor& shift, double momentum,
@@ -370,71 +407,83 @@ void reciprocal_sqrt(const Tensor& var, double eps, const Tensor& rstd) {
   });
 }
 
-void column_normalise(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta,
-                      const Tensor& y) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    for_each(x.numel(), Normalise<T>{x.data<T>(), mean.data<T>(), rstd.data<T>(), gamma.data<T>(), beta.data<T>(),
-                                     y.data<T>(), x.shape()[1]});
+void column_normalise(const NormState& s, const Tensor& y) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    for_each(s.x.numel(), Normalise<T>{s.x.data<T>(), s.mean.data<T>(), s.rstd.data<T>(), s.gamma.data<T>(),
+                                       s.beta.data<T>(), y.data<T>(), s.x.shape()[1]});
   });
 }
 
-void column_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& dgamma,
-                      const Tensor& dbeta) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const ColumnTerms<T> terms{
-        dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), dgamma.data<T>(), dbeta.data<T>(), c};
+void column_norm_sums(const Tensor& dy, const NormState& s, const NormSums& sums) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const ColumnTerms<T> terms{dy.data<T>(),
+                               s.x.data<T>(),
+                               s.mean.data<T>(),
+                               s.rstd.data<T>(),
+                               sums.dgamma.data<T>(),
+                               sums.dbeta.data<T>(),
+                               c};
     with_vectors(c, {terms.dy, terms.x, terms.mean, terms.rstd},
-                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, x.device(), terms); });
+                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, s.x.device(), terms); });
   });
 }
 
-void column_norm_dx(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                    const Tensor& dgamma, const Tensor& dbeta, bool constant, const Tensor& dx) {
-  for_float(x.dtype(), "batch_norm", [&]<class T>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const T share = constant ? T(0) : T(1) / static_cast<T>(rows);
-    for_each(rows * c, NormDx<T>{dy.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(), gamma.data<T>(),
-                                 dgamma.data<T>(), dbeta.data<T>(), dx.data<T>(), c, share});
+void column_norm_dx(const Tensor& dy, const NormState& s, const NormSums& sums, const Tensor& dx) {
+  for_float(s.x.dtype(), "batch_norm", [&]<class T>() {
+    const T share = s.batch.rows == 0 ? T(0) : T(1) / static_cast<T>(s.batch.rows);
+    for_each(s.x.numel(), NormDx<T>{dy.data<T>(), s.x.data<T>(), s.mean.data<T>(), s.rstd.data<T>(), s.gamma.data<T>(),
+                                    sums.dgamma.data<T>(), sums.dbeta.data<T>(), dx.data<T>(), s.x.shape()[1], share});
   });
 }
 
-void column_norm_relu_dropout(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& gamma,
-                              const Tensor& beta, double p, const std::vector<DropoutKey>& keys, const Tensor& y) {
-  for_types(x, y, [&]<class T, class U>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const NormReluDropout<T, U> work{
-        x.data<T>(), mean.data<T>(),        rstd.data<T>(), gamma.data<T>(), beta.data<T>(), y.data<U>(),
-        c,           BlockMasks(p, keys, c)};
+void column_norm_relu_dropout(const NormState& s, const std::vector<DropoutKey>& keys, const Tensor& y) {
+  for_types(s.x, y, [&]<class T, class U>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const NormReluDropout<T, U> work{s.x.data<T>(),
+                                     s.mean.data<T>(),
+                                     s.rstd.data<T>(),
+                                     s.gamma.data<T>(),
+                                     s.beta.data<T>(),
+                                     y.data<U>(),
+                                     c,
+                                     BlockMasks(s.rate, keys, c)};
     with_vectors(work.masks.columns, {work.x, work.mean, work.rstd, work.gamma, work.beta, work.y},
                  [&]<int V>() { for_tiles<V>(rows, c, work); });
   });
 }
 
-void column_norm_relu_dropout_sums(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
-                                   const Tensor& rstd, double p, const Tensor& dgamma, const Tensor& dbeta) {
-  for_types(x, y, [&]<class T, class U>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const HiddenLayerTerms<T, U> terms{dy.data<T>(),    y.data<U>(),     x.data<T>(),
-                                       mean.data<T>(),  rstd.data<T>(),  dgamma.data<T>(),
-                                       dbeta.data<T>(), 1.0 / (1.0 - p), c};
+void column_norm_relu_dropout_sums(const Tensor& dy, const NormState& s, const NormSums& sums) {
+  for_types(s.x, s.kept, [&]<class T, class U>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const HiddenLayerTerms<T, U> terms{dy.data<T>(),         s.kept.data<U>(),     s.x.data<T>(),
+                                       s.mean.data<T>(),     s.rstd.data<T>(),     sums.dgamma.data<T>(),
+                                       sums.dbeta.data<T>(), 1.0 / (1.0 - s.rate), c};
     with_vectors(c, {terms.dy, terms.y, terms.x, terms.mean},
-                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, x.device(), terms); });
+                 [&]<int V>() { sum_tiles<T, V, 2>(rows, c, s.x.device(), terms); });
   });
 }
 
-void column_norm_relu_dropout_dx(const Tensor& dy, const Tensor& y, const Tensor& x, const Tensor& mean,
-                                 const Tensor& rstd, const Tensor& gamma, const Tensor& dgamma, const Tensor& dbeta,
-                                 double p, bool constant, const Tensor& dx, const Tensor& dbias) {
-  for_types(x, y, [&]<class T, class U>() {
-    const int64_t rows = x.shape()[0], c = x.shape()[1];
-    const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows);
-    const NormReluDropoutDx<T, U> work{
-        dy.data<T>(),    y.data<U>(),  x.data<T>(), mean.data<T>(), rstd.data<T>(), gamma.data<T>(), dgamma.data<T>(),
-        dbeta.data<T>(), dx.data<U>(), c,           share,          1.0 / (1.0 - p)};
+void column_norm_relu_dropout_dx(const Tensor& dy, const NormState& s, const NormSums& sums, const Tensor& dx,
+                                 const Tensor& dbias) {
+  for_types(s.x, s.kept, [&]<class T, class U>() {
+    const int64_t rows = s.x.shape()[0], c = s.x.shape()[1];
+    const double share = s.batch.rows == 0 ? 0.0 : 1.0 / static_cast<double>(s.batch.rows);
+    const NormReluDropoutDx<T, U> work{dy.data<T>(),
+                                       s.kept.data<U>(),
+                                       s.x.data<T>(),
+                                       s.mean.data<T>(),
+                                       s.rstd.data<T>(),
+                                       s.gamma.data<T>(),
+                                       sums.dgamma.data<T>(),
+                                       sums.dbeta.data<T>(),
+                                       dx.data<U>(),
+                                       c,
+                                       share,
+                                       1.0 / (1.0 - s.rate)};
     with_vectors(c, {work.dy, work.y, work.x, work.mean, work.dx}, [&]<int V>() {
       if (!dbias.defined()) return for_tiles<V>(rows, c, work);
-      sum_tiles<T, V, 1>(rows, c, x.device(), RowSums<T, NormReluDropoutDx<T, U>>{work, dbias.data<T>()});
+      sum_tiles<T, V, 1>(rows, c, s.x.device(), RowSums<T, NormReluDropoutDx<T, U>>{work, dbias.data<T>()});
     });
   });
 }

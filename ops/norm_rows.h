@@ -11,6 +11,7 @@
 #include "core/tensor/tensor.h"
 #include "ops/device/vectors.h"
 #include "ops/dropout.h"
+#include "ops/norm.h"
 #include "ops/norm_functors.h"
 
 namespace kdef::ops::cpu {
@@ -19,8 +20,12 @@ namespace kdef::ops::cpu {
 template <class T>
 struct NormColumns {
   const T *mean, *rstd, *gamma, *beta;
-  NormColumns(const Tensor& m, const Tensor& r, const Tensor& g, const Tensor& b)
-      : mean(m.data<T>()), rstd(r.data<T>()), gamma(g.data<T>()), beta(b.data<T>()) {}
+  /// From column `first` on.
+  explicit NormColumns(const NormState& s, int64_t first = 0)
+      : mean(s.mean.data<T>() + first),
+        rstd(s.rstd.data<T>() + first),
+        gamma(s.gamma.data<T>() + first),
+        beta(s.beta.data<T>() + first) {}
   T operator()(const T* x, int64_t j) const { return ColumnNorm::f(x[j], mean[j], rstd[j], gamma[j], beta[j]); }
   Vec<T> vector(const T* x, int64_t j) const {
     return ColumnNorm::f(load(x + j), load(mean + j), load(rstd + j), load(gamma + j), load(beta + j));
@@ -77,14 +82,15 @@ void column_sums(int64_t rows, int64_t columns, double* total, Fn fn) {
   }
 }
 
-/// Computes rows of the hidden layer one after the other. Each thread needs its own: it holds the random bits of a row.
+/// Computes rows of the hidden layer one after the other. Each thread needs an object of its own, which holds the
+/// random bits of a row.
 template <class T>
 class HiddenRow {
  public:
   HiddenRow(const NormColumns<T>& columns, int64_t count, double rate, const DropoutKey& key)
       : columns_(columns), count_(count), rate_(rate), key_(key) {}
 
-  /// Computes row `r` of the batch from x. y is stored as operands of products; `kept` may be null.
+  /// Computes row `r` of these rows from x. y is stored as operands of products; `kept` may be null.
   template <class U>
   void operator()(const T* x, int64_t r, U* __restrict y, uint8_t* kept = nullptr) {
     run(x, r, kept, [=](int64_t j, const auto& v) { store_operands(v, y + j); });
@@ -106,7 +112,7 @@ class HiddenRow {
  private:
   template <class Put>
   void run(const T* x, int64_t r, uint8_t* kept, const Put& put) {
-    hidden_row(x, columns_, rate_ == 0 ? nullptr : dropout_bits(key_, r * count_, count_, bits_),
+    hidden_row(x, columns_, rate_ == 0 ? nullptr : dropout_bits(key_, (key_.first_row + r) * count_, count_, bits_),
                dropout_threshold(rate_), static_cast<T>(1.0 / (1.0 - rate_)), count_, kept, put);
   }
 
@@ -129,25 +135,36 @@ void add_hidden_terms(const Vec<T>& d, const T* x, const T* mean, int64_t j, T* 
 /// dgamma and dbeta of all columns.
 struct NormGradients {
   std::vector<double> dgamma, dbeta;
-  /// From the sums over all rows (HiddenLayerSums).
+  /// From sums over rows (HiddenLayerSums), the products' sums [C] and then the plain ones [C].
   template <class T>
-  NormGradients(const double* products, const double* plain, const T* rstd, int64_t columns, double p) {
-    const double factor = 1.0 / (1.0 - p);
+  NormGradients(const double* rows, const T* rstd, int64_t columns, double rate) {
+    const double factor = 1.0 / (1.0 - rate);
     for (int64_t j = 0; j < columns; ++j) {
-      const auto sums = HiddenLayerSums::finish(products[j], plain[j], static_cast<double>(rstd[j]), factor);
+      const auto sums = HiddenLayerSums::finish(rows[j], rows[columns + j], static_cast<double>(rstd[j]), factor);
       dgamma.push_back(sums.dgamma);
       dbeta.push_back(sums.dbeta);
     }
   }
   /// From tensors that hold them.
-  NormGradients(const Tensor& g, const Tensor& b)
-      : dgamma(g.to(DType::f64).to_vector<double>()), dbeta(b.to(DType::f64).to_vector<double>()) {}
+  explicit NormGradients(const NormSums& sums)
+      : dgamma(sums.dgamma.to(DType::f64).to_vector<double>()), dbeta(sums.dbeta.to(DType::f64).to_vector<double>()) {}
   template <class T>
-  void store(T* g, T* b) const {
+  void store(const NormSums& to) const {
     for (size_t j = 0; j < dgamma.size(); ++j) {
-      g[j] = static_cast<T>(dgamma[j]);
-      b[j] = static_cast<T>(dbeta[j]);
+      to.dgamma.data<T>()[j] = static_cast<T>(dgamma[j]);
+      to.dbeta.data<T>()[j] = static_cast<T>(dbeta[j]);
     }
+  }
+  /// Those of the whole batch, as sums_of_batch().
+  NormGradients of_batch(const NormBatch& batch) const {
+    if (batch.rows == 0 || batch.group->is_alone()) return *this;
+    std::vector<double> both = dgamma;
+    both.insert(both.end(), dbeta.begin(), dbeta.end());
+    batch.group->all_reduce(both);
+    NormGradients all = *this;
+    std::copy_n(both.data(), all.dgamma.size(), all.dgamma.data());
+    std::copy_n(both.data() + all.dgamma.size(), all.dbeta.size(), all.dbeta.data());
+    return all;
   }
 };
 
@@ -155,9 +172,11 @@ struct NormGradients {
 template <class T>
 struct HiddenDxColumns {
   std::vector<T> a, b, e;
-  HiddenDxColumns(const T* rstd, const T* gamma, const NormGradients& gradients, int64_t rows, double p,
-                  bool constant) {
-    const double share = constant ? 0.0 : 1.0 / static_cast<double>(rows), factor = 1.0 / (1.0 - p);
+  /// `gamma` is s.gamma, or what takes its place; `gradients` are those of the whole batch.
+  HiddenDxColumns(const NormState& s, const T* gamma, const NormGradients& gradients) {
+    const double share = s.batch.rows == 0 ? 0.0 : 1.0 / static_cast<double>(s.batch.rows),
+                 factor = 1.0 / (1.0 - s.rate);
+    const T* rstd = s.rstd.data<T>();
     for (size_t j = 0; j < gradients.dgamma.size(); ++j) {
       const HiddenLayerDx<T> of(rstd[j], gamma[j], gradients.dgamma[j], gradients.dbeta[j], share, factor);
       a.push_back(of.a);

@@ -42,7 +42,10 @@ class Attention final : public Module {
     Tensor scores = ops::matmul(q, k, false, true);
     if (scale_) scores = ops::scale(scores, 1.0 / std::sqrt(static_cast<double>(size_)));
     Tensor attention = ops::softmax(scores, -1);
-    if (dropout_) attention = dropout_->forward(attention, pass);
+    if (dropout_) {
+      const Shape of_rows{rows, heads_, fields, fields};
+      attention = ops::reshape(dropout_->forward(ops::reshape(attention, of_rows), pass), scores.shape());
+    }
     const Tensor heads = ops::reshape(ops::matmul(attention, v), {rows, heads_, fields, size_});
     Tensor y = ops::reshape(ops::transpose(heads, 1, 2), {rows, fields, width_});
     if (res_)

@@ -34,7 +34,29 @@ std::vector<Tensor> buffers(const Tensor& x, int64_t count, int64_t columns, dou
   for (int64_t m = 0; m < count; ++m) all.push_back(Tensor::full({columns}, value, x.dtype(), x.device()));
   return all;
 }
-std::vector<DropoutKey> two_keys() { return {dropout_key(5, 2, 9), dropout_key(5, 3, 9)}; }
+
+// A hidden layer with dropout 0.3 after batch norm with weight gamma and bias beta.
+HiddenLayer hidden_layer(const Tensor& gamma, const Tensor& beta, bool training) {
+  const int64_t columns = gamma.numel();
+  return {.gamma = gamma,
+          .beta = beta,
+          .running_mean = buffers(gamma, 1, columns, 0),
+          .running_var = buffers(gamma, 1, columns, 1),
+          .training = training,
+          .p = 0.3,
+          .keys = {dropout_key(5, 2, 9)}};
+}
+// Those of two networks side by side.
+HiddenLayer two_layers(const Tensor& gamma, const Tensor& beta, const Tensor& bias) {
+  const int64_t columns = gamma.numel() / 2;
+  return {.gamma = gamma,
+          .beta = beta,
+          .running_mean = buffers(gamma, 2, columns, 0),
+          .running_var = buffers(gamma, 2, columns, 1),
+          .p = 0.3,
+          .keys = {dropout_key(5, 2, 9), dropout_key(5, 3, 9)},
+          .bias = bias};
+}
 
 Tensor labels(const Tensor& input) {
   Tensor y = Tensor::empty(input.shape(), DType::f64);
@@ -160,37 +182,29 @@ std::vector<OpCase> op_cases() {
   });
   for (const bool training : {true, false}) {
     add_case(kBatchNormReluDropoutInfo, training ? "training, p = 0.3" : "evaluation", [=] {
-      return GradientCase{norm_inputs(),
-                          [=](const Inputs& x) {
-                            return batch_norm_relu_dropout(
-                                x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
-                                Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3, dropout_key(5, 2, 9));
-                          },
-                          {}};
+      return GradientCase{
+          norm_inputs(),
+          [=](const Inputs& x) { return batch_norm_relu_dropout(x[0], hidden_layer(x[1], x[2], training)); },
+          {}};
     });
   }
   const auto hidden_linear_case = [=](bool training, int64_t out) {
     Inputs inputs = norm_inputs();
     inputs.push_back(rnd({out, 3}, 6));
     inputs.push_back(rnd({out}, 7));
-    return GradientCase{inputs,
-                        [=](const Inputs& x) {
-                          return hidden_linear(x[0], x[1], x[2], Tensor::zeros({3}, x[0].dtype(), x[0].device()),
-                                               Tensor::full({3}, 1, x[0].dtype(), x[0].device()), training, 0.3,
-                                               dropout_key(5, 2, 9), x[3], x[4]);
-                        },
-                        {}};
+    return GradientCase{
+        inputs,
+        [=](const Inputs& x) { return hidden_linear(x[0], hidden_layer(x[1], x[2], training), x[3], x[4]); },
+        {}};
   };
   add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
   add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
   add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
   add_case(kStackedBatchNormReluDropoutInfo, "", [] {
-    return GradientCase{{rnd({7, 6}, 1), rnd({6}, 6), rnd({6}, 2, 0.5, 2), rnd({6}, 3, -1, 1)},
-                        [](const Inputs& x) {
-                          return stacked_batch_norm_relu_dropout(x[0], x[1], x[2], x[3], buffers(x[0], 2, 3, 0),
-                                                                 buffers(x[0], 2, 3, 1), 0.3, two_keys());
-                        },
-                        {}};
+    return GradientCase{
+        {rnd({7, 6}, 1), rnd({6}, 6), rnd({6}, 2, 0.5, 2), rnd({6}, 3, -1, 1)},
+        [](const Inputs& x) { return stacked_batch_norm_relu_dropout(x[0], two_layers(x[2], x[3], x[1])); },
+        {}};
   });
   add_case(kStackedLinearInfo, "", [] {
     return GradientCase{{rnd({5, 6}, 1), rnd({2, 4, 3}, 2), rnd({2, 4}, 3)},
@@ -199,13 +213,11 @@ std::vector<OpCase> op_cases() {
   });
   for (const int64_t units : {3, 4}) {  // read one by one on a GPU, and by fours
     add_case(kStackedOutputInfo, cat(units, " units"), [units] {
-      return GradientCase{{rnd({7, 2 * units}, 1), rnd({2 * units}, 6), rnd({2 * units}, 2, 0.5, 2),
-                           rnd({2 * units}, 3, -1, 1), rnd({2, units}, 4), rnd({2}, 5)},
-                          [units](const Inputs& x) {
-                            return stacked_output(x[0], x[1], x[2], x[3], buffers(x[0], 2, units, 0),
-                                                  buffers(x[0], 2, units, 1), 0.3, two_keys(), x[4], x[5]);
-                          },
-                          {}};
+      return GradientCase{
+          {rnd({7, 2 * units}, 1), rnd({2 * units}, 6), rnd({2 * units}, 2, 0.5, 2), rnd({2 * units}, 3, -1, 1),
+           rnd({2, units}, 4), rnd({2}, 5)},
+          [](const Inputs& x) { return stacked_output(x[0], two_layers(x[2], x[3], x[1]), x[4], x[5]); },
+          {}};
     });
   }
   add_case(kLayerNormInfo, "", [=] {

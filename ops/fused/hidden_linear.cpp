@@ -13,13 +13,14 @@
 
 // Forward, chunk by chunk of rows:
 //   h = dropout(relu(gamma (x - mean) rstd + beta)),  z = h W^T + b.
-// Backward, first sweep, chunk by chunk: dh = dz W, g = dh [h > 0], h again from x, and added up over the rows
+// Backward, first sweep, chunk by chunk: dh = dz W, g = dh [h > 0]; h is computed again from x; and these are added up
+// over the rows:
 //   dW += dz^T h,  db += dz,  s1 += g (x - mean),  s0 += g.
-// Second sweep: mean and variance depend on every row, so that dx needs the sums over all rows. Until they are known,
-// the memory of dx holds g:
+// Second sweep: mean and variance depend on every row, so that dx needs the sums over all rows of the batch, also those
+// of the other members of a group. Until these sums are known, the memory of dx holds g:
 //   dgamma = c rstd s1,  dbeta = c s0 with c = 1 / (1 - p),  dx = a g + b (x - mean) + e  (HiddenLayerDx).
-// In bf16, h, dz and dx are rounded, as operands of products, and so is g while it is held in dx. The sums are those of
-// g before rounding.
+// In bf16, h, dz and dx are rounded, as operands of products; g is rounded while dx holds it. The sums are those of g
+// before rounding.
 
 namespace kdef::ops {
 
@@ -31,15 +32,15 @@ const OpInfo kHiddenLinearInfo{"hidden_linear", "h = dropout(max(batch_norm(x), 
 namespace cpu {
 namespace {
 
-// Rows are divided by their number alone: into up to 16 groups, each with its own sums, and each group into chunks of
-// at most 320 rows. (Chunks of 160 to 640 rows take the same time.)
+// The number of rows alone decides how they are divided: into up to 16 groups, each with sums of its own, and each
+// group into chunks of up to 320 rows. (Chunks of 160 to 640 rows take the same time.)
 struct RowGroups {
   int64_t group, count, chunk;
   explicit RowGroups(int64_t rows) {
-    constexpr int64_t kGroups = 16, kLeast = 192, kMost = 320;
-    group = std::max(kLeast, divide_up(rows, kGroups));
+    constexpr int64_t kGroups = 16, kMinGroup = 192, kMaxChunk = 320;
+    group = std::max(kMinGroup, divide_up(rows, kGroups));
     count = divide_up(rows, group);
-    chunk = std::min(group, divide_up(divide_up(group, divide_up(group, kMost)), 16) * 16);
+    chunk = std::min(group, divide_up(divide_up(group, divide_up(group, kMaxChunk)), 16) * 16);
   }
   // Calls fn(first row, rows) for the chunks of group p.
   template <class Fn>
@@ -79,20 +80,20 @@ void backward_row(const T* __restrict x, const NormColumns<T>& c, const uint8_t*
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
     const Mask<T> mask = load_mask<T>(kept + j);
-    const Vec<T> zero = {}, own = mask ? load(dh + j) : zero;
+    const Vec<T> zero = {}, d = mask ? load(dh + j) : zero;
     store_operands(mask ? c.vector(x, j) * factor : zero, h + j);
-    store_operands(own, g + j);
-    add_hidden_terms(own, x, c.mean, j, sum_gx, sum_g);
+    store_operands(d, g + j);
+    add_hidden_terms(d, x, c.mean, j, sum_gx, sum_g);
   }
   for (; j < n; ++j) {
     store_operands(kept[j] ? c(x, j) * factor : T(0), h + j);
-    const T own = kept[j] ? dh[j] : T(0);
-    store_operands(own, g + j);
-    HiddenLayerSums::add(own, x[j], c.mean[j], sum_gx[j], sum_g[j]);
+    const T d = kept[j] ? dh[j] : T(0);
+    store_operands(d, g + j);
+    HiddenLayerSums::add(d, x[j], c.mean[j], sum_gx[j], sum_g[j]);
   }
 }
 
-// One row of dz: sums += dz; stores dz as operands where dz is not of the operands' type yet.
+// One row of dz: sums += dz; stores dz as operands where dz is of another type.
 template <class T, class U, class Dz>
 void dz_row(const Dz* __restrict dz, int64_t n, T* __restrict sums, U* __restrict operands) {
   constexpr bool kRounds = !std::is_same_v<U, Dz>;
@@ -130,23 +131,18 @@ void dx_row(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __rest
   const T* __restrict a = of.a.data(), * __restrict b = of.b.data(), * __restrict e = of.e.data();
   int64_t j = 0;
   for (; j + kVec <= n; j += kVec) {
-    const Vec<T> own = load_operands(g + j);
-    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), own, load(x + j), load(mean + j)),
-                   g + j);
+    const Vec<T> d = load_operands(g + j);
+    store_operands(HiddenLayerDx<T>::dx(load(a + j), load(b + j), load(e + j), d, load(x + j), load(mean + j)), g + j);
   }
   for (; j < n; ++j) store_operands(HiddenLayerDx<T>::dx(a[j], b[j], e[j], number(g[j]), x[j], mean[j]), g + j);
 }
 
-struct Layer {
-  Tensor x, mean, rstd, gamma, beta, weight;
-  double p;
+// The hidden layer and the product's weight.
+struct Layer : NormState {
   int64_t rows() const { return x.shape()[0]; }
   int64_t in() const { return x.shape()[1]; }
   int64_t out() const { return weight.shape()[0]; }
-  template <class T>
-  NormColumns<T> columns() const {
-    return {mean, rstd, gamma, beta};
-  }
+  Gemm product() const { return product_bt(rows(), out(), in()); }
   // Calls fn with values of the type T of the tensors and of the type U of operands. U is also the type of dx, which
   // the product that computed x will read. (With one output there is no product here; U is then that of a product with
   // as many outputs as x has columns.)
@@ -154,8 +150,8 @@ struct Layer {
   void with_types(Fn&& fn) const {
     for_float(x.dtype(), "hidden_linear", [&]<class T>() {
       if constexpr (std::is_same_v<T, float>) {
-        const Gemm whole = product_bt(rows(), out() == 1 ? in() : out(), in());
-        if (route(whole, x).precision == GemmPrecision::bf16) return fn(T(), BFloat16());
+        const Gemm g = out() == 1 ? product_bt(rows(), in(), in()) : product();
+        if (route(g, x).precision == GemmPrecision::bf16) return fn(T(), BFloat16());
       }
       fn(T(), T());
     });
@@ -163,18 +159,18 @@ struct Layer {
 };
 
 template <class T, class U>
-void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
+void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out();
   const RowGroups groups(rows);
   const SharedOperand<T, U> weight(product_bt(groups.chunk, out, in), layer.weight.data<T>());
   const T *x = layer.x.data<T>(), *b = bias.defined() ? bias.data<T>() : nullptr;
-  uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
+  uint8_t* mask = layer.kept.defined() ? layer.kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
-  note_product(product_bt(rows, out, in));
+  note_product(layer.product());
   parallel_for(rows, groups.chunk, [&](int64_t first, int64_t last) {
     thread_local std::vector<U> h;
     h.resize(static_cast<size_t>(groups.chunk * in));
-    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    HiddenRow<T> row(NormColumns<T>(layer), in, layer.rate, key);
     for (int64_t r = first; r < last; ++r) {
       row(x + r * in, r, h.data() + (r - first) * in, mask ? mask + r * in : nullptr);
     }
@@ -182,8 +178,8 @@ void forward(const Layer& layer, const DropoutKey& key, const Tensor& bias, cons
   });
 }
 
-// The sums of each group of rows: its part of dW, which chunks add to in T, and in fp64 its sums of g (x - mean), g and
-// dz, side by side.
+// The sums of each group of rows. Chunks add to dweight in T; `columns` has the sums of g (x - mean), g and dz, side by
+// side.
 struct GroupSums {
   Tensor dweight;  // [groups, out, in]
   Tensor columns;  // f64 [groups, 2 in + out]
@@ -191,17 +187,17 @@ struct GroupSums {
 
 // dz of type T or U
 template <class T, class U, class Dz>
-GroupSums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, const Tensor& g) {
+GroupSums first_sweep(const Layer& layer, const Tensor& dz, const Tensor& g) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), width = 2 * in + out;
   const RowGroups groups(rows);
   const GroupSums all{Tensor::empty({groups.count, out, in}, layer.x.dtype()),
                       Tensor::zeros({groups.count, width}, DType::f64)};
-  const NormColumns<T> columns = layer.columns<T>();
-  const T factor = static_cast<T>(1.0 / (1.0 - layer.p));
+  const NormColumns<T> columns(layer);
+  const T factor = static_cast<T>(1.0 / (1.0 - layer.rate));
   const SharedOperand<T, U> weight(product(groups.chunk, in, out), layer.weight.data<T>());
   const T* x = layer.x.data<T>();
   const Dz* gradient = dz.data<Dz>();
-  const uint8_t* mask = kept.data<uint8_t>();
+  const uint8_t* mask = layer.kept.data<uint8_t>();
   U* waiting = g.data<U>();
   note_product(product(rows, in, out));
   note_product(product_at(out, in, rows));
@@ -215,18 +211,18 @@ GroupSums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, 
       T* dw = all.dweight.data<T>() + p * out * in;
       double* sums64 = all.columns.data<double>() + p * width;
       groups.for_chunks(p, rows, [&](int64_t begin, int64_t count) {
-        const Dz* own = gradient + begin * out;
+        const Dz* chunk = gradient + begin * out;
         const U* operand;
         U* rounded = nullptr;
         if constexpr (std::is_same_v<U, Dz>) {
-          operand = own;
+          operand = chunk;
         } else {
           rounded_dz.resize(static_cast<size_t>(groups.chunk * out));
           operand = rounded = rounded_dz.data();
         }
         for_parts(count, [&](int64_t from, int64_t end) {
           for (int64_t i = from; i < end; ++i)
-            dz_row(own + i * out, out, sums.data(), rounded ? rounded + i * out : nullptr);
+            dz_row(chunk + i * out, out, sums.data(), rounded ? rounded + i * out : nullptr);
           move_sums(sums.data(), out, sums64 + 2 * in);
         });
         weight.multiply(count, operand, dh.data());
@@ -246,20 +242,22 @@ GroupSums first_sweep(const Layer& layer, const Tensor& kept, const Tensor& dz, 
 }
 
 struct Gradients {
-  Tensor dx, dgamma, dbeta, dweight, dbias;  // dbias may be undefined
+  Tensor dx;
+  NormSums norm;
+  Tensor dweight, dbias;  // dbias may be undefined
 };
 
 // dx of type U
 template <class T, class U>
-void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics, const Gradients& to) {
+void backward(const Layer& layer, const Tensor& dz, const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in(), out = layer.out(), weights = out * in;
-  const GroupSums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, kept, dz, to.dx)
-                                                   : first_sweep<T, U, T>(layer, kept, dz.to(dtype_of<T>), to.dx);
+  const GroupSums sums = dz.dtype() == dtype_of<U> ? first_sweep<T, U, U>(layer, dz, to.dx)
+                                                   : first_sweep<T, U, T>(layer, dz.to(dtype_of<T>), to.dx);
   const int64_t groups = sums.columns.shape()[0], width = sums.columns.shape()[1];
   double* total = sums.columns.data<double>();
   for (int64_t p = 1; p < groups; ++p) add_row(total + p * width, 1.0, width, total);
-  const NormGradients norm(total, total + in, layer.rstd.data<T>(), in, layer.p);
-  norm.store(to.dgamma.data<T>(), to.dbeta.data<T>());
+  const NormGradients norm(total, layer.rstd.data<T>(), in, layer.rate);
+  norm.store<T>(to.norm);
   if (to.dbias.defined()) std::copy_n(total + 2 * in, out, to.dbias.data<T>());
   parallel_for(weights, kPiece / 4, [&](int64_t first, int64_t last) {
     T* dw = to.dweight.data<T>() + first;
@@ -268,10 +266,10 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
       add_row(sums.dweight.data<T>() + p * weights + first, T(1), last - first, dw);
     }
   });
-  const HiddenDxColumns<T> of(layer.rstd.data<T>(), layer.gamma.data<T>(), norm, rows, layer.p, fixed_statistics);
+  const HiddenDxColumns<T> of(layer, layer.gamma.data<T>(), norm.of_batch(layer.batch));
   const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>();
   U* dx = to.dx.data<U>();
-  // The last rows first: they were written last, and may be in cache.
+  // The last rows come first: they were written last, and may be in cache.
   const int64_t piece = std::max<int64_t>(1, kPiece / in);
   parallel_for(divide_up(rows, piece), 1, [&](int64_t p, int64_t) {
     const int64_t end = rows - p * piece, begin = std::max<int64_t>(0, end - piece);
@@ -281,18 +279,18 @@ void backward(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fix
   });
 }
 
-// ---- One output, as the last layer has. Then dh = dz w, and g is computed again where it is needed instead of being
-// held in dx. The sums are those of OneOutputSums, for k = [h > 0] dz.
+// ---- One output, as the last layer has. Then dh = dz w, and g is computed again for dx instead of being held there.
+// The sums are those of OneOutputSums, for k = [h > 0] dz.
 
 template <class T>
-void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& kept, const Tensor& z) {
+void forward_one(const Layer& layer, const DropoutKey& key, const Tensor& bias, const Tensor& z) {
   const int64_t rows = layer.rows(), in = layer.in();
   const T *x = layer.x.data<T>(), *weight = layer.weight.data<T>(), b = bias.defined() ? *bias.data<T>() : T(0);
-  uint8_t* mask = kept.defined() ? kept.data<uint8_t>() : nullptr;
+  uint8_t* mask = layer.kept.defined() ? layer.kept.data<uint8_t>() : nullptr;
   T* to = z.data<T>();
-  note_product(product_bt(rows, 1, in));
+  note_product(layer.product());
   parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
-    HiddenRow<T> row(layer.columns<T>(), in, layer.p, key);
+    HiddenRow<T> row(NormColumns<T>(layer), in, layer.rate, key);
     for (int64_t r = first; r < last; ++r) to[r] = row.dot(x + r * in, r, weight, mask ? mask + r * in : nullptr) + b;
   });
 }
@@ -329,13 +327,12 @@ void dx_row_one(const HiddenDxColumns<T>& of, const T* __restrict x, const T* __
 
 // dx of type D
 template <class T, class D>
-void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool fixed_statistics,
-                  const Gradients& to) {
+void backward_one(const Layer& layer, const Tensor& dz, const Gradients& to) {
   const int64_t rows = layer.rows(), in = layer.in();
   const Tensor numbers = dz.to(dtype_of<T>);
   const T *x = layer.x.data<T>(), *mean = layer.mean.data<T>(), *gradient = numbers.data<T>(),
           *weight = layer.weight.data<T>();
-  const uint8_t* mask = kept.data<uint8_t>();
+  const uint8_t* mask = layer.kept.data<uint8_t>();
   note_product(product(rows, in, 1));
   note_product(product_at(1, in, rows));
   std::vector<double> totals(static_cast<size_t>(2 * in));
@@ -345,15 +342,15 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
     }
   });
   // g is w k. With gamma w in place of gamma, HiddenLayerDx takes k and its sums in place of g.
-  const NormColumns<T> c = layer.columns<T>();
-  const NormGradients of_k(totals.data(), totals.data() + in, c.rstd, in, layer.p);
+  const NormColumns<T> c(layer);
+  const NormGradients of_k(totals.data(), c.rstd, in, layer.rate);
   std::vector<T> gamma_w(static_cast<size_t>(in));
   for (int64_t j = 0; j < in; ++j) {
     const double w = static_cast<double>(weight[j]), gamma = static_cast<double>(c.gamma[j]);
     const OneOutputSums sums({of_k.dgamma[static_cast<size_t>(j)], of_k.dbeta[static_cast<size_t>(j)]}, w, gamma,
                              static_cast<double>(c.beta[j]));
-    to.dgamma.data<T>()[j] = static_cast<T>(sums.dgamma);
-    to.dbeta.data<T>()[j] = static_cast<T>(sums.dbeta);
+    to.norm.dgamma.data<T>()[j] = static_cast<T>(sums.dgamma);
+    to.norm.dbeta.data<T>()[j] = static_cast<T>(sums.dbeta);
     to.dweight.data<T>()[j] = static_cast<T>(sums.dweight);
     gamma_w[static_cast<size_t>(j)] = static_cast<T>(gamma * w);
   }
@@ -362,7 +359,7 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
       return std::accumulate(gradient + first, gradient + last, 0.0);
     }));
   }
-  const HiddenDxColumns<T> of(c.rstd, gamma_w.data(), of_k, rows, layer.p, fixed_statistics);
+  const HiddenDxColumns<T> of(layer, gamma_w.data(), of_k.of_batch(layer.batch));
   D* dx = to.dx.data<D>();
   parallel_for(rows, kRowPart, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -374,47 +371,38 @@ void backward_one(const Layer& layer, const Tensor& kept, const Tensor& dz, bool
 }  // namespace
 }  // namespace cpu
 
-Tensor hidden_linear(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                     const Tensor& running_var, bool training, double p, const DropoutKey& key, const Tensor& weight,
-                     const Tensor& bias, double momentum, double eps) {
-  if (!x.device().is_cpu()) {
-    return linear(batch_norm_relu_dropout(x, gamma, beta, running_mean, running_var, training, p, key, momentum, eps),
-                  weight, bias);
-  }
-  check_norm("hidden_linear", x, gamma, beta);
-  KDEF_CHECK(x.rank() == 2 && x.numel() > 0 && weight.rank() == 2 && weight.shape()[1] == x.shape()[1] &&
-                 weight.dtype() == x.dtype(),
+Tensor hidden_linear(const Tensor& x, const HiddenLayer& hidden, const Tensor& weight, const Tensor& bias) {
+  if (!x.device().is_cpu()) return linear(batch_norm_relu_dropout(x, hidden), weight, bias);
+  check_hidden("hidden_linear", x, hidden);
+  KDEF_CHECK(x.numel() > 0 && weight.rank() == 2 && weight.shape()[1] == x.shape()[1] && weight.dtype() == x.dtype(),
              "hidden_linear: input ", describe(x), " does not fit weight ", describe(weight),
              " (needs [B, K] and [N, K], none of them empty)");
   KDEF_CHECK(!bias.defined() || bias.shape() == Shape{weight.shape()[0]}, "hidden_linear: bias ", describe(bias),
              " does not fit weight ", weight.shape());
-  KDEF_CHECK(p >= 0 && p < 1, "hidden_linear: dropout rate ", p, " is not in [0, 1)");
-  const auto [mean, rstd] = norm_moments(x, {running_mean}, {running_var}, training, momentum, eps);
-  const double rate = training ? dropout_rate(p) : 0.0;
-  const cpu::Layer layer{x, mean, rstd, gamma, beta, weight, rate};
+  cpu::Layer layer{normalise_hidden(x, hidden)};
+  layer.weight = weight;
+  if (recording()) layer.kept = Tensor::empty(x.shape(), DType::u8);
   const Tensor z = Tensor::empty({layer.rows(), layer.out()}, x.dtype());
-  const Tensor kept = recording() ? Tensor::empty(x.shape(), DType::u8) : Tensor();
   layer.with_types([&]<class T, class U>(T, U) {
-    (layer.out() == 1 ? cpu::forward_one<T> : cpu::forward<T, U>)(layer, key, bias, kept, z);
+    (layer.out() == 1 ? cpu::forward_one<T> : cpu::forward<T, U>)(layer, hidden.keys[0], bias, z);
   });
-  std::vector<Tensor> inputs{x, gamma, beta, weight, bias};
-  if (!training) inputs.insert(inputs.end(), {running_mean, running_var});
+  Attributes attributes = hidden_layer_attributes(hidden);
+  attributes.push_back({"operands", operands_of(layer.product(), x)});
   return record(
-      kHiddenLinearInfo, z, std::move(inputs), {x, mean, rstd, gamma, beta, weight, kept},
-      [rate, training](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
-        const cpu::Layer saved{c.saved[0], c.saved[1], c.saved[2], c.saved[3], c.saved[4], c.saved[5], rate};
+      kHiddenLinearInfo, z, hidden_layer_inputs(x, hidden, {weight, bias}), layer.saved(),
+      [rate = layer.rate, batch = layer.batch](const BackwardContext& c, const Tensor& dz) -> std::vector<Gradient> {
+        const cpu::Layer saved{NormState::restored(c.saved, rate, batch)};
         cpu::Gradients to{{},
-                          Tensor::empty_like(saved.gamma),
-                          Tensor::empty_like(saved.beta),
+                          NormSums::like(saved.gamma),
                           Tensor::empty_like(saved.weight),
                           c.needs[4] ? Tensor::empty({saved.out()}, saved.x.dtype()) : Tensor()};
         saved.with_types([&]<class T, class U>(T, U) {
           to.dx = Tensor::empty(saved.x.shape(), dtype_of<U>);
-          (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, c.saved[6], dz, !training, to);
+          (saved.out() == 1 ? cpu::backward_one<T, U> : cpu::backward<T, U>)(saved, dz, to);
         });
-        return {to.dx, to.dgamma, to.dbeta, to.dweight, to.dbias};
+        return {to.dx, to.norm.dgamma, to.norm.dbeta, to.dweight, to.dbias};
       },
-      hidden_layer_attributes(training, momentum, eps, rate, {key}));
+      std::move(attributes));
 }
 
 }  // namespace kdef::ops

@@ -97,46 +97,51 @@ Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias)
                   }
                   if (c.needs[2]) grads[2] = column_sums(dy, type).alias({blocks.count, blocks.out});
                   return grads;
-                });
+                },
+                {{"networks", blocks.count}, {"operands", operands_of(blocks.forward(), z)}});
 }
 
-Tensor stacked_output(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                      const std::vector<Tensor>& running_mean, const std::vector<Tensor>& running_var, double p,
-                      const std::vector<DropoutKey>& keys, const Tensor& weight, const Tensor& output_bias,
-                      double momentum, double eps) {
-  check_stacked("stacked_output", x, bias, gamma, beta, running_mean, running_var, p, keys);
-  KDEF_CHECK(weight.rank() == 2 && x.rank() == 2 && x.shape()[1] == weight.numel() && x.dtype() == weight.dtype() &&
-                 output_bias.shape() == Shape{weight.shape()[0]} && output_bias.dtype() == x.dtype() &&
-                 keys.size() == static_cast<size_t>(weight.shape()[0]),
-             "stacked_output: input ", describe(x), " does not fit weight ", describe(weight), " and bias ",
-             describe(output_bias), " (needs [B, M K], [M, K] and [M])");
 #if defined(KDEF_HAS_CUDA)
-  if (!x.device().is_cpu()) {
-    const NormMoments moments = norm_moments(x, running_mean, running_var, true, momentum, eps, bias);
-    const double rate = dropout_rate(p);
-    const cuda::OutputLayer layer{x, moments.mean, moments.rstd, gamma, beta, weight, {}, rate};
-    const Tensor z = Tensor::empty({x.shape()[0], weight.shape()[0]}, x.dtype(), x.device());
-    const Tensor kept = cuda::output_forward(layer, keys, output_bias, z);
-    return record(
-        kStackedOutputInfo, z, {x, bias, gamma, beta, weight, output_bias},
-        {x, moments.mean, moments.rstd, gamma, beta, weight, kept},
-        [rate, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
-          const std::vector<Tensor>& s = c.saved;
-          const cuda::OutputLayer of{s[0], s[1], s[2], s[3], s[4], s[5], s[6], rate};
-          const Tensor dgamma = Tensor::empty_like(of.gamma), dbeta = Tensor::empty_like(of.gamma),
-                       dbias = Tensor::empty_like(of.gamma), dweight = Tensor::empty_like(of.weight),
-                       dx = Tensor::empty(of.x.shape(), operand, of.x.device());
-          cuda::output_sums(of, dz, dgamma, dbeta, dweight);
-          cuda::output_dx(of, dz, dgamma, dbeta, dx, dbias);
-          return std::vector<Gradient>{dx, dbias, dgamma, dbeta, dweight, column_sums(dz, dz.dtype())};
-        },
-        hidden_layer_attributes(true, momentum, eps, rate, keys));
-  }
+namespace {
+
+// stacked_output on a device: the hidden layers are never in memory.
+Tensor output_on_device(const Tensor& x, const HiddenLayer& layers, const Tensor& weight, const Tensor& bias) {
+  NormState s = normalise_hidden(x, layers);
+  s.weight = weight;
+  const Tensor z = Tensor::empty({x.shape()[0], weight.shape()[0]}, x.dtype(), x.device());
+  s.kept = cuda::output_forward(s, layers.keys, bias, z);
+  Attributes attributes = hidden_layer_attributes(layers);
+  attributes.push_back({"operands", name_of(x.dtype())});
+  return record(
+      kStackedOutputInfo, z, hidden_layer_inputs(x, layers, {layers.bias, weight, bias}), s.saved(),
+      [rate = s.rate, batch = s.batch, operand = operand_type(x)](const BackwardContext& c, const Tensor& dz) {
+        const NormState of = NormState::restored(c.saved, rate, batch);
+        const NormSums mine = NormSums::like(of.gamma);
+        const Tensor dbias = Tensor::empty_like(of.gamma), dweight = Tensor::empty_like(of.weight),
+                     dx = Tensor::empty(of.x.shape(), operand, of.x.device());
+        cuda::output_sums(of, dz, mine, dweight);
+        cuda::output_dx(of, dz, sums_of_batch(batch, mine), dx, dbias);
+        return std::vector<Gradient>{dx, mine.dgamma, mine.dbeta, dbias, dweight, column_sums(dz, dz.dtype())};
+      },
+      std::move(attributes));
+}
+
+}  // namespace
+#endif
+
+Tensor stacked_output(const Tensor& x, const HiddenLayer& layers, const Tensor& weight, const Tensor& bias) {
+  check_stacked("stacked_output", x, layers);
+  KDEF_CHECK(weight.rank() == 2 && x.shape()[1] == weight.numel() && x.dtype() == weight.dtype() &&
+                 bias.shape() == Shape{weight.shape()[0]} && bias.dtype() == x.dtype() &&
+                 layers.keys.size() == static_cast<size_t>(weight.shape()[0]),
+             "stacked_output: input ", describe(x), " does not fit weight ", describe(weight), " and bias ",
+             describe(bias), " (needs [B, M K], [M, K] and [M])");
+#if defined(KDEF_HAS_CUDA)
+  if (!x.device().is_cpu()) return output_on_device(x, layers, weight, bias);
 #endif
   const int64_t count = weight.shape()[0], units = weight.shape()[1];
-  const Tensor h =
-      stacked_batch_norm_relu_dropout(x, bias, gamma, beta, running_mean, running_var, p, keys, momentum, eps);
-  return stacked_linear(h, reshape(weight, {count, 1, units}), reshape(output_bias, {count, 1}));
+  const Tensor h = stacked_batch_norm_relu_dropout(x, layers);
+  return stacked_linear(h, reshape(weight, {count, 1, units}), reshape(bias, {count, 1}));
 }
 
 }  // namespace kdef::ops

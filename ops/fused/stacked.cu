@@ -21,7 +21,7 @@ struct Output {
   const uint8_t* kept;
   int64_t rows, c, units, networks;
   double factor;
-  Output(const OutputLayer& of)
+  explicit Output(const NormState& of)
       : x(of.x.data<T>()),
         mean(of.mean.data<T>()),
         rstd(of.rstd.data<T>()),
@@ -33,10 +33,10 @@ struct Output {
         c(of.x.shape()[1]),
         units(of.weight.shape()[1]),
         networks(of.weight.shape()[0]),
-        factor(1.0 / (1.0 - of.p)) {}
+        factor(1.0 / (1.0 - of.rate)) {}
   // Calls fn with the number of elements that the forward pass stored in one byte of `kept`.
   template <class Fn>
-  void as_forward(const OutputLayer& of, Fn&& fn) const {
+  void as_forward(const NormState& of, Fn&& fn) const {
     if (of.kept.numel() < of.x.numel())
       fn.template operator()<4>();
     else
@@ -161,37 +161,34 @@ struct Dx {
 
 }  // namespace
 
-Tensor output_forward(const OutputLayer& layer, const std::vector<DropoutKey>& keys, const Tensor& bias,
-                      const Tensor& z) {
+Tensor output_forward(const NormState& s, const std::vector<DropoutKey>& keys, const Tensor& bias, const Tensor& z) {
   Tensor kept;
   for_float(z.dtype(), "stacked_output", [&]<class T>() {
-    const Output<T> of(layer);
+    const Output<T> of(s);
     with_vectors(of.units, {of.x, of.mean, of.rstd, of.gamma, of.beta, of.weight}, [&]<int V>() {
       const int64_t bytes = of.rows * (of.c / V);
       kept = Tensor::empty({bytes}, DType::u8, z.device());
       for_warps(divide_up(of.rows, kRows) * of.networks,
-                Forward<T, V>{of, BlockMasks(layer.p, keys, of.c), bias.data<T>(), z.data<T>(), kept.data<uint8_t>()});
+                Forward<T, V>{of, BlockMasks(s.rate, keys, of.c), bias.data<T>(), z.data<T>(), kept.data<uint8_t>()});
     });
   });
   return kept;
 }
 
-void output_sums(const OutputLayer& layer, const Tensor& dz, const Tensor& dgamma, const Tensor& dbeta,
-                 const Tensor& dweight) {
+void output_sums(const NormState& s, const Tensor& dz, const NormSums& sums, const Tensor& dweight) {
   for_float(dz.dtype(), "stacked_output", [&]<class T>() {
-    const Terms<T> terms{Output<T>(layer), dz.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dweight.data<T>()};
-    terms.of.as_forward(layer, [&]<int V>() { sum_tiles<T, V, 2>(terms.of.rows, terms.of.c, dz.device(), terms); });
+    const Terms<T> terms{Output<T>(s), dz.data<T>(), sums.dgamma.data<T>(), sums.dbeta.data<T>(), dweight.data<T>()};
+    terms.of.as_forward(s, [&]<int V>() { sum_tiles<T, V, 2>(terms.of.rows, terms.of.c, dz.device(), terms); });
   });
 }
 
-void output_dx(const OutputLayer& layer, const Tensor& dz, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dx,
-               const Tensor& dbias) {
+void output_dx(const NormState& s, const Tensor& dz, const NormSums& sums, const Tensor& dx, const Tensor& dbias) {
   for_float(dz.dtype(), "stacked_output", [&]<class T>() {
     const auto run = [&]<class U>() {
-      const Output<T> of(layer);
-      const Dx<T, U> work{
-          of, dz.data<T>(), dgamma.data<T>(), dbeta.data<T>(), dx.data<U>(), 1.0 / static_cast<double>(of.rows)};
-      of.as_forward(layer, [&]<int V>() {
+      const Output<T> of(s);
+      const double share = 1.0 / static_cast<double>(s.batch.rows);
+      const Dx<T, U> work{of, dz.data<T>(), sums.dgamma.data<T>(), sums.dbeta.data<T>(), dx.data<U>(), share};
+      of.as_forward(s, [&]<int V>() {
         sum_tiles<T, V, 1>(of.rows, of.c, dz.device(), RowSums<T, Dx<T, U>>{work, dbias.data<T>()});
       });
     };

@@ -137,7 +137,8 @@ TEST(DropoutOnDevice, TheMaskIsTheCpus) {
 
 std::vector<float> fused_layer(const Tensor& x, const DropoutKey& key) {
   const Tensor ones = Tensor::full({x.shape()[1]}, 1, x.dtype(), x.device());
-  return batch_norm_relu_dropout(x, ones, ones, ones.clone(), ones.clone(), true, 0.3, key).to_vector<float>();
+  const HiddenLayer layer{ones, ones, {ones.clone()}, {ones.clone()}, true, 0.3, {key}};
+  return batch_norm_relu_dropout(x, layer).to_vector<float>();
 }
 
 TEST(DropoutOnDevice, TheStepMayBeInDeviceMemory) {

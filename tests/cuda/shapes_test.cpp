@@ -63,8 +63,8 @@ TEST_P(Borders, FusedHiddenLayer) {
     for (const double p : {0.0, 0.3}) {
       expect_as_on_cpu(
           [=](const Inputs& x) {
-            return batch_norm_relu_dropout(x[0], x[1], x[2], x[3].clone(), x[4].clone(), training, p,
-                                           dropout_key(5, 2, 9));
+            return batch_norm_relu_dropout(
+                x[0], {x[1], x[2], {x[3].clone()}, {x[4].clone()}, training, p, {dropout_key(5, 2, 9)}});
           },
           norm_inputs(), {3, 4}, per_row(rows()));
     }
@@ -79,24 +79,27 @@ TEST_P(Borders, StackedLayers) {
   const Inputs inputs{random_uniform({rows(), all}, -2, 2, 1), random_uniform({all}, -1, 1, 6),
                       random_uniform({all}, 0.5, 2, 2),        random_uniform({all}, -1, 1, 3),
                       random_uniform({3, units}, -1, 1, 4),    random_uniform({3}, -1, 1, 5)};
-  const auto buffers = [=](const Tensor& x, double value) {
-    std::vector<Tensor> made;
-    for (int m = 0; m < 3; ++m) made.push_back(Tensor::full({units}, value, x.dtype(), x.device()));
-    return made;
+  const auto layers = [=](const Inputs& x) {
+    HiddenLayer all{x[2], x[3], {}, {}, true, 0.3, keys, x[1]};
+    for (int m = 0; m < 3; ++m) {
+      all.running_mean.push_back(Tensor::full({units}, 0.3, x[0].dtype(), x[0].device()));
+      all.running_var.push_back(Tensor::full({units}, 0.7, x[0].dtype(), x[0].device()));
+    }
+    return all;
   };
   // Hidden layers first, then the running means that they have moved.
   expect_as_on_cpu(
       [=](const Inputs& x) {
-        const auto mean = buffers(x[0], 0.3), var = buffers(x[0], 0.7);
-        const Tensor h = stacked_batch_norm_relu_dropout(x[0], x[1], x[2], x[3], mean, var, 0.3, keys);
-        return concat({h, reshape(concat(mean, 0), {1, all}), reshape(concat(var, 0), {1, all})}, 0);
+        const HiddenLayer of = layers(x);
+        const Tensor h = stacked_batch_norm_relu_dropout(x[0], of);
+        return concat({h, reshape(concat(of.running_mean, 0), {1, all}), reshape(concat(of.running_var, 0), {1, all})},
+                      0);
       },
       inputs, {4, 5}, per_row(rows()));
   expect_as_on_cpu(
       [=](const Inputs& x) {
         const double scale = 1.0 / static_cast<double>(units);  // logits of size 1
-        return stacked_output(x[0], x[1], x[2], x[3], buffers(x[0], 0), buffers(x[0], 1), 0.3, keys,
-                              ops::scale(x[4], scale), x[5]);
+        return stacked_output(x[0], layers(x), ops::scale(x[4], scale), x[5]);
       },
       inputs, {}, per_row(rows()));
 }

@@ -45,5 +45,16 @@ TEST(Dropout, DropoutKeepsTheMeanAndTheMask) {
   EXPECT_THROW(dropout(x, 1.0, {}), Error);
 }
 
+// 33 numbers in a row: the first number of most rows is not the first of a Philox block.
+TEST(Dropout, RowsHaveTheMasksOfTheirPlaceInTheBatch) {
+  const Tensor x = random_uniform({50, 3, 11}, 1, 2, 1);
+  DropoutKey key = dropout_key(1, 0, 5);
+  const Tensor whole = dropout(x, 0.3, key);
+  for (const int64_t first : {0, 1, 2, 40}) {
+    key.first_row = first;
+    EXPECT_EQ(values(dropout(x.rows(first, 10), 0.3, key)), values(whole.rows(first, 10))) << "row " << first;
+  }
+}
+
 }  // namespace
 }  // namespace kdef::ops

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "core/tensor/tape.h"
+#include "ops/fused/hidden_linear.h"
+#include "ops/fused/stacked.h"
 #include "tests/ops/values.h"
 
 namespace kdef::ops {
@@ -34,6 +36,9 @@ TEST(Linear, ProductsSayWhetherTheyRoundTheirOperands) {
     const Tensor x = draw({4000, 48}), weight = draw({40, 48}), bias = draw({40});
     EXPECT_EQ(operands(linear(x, weight, bias)), large);
     EXPECT_EQ(operands(matmul(x, weight, false, true)), large);
+    EXPECT_EQ(operands(stacked_linear(x, draw({2, 40, 24}), {})), large);
+    const HiddenLayer hidden{draw({48}), draw({48}), {Tensor::zeros({48})}, {Tensor::full({48}, 1)}};
+    EXPECT_EQ(operands(hidden_linear(x, hidden, weight, bias)), large);
     EXPECT_EQ(operands(linear(draw({4000, 48}), draw({8, 48}), {})), "f32") << "too narrow to be worth rounding";
     EXPECT_EQ(operands(linear(draw({4000, 48}, DType::f64), draw({40, 48}, DType::f64), {})), "f64");
   }

@@ -39,7 +39,7 @@ TEST(Norm, FusedHiddenLayerAgreesWithItsParts) {
         for (Tensor* t : {&x, &gamma, &beta}) t->set_requires_grad();
         Tensor y;
         if (fused) {
-          y = batch_norm_relu_dropout(x, gamma, beta, mean, var, training, p, key);
+          y = batch_norm_relu_dropout(x, {gamma, beta, {mean}, {var}, training, p, {key}});
         } else if (training) {
           y = dropout(relu(batch_norm(x, gamma, beta, mean, var)), p, key);
         } else {

@@ -29,7 +29,7 @@ TEST(RoundedGradients, GradientsInBf16AreReadAsTheNumbersTheyAre) {
   };
   const auto hidden = [](const Tensor& x, const Parameters& p) {
     const Tensor mean = Tensor::zeros({40}), var = Tensor::full({40}, 1);
-    return hidden_linear(x, p[2], p[3], mean, var, true, 0.25, dropout_key(1, 0, 0), p[0], p[1]);
+    return hidden_linear(x, {p[2], p[3], {mean}, {var}, true, 0.25, {dropout_key(1, 0, 0)}}, p[0], p[1]);
   };
   const auto draw = [](const Shape& shape, uint64_t seed) {
     return random_uniform(shape, -1, 1, seed).to(DType::f32).set_requires_grad();

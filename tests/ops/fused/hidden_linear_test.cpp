@@ -39,9 +39,9 @@ TEST(HiddenLinear, FusedHiddenLinearAgreesWithItsParts) {
                        beta = input(source({77}, -1, 1)), mean = source({77}, -1, 1), var = source({77}, 0.5, 2),
                        weight = input(source({out, 77}, -1, 1)), bias = input(source({out}, -1, 1));
           const DropoutKey key = dropout_key(3, 1, 4);
+          const HiddenLayer layer{gamma, beta, {mean}, {var}, training, p, {key}};
           const Tensor z =
-              fused ? hidden_linear(x, gamma, beta, mean, var, training, p, key, weight, bias)
-                    : linear(batch_norm_relu_dropout(x, gamma, beta, mean, var, training, p, key), weight, bias);
+              fused ? hidden_linear(x, layer, weight, bias) : linear(batch_norm_relu_dropout(x, layer), weight, bias);
           backward(z, source(z.shape(), -0.01, 0.01));
           results[fused] = {};
           for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad(), mean, var})
@@ -76,7 +76,7 @@ TEST(HiddenLinear, HiddenLinearHasTheSameBitsForAnyNumberOfThreads) {
       };
       const Tensor x = draw({2000, 96}, 1), gamma = draw({96}, 2), beta = draw({96}, 3), weight = draw({out, 96}, 4),
                    bias = draw({out}, 5), mean = Tensor::zeros({96}), var = Tensor::full({96}, 1);
-      const Tensor z = hidden_linear(x, gamma, beta, mean, var, true, 0.2, dropout_key(1, 0, 0), weight, bias);
+      const Tensor z = hidden_linear(x, {gamma, beta, {mean}, {var}, true, 0.2, {dropout_key(1, 0, 0)}}, weight, bias);
       backward(z, random_uniform(z.shape(), -1, 1, 6).to(DType::f32));
       std::vector<V> results;
       for (const Tensor& t : {z, x.grad(), gamma.grad(), beta.grad(), weight.grad(), bias.grad()})
@@ -98,9 +98,9 @@ TEST(HiddenLinear, HiddenLinearRoundsItsGradientForTheProductThatReadsIt) {
       };
       DType type = DType::i32;
       const Tensor x = draw({3000, 40}, 1);
-      const Tensor z =
-          hidden_linear(watched(x, type), draw({40}, 2), draw({40}, 3), Tensor::zeros({40}), Tensor::full({40}, 1),
-                        true, 0.25, dropout_key(1, 0, 0), draw({out, 40}, 4), draw({out}, 5));
+      const HiddenLayer layer{draw({40}, 2), draw({40}, 3), {Tensor::zeros({40})}, {Tensor::full({40}, 1)},
+                              true,          0.25,          {dropout_key(1, 0, 0)}};
+      const Tensor z = hidden_linear(watched(x, type), layer, draw({out, 40}, 4), draw({out}, 5));
       backward(z, draw(z.shape(), 6).detach());
       EXPECT_EQ(type, precision == GemmPrecision::bf16 ? DType::bf16 : DType::f32);
       EXPECT_EQ(x.grad().dtype(), DType::f32) << "a leaf";
@@ -112,13 +112,15 @@ TEST(HiddenLinear, HiddenLinearDoesWithoutBias) {
   const Tensor x = random_uniform({5, 3}, -1, 1, 1), ones = Tensor::full({3}, 1, DType::f64),
                zeros = Tensor::zeros({3}, DType::f64);
   Tensor weight = random_uniform({2, 3}, -1, 1, 2).set_requires_grad();
-  const Tensor z = hidden_linear(x, ones, zeros, zeros.clone(), ones.clone(), false, 0.5, {}, weight, {});
+  HiddenLayer layer{ones, zeros, {zeros.clone()}, {ones.clone()}, false, 0.5};
+  const Tensor z = hidden_linear(x, layer, weight, {});
   expect_near(values(z), values(linear(relu(batch_norm_eval(x, ones, zeros, zeros, ones)), weight, {})), 1e-14);
   backward(z, Tensor::full({5, 2}, 1, DType::f64));
   EXPECT_TRUE(weight.grad().defined());
-  EXPECT_THROW(hidden_linear(x, ones, zeros, zeros, ones, false, 0, {}, Tensor::zeros({2, 4}, DType::f64), {}), Error);
-  EXPECT_THROW(hidden_linear(Tensor::zeros({0, 3}, DType::f64), ones, zeros, zeros, ones, false, 0, {}, weight, {}),
-               Error);
+  EXPECT_THROW(hidden_linear(x, layer, Tensor::zeros({2, 4}, DType::f64), {}), Error);
+  EXPECT_THROW(hidden_linear(Tensor::zeros({0, 3}, DType::f64), layer, weight, {}), Error);
+  layer.bias = zeros;
+  EXPECT_THROW(hidden_linear(x, layer, weight, {}), Error) << "a single layer has no bias of its own";
 }
 
 }  // namespace
