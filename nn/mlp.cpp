@@ -69,10 +69,8 @@ bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision 
   if (networks.size() < 2 || networks.size() > ops::kMaxStacked || networks[0]->layers_.empty()) return false;
   const Mlp& first = *networks[0];
   const bool rounded = precision == ops::GemmPrecision::bf16;
-  if (rounded && rows < ops::kLeastRounded) return false;
-  const auto width_fits = [&](int64_t n) {
-    return !rounded || (n >= ops::kLeastRounded && n % ops::kRoundedUnit == 0);
-  };
+  if (rounded && rows < ops::kMinRounded) return false;
+  const auto width_fits = [&](int64_t n) { return !rounded || (n >= ops::kMinRounded && n % ops::kRoundedUnit == 0); };
   return std::all_of(networks.begin(), networks.end(), [&](const Mlp* network) {
     if (network->layers_.size() != first.layers_.size() || !network->output_) return false;
     if (network->output_->weight().shape()[0] != 1 || !network->output_->bias().defined()) return false;

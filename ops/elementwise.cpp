@@ -60,7 +60,7 @@ namespace {
 
 Tensor if_read(unsigned reads, Reads which, const Tensor& t) { return reads & which ? t : Tensor(); }
 
-// The kernels get dy in place of a tensor that the derivative does not read, and that was not saved.
+// A tensor that the derivative does not read is not saved. The kernels get dy in its place.
 const Tensor& or_unread(const Tensor& saved, const Tensor& dy) { return saved.defined() ? saved : dy; }
 
 template <class F>

@@ -24,10 +24,10 @@ struct UnaryBackward {
   KDEF_DEVICE void operator()(int64_t i) const { dx[i] = f.dx(dy[i], x[i], y[i]); }
 };
 
-// Where element i of the result finds its operands.
+// The offsets of the operands of element i of the result.
 struct Broadcast {
   int rank;
-  bool same;  // no broadcasting
+  bool same;  // nothing is broadcast
   int64_t sizes[Shape::kMaxRank], a[Shape::kMaxRank], b[Shape::kMaxRank];
 
   Broadcast(const Shape& y, const Shape& shape_a, const Shape& shape_b)

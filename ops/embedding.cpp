@@ -47,19 +47,19 @@ void sort_by_id(std::vector<Entry<T>>& entries, std::vector<Entry<T>>& buffer, i
   }
 }
 
-// Adds scale * dy[row] over the entries of each id, in the order of the entries: dy has rows of d numbers, `stride`
-// apart. The result has room for `most` rows, whatever the number of distinct ids: steps of one shape ask for the same
-// memory.
+// Adds scale * dy[row] over the entries of each id, in the order of the entries. dy has rows of d numbers, `stride`
+// apart. Memory for `capacity` rows is reserved whatever the number of distinct ids is, so that steps of one shape ask
+// for the same memory.
 template <class T>
-RowGradient sum_entries(std::vector<Entry<T>>& entries, int64_t most, int64_t ids, const T* dy, int64_t stride,
+RowGradient sum_entries(std::vector<Entry<T>>& entries, int64_t capacity, int64_t ids, const T* dy, int64_t stride,
                         int64_t d) {
   std::vector<Entry<T>> buffer;
   sort_by_id(entries, buffer, ids);
   int64_t distinct = 0;
   for (size_t i = 0; i < entries.size(); ++i) distinct += i == 0 || entries[i].id != entries[i - 1].id;
-  most = std::min(most, ids);
-  RowGradient out{Tensor::empty({most}, DType::i64).rows(0, distinct),
-                  Tensor::empty({most, d}, dtype_of<T>).rows(0, distinct)};
+  capacity = std::min(capacity, ids);
+  RowGradient out{Tensor::empty({capacity}, DType::i64).rows(0, distinct),
+                  Tensor::empty({capacity, d}, dtype_of<T>).rows(0, distinct)};
   int64_t* id = out.ids.data<int64_t>();
   T* values = out.values.data<T>();
   int64_t u = -1;
@@ -207,7 +207,7 @@ std::vector<Gradient> embed_backward(const std::vector<Shape>& tables, const std
                                      const Tensor& dy) {
   const int64_t rows = dy.shape()[0], f_count = dy.shape()[1], d = dy.shape()[2];
   const int64_t columns = ids.defined() ? ids.shape()[1] : 0, numerics = values.defined() ? values.shape()[1] : 0;
-  // One gradient per field, computed side by side, then added per table in field order.
+  // The gradients of the fields are computed in parallel, and then added to their tables in the order of the fields.
   std::vector<Gradient> parts(fields.size());
   for_float(dy.dtype(), "embed_fields", [&]<class T>() {
     const T* g = dy.data<T>();

@@ -20,7 +20,7 @@ using kdef::cuda::partition_point;
 using kdef::cuda::report_id;
 using kdef::cuda::Warp;
 
-// The id itself; outside its table it is reported, and stands for 0.
+// Returns the id. An id outside its table is reported, and 0 is returned in its place.
 template <class I>
 KDEF_DEVICE int64_t checked(I id, int64_t position, int64_t rows, Fault* found) {
   if (id >= 0 && id < rows) return id;
@@ -38,7 +38,7 @@ struct Gather {
   KDEF_DEVICE void operator()(int64_t i) const { y[i] = table[checked(ids[i / d], i / d, rows, found) * d + i % d]; }
 };
 
-// A thread per row and dimension.
+// One thread computes one dimension of one row.
 template <class T, class I>
 struct Pool {
   const T* x;
@@ -72,7 +72,7 @@ struct PoolBackward {
   }
 };
 
-// A thread per V elements of y in the fields described.
+// One thread computes V elements of y. A launch serves the fields that `field` describes.
 template <class T, int V>
 struct EmbedForward {
   const int32_t* ids;
@@ -83,7 +83,7 @@ struct EmbedForward {
   int64_t count;
   struct Field {
     const T* table;
-    int64_t rows, at;  // at: of its first number in a row of y
+    int64_t rows, at;  // at: the field's first number in a row of y
     int32_t column, ids;
     EmbedField::Kind kind;
   } field[kDescribed];
@@ -118,25 +118,26 @@ struct EmbedForward {
 };
 
 // Gradients by rows. Every id of the batch is an entry: a key that names table and row, and the row of dy that it
-// contributes. Entries of one table stand together, whatever they are sorted by below that.
+// contributes. The entries of a table are neighbours, before and after they are sorted by key.
 
 // The entries of a table, before and after sorting.
 struct Segment {
   int64_t begin, end;
-  int64_t out, capacity;  // its rows in the result
-  uint32_t first_key;     // of id 0
+  int64_t out, capacity;  // the first of the table's rows in the result, and their number
+  uint32_t first_key;     // the key of id 0
 };
 
-// Lists the ids of the fields described, and what their rows of dy are multiplied by. A thread per field and row.
+// Lists the ids of the fields that `field` describes, and the factors of their rows of dy. One thread lists one row of
+// one field.
 template <class T>
 struct ListFields {
   const int32_t* ids;
   uint32_t* keys;
   int32_t* sources;
-  T* factors;  // per row of dy; null where all are 1
+  T* factors;  // one per row of dy; null where all are 1
   int64_t columns, batch, fields;
   struct Field {
-    int64_t rows, begin;  // begin: its first entry
+    int64_t rows, begin;  // begin: the field's first entry
     uint32_t first_key;
     int32_t number, column, ids;
     bool average;
@@ -149,7 +150,7 @@ struct ListFields {
     const int64_t source = b * fields + f.number, first = f.begin + b * f.ids;
     if (factors != nullptr) factors[source] = f.average ? average_factor<T>(count_ids(id, f.ids)) : T(1);
     for (int64_t l = 0; l < f.ids; ++l) {
-      // Ids outside their table were reported by the forward.
+      // The forward pass has reported ids outside their table.
       const bool inside = id[l] >= 0 && id[l] < f.rows;
       keys[first + l] = f.first_key + static_cast<uint32_t>(inside ? id[l] : 0);
       sources[first + l] = static_cast<int32_t>(source);
@@ -170,21 +171,21 @@ struct ListIds {
   }
 };
 
-// The sorted entries of the tables described, which stand together.
+// The sorted entries of the tables that `segment` describes. The tables are neighbours.
 struct SortedEntries {
   const uint32_t* keys;
   bool padding;  // id 0 gets no gradient
   int64_t count;
   Segment segment[kDescribed];
 
-  // The table of an entry: the last one that does not begin behind it.
+  // An entry belongs to the last table that begins at or before it.
   KDEF_DEVICE int64_t table_of(int64_t entry) const {
     return partition_point(0, count, [&](int64_t t) { return segment[t].begin <= entry; }) - 1;
   }
   KDEF_DEVICE bool skipped(int64_t entry, int64_t table) const {
     return padding && keys[entry] == segment[table].first_key;
   }
-  // Is it the first of an id that gets a gradient?
+  // Whether the entry is the first of its id, and the id gets a gradient.
   KDEF_DEVICE bool is_head(int64_t entry, int64_t table) const {
     return !skipped(entry, table) && (entry == 0 || keys[entry] != keys[entry - 1]);
   }
@@ -199,7 +200,8 @@ struct FindHeads {
   }
 };
 
-// The row of the result that an entry adds to, or -1; and the result's ids. `ranks` counts the heads until each entry.
+// Finds the row of the result that each entry adds to (-1: none), and writes the result's ids. ranks[e] is the number
+// of heads among the entries 0 to e.
 struct FindRows {
   SortedEntries entries;
   const int32_t* ranks;
@@ -217,11 +219,11 @@ struct FindRows {
   }
 };
 
-// Sorted entries that a thread adds up one after the other.
+// The number of sorted entries that a thread adds up one after the other.
 constexpr int64_t kRun = 32;
 
-// A thread per tile of kRun sorted entries and dimension. The sum of the entries that go on with a row of the tile
-// before is left in `carries`; other sums go to their row.
+// One thread adds up one dimension of a tile of kRun sorted entries. Where a tile begins within the entries of a row,
+// the sum of its entries of that row goes to `carries`. All other sums go to their row.
 template <class T>
 struct SumRuns {
   const int32_t *rows, *sources;
@@ -249,8 +251,8 @@ struct SumRuns {
   }
 };
 
-// Adds the carries of the rows that begin in a tile and go on behind it: a warp per tile, whose lanes share the tiles
-// behind it.
+// Adds the carries of the rows whose entries begin in a tile and continue in later tiles. One warp serves one tile; its
+// lanes share the later tiles.
 template <class T>
 struct AddCarries {
   const int32_t* rows;
@@ -276,13 +278,14 @@ struct AddCarries {
 
 uint32_t* keys_of(const Tensor& t) { return reinterpret_cast<uint32_t*>(t.data<int32_t>()); }
 
-// The gradients of all tables from their entries: `keys` below `most_keys` and `sources`, rows of d numbers of dy.
+// Makes the gradients of all tables from their entries: the `keys`, which are less than `max_key`, and the `sources`,
+// which name rows of dy.
 template <class T>
-std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vector<Segment>& segments,
-                                     int64_t most_keys, bool padding, const T* dy, const T* factors, int64_t d) {
+std::vector<RowGradient> sum_entries(Tensor keys, Tensor sources, const std::vector<Segment>& segments, int64_t max_key,
+                                     bool padding, const T* dy, const T* factors, int64_t d) {
   const int64_t n = keys.numel();
   const Device device = keys.device();
-  sort_pairs(keys, sources, std::max(1, static_cast<int>(std::bit_width(static_cast<uint64_t>(most_keys - 1)))));
+  sort_pairs(keys, sources, std::max(1, static_cast<int>(std::bit_width(static_cast<uint64_t>(max_key - 1)))));
 
   const int64_t total = segments.back().out + segments.back().capacity;
   const Tensor ids = Tensor::empty({total}, DType::i64, device);
@@ -322,14 +325,15 @@ void check_limits(int64_t entries, int64_t rows, int64_t sources) {
              " rows of tables; on CUDA less than 2^31 ids and rows of the result, and at most 2^32 rows of tables");
 }
 
-// Numeric fields: dw_j = sum_b value_b dy_bj. A thread per part of kRowPart rows of the batch, field and dimension.
+// Numeric fields: dw_j = sum_b value_b dy_bj. One thread adds up kRowPart rows of the batch for one dimension of one
+// field.
 template <class T>
 struct NumericParts {
   const T *values, *dy;
-  double* partial;  // [fields described, parts, d]
+  double* partial;  // [fields in `field`, parts, d]
   int64_t batch, numerics, width, d, parts;
   struct Field {
-    int64_t at;  // of its first number in a row of dy
+    int64_t at;  // the field's first number in a row of dy
     int32_t column;
   } field[kDescribed];
   KDEF_DEVICE void operator()(int64_t i) const {
@@ -344,7 +348,7 @@ struct NumericParts {
   }
 };
 
-// Adds the gradients of the numeric fields among `wanted` to their tables'.
+// Adds the gradients of the numeric fields among `wanted` to the gradients of their tables.
 template <class T>
 void add_numeric(const std::vector<size_t>& wanted, const Tensor& values, const std::vector<EmbedField>& fields,
                  const Tensor& dy, std::vector<Gradient>& gradients) {
@@ -375,14 +379,14 @@ void add_numeric(const std::vector<size_t>& wanted, const Tensor& values, const 
   }
 }
 
-// Adds the gradients of the fields of ids among `wanted` to their tables'; `wanted` is in order of tables.
+// Adds the gradients of the fields of ids among `wanted`, which is sorted by table, to the gradients of their tables.
 template <class T>
 void add_rows(const std::vector<size_t>& wanted, const std::vector<Shape>& tables, const Tensor& ids,
               const std::vector<EmbedField>& fields, const Tensor& dy, std::vector<Gradient>& gradients) {
   if (wanted.empty() || dy.numel() == 0) return;
   const int64_t batch = dy.shape()[0], f_count = dy.shape()[1], d = dy.shape()[2];
   std::vector<Segment> segments;
-  std::vector<size_t> table_of;  // per segment
+  std::vector<size_t> table_of;  // of each segment
   std::vector<typename ListFields<T>::Field> described;
   int64_t entries = 0, keys_used = 0, out = 0;
   bool average = false;

@@ -17,8 +17,8 @@ extern const OpInfo kEmbeddingInfo, kPoolInfo, kEmbedFieldsInfo;
 Tensor embedding(const Tensor& table, const Tensor& ids, bool padding);
 
 enum class PoolMode { average, sum };
-/// Pools x [B, L, D] over the positions with ids [B, L] != 0: their average (0 where there is none) or sum ->
-/// [B, D].
+/// The average or the sum of x [B, L, D] over the positions l with ids[b, l] != 0 -> [B, D]. It is 0 for a row without
+/// such a position.
 Tensor pool_sequence(const Tensor& x, const Tensor& ids, PoolMode mode);
 
 /// How one field of a batch becomes D numbers.
@@ -30,7 +30,8 @@ struct EmbedField {
   int64_t count = 1;   // ids in the row
 };
 
-/// How the fields stand in the attributes of an op: kinds, tables, columns, counts, one of each per field.
+/// The attributes that describe the fields to an exporter: kinds, tables, columns and counts, each with one element per
+/// field.
 Attributes field_attributes(const std::vector<EmbedField>& fields);
 
 /// The fused lookup of all fields at once: tables [R_t, D] (numeric: [D, 1]), ids i32 [B, C], values [B, N]
@@ -42,7 +43,7 @@ Tensor embed_fields(const std::vector<Tensor>& tables, const Tensor& ids, const 
 
 KDEF_KERNEL(void, embed_forward, const std::vector<Tensor>& tables, const Tensor& ids, const Tensor& values,
             const std::vector<EmbedField>& fields, const Tensor& y)
-/// One gradient per table: by rows, or dense for numeric ones.
+/// Returns one gradient per table: by rows for a table of ids, dense for a numeric field.
 KDEF_KERNEL(std::vector<Gradient>, embed_backward, const std::vector<Shape>& tables, const std::vector<bool>& needs,
             const Tensor& ids, const Tensor& values, const std::vector<EmbedField>& fields, const Tensor& dy)
 KDEF_KERNEL(void, gather_rows, const Tensor& table, const Tensor& ids, const Tensor& y)

@@ -15,7 +15,7 @@ KDEF_HD int64_t count_ids(const I* ids, int64_t n) {
   return count;
 }
 
-/// The factor of an average over `count` rows, 1 where there are none.
+/// 1 / count, and 1 where count is 0.
 template <class T>
 KDEF_HD T average_factor(int64_t count) {
   return T(1) / static_cast<T>(count > 1 ? count : 1);

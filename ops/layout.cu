@@ -10,7 +10,8 @@ using kdef::cuda::for_each;
 using kdef::cuda::kDescribed;
 using kdef::cuda::partition_point;
 
-// T stands for any element of its size. Rows of `n` elements, `nx` apart in x and `ny` apart in y.
+// Copies rows of `n` elements. The rows of x are `nx` elements apart, those of y `ny`. T is any type of the element's
+// size.
 template <class T>
 struct CopySlab {
   const T* x;
@@ -23,10 +24,10 @@ template <class T>
 struct Join {
   T* y;
   int64_t count;
-  int64_t begin[kDescribed];  // of each part in y
+  int64_t begin[kDescribed];  // where each part begins in y
   const T* part[kDescribed];
   KDEF_DEVICE void operator()(int64_t i) const {
-    // The last part that does not begin behind it.
+    // Element i belongs to the last part that begins at or before i.
     const int64_t p = partition_point(0, count, [&](int64_t q) { return begin[q] <= i; }) - 1;
     y[i] = part[p][i - begin[p]];
   }

@@ -6,7 +6,7 @@ namespace {
 
 using kdef::cuda::for_each;
 
-// A thread per element of the square.
+// One thread copies one element of the square.
 template <class T>
 struct CopyTriangle {
   T *square, *triangle;
@@ -18,7 +18,7 @@ struct CopyTriangle {
       if (scatter) square[at] = T(0);
       return;
     }
-    // Rows 0 .. i - 1 of the triangle hold i (2 F - i - 1) / 2 pairs.
+    // The rows 0 to i - 1 of the triangle hold i (2 F - i - 1) / 2 pairs.
     T& pair = triangle[b * pairs + i * (2 * fields - i - 1) / 2 + j - i - 1];
     if (scatter)
       square[at] = pair;

@@ -15,8 +15,8 @@ const OpInfo kMaxInfo{"max", "y = max_i x_i", "dx_i = dy [i = first argmax]"};
 namespace cpu {
 
 namespace {
-// Rows of the reduced axis summed as one part: parts are added in their order, whatever the number of
-// threads.
+// The number of rows of the reduced axis that make one part. Parts are added in their order, so that the result does
+// not depend on the number of threads.
 constexpr int64_t kPart = 512;
 }  // namespace
 

@@ -9,7 +9,8 @@ using kdef::cuda::Block;
 using kdef::cuda::for_blocks;
 using kdef::cuda::for_each;
 
-// Columns [inner] of x [outer, n, inner]: a thread per part and column, neighbours on neighbouring columns.
+// Sums over n of x [outer, n, inner]. One thread adds up one part of one column; neighbouring threads have neighbouring
+// columns.
 template <class T>
 struct SumParts {
   const T* x;
@@ -24,7 +25,7 @@ struct SumParts {
   }
 };
 
-// Columns of one matrix, which may be of bf16 (U).
+// The sums over the columns of one matrix of type U, which may be bf16.
 template <class T, class U>
 struct ColumnTerms {
   const U* x;
@@ -54,7 +55,7 @@ void sum_columns(const Tensor& x, const Tensor& y, int64_t n, int64_t c, double 
   });
 }
 
-// Rows of n consecutive elements: a block per row.
+// Sums over rows of n consecutive elements. One block adds up one row.
 template <class T>
 struct SumRow {
   const T* x;
@@ -117,7 +118,7 @@ void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int6
   }
   for_float(x.dtype(), "sum", [&]<class T>() {
     if (outer == 1 && inner > 1) return sum_columns<T, T>(x, y, n, inner, factor);
-    // Short rows take a thread each, as columns of several matrices do; a long one a block.
+    // One thread adds up a short row, or a column of one of several matrices. One block adds up a long row.
     if (inner == 1 && n > kRowPart) return for_blocks(outer, 0, SumRow<T>{x.data<T>(), y.data<T>(), n, factor});
     const int64_t parts = parts_of(n);
     const Tensor partial = Tensor::empty({outer, parts, inner}, DType::f64, x.device());

@@ -8,7 +8,7 @@ namespace kdef::ops {
 
 extern const OpInfo kSumInfo, kMeanInfo, kMaxInfo;
 
-/// Sum over `axis` (negative: from the end). keep: the axis stays with size 1.
+/// Sum over `axis`; a negative axis counts from the last one. With `keep`, the axis stays in the result, with size 1.
 Tensor sum(const Tensor& x, int axis, bool keep = false);
 /// Mean over `axis`, which must not be empty.
 Tensor mean(const Tensor& x, int axis, bool keep = false);
@@ -21,7 +21,8 @@ Tensor max(const Tensor& x, int axis, bool keep = false);
 Tensor sum(const Tensor& x);
 Tensor mean(const Tensor& x);
 
-/// Sums over the rows of x [B, C], of `type` and off the tape: for backward functions. On CUDA x may be bf16.
+/// The sums over the rows of x [B, C], of type `type`. They are not recorded: this is for backward functions. On CUDA x
+/// may be bf16.
 Tensor column_sums(const Tensor& x, DType type);
 
 // x seen as [outer, n, inner]; y as [outer, inner].

@@ -1,4 +1,4 @@
-// Maths of one row, for every device: see lane.h. Rows may be strided, so that any axis can be "the row".
+// The maths of one row, for every device (ops/device/lane.h). Rows may be strided, so that any axis can be "the row".
 #pragma once
 
 #include <cmath>
@@ -8,8 +8,8 @@
 
 namespace kdef::ops {
 
-/// y = softmax(sign * x): sign 1 is softmax, -1 is softmin. Shifted by the maximum, so that nothing
-/// overflows.
+/// y = softmax(sign x); sign is 1 for softmax, -1 for softmin. The maximum is subtracted from every exponent, so that
+/// no exponential overflows.
 struct SoftmaxRow {
   template <class Lane, class T>
   static KDEF_HD void forward(const Lane& lane, const T* x, T* y, int64_t n, int64_t stride, T sign) {

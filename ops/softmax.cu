@@ -9,8 +9,8 @@ using kdef::cuda::for_each;
 using kdef::cuda::for_warps;
 using kdef::cuda::Warp;
 
-// A row of n elements, `inner` apart: shared by a warp where they are neighbours, otherwise of one thread, whose
-// neighbours have the rows beside it.
+// One row of n elements that are `inner` apart. Where inner is 1, the lanes of a warp share the row. Otherwise one
+// thread computes the row; neighbouring threads compute neighbouring rows, so that they read neighbouring memory.
 template <class T>
 struct SoftmaxForward {
   const T* x;

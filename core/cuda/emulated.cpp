@@ -112,7 +112,7 @@ namespace {
 
 constexpr size_t kStack = size_t{64} << 10;
 
-// Where a fiber goes on. swapcontext would be enough, but it asks the system for the signal mask at every change of
+// Where a fiber continues. swapcontext would be enough, but it asks the system for the signal mask at every change of
 // fibers. So a context is used to enter a fiber for the first time, and jumps to leave and re-enter it. (The address
 // sanitizer understands swapcontext only.)
 struct Place {
@@ -139,7 +139,7 @@ struct Fiber {
   bool done = true;
 };
 
-// The fibers of this thread, and which of them is running.
+// The fibers of this thread, and the one that is running.
 struct Scheduler {
   Place main;
   std::vector<std::unique_ptr<Fiber>> fibers;

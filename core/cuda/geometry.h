@@ -11,11 +11,11 @@ namespace kdef::cuda {
 inline constexpr int kBlockThreads = 256;
 inline constexpr int kWarpThreads = 32;
 /// The maximum of blocks in a launch over elements or rows. Where there is more to do, each thread takes several.
-inline constexpr int64_t kMostBlocks = 1 << 16;
+inline constexpr int64_t kMaxBlocks = 1 << 16;
 
 inline int64_t blocks_for(int64_t n, int64_t per_block) {
   const int64_t blocks = divide_up(n, per_block);
-  return blocks < kMostBlocks ? blocks : kMostBlocks;
+  return blocks < kMaxBlocks ? blocks : kMaxBlocks;
 }
 
 }  // namespace kdef::cuda

@@ -27,7 +27,7 @@
 
 namespace kdef::cuda {
 
-/// How many things (tables, tensors) the arguments of one launch describe; more of them take several launches.
+/// The maximum number of tables or tensors that the arguments of one launch describe. More need several launches.
 inline constexpr int64_t kDescribed = 64;
 
 /// The first i of [low, high) for which before(i) is false, or high if there is none. before() must be true up to some
@@ -66,7 +66,7 @@ struct Warp {
   }
 };
 
-/// A thread's view of its block.
+/// A block of threads, as one of its threads sees it.
 struct Block {
   KDEF_DEVICE int64_t index() const { return blockIdx.x; }
   KDEF_DEVICE int64_t count() const { return gridDim.x; }

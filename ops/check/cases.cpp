@@ -25,10 +25,10 @@ Tensor rnd(const Shape& s, uint64_t seed, double low = -2, double high = 2) {
   return random_uniform(s, low, high, seed);
 }
 
-// A constant f64 tensor of a case, of the type and on the device of its input.
+// Converts a constant f64 tensor of a case to the type and the device of the case's input.
 Tensor constant(const Tensor& values, const Tensor& input) { return values.to(input.dtype()).to(input.device()); }
 
-// Running buffers of `count` networks, of the type and on the device of x.
+// Makes the running buffers of `count` networks, of the type and on the device of x.
 std::vector<Tensor> buffers(const Tensor& x, int64_t count, int64_t columns, double value) {
   std::vector<Tensor> all;
   for (int64_t m = 0; m < count; ++m) all.push_back(Tensor::full({columns}, value, x.dtype(), x.device()));
@@ -64,7 +64,7 @@ Tensor labels(const Tensor& input) {
   return constant(y, input);
 }
 
-// Ids with repetitions, padding (0) and, in the second row, nothing but padding.
+// Ids with repetitions and padding (0). The second row holds padding only.
 Tensor some_ids(Device device) { return Tensor::from<int32_t>({3, 1, 0, 0, 0, 0, 4, 3, 3, 2, 0, 1}, {4, 3}, device); }
 
 GradientCase embed_fields_case(std::vector<EmbedField> fields, bool shared) {
@@ -211,7 +211,7 @@ std::vector<OpCase> op_cases() {
                         [](const Inputs& x) { return stacked_linear(x[0], x[1], x[2]); },
                         {}};
   });
-  for (const int64_t units : {3, 4}) {  // read one by one on a GPU, and by fours
+  for (const int64_t units : {3, 4}) {  // a GPU reads 3 units one by one, 4 at once
     add_case(kStackedOutputInfo, cat(units, " units"), [units] {
       return GradientCase{
           {rnd({7, 2 * units}, 1), rnd({2 * units}, 6), rnd({2 * units}, 2, 0.5, 2), rnd({2 * units}, 3, -1, 1),
@@ -256,11 +256,11 @@ std::vector<OpCase> op_cases() {
     return embed_fields_case({{Kind::average, 0, 0, 3}, {Kind::sum, 1, 2, 2}}, true);
   });
 
-  // Two of three id fields by their distinct ids, two on one table; 17 and 19 columns are no multiple of a block.
+  // Two of three id fields are chosen, and two fields share a table; 17 and 19 columns are no multiple of a block.
   const std::vector<EmbedField> id_fields = {{Kind::id, 0, 0, 1}, {Kind::id, 1, 1, 1}, {Kind::id, 0, 2, 1}};
-  const auto some_distinct = [=](int64_t most_ids, Device device, int64_t most_combinations = 1) {
+  const auto some_distinct = [=](int64_t max_ids, Device device, int64_t max_combinations = 1) {
     const Tensor ids = Tensor::from<int32_t>({1, 3, 1, 4, 3, 2, 1, 1, 4, 2, 2, 3, 1, 3, 2}, {5, 3}, device);
-    return distinct_ids(ids, id_fields, {5, 4}, {100, most_ids, most_combinations});
+    return distinct_ids(ids, id_fields, {5, 4}, {100, max_ids, max_combinations});
   };
   add_case(kEmbedDistinctInfo, "two fields on one table", [=] {
     return GradientCase{{rnd({5, 3}, 1), rnd({4, 3}, 2)},

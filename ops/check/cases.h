@@ -1,5 +1,5 @@
 // The register of ops: one row per op, with the case its gradient is checked on. `kdef audit --ops`, the test
-// suite and docs/gradients.md all follow from it; elementwise ops enter by their own lists.
+// suite and docs/gradients.md all follow from it. Elementwise ops enter by the lists in elementwise_functors.h.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ struct OpCase {
   std::function<GradientCase(Device)> make;
 };
 
-/// For test output.
+/// Prints the case's name in the output of tests.
 inline void PrintTo(const OpCase& c, std::ostream* out) {
   *out << c.info->name << (c.variant.empty() ? "" : ", ") << c.variant;
 }

@@ -19,24 +19,24 @@ struct GradientCase {
   std::vector<Tensor> inputs;  // f64; all are checked unless listed in `constants`
   std::function<Tensor(const std::vector<Tensor>&)> function;
   std::vector<size_t> constants;  // inputs that get no gradient
-  // The function of which differences are taken, if it is not `function` itself: with everything under a stop-gradient
-  // held at its value.
+  // The function whose differences are taken, if it is not `function` itself: `function` with every tensor under a
+  // stop-gradient held at its value.
   std::function<Tensor(const std::vector<Tensor>&)> held = {};
 };
 
 struct GradientReport {
   double deviation = 0;  // the largest, as defined at kGradientTolerance
   int64_t elements = 0;  // how many partial derivatives were compared
-  std::string worst;     // "input 1 element 7: analytic .., numeric .."
+  std::string worst;     // where it is: "input 1 element 7: analytic .., numeric .."
   bool passed() const { return deviation <= kGradientTolerance && elements > 0; }
 };
 
-/// Compares every partial derivative of sum(r * f(x)), r a fixed random cotangent: a plain sum would hide
+/// Compares every partial derivative of sum(r * f(x)), where r is a fixed random cotangent. A plain sum would hide
 /// transposed results and errors of softmax.
 GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
 
-/// Compares gradients of tensors that are changed in place, such as the parameters of a module: those of sum(r * f())
-/// for every element of every leaf. Differences are taken of `held`, or of f if `held` is empty.
+/// Compares the gradient of sum(r * f()) for every element of every leaf. The leaves are changed in place, as the
+/// parameters of a module can be. Differences are taken of `held`, or of f if `held` is empty.
 GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
                             const std::function<Tensor()>& held = {}, uint64_t seed = 1);
 

@@ -37,7 +37,7 @@ std::map<std::string, const char*> all_kinds() {
   add("hidden layers and products", {&kHiddenLinearInfo, &kStackedOutputInfo});
   add("first layer by distinct ids", {&kDistinctLinearInfo});
   add(kEmbedding, {&kEmbeddingInfo, &kEmbedFieldsInfo, &kEmbedDistinctInfo, &kPoolInfo});
-  // The elementwise ops that networks use as activations count with normalisation.
+  // Elementwise ops that networks use as activations are counted together with normalisation.
   add(kNorm, {&kBatchNormInfo, &kBatchNormEvalInfo, &kBatchNormReluDropoutInfo, &kStackedBatchNormReluDropoutInfo,
               &kLayerNormInfo, &kDropoutInfo, &kReluInfo, &kSigmoidInfo, &kTanhInfo, &kSiluInfo, &kGeluInfo,
               &kLeakyReluInfo, &kSoftmaxInfo, &kSoftminInfo});

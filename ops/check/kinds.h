@@ -5,8 +5,8 @@
 
 namespace kdef::ops {
 
-/// The kind of the op of this name, or null for an op that is not in ops/. A test finds an op of op_cases() that has
-/// none.
+/// The kind of the op of this name, or null if the op is not in ops/. A test fails for an op of op_cases() without a
+/// kind.
 const char* kind_of(const std::string& op);
 
 }  // namespace kdef::ops

@@ -1,4 +1,4 @@
-// Lanes: how the maths of one row is shared out. A row functor walks its row from lane.id() in steps of
+// Lanes: how the maths of one row is divided. A row functor walks its row from lane.id() in steps of
 // lane.size() and combines with lane.sum / lane.max. On the CPU one lane does all (ScalarLane); on the GPU
 // the 32 lanes of a warp share the row; the tests play a warp (core/cuda/emulated.h), so that the splitting
 // is checked without a GPU.

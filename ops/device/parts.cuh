@@ -19,7 +19,8 @@ struct Part {
       : begin(part * kRowPart), end(begin + kRowPart < rows ? begin + kRowPart : rows) {}
 };
 
-/// y [outer, inner] = factor times the sum of partial [outer, parts, inner] over its parts: a thread per result.
+/// y [outer, inner] = factor times the sum of partial [outer, parts, inner] over the parts. One thread computes one
+/// result.
 template <class T>
 struct AddParts {
   const double* partial;

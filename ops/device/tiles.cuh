@@ -125,7 +125,7 @@ size_t shared_for_lanes() {
 }
 
 /// S sums over the rows per column, by parts: partial [parts, S, c]. Terms::at(column) gives what adds a row's terms,
-/// add(row, sums). sum_tiles() adds up the parts, and Terms::finish(sums, column) stores what becomes of them.
+/// add(row, sums). sum_tiles() adds up the parts, and Terms::finish(sums, column) stores the results.
 template <class T, int V, int S, class Terms>
 struct TileSums {
   Terms terms;
@@ -207,7 +207,7 @@ void sum_tiles(int64_t rows, int64_t c, Device device, const Terms& terms) {
                          FinishSums<T, S, Terms>{terms, partial.data<T>(), c, tiles.parts()});
 }
 
-/// Rows of a tile one by one: Work::at(column) gives what does a row, row(r).
+/// Visits the rows of a tile one by one: Work::at(column) returns an object whose row(r) does row r.
 template <int V, class Work>
 struct TileRows {
   Work work;
@@ -220,7 +220,7 @@ struct TileRows {
   }
 };
 
-/// The sums `to` of what Work::row returns, which it may store as well.
+/// `to` gets the sums over the rows of what Work::row returns.
 template <class T, class Work>
 struct RowSums {
   Work work;

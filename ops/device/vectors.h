@@ -142,9 +142,9 @@ Mask<T> load_mask(const uint8_t* from) {
   return __builtin_convertvector(wide, Mask<T>) != 0;
 }
 
-/// A mask from kVec numbers: all bits are set where the number is at least `least`.
+/// A mask from kVec numbers: all bits are set where the number is at least `min`.
 template <class T>
-Mask<T> load_mask(const uint16_t* from, uint32_t least) {
+Mask<T> load_mask(const uint16_t* from, uint32_t min) {
 #if defined(__AVX512F__)
   __m256i numbers;
   std::memcpy(&numbers, from, sizeof numbers);
@@ -153,7 +153,7 @@ Mask<T> load_mask(const uint16_t* from, uint32_t least) {
   Vec<int32_t> wide = {};
   for (int64_t j = 0; j < kVec; ++j) wide[j] = from[j];
 #endif
-  return __builtin_convertvector(wide >= static_cast<int32_t>(least), Mask<T>);
+  return __builtin_convertvector(wide >= static_cast<int32_t>(min), Mask<T>);
 }
 
 /// Stores a byte per element: 1 where all bits are set, else 0.

@@ -30,16 +30,16 @@ struct Column {
   std::vector<int32_t> at;     // per row, its place there
 };
 
-// Finds the distinct ids, of a table of `size` rows, if there are at most `most`. A bit per row of the table sorts
-// them.
-bool find_distinct(const std::vector<int32_t>& ids, int64_t size, int64_t most, Column& column) {
+// Finds the distinct ids in a table of `size` rows, and returns whether there are at most `max_count`. One bit per row
+// of the table sorts them.
+bool find_distinct(const std::vector<int32_t>& ids, int64_t size, int64_t max_count, Column& column) {
   thread_local std::vector<uint64_t> seen;
   thread_local std::vector<int32_t> place;
   seen.assign(static_cast<size_t>(divide_up(size, 64)), 0);
   for (const int32_t id : ids) seen[static_cast<size_t>(id) / 64] |= uint64_t{1} << id % 64;
   int64_t count = 0;
   for (const uint64_t bits : seen) count += std::popcount(bits);
-  if (count > most) return false;
+  if (count > max_count) return false;
   if (static_cast<int64_t>(place.size()) < size) place.resize(static_cast<size_t>(size));
   column.found.reserve(static_cast<size_t>(count));
   for (size_t word = 0; word < seen.size(); ++word) {
@@ -54,7 +54,7 @@ bool find_distinct(const std::vector<int32_t>& ids, int64_t size, int64_t most, 
   return true;
 }
 
-// One look-up for several fields.
+// Makes one look-up for several fields.
 void combine(const DistinctIds& distinct, int64_t possible, Lookup& lookup) {
   const int64_t rows = distinct.index.shape()[1];
   std::vector<int32_t> place(static_cast<size_t>(possible), -1);
@@ -78,8 +78,9 @@ void combine(const DistinctIds& distinct, int64_t possible, Lookup& lookup) {
   for (const auto& part : parts) lookup.parts.push_back(Tensor::from(part, {lookup.count}));
 }
 
-// The fields with most ids first, each to the first look-up where its combinations have room.
-std::vector<Lookup> share_lookups(const DistinctIds& distinct, int64_t most_combinations) {
+// Fields are assigned in descending order of their numbers of ids. A field joins the first look-up whose combinations
+// stay within the limit.
+std::vector<Lookup> share_lookups(const DistinctIds& distinct, int64_t max_combinations) {
   const auto count = [&](size_t f) { return distinct.first[f + 1] - distinct.first[f]; };
   std::vector<size_t> order(distinct.fields.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -88,7 +89,7 @@ std::vector<Lookup> share_lookups(const DistinctIds& distinct, int64_t most_comb
   std::vector<int64_t> possible;
   for (const size_t f : order) {
     size_t l = 0;
-    while (l < lookups.size() && possible[l] * count(f) > most_combinations) ++l;
+    while (l < lookups.size() && possible[l] * count(f) > max_combinations) ++l;
     if (l == lookups.size()) {
       lookups.emplace_back();
       possible.push_back(1);
@@ -116,7 +117,7 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
   const int32_t* all = on_host.data<int32_t>();
   const auto size_of = [&](size_t f) { return table_rows[static_cast<size_t>(fields[f].table)]; };
   const auto allowed = [&](size_t f) {
-    return fields[f].kind == EmbedField::Kind::id && size_of(f) <= limits.most_rows;
+    return fields[f].kind == EmbedField::Kind::id && size_of(f) <= limits.max_rows;
   };
   std::vector<std::optional<Column>> found(fields.size());
   parallel_for(static_cast<int64_t>(fields.size()), 1, [&](int64_t first, int64_t) {
@@ -130,27 +131,27 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
       own[static_cast<size_t>(b)] = id;
     }
     Column column;
-    if (find_distinct(own, size_of(f), limits.most_ids, column)) found[f] = std::move(column);
+    if (find_distinct(own, size_of(f), limits.max_ids, column)) found[f] = std::move(column);
   });
 
   DistinctIds out;
   out.first.assign(1, 0);
   for (size_t f = 0; f < fields.size(); ++f) {
-    if (allowed(f)) out.most += std::min({size_of(f), limits.most_ids, rows});
+    if (allowed(f)) out.capacity += std::min({size_of(f), limits.max_ids, rows});
     if (!found[f]) continue;
     out.fields.push_back(f);
     out.first.push_back(out.first.back() + static_cast<int64_t>(found[f]->found.size()));
     out.padding.push_back(!found[f]->found.empty() && found[f]->found[0] == 0);
   }
   const int64_t chosen = static_cast<int64_t>(out.fields.size());
-  out.ids = Tensor::empty({out.most}, DType::i64).rows(0, out.first.back());
+  out.ids = Tensor::empty({out.capacity}, DType::i64).rows(0, out.first.back());
   out.index = Tensor::empty({chosen, rows}, DType::i32);
   parallel_for(chosen, 1, [&](int64_t i, int64_t) {
     const Column& column = *found[out.fields[static_cast<size_t>(i)]];
     std::copy(column.found.begin(), column.found.end(), out.ids.data<int64_t>() + out.first[static_cast<size_t>(i)]);
     std::copy(column.at.begin(), column.at.end(), out.index.data<int32_t>() + i * rows);
   });
-  if (ids.device().is_cpu()) out.lookups = share_lookups(out, limits.most_combinations);
+  if (ids.device().is_cpu()) out.lookups = share_lookups(out, limits.max_combinations);
   out.ids = out.ids.to(ids.device());
   out.index = out.index.to(ids.device());
   return out;
@@ -159,10 +160,10 @@ DistinctIds distinct_ids(const Tensor& ids, const std::vector<EmbedField>& field
 Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<EmbedField>& fields,
                       const DistinctIds& distinct) {
   KDEF_CHECK(!distinct.fields.empty(), "embed_distinct: no field is chosen");
-  // Not of any table: that of a numeric field is no table of rows.
+  // A chosen field's table gives D; the table of a numeric field has another shape.
   const int64_t d = tables[static_cast<size_t>(fields[distinct.fields[0]].table)].shape()[1];
   const int64_t total = distinct.ids.shape()[0];
-  Tensor y = Tensor::empty({distinct.most, d}, tables[0].dtype(), tables[0].device()).rows(0, total);
+  Tensor y = Tensor::empty({distinct.capacity, d}, tables[0].dtype(), tables[0].device()).rows(0, total);
   std::vector<size_t> table_of;
   for (size_t i = 0; i < distinct.fields.size(); ++i) {
     table_of.push_back(static_cast<size_t>(fields[distinct.fields[i]].table));
@@ -240,7 +241,7 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
         const Tensor &sr = c.saved[0], &sx = c.saved[1], &sw = c.saved[2];
         std::vector<Gradient> grads(4);
         const Tensor drows = c.needs[0]
-                                 ? Tensor::empty({distinct.most, d}, sw.dtype(), dy.device()).rows(0, sr.shape()[0])
+                                 ? Tensor::empty({distinct.capacity, d}, sw.dtype(), dy.device()).rows(0, sr.shape()[0])
                                  : Tensor(),
                      dweight = c.needs[2] ? Tensor::empty_like(sw) : Tensor(),
                      dbias = c.needs[3] ? Tensor::empty({n}, sw.dtype(), dy.device()) : Tensor();

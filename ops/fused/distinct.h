@@ -36,15 +36,15 @@ struct DistinctIds {
   Tensor ids;                   // i64 [U], ascending within a field
   std::vector<bool> padding;    // [fields]: the field's first id is 0
   Tensor index;                 // i32 [fields, B]: which of the field's ids a row has
-  int64_t most = 0;             // upper bound of U for batches of this size: the memory that is reserved
+  int64_t capacity = 0;         // upper bound of U for batches of this size: memory is reserved for so many rows
   std::vector<Lookup> lookups;  // ascending by the number of ids or combinations; on the CPU only
 };
 
-/// Which fields are chosen: those with one id per row, whose table has at most `most_rows` rows, and whose ids in the
-/// batch are at most `most_ids` distinct ones. Fields share a look-up if their ids have at most `most_combinations`
+/// Which fields are chosen: those with one id per row, whose table has at most `max_rows` rows, and whose ids in the
+/// batch are at most `max_ids` distinct ones. Fields share a look-up if their ids have at most `max_combinations`
 /// possible combinations.
 struct DistinctLimits {
-  int64_t most_rows, most_ids, most_combinations;
+  int64_t max_rows, max_ids, max_combinations;
   /// Limits that save time on a CPU for a batch of `rows` (measured; docs/performance.md). For training only: a
   /// prediction must not depend on the rows of its batch.
   static DistinctLimits for_batch(int64_t rows);

@@ -14,7 +14,7 @@
 namespace kdef::ops::cpu {
 namespace {
 
-// The most look-ups in one group, and the most rows of their tables (more only if a single look-up has more).
+// The maximum number of look-ups in one group, and of rows in their tables. (A single look-up may have more rows.)
 constexpr size_t kTogether = 8;
 constexpr int64_t kRowsTogether = 8192;
 // The number of blocks of columns that one sweep over dy copies: their numbers lie side by side in a row of dy.
@@ -65,7 +65,7 @@ void load_lanes(const T* weight, int64_t rows, int64_t stride, int64_t j0, int64
   }
 }
 
-// to[j, k] = w[k][j] for j < rows and k < d; rows of `to` are `stride` apart.
+// to[j, k] = w[k][j] for j < rows and k < d. The rows of `to` are `stride` apart.
 template <class T>
 void store_lanes(const Vec<T>* w, int64_t rows, int64_t d, int64_t stride, T* to) {
   for (int64_t j = 0; j < rows; ++j) {
@@ -83,7 +83,7 @@ void with_constant(int64_t n, Fn&& fn) {
   fn(std::integral_constant<int64_t, N>());
 }
 
-// Calls some(first row, number of rows) for eight rows at a time, then for the remaining rows one by one.
+// Calls some(first row, number of rows) for eight rows at a time, and then for the remaining rows one by one.
 template <class Fn>
 void in_eights(int64_t rows, const Fn& some) {
   int64_t u = 0;
@@ -93,8 +93,8 @@ void in_eights(int64_t rows, const Fn& some) {
 
 // The loops below are functions that must not be inlined: only then do their vectors stay in registers.
 
-// to[u] (+)= sum over k < count of x[u, k] w[k]; rows of x are `stride` apart. An addition waits for the addition
-// before it in the same sum, so that eight rows are computed side by side.
+// to[u] (+)= sum over k < count of x[u, k] w[k]. The rows of x are `stride` apart. An addition waits for the one before
+// it in the same sum; eight rows are computed side by side to fill the wait.
 template <bool kAdd, class T>
 [[gnu::noinline]] void multiply(const T* x, int64_t rows, int64_t stride, const Vec<T>* w, int64_t count, Vec<T>* to) {
   const auto all = [=](const auto n) {
@@ -110,7 +110,7 @@ template <bool kAdd, class T>
     };
     in_eights(rows, some);
   };
-  // The usual count is known to the compiler.
+  // The compiler unrolls the loop for the usual count.
   if (count == kVec) {
     all(std::integral_constant<int64_t, kVec>());
   } else {
@@ -173,11 +173,12 @@ void add_pairs(Vec<float>&, int32_t, const Pairs&) {}
 #endif
 constexpr int64_t kPairs = kVec / 2;
 
-// The pairs of rows of kVec numbers, kPairs a row.
+// Rounds rows of kVec numbers to bf16, and stores each row as kPairs pairs of neighbours.
 [[gnu::noinline]] void round_rows(const float* x, int64_t rows, int32_t* to) {
   for (int64_t u = 0; u < rows; ++u) store_pairs(load(x + u * kVec), to + u * kPairs);
 }
-// Pairs of one row and the next, kVec for every two rows; beyond the last comes a row of zeros.
+// Rounds rows to bf16, and stores the pairs of one row and the next: kVec pairs for two rows. An odd last row is paired
+// with zeros.
 void pair_rows(const float* x, int64_t rows, int32_t* to) {
   for (int64_t u = 0; u < rows; u += 2) {
     const Vec<float> next = u + 1 < rows ? load(x + (u + 1) * kVec) : Vec<float>{};
@@ -185,7 +186,7 @@ void pair_rows(const float* x, int64_t rows, int32_t* to) {
   }
 }
 
-// x of round_rows.
+// x is as round_rows() makes it.
 template <bool kAdd>
 [[gnu::noinline]] void multiply_rounded(const int32_t* x, int64_t rows, const Vec<float>* w, Vec<float>* to) {
   Pairs own[kPairs];
@@ -201,7 +202,7 @@ template <bool kAdd>
   in_eights(rows, some);
 }
 
-// x of pair_rows.
+// x is as pair_rows() makes it.
 [[gnu::noinline]] void sum_products_rounded(const int32_t* x, int64_t rows, const Vec<float>* y, Vec<float>* to) {
   Vec<float> own[kVec] = {};
   for (int64_t u = 0; u < rows; u += 2) {
@@ -383,7 +384,7 @@ class FieldProducts {
       sum_products(rows(f) + k, count(f), d_, s, std::min(kVec, d_ - k), dw + k);
     }
   }
-  /// dr[u] = sum over j of s[u][j] w[j], or that added
+  /// dr[u] = sum over j of s[u][j] w[j]; with `add`, the sum is added to dr[u]
   void rows_gradient(size_t f, const Vec<T>* s, const Vec<T>* w, bool add, Vec<T>* dr) const {
     const T* numbers = reinterpret_cast<const T*>(s);
     if constexpr (std::is_same_v<T, float>) {
@@ -494,23 +495,23 @@ namespace {
 // drows [U, D] = the sums of all shares, in the order of the shares; row_sums [shares, parts of D, rows, kVec].
 template <class T>
 void add_shares(const Tensor& row_sums, const Tensor& drows) {
-  const int64_t shares = row_sums.shape()[0], parts = row_sums.shape()[1], most = row_sums.shape()[2],
+  const int64_t shares = row_sums.shape()[0], parts = row_sums.shape()[1], capacity = row_sums.shape()[2],
                 d = drows.shape()[1];
   T* out = drows.data<T>();
-  constexpr int64_t kRowsPerPiece = 512;  // work that the hand-out to a thread does not slow down
+  constexpr int64_t kRowsPerPiece = 512;  // enough work for one thread to hide the cost of handing it out
   parallel_for(drows.shape()[0], kRowsPerPiece, [&](int64_t first, int64_t last) {
     for (int64_t part = 0; part < parts; ++part) {
-      const Vec<T>* from = vectors<T>(row_sums) + part * most;
+      const Vec<T>* from = vectors<T>(row_sums) + part * capacity;
       for (int64_t u = first; u < last; ++u) {
         Vec<T> sum = from[u];
-        for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * most + u];
+        for (int64_t share = 1; share < shares; ++share) sum += from[share * parts * capacity + u];
         store(sum, std::min(kVec, d - part * kVec), out + u * d + part * kVec);
       }
     }
   });
 }
 
-// dy of type U
+// U is the type of dy.
 template <class T, class U>
 void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& weight, const Tensor& dy,
               const Tensor& drows, const Tensor& dweight, const Tensor& dbias) {
@@ -525,7 +526,7 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
   products.round_for_weight_gradient();
   // What each share of the blocks adds to drows, in vectors of its columns.
   const Tensor row_sums =
-      drows.defined() ? Tensor::empty({shares, parts, distinct.most, kVec}, weight.dtype()) : Tensor();
+      drows.defined() ? Tensor::empty({shares, parts, distinct.capacity, kVec}, weight.dtype()) : Tensor();
   parallel_for(shares, 1, [&](int64_t share, int64_t) {
     const Tensor scratch = Tensor::empty({(std::max(d, kVec) + reserved) * kVec}, weight.dtype()),
                  taken = Tensor::empty({kAhead * batch * kVec}, dy.dtype());
@@ -548,8 +549,9 @@ void backward(const Tensor& rows, const DistinctIds& distinct, const Tensor& wei
           for (int64_t part = 0; part < (drows.defined() ? parts : 0); ++part) {  // dr = s W_f
             const T* columns = w + j0 * width + column + part * kVec;
             for (int64_t j = 0; j < kVec; ++j) lanes[j] = j < live ? load(columns + j * width, d - part * kVec) : V{};
-            products.rows_gradient(f, table, lanes, add,
-                                   vectors<T>(row_sums) + (share * parts + part) * distinct.most + distinct.first[f]);
+            products.rows_gradient(
+                f, table, lanes, add,
+                vectors<T>(row_sums) + (share * parts + part) * distinct.capacity + distinct.first[f]);
           }
         });
       }

@@ -159,10 +159,10 @@ void call(const Key& key, const void* a, const void* b, float* c, const float* b
 }
 
 // The numbers of rows with which oneDNN computes a row in the same way wherever it stands: multiples of `step`, up to
-// `most`. Kernels for AVX2 take 6 rows at a time and sum what is left over in another order, and they take larger
+// `max`. Kernels for AVX2 take 6 rows at a time and sum what is left over in another order, and they take larger
 // products through copies; those for SSE4.1 have a way of their own for one row.
 struct RowLimits {
-  int64_t step, most;
+  int64_t step, max;
 };
 const RowLimits& row_limits() {
   static const RowLimits limits = [] {
@@ -195,13 +195,13 @@ void call_padded(Key key, int64_t step, const U* a, const void* b, float* c, con
 // The product of `key`. Where A is not transposed, the bits of a row do not depend on the other rows.
 template <class U>
 void run(const Key& key, const U* a, const void* b, float* c, const float* bias) {
-  const auto [step, most] = row_limits();
+  const auto [step, max_rows] = row_limits();
   if (key.ta || step == 1) return call(key, a, b, c, bias);
   int64_t rows = 0;
   for (int64_t first = 0; first < key.m; first += rows) {
     Key part = key;
     const int64_t left = key.m - first;
-    rows = part.m = left < step ? left : std::min(most, left / step * step);
+    rows = part.m = left < step ? left : std::min(max_rows, left / step * step);
     const U* from = a + first * key.lda;
     float* to = c + first * key.ldc;
     if (rows < step)
@@ -259,7 +259,7 @@ BFloat16* own_buffer(int64_t n) {
   return buffer.data();
 }
 
-// An operand that all panels share, rounded once in front: [batch, rows * columns].
+// An operand that all panels share is rounded once, before the panels are computed: [batch, rows * columns].
 Tensor round_shared(const Stored& whole, int64_t batch, int64_t stride) {
   const Tensor rounded = Tensor::empty({batch, whole.rows * whole.columns}, DType::bf16);
   BFloat16* to = rounded.data<BFloat16>();

@@ -16,7 +16,7 @@ constexpr double kLargeProduct = 4e6;
 // Inputs from which a layer of one output is a dot product per row; oneDNN multiplies shorter rows as fast.
 constexpr int64_t kLongDot = 256;
 
-bool is_worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= kLeastRounded; }
+bool is_worth_rounding(const Gemm& g) { return std::min({g.m, g.n, g.k}) >= kMinRounded; }
 
 // Whether op(B) is one matrix whose rows lie in memory without gaps between their numbers.
 bool has_rows_of_b(const Gemm& g) { return g.batch == 1 && (!g.transpose_b || g.ldb == 1); }

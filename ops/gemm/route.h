@@ -44,7 +44,7 @@ bool hidden_linear_pays(int64_t rows, int64_t in, int64_t out);
 
 /// Operands are rounded to bf16 only in products whose m, n and k are all at least this: rounding smaller ones costs
 /// more time than the product saves.
-inline constexpr int64_t kLeastRounded = 16;
+inline constexpr int64_t kMinRounded = 16;
 /// Rows of an operand in bf16 start at multiples of this many numbers, which are 16 bytes.
 inline constexpr int64_t kRoundedUnit = 8;
 

@@ -21,7 +21,7 @@ void matrix_by_vector(const Gemm& g, const float* a, const float* b, float* c, c
 // C [1, n]: the rows of B, each times its number of A, are added up in parts of kPart rows, and the parts are added in
 // their order.
 void vector_by_matrix(const Gemm& g, const float* a, const float* b, float* c, const float* bias) {
-  constexpr int64_t kPart = 256;  // rows of B: work for one thread that its hand-out does not slow down
+  constexpr int64_t kPart = 256;  // rows of B: enough work for one thread to hide the cost of handing it out
   const int64_t parts = divide_up(g.k, kPart), stride = g.transpose_a ? g.lda : 1;
   const Tensor partial = Tensor::zeros({parts, g.n});
   parallel_for(parts, 1, [=, &g, &partial](int64_t first, int64_t last) {

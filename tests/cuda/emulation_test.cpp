@@ -20,7 +20,7 @@ struct CountElement {
 
 TEST(Launches, EveryElementOnce) {
   // The last one is more than a launch has threads: some threads take two.
-  for (const int64_t n : {int64_t{1}, int64_t{255}, int64_t{256}, int64_t{257}, kMostBlocks * kBlockThreads + 1}) {
+  for (const int64_t n : {int64_t{1}, int64_t{255}, int64_t{256}, int64_t{257}, kMaxBlocks * kBlockThreads + 1}) {
     const Tensor seen = Tensor::zeros({n}, DType::u8, kDevice);
     for_each(n, CountElement{seen.data<uint8_t>()});
     EXPECT_TRUE(seen.to_vector<uint8_t>() == std::vector<uint8_t>(static_cast<size_t>(n), 1)) << n << " elements";

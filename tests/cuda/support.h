@@ -26,8 +26,9 @@ using kdef::cuda::emulated::OpenMemory;
 struct [[maybe_unused]] OpenMemory {};  // a GPU's memory is always there for the GPU, and never for the host
 #endif
 
-/// Accepted |device - cpu| / max(1, |cpu|): both do the same operations but for the order of their sums, of numbers of
-/// size 1. In fp32 a few dozen roundings of 2^-24, as sums within a part of 64 rows are fp32; in fp64 of 2^-53.
+/// Accepted |device - cpu| / max(1, |cpu|): both do the same operations and differ in the order of their sums, of
+/// numbers of size 1. In fp32 a few dozen roundings of 2^-24, as sums within a part of 64 rows are fp32; in fp64 of
+/// 2^-53.
 inline constexpr double kTolerance32 = 4e-6, kTolerance64 = 1e-12;
 
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;

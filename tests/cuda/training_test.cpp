@@ -117,7 +117,7 @@ TEST(CudaTraining, DivergenceIsReportedAndNothingIsAppliedAfterIt) {
 }
 
 // Losses and gradients of students side by side, against one after the other, which a tap on the layers asks for. In
-// bf16 the two round the same numbers, but for those where another order of sums tips the rounding.
+// bf16 the two round the same numbers, except where another order of sums changes the rounding.
 TEST(CudaTraining, StudentsSideBySideAgreeWithOneAfterTheOther) {
   const std::vector<nn::EmbeddingField> fields = {{"user", nn::EmbeddingField::Kind::id, 50, 1, 0, ""},
                                                   {"item", nn::EmbeddingField::Kind::id, 9, 1, 0, ""}};

@@ -25,7 +25,7 @@ namespace {
 struct DistinctCase {
   int64_t rows, columns, dim;
   std::vector<int32_t> sizes;
-  int64_t most_ids = 1 << 20;
+  int64_t max_ids = 1 << 20;
 };
 struct DistinctResult {
   V y, tables, weight, bias;
@@ -55,13 +55,13 @@ DistinctResult first_layer(const DistinctCase& c, bool distinct, DType type, Dra
   const Tensor batch = Tensor::from(ids, {c.rows, fields});
   Tensor y;
   if (distinct) {
-    const DistinctIds found = distinct_ids(batch, all, sizes, {1 << 20, c.most_ids, 64});
+    const DistinctIds found = distinct_ids(batch, all, sizes, {1 << 20, c.max_ids, 64});
     EXPECT_LT(found.lookups.size(), found.fields.size()) << "nothing was combined";
     std::vector<EmbedField> others;
     for (size_t f = 0; f < all.size(); ++f) {
       if (std::find(found.fields.begin(), found.fields.end(), f) == found.fields.end()) others.push_back(all[f]);
     }
-    EXPECT_EQ(others.empty(), c.most_ids >= c.rows);
+    EXPECT_EQ(others.empty(), c.max_ids >= c.rows);
     const int64_t left = static_cast<int64_t>(others.size()) * c.dim;
     const Tensor dense = left > 0 ? reshape(embed_fields(tables, batch, {}, others), {c.rows, left}) : Tensor();
     y = distinct_linear(embed_distinct(tables, all, found), dense, found, fields, weight, bias);

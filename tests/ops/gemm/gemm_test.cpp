@@ -107,7 +107,7 @@ TEST(Gemm, Bf16RoundsOperandsAndSumsInFp32) {
 // Products whose rows are rows of a batch: the bits of a row are those that it has in any other batch. The sizes reach
 // from one row to several panels; n = 1 is the output layer's, k = 2,500 a wide first layer's.
 TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
-  constexpr int64_t kMost = 1300;
+  constexpr int64_t kRows = 1300;
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 400},
                              {1, 16},
                              {1, 64},
@@ -122,7 +122,7 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
                              {400, 624},
                              {401, 401},
                              {1000, 100}}) {
-    const Tensor a = random_uniform({kMost, k}, -1, 1, 1).to(DType::f32),
+    const Tensor a = random_uniform({kRows, k}, -1, 1, 1).to(DType::f32),
                  b = random_uniform({n * k}, -1, 1, 2).to(DType::f32),
                  bias = random_uniform({n}, -1, 1, 3).to(DType::f32);
     for (const bool transpose_b : {true, false}) {
@@ -137,9 +137,9 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
         gemm<float>(kCpu, g, a.data<float>() + first * k, b.data<float>(), c.data<float>(), bias.data<float>());
         return c;
       };
-      const Tensor all = rows(0, kMost);
+      const Tensor all = rows(0, kRows);
       for (const int64_t count : {1, 2, 5, 7, 12, 13, 16, 31, 64, 65, 100, 320, 500, 1000}) {
-        for (const int64_t first : {int64_t{0}, int64_t{5}, kMost - count}) {
+        for (const int64_t first : {int64_t{0}, int64_t{5}, kRows - count}) {
           EXPECT_EQ(rows(first, count).to_vector<float>(), all.rows(first, count).to_vector<float>())
               << count << " rows from " << first << ", n = " << n << ", k = " << k << (transpose_b ? ", B^T" : "");
         }
