@@ -263,15 +263,12 @@ class Loop {
 }  // namespace
 
 // What a group of processes cannot train.
-static void check_group(const Ensemble& model, const data::EncodedFile& train, const TrainingConfig& config) {
+static void check_group(const data::EncodedFile& train, const TrainingConfig& config) {
   const int64_t members = Group::current().size(), last = (train.rows() - 1) % config.batch_size + 1;
   if (members == 1) return;
   if (std::min(config.batch_size, last) < members) {
     throw InputError(cat("batch_size ", config.batch_size, " makes a last batch of ", last, " of the ", train.rows(),
                          " rows, too few for ", members, " processes; choose another batch_size"));
-  }
-  if (!model.config().fused) {
-    throw InputError("objective: composed is computed by one process only; set objective to fused");
   }
 }
 
@@ -297,7 +294,7 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
     throw InputError(cat("the model does not fit the data: it reads ", model.embedding().id_columns(),
                          " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
   }
-  check_group(model, train, config);
+  check_group(train, config);
 }
 
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,

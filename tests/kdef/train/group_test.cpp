@@ -18,12 +18,17 @@ namespace {
 
 // ---- Steps, in fp64.
 
-EnsembleConfig small_ensemble() {
+EnsembleConfig small_ensemble(EnsembleKind kind = EnsembleKind::kdef, bool fused = true) {
   EnsembleConfig config;
+  config.kind = kind;
+  config.fused = fused;
   config.embedding_dim = 4;
   for (int i = 0; i < 3; ++i) {
-    config.students.push_back(
-        {.network = "mlp", .hidden_units = {8, 5}, .hidden_activations = {"relu", "relu"}, .dropout = {0, 0}});
+    config.students.push_back({.network = "mlp",
+                               .hidden_units = {8, 5},
+                               .hidden_activations = {"relu", "relu"},
+                               .dropout = {0.2, 0.1},
+                               .batch_norm = true});
   }
   return config;
 }
@@ -90,19 +95,31 @@ void expect_near(const Trained& got, const Trained& want, double tolerance, cons
   }
 }
 
-TEST(GroupTraining, StepsAreThoseOfOneProcess) {
+void expect_steps_of_one_process(const EnsembleConfig& config, nn::OptimizerKind kind, const std::string& what) {
+  const Trained alone = train_steps(config, kind);
+  EXPECT_GT(alone.records[0].gradient_norm, 0.1) << what << ": nothing is clipped";
+  for (const int size : {2, 3}) {
+    std::vector<Trained> members(static_cast<size_t>(size));
+    test::ThreadGroup(size).run(
+        [&](Group& group) { members[static_cast<size_t>(group.rank())] = train_steps(config, kind); });
+    for (const Trained& member : members) {
+      expect_near(member, alone, 1e-10, cat(what, ", ", size, " members"));
+      EXPECT_EQ(member.parameters, members[0].parameters) << what << ": members have other bits";
+    }
+  }
+}
+
+TEST(GroupTraining, StepsOfEveryOptimizerAreThoseOfOneProcess) {
   for (const nn::OptimizerEntry& entry : nn::kOptimizers) {
-    const Trained alone = train_steps(small_ensemble(), entry.kind);
-    EXPECT_GT(alone.records[0].gradient_norm, 0.1) << "nothing is clipped";
-    for (const int size : {2, 3}) {
-      std::vector<Trained> members(static_cast<size_t>(size));
-      test::ThreadGroup(size).run([&](Group& group) {
-        members[static_cast<size_t>(group.rank())] = train_steps(small_ensemble(), entry.kind);
-      });
-      for (const Trained& member : members) {
-        expect_near(member, alone, 1e-11, cat(entry.name, ", ", size, " members"));
-        EXPECT_EQ(member.parameters, members[0].parameters) << "members have other bits";
-      }
+    expect_steps_of_one_process(small_ensemble(), entry.kind, std::string(entry.name));
+  }
+}
+
+TEST(GroupTraining, StepsOfEveryEnsembleAreThoseOfOneProcess) {
+  for (const EnsembleType& type : ensemble_types()) {
+    for (const bool fused : {true, false}) {
+      expect_steps_of_one_process(small_ensemble(type.kind, fused), nn::OptimizerKind::sgd,
+                                  cat(type.name, fused ? ", fused" : ", composed"));
     }
   }
 }
@@ -127,8 +144,7 @@ TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
 
 // ---- Whole runs from files, in fp32.
 
-const std::vector<std::string> kPlain = {"batch_norm=False", "net_dropout=0", "epochs=2", "eval_steps=3",
-                                         "collapse_every=2"};
+const std::vector<std::string> kShort = {"epochs=2", "eval_steps=3", "collapse_every=2"};
 
 TrainingResult train_run(const ExperimentConfig& config, const std::string& directory, bool resume = false,
                          int64_t stop_after = -1) {
@@ -168,7 +184,7 @@ void expect_near_models(const std::string& a, const std::string& b, double toler
 
 TEST(GroupTraining, ARunIsThatOfOneProcess) {
   const test::SmallExperiment e(2000);
-  const ExperimentConfig config = e.load(kPlain);
+  const ExperimentConfig config = e.load(kShort);
   const TrainingResult alone = train_run(config, e.directory / "alone");
   for (const int size : {2, 3}) {
     const std::string directory = e.directory / cat("group", size);
@@ -194,7 +210,7 @@ TEST(GroupTraining, ARunIsThatOfOneProcess) {
 
 TEST(GroupTraining, OneMemberStopsAllAndTheyResumeExactly) {
   const test::SmallExperiment e(2000);
-  const ExperimentConfig config = e.load(kPlain);
+  const ExperimentConfig config = e.load(kShort);
   train_together(2, config, e.directory / "whole");
   const std::string part = e.directory / "part";
   for (const int64_t stop : {0, 2}) {
@@ -209,7 +225,7 @@ TEST(GroupTraining, OneMemberStopsAllAndTheyResumeExactly) {
 
 TEST(GroupTraining, AnEvaluationHasTheBitsOfOneProcess) {
   const test::SmallExperiment e(2000);
-  const ExperimentConfig config = e.load(kPlain);
+  const ExperimentConfig config = e.load(kShort);
   train_run(config, e.directory / "run");
   const kdef::Run run(e.directory / "run");
   const data::EncodedFile rows(data::test_file(cache_directory(config)));
@@ -227,7 +243,7 @@ TEST(GroupTraining, AnEvaluationHasTheBitsOfOneProcess) {
 TEST(GroupTraining, ErrorsAreThoseOfAllMembers) {
   const test::SmallExperiment e(2000);
   const auto refused = [&](std::vector<std::string> overrides, const char* words) {
-    overrides.insert(overrides.begin(), kPlain.begin(), kPlain.end());
+    overrides.insert(overrides.begin(), kShort.begin(), kShort.end());
     try {
       train_together(2, e.load(overrides), e.directory / words);
       FAIL() << words;
@@ -236,10 +252,9 @@ TEST(GroupTraining, ErrorsAreThoseOfAllMembers) {
     }
   };
   refused({"learning_rate=1e30"}, "first bad tensor");
-  refused({"objective=composed"}, "one process");
   refused({"batch_size=1599"}, "too few for 2 processes");  // 1600 rows
-  train_run(e.load(kPlain), e.directory / "trained");
-  EXPECT_THROW(train_together(2, e.load(kPlain), e.directory / "trained"), InputError) << "there is a run";
+  train_run(e.load(kShort), e.directory / "trained");
+  EXPECT_THROW(train_together(2, e.load(kShort), e.directory / "trained"), InputError) << "there is a run";
 }
 
 }  // namespace
