@@ -36,6 +36,7 @@ struct Member {
 
 template <class V>
 struct Member<std::optional<V>> {
+  static_assert(!std::is_enum_v<V>, "an enumeration has a value of its own for null");
   static constexpr KeyShape kShape = std::is_same_v<V, std::string> ? KeyShape::text_or_number : Member<V>::kShape;
   static constexpr bool kNullable = true;
   static KeyValue get(const std::optional<V>& member) { return member ? Member<V>::get(*member) : KeyValue(); }

@@ -21,7 +21,7 @@ Json json_of(const FieldKey& key, const KeyValue& value) {
 }
 
 std::optional<KeyValue> value_of(const FieldKey& key, const Json& json) {
-  if (json.is_null() && key.nullable) return KeyValue();
+  if (json.is_null() && key.nullable && key.shape != KeyShape::choice) return KeyValue();
   switch (key.shape) {
     case KeyShape::boolean:
       if (json.is_boolean()) return json.get<bool>();

@@ -65,11 +65,10 @@ Tensor Mlp::forward(const Tensor& x, const Pass& pass) const { return forward_of
 
 Tensor Mlp::forward(const Fields& x, const Pass& pass) const { return forward_of(x, pass); }
 
-bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows) {
+bool Mlp::stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision) {
   if (networks.size() < 2 || networks.size() > ops::kMaxStacked || networks[0]->layers_.empty()) return false;
   const Mlp& first = *networks[0];
   const bool rounded = precision == ops::GemmPrecision::bf16;
-  if (rounded && rows < ops::kMinRounded) return false;
   const auto width_fits = [&](int64_t n) { return !rounded || (n >= ops::kMinRounded && n % ops::kRoundedUnit == 0); };
   return std::all_of(networks.begin(), networks.end(), [&](const Mlp* network) {
     if (network->layers_.size() != first.layers_.size() || !network->output_) return false;

@@ -7,6 +7,7 @@
 
 #include "nn/layers.h"
 #include "ops/gemm/gemm.h"
+#include "ops/gemm/route.h"
 
 namespace kdef::nn {
 
@@ -37,9 +38,13 @@ class Mlp final : public Module {
   int64_t hidden_width() const { return hidden_width_; }
 
   /// Whether forward_stacked() can compute the outputs of `networks`: 2 to 64 networks of one shape, with batch norm
-  /// and ReLU, equal dropout and one output. In bf16 also: the rows and all widths are at least 16, so that the same
-  /// products are rounded, and the widths are multiples of 8.
-  static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision, int64_t rows);
+  /// and ReLU, equal dropout and one output. In bf16 also: all widths are at least 16, so that the same products are
+  /// rounded, and multiples of 8; and stacks_rows() is true.
+  static bool stackable(const std::vector<const Mlp*>& networks, ops::GemmPrecision precision);
+  /// Whether forward_stacked() can compute so many rows: in bf16 at least 16, so that the same products are rounded.
+  static bool stacks_rows(ops::GemmPrecision precision, int64_t rows) {
+    return precision != ops::GemmPrecision::bf16 || rows >= ops::kMinRounded;
+  }
   /// The outputs of all networks for the same input in training: [B, in] -> [B, M]. Fewer and larger launches compute
   /// the numbers that forward() of each network has, up to the order of sums (ops/fused/stacked.h).
   static Tensor forward_stacked(const std::vector<const Mlp*>& networks, const Tensor& x, const Pass& pass);

@@ -89,7 +89,7 @@ Tensor loss_of(const OpInfo& info, const Tensor& a, const Tensor& b, const Tenso
   KDEF_CHECK(a.numel() > 0, info.name, ": the batch is empty");
   KDEF_CHECK(!weights.defined() || (a.rank() > 0 && weights.shape() == (Shape{a.shape()[0], 1}) &&
                                     weights.dtype() == a.dtype() && weights.device() == a.device()),
-             info.name, ": ", describe(a), " needs weights [B, 1], got ", weights.defined() ? describe(weights) : "");
+             info.name, ": ", describe(a), " needs weights [B, 1], got ", describe(weights));
   const SavedLoss of{{a, b, weights}, Tensor::empty({2}, DType::f64, a.device())};
   const Tensor loss = Tensor::empty({}, a.dtype(), a.device());
   KDEF_LAUNCH(a.device(), mean_loss<Loss>, Group::current(), of.in, of.sums, loss);

@@ -1,7 +1,9 @@
 // Losses of a batch, each a mean over all elements. The rows of a batch are the leading axis.
 //
-// With weights w [B, 1] >= 0, of one per row, the mean of losses l [B, K] is sum_bk w_b l_bk / (K sum_b w_b), and 0
-// where all weights are 0. Undefined weights: every row counts once. Labels and weights are constants.
+// The weights w [B, 1] >= 0 hold one number per row. The weighted mean of losses l [B, K] is sum_bk w_b l_bk /
+// (K sum_b w_b). It is 0 where all weights are 0. Undefined weights: every row counts once. Labels and weights are
+// constants. Error for an empty batch, for arguments of different shapes, types or devices, and for weights of another
+// shape than [B, 1].
 //
 // In a group of processes (core/base/group.h) the arguments are this member's rows of the batch. Every member gets the
 // mean over the whole batch; the members' gradients of a parameter add up to the batch's gradient.

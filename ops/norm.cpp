@@ -283,9 +283,10 @@ void layer_norm_sums(const Tensor& dy, const Tensor& x, const Tensor& mean, cons
 
 void check_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   const Shape columns{x.rank() ? x.shape().back() : 0};
-  KDEF_CHECK(x.rank() >= 1 && gamma.shape() == columns && beta.shape() == columns && gamma.dtype() == x.dtype(), op,
-             ": input ", describe(x), " needs weight and bias of shape ", columns, ", got ", describe(gamma), " and ",
-             describe(beta));
+  KDEF_CHECK(x.rank() >= 1 && gamma.shape() == columns && beta.shape() == columns && gamma.dtype() == x.dtype() &&
+                 beta.dtype() == x.dtype(),
+             op, ": input ", describe(x), " needs weight and bias of shape ", columns, ", got ", describe(gamma),
+             " and ", describe(beta));
 }
 
 namespace {
@@ -293,6 +294,16 @@ namespace {
 void check_batch_norm(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   check_norm(op, x, gamma, beta);
   KDEF_CHECK(x.rank() == 2, op, ": needs [B, C], got ", describe(x));
+}
+
+void check_buffers(const char* op, const Tensor& x, const std::vector<Tensor>& mean, const std::vector<Tensor>& var) {
+  const Shape block{x.shape()[1] / static_cast<int64_t>(mean.size())};
+  for (size_t m = 0; m < mean.size(); ++m) {
+    KDEF_CHECK(mean[m].shape() == block && var[m].shape() == block && mean[m].dtype() == x.dtype() &&
+                   var[m].dtype() == x.dtype(),
+               op, ": running buffers ", describe(mean[m]), " and ", describe(var[m]), " of network ", m, " for input ",
+               describe(x), ", of which the network has ", block[0], " columns");
+  }
 }
 
 // The backward pass of both batch norms.
@@ -332,7 +343,9 @@ NormSums sums_of_batch(const NormBatch& batch, const NormSums& mine) {
   NormSums all{both.rows(0, 1).alias(mine.dgamma.shape()), both.rows(1, 1).alias(mine.dbeta.shape())};
   all.dgamma.copy_from(mine.dgamma);
   all.dbeta.copy_from(mine.dbeta);
-  all_reduce(*batch.group, both);
+  const Tensor wide = both.to(DType::f64);
+  all_reduce(*batch.group, wide);
+  if (both.dtype() != DType::f64) Tensor(both).copy_from(wide.to(both.dtype()));
   return all;
 }
 
@@ -364,6 +377,7 @@ NormState normalise_hidden(const Tensor& x, const HiddenLayer& layer) {
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                   const Tensor& running_var, double momentum, double eps) {
   check_batch_norm("batch_norm", x, gamma, beta);
+  check_buffers("batch_norm", x, {running_mean}, {running_var});
   NormState s = normalise_hidden(x, {.gamma = gamma,
                                      .beta = beta,
                                      .running_mean = {running_mean},
@@ -380,6 +394,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                        const Tensor& running_var, double eps) {
   check_batch_norm("batch_norm_eval", x, gamma, beta);
+  check_buffers("batch_norm_eval", x, {running_mean}, {running_var});
   NormState s = normalise_hidden(x, {.gamma = gamma,
                                      .beta = beta,
                                      .running_mean = {running_mean},
@@ -445,6 +460,7 @@ void check_hidden(const char* op, const Tensor& x, const HiddenLayer& layer) {
              op, ": needs one dropout key, one running mean, one running variance and no bias, got ", layer.keys.size(),
              ", ", layer.running_mean.size(), ", ", layer.running_var.size(), " and ",
              layer.bias.defined() ? describe(layer.bias) : "none");
+  check_buffers(op, x, layer.running_mean, layer.running_var);
 }
 
 void check_stacked(const char* op, const Tensor& x, const HiddenLayer& layers) {
@@ -463,10 +479,8 @@ void check_stacked(const char* op, const Tensor& x, const HiddenLayer& layers) {
              op, ": ", count, " dropout keys, ", mean.size(), " running means and ", var.size(),
              " running variances for input ", describe(x), "; needs one of each for 1 to ", kMaxStacked,
              " networks of equal width");
-  const Shape block{x.shape()[1] / static_cast<int64_t>(count)};
+  check_buffers(op, x, mean, var);
   for (size_t m = 0; m < count; ++m) {
-    KDEF_CHECK(mean[m].shape() == block && var[m].shape() == block, op, ": running buffers ", describe(mean[m]),
-               " and ", describe(var[m]), " of network ", m, ", which has ", block[0], " columns");
     KDEF_CHECK(keys[m].seed == keys[0].seed && keys[m].step == keys[0].step && keys[m].first_row == keys[0].first_row,
                op, ": the dropout keys differ in more than their stream");
   }

@@ -65,8 +65,8 @@ struct PartMoments {
 template <class T>
 struct AllMoments {
   const T* partial;
-  double*
-      mine;  // [2, c]: mean and M2 of these rows, of which a group makes those of the batch; null: they are the batch
+  // [2, c]: mean and M2 of these rows, for moments_of_group(). Null: these rows are the whole batch.
+  double* mine;
   T *mean, *var, *rstd;
   int64_t rows, c, parts;
   double eps;

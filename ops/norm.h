@@ -102,8 +102,9 @@ struct NormSums {
   Tensor dgamma, dbeta;
   static NormSums like(const Tensor& gamma) { return {Tensor::empty_like(gamma), Tensor::empty_like(gamma)}; }
 };
-/// The sums over the whole batch, which dx depends on, from the sums over this member's rows. The given tensors
-/// themselves where this process is alone or the moments are constants.
+/// Returns the sums over the whole batch, on which dx depends. `mine` holds the sums over this member's rows. Returns
+/// `mine` itself where this process is alone or the moments are constants. Every way to compute a hidden layer sums 2 C
+/// numbers in f64, dgamma before dbeta, so that the members may take different ways.
 NormSums sums_of_batch(const NormBatch& batch, const NormSums& mine);
 
 /// Turns the mean and the sum of squared deviations from the mean, per column, of this member's `rows` into those of

@@ -47,7 +47,8 @@ class Group {
   static Group& current();
 };
 
-/// While it lives, `group` is Group::current() in this thread. An op whose result speaks of the whole batch asks for it
+/// While it lives, `group` is Group::current() in this thread. `group` must outlive this object and every tape that is
+/// recorded while it lives. An op whose result speaks of the whole batch asks for it
 /// in the forward pass and uses the same group in its backward function.
 class GroupScope {
  public:

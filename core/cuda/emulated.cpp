@@ -9,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "core/base/integers.h"
@@ -19,6 +20,7 @@ namespace {
 
 // The device's memory: one range of addresses that only kernels and copies may touch while they run. A host that reads
 // through a device's pointer crashes, as it does with a GPU. New memory holds NaN, since a GPU does not set it to zero.
+// Several threads may use the device: the range is open while one of them runs its work.
 class Arena {
  public:
   Arena() {
@@ -29,6 +31,7 @@ class Arena {
     ::madvise(base_, kSize, MADV_HUGEPAGE);
   }
   void* take(size_t bytes) {
+    const std::scoped_lock lock(mutex_);
     if (base_ == nullptr || used_ + bytes > kSize) return nullptr;
     std::byte* block = base_ + used_;
     used_ += bytes;
@@ -38,9 +41,11 @@ class Arena {
     return block;
   }
   void open() {
+    const std::scoped_lock lock(mutex_);
     if (depth_++ == 0) allow(PROT_READ | PROT_WRITE);
   }
   void close() {
+    const std::scoped_lock lock(mutex_);
     if (--depth_ == 0) allow(PROT_NONE);
   }
   bool has(const void* address) const {
@@ -53,6 +58,7 @@ class Arena {
   void allow(int what) const {
     if (used_ > 0) ::mprotect(base_, round_up(used_, kLargePage), what);
   }
+  std::mutex mutex_;
   std::byte* base_ = nullptr;
   size_t used_ = 0;
   int depth_ = 0;

@@ -76,7 +76,7 @@ Field read_field(const Json& json, size_t index, const std::string& path) {
   if (!json.contains("type")) read_choice(field_key("type"), "", where);  // throws: the type has no default
   for (const FieldKey& key : field_keys()) {
     if (!key.in_feature_map() || !key.applies_to(field.type)) continue;
-    if (key.shape == KeyShape::integer && !key.nullable) {
+    if (key.always_stored && key.shape == KeyShape::integer) {
       key.map.set(field, read_count(json, key.stored_name(), std::max<int64_t>(key.min, 1), where));
     } else if (json.contains(key.stored_name())) {
       key.map.set(field, read_value(key, json, where));
@@ -124,12 +124,14 @@ FeatureMap parse_feature_map(const std::string& text, const std::string& path) {
 
 FeatureMap load_feature_map(const std::string& path) { return parse_feature_map(read_text(path), path); }
 
-// Keys without a value (null, an empty text) are left out.
+// Keys without a value (null, an empty text) are left out, and new keys (always_stored is false) that have their
+// default.
 static Json field_json(const Field& field) {
   Json entry;
   for (const FieldKey& key : field_keys()) {
     if (!key.in_feature_map() || !key.applies_to(field.type)) continue;
     const KeyValue value = key.map.get(field);
+    if (!key.always_stored && value == key.map.get(Field{})) continue;
     if (value != KeyValue() && value != KeyValue(std::string())) entry[key.stored_name()] = json_of(key, value);
     if (key.name == std::string_view("type") && field.type != FieldType::numeric) {
       entry["vocab_size"] = field.vocab_size;

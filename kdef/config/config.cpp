@@ -201,8 +201,8 @@ void check_dataset(const Draft& d, const std::string& entry) {
   }
 }
 
-// Whether a higher weighted sum of metrics is better. A metric with a negative weight counts in the other direction.
-// True if the metrics disagree, as FuxiCTR has it for all.
+// Whether a larger weighted sum of metrics is better. A negative weight turns a metric's direction round. Where the
+// metrics disagree: true, FuxiCTR's default.
 bool higher_is_better(const std::map<std::string, double>& monitor) {
   return std::any_of(monitor.begin(), monitor.end(), [](const auto& entry) {
     const auto& [name, weight] = entry;

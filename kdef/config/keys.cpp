@@ -492,8 +492,8 @@ void read_label(Draft& d, const YamlValue& v) {
       d.config.dataset.label = e.value.text();
       named = true;
     } else if (e.name == "dtype") {
-      read_value(data::field_key("dtype"),
-                 e.value);  // a name is checked; it has no effect, since 0 and 1 are equal in all
+      // A name is checked. It has no effect, since 0 and 1 are equal in every type.
+      read_value(data::field_key("dtype"), e.value);
     } else {
       fail_unknown(e.key, e.name, {"name", "dtype"});
     }
@@ -624,7 +624,8 @@ const std::vector<Key<Draft>>& experiment_keys() {
   static const std::vector<Key<Draft>> keys = [] {
     std::vector<Key<Draft>> all = {
         text_key<Draft>("experiment_id", KDEF_AT(config.id), "the experiment's name; the loader sets it"),
-        {"model", "a model's name", "KDEF, EKTF, EKTF_L, MLPs_mean, MLPs_sum, MLPs_concat, MLP or DNN",
+        {"model", joined(row_names(models())),
+         "the method of the experiment; decides ensemble and students where they are not set",
          [](Draft& d, const YamlValue& v) { d.config.model_name = v.one_of(row_names(models())); },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml to train on"),

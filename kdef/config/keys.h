@@ -37,8 +37,8 @@ struct NetworkDraft {
                          .batch_norm = true};
   bool one_activation = true, one_dropout = true;
   YamlValue activations_at, dropout_at;
-  std::map<std::string, YamlValue>
-      given;  // settings that only some networks have; the student's network takes those that it knows
+  // Settings that only some networks have. The student's network takes those that it knows.
+  std::map<std::string, YamlValue> given;
   int64_t repeat = 1;
 };
 

@@ -121,9 +121,9 @@ static void gather(Group& group, std::vector<float>& numbers) {
   numbers = gather_rows(group, Tensor::from(numbers, {static_cast<int64_t>(numbers.size())})).to_vector<float>();
 }
 
-// Measures the rows that all members get from `next`, one after the other.
-static Evaluation evaluate_together(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                                    const MetricList& asked, Group& group) {
+// Predicts the rows that this member's `next` gives. Measures the rows of all members, in the order of the ranks.
+static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                                const MetricList& asked, Group& group) {
   const MetricList metrics = asked.empty() ? metrics_of(model.task()) : asked;
 #if defined(KDEF_HAS_CUDA)
   if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics, group);
@@ -159,7 +159,7 @@ static Evaluation evaluate_together(const Ensemble& model, const std::function<b
 }
 
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& metrics) {
-  return evaluate_together(model, next, metrics, Group::alone());
+  return evaluate_rows(model, next, metrics, Group::alone());
 }
 
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
@@ -170,7 +170,7 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
   const data::BatchPart part{group.rank(), group.size()};  // of the list of batches
   int64_t left = part.last(loader.steps_per_epoch()) - part.first(loader.steps_per_epoch());
   loader.start_epoch(0, part.first(loader.steps_per_epoch()));
-  return evaluate_together(
+  return evaluate_rows(
       model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, metrics, group);
 }
 

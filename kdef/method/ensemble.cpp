@@ -18,7 +18,7 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
         &add_child(cat("networks.", networks_.size()), nn::make_network(student, embedding().shape(), build)));
     width += networks_.back()->hidden_width();
   }
-  if (ensemble_type(config.kind).combine == nullptr) {
+  if (!ensemble_type(config.kind).trains_output_layers()) {
     concat_ = &add_child("fc", std::make_unique<nn::Linear>(width, 1, build));
   }
 }

@@ -144,23 +144,17 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
   KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(),
              "kdef_objective: logits ", describe(z), " need labels [B, 1], got ", describe(y));
   KDEF_CHECK(!w.defined() || (w.shape() == y.shape() && w.dtype() == y.dtype()), "kdef_objective: labels ", describe(y),
-             " need weights of the same shape, got ", w.defined() ? describe(w) : "");
+             " need weights of the same shape, got ", describe(w));
   KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
   const Tensor p = Tensor::empty_like(z);
   const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
   const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
   const Tensor loss = Tensor::empty({}, z.dtype(), z.device());
   KDEF_LAUNCH(z.device(), objective_forward, z, y, w, config, p, q, weights, loss);
-  std::vector<Tensor> inputs{z, y}, saved{p, q, y, weights};
-  if (w.defined()) {
-    inputs.push_back(w);
-    saved.push_back(w);
-  }
-  return record(kObjectiveInfo, loss, inputs, saved,
+  return record(kObjectiveInfo, loss, {z, y, w}, {p, q, y, weights, w},
                 [config](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
                   const Tensor dz = Tensor::empty(c.saved[0].shape(), dy.dtype(), dy.device());
-                  const Tensor row_weights = c.saved.size() > 4 ? c.saved[4] : Tensor();
-                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], row_weights,
+                  KDEF_LAUNCH(dy.device(), objective_backward, dy, c.saved[0], c.saved[1], c.saved[2], c.saved[4],
                               config, c.saved[3], dz);
                   return {dz};
                 },

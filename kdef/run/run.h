@@ -32,8 +32,8 @@ struct RunOptions {
 
 /// Prepares the data where its cache is missing or stale, trains, evaluates. Errors are those of prepare() and train();
 /// nothing is written before the configuration and the data have been found usable. In a group of processes all members
-/// call it with equal arguments; the first one writes the files and calls the listener and `ready`, of the others only
-/// stop_requested is called.
+/// call it with equal arguments. The first member writes the run's files, and its listener and `ready` are called. Of
+/// the other members only `preparing` and `stop_requested` are called.
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options);
 
 /// A finished or running run, opened to predict.

@@ -234,7 +234,6 @@ class Loop {
     // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
     const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
     if (!collapse_log_ || evaluation % config_.collapse_every != 0) return;
-    const GroupScope by_itself(Group::alone());
     append_to_disk(*collapse_log_, collapse_line({e.step, e.epoch, collapse_report(model_, valid_, kCollapseRows)}));
   }
 
@@ -266,7 +265,7 @@ class Loop {
 static void check_group(const data::EncodedFile& train, const TrainingConfig& config) {
   const int64_t members = Group::current().size(), last = (train.rows() - 1) % config.batch_size + 1;
   if (members == 1) return;
-  if (std::min(config.batch_size, last) < members) {
+  if (last < members) {
     throw InputError(cat("batch_size ", config.batch_size, " makes a last batch of ", last, " of the ", train.rows(),
                          " rows, too few for ", members, " processes; choose another batch_size"));
   }
@@ -316,7 +315,6 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.test = evaluate(model, *test, config.batch_size, config.metrics);
   }
   by_first_member(group, [&] {
-    const GroupScope by_itself(Group::alone());
     write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
     // This file is written last: a run that has it is finished.
     write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));

@@ -71,11 +71,12 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
 /// may be null. With `resume` it goes on from the checkpoint there, bit for bit as if it had not stopped. `identity`
 /// names configuration and data (see save_checkpoint). Throws InputError where the data cannot be trained on,
 /// CheckError where the loss or a gradient is not finite, naming the step and the first bad tensor; SystemError where
-/// the disk refuses, the previous checkpoint left whole.
+/// a file cannot be written; the previous checkpoint stays whole.
 ///
 /// In a group of processes (core/base/group.h) all members call it with equal arguments, over one directory that all
 /// read. Each computes its part of every batch; the steps, the evaluations and the decisions are those of one process
-/// with the whole batch, up to the order of sums. The first member writes the files. Every member's listener is called.
+/// with the whole batch, up to the order of sums and, in bf16, up to which products are rounded. The first member
+/// writes the files. Every member's listener is called.
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
                      const std::string& identity, bool resume, const TrainingListener& listener);

@@ -36,7 +36,7 @@ void TrainingStep::compute(const ModelInput& input, const nn::Pass& pass) {
     loss = model_.loss(model_.forward(input, pass), input.labels, input.weights);
     backward(loss);
   }
-  if (!group_.is_alone()) nn::sum_over_group(group_, model_.parameters());
+  nn::sum_over_group(Group::current(), model_.parameters());
   optimizer_.launch_step(loss);
 }
 
@@ -61,7 +61,7 @@ void TrainingStep::run(const ModelInput& input, uint64_t step, int64_t first_row
   if (on_device_) {
     on_device_->step.fill(static_cast<double>(step));
     pass.device_step = on_device_->step_address();
-    if (input.rows() != batch_size_ || !group_.is_alone()) return compute(input, pass);
+    if (input.rows() != batch_size_ || !Group::current().is_alone()) return compute(input, pass);
     if (on_device_->graph.recorded()) return on_device_->graph.launch();
     return on_device_->graph.record([&] { compute(input, pass); });
   }

@@ -36,7 +36,6 @@ class TrainingStep {
   void compute(const ModelInput& input, const nn::Pass& pass);
   nn::Pass training_pass(int64_t first_row) const;
 
-  Group& group_ = Group::current();
   Ensemble& model_;
   nn::Optimizer& optimizer_;
   ops::GemmPrecision precision_;

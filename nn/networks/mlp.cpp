@@ -1,6 +1,7 @@
 // The multilayer perceptron, and networks that are computed together.
 #include "nn/mlp.h"
 
+#include "core/base/group.h"
 #include "nn/networks/parts.h"
 #include "nn/networks/registry.h"
 #include "ops/layout.h"
@@ -33,7 +34,9 @@ bool runs_stacked(const std::vector<const Network*>& networks, const std::vector
     mlps.push_back(mlp_of(*networks[k]));
     if (mlps.back() == nullptr || !fields[k].same_as(fields[0])) return false;
   }
-  return Mlp::stackable(mlps, ops::gemm_precision(), fields[0].rows());
+  if (!Mlp::stackable(mlps, ops::gemm_precision())) return false;
+  // The members of a group take the same way, since it decides how many sums over the batch they make.
+  return !Group::current().agree(!Mlp::stacks_rows(ops::gemm_precision(), fields[0].rows()));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ using testing::Not;
 
 using kdef::test::kdef;
 using kdef::test::Outcome;
+using kdef::test::read_file;
 
 class CliTest : public testing::Test {
  protected:

@@ -44,7 +44,7 @@ TEST(Mlp, HasTheNamesOfASequential) {
 
 // Whether two networks, or `count` of the first, may be computed side by side.
 bool stackable(const NetworkConfig& a, const NetworkConfig& b, ops::GemmPrecision precision = ops::GemmPrecision::f32,
-               int64_t rows = 100, int64_t width = 16, int count = 2) {
+               int64_t width = 16, int count = 2) {
   Builder build;
   std::vector<std::unique_ptr<Network>> networks;
   std::vector<const Mlp*> mlps;
@@ -52,7 +52,7 @@ bool stackable(const NetworkConfig& a, const NetworkConfig& b, ops::GemmPrecisio
     networks.push_back(make_network(i == 1 ? b : a, {2, width / 2, width}, build));
     mlps.push_back(mlp_of(*networks.back()));
   }
-  return Mlp::stackable(mlps, precision, rows);
+  return Mlp::stackable(mlps, precision);
 }
 
 TEST(Mlp, StacksWhatHasOneShape) {
@@ -75,9 +75,9 @@ TEST(Mlp, StacksWhatHasOneShape) {
   EXPECT_FALSE(stackable(one, other)) << "another activation";
   other = {.network = "mlp", .batch_norm = true};
   EXPECT_FALSE(stackable(other, other)) << "no hidden layers";
-  EXPECT_FALSE(stackable(one, one, ops::GemmPrecision::f32, 100, 16, 1)) << "one network";
-  EXPECT_TRUE(stackable(one, one, ops::GemmPrecision::f32, 100, 16, 64));
-  EXPECT_FALSE(stackable(one, one, ops::GemmPrecision::f32, 100, 16, 65)) << "more than a launch knows";
+  EXPECT_FALSE(stackable(one, one, ops::GemmPrecision::f32, 16, 1)) << "one network";
+  EXPECT_TRUE(stackable(one, one, ops::GemmPrecision::f32, 16, 64));
+  EXPECT_FALSE(stackable(one, one, ops::GemmPrecision::f32, 16, 65)) << "more than a launch knows";
 }
 
 // In bf16 the same products must be rounded as one by one, and rows be read by 16 bytes.
@@ -91,8 +91,10 @@ TEST(Mlp, StacksInBf16WhatIsRoundedAndAligned) {
   EXPECT_TRUE(stackable(units(24), units(24), kBf16));
   EXPECT_FALSE(stackable(units(20), units(20), kBf16)) << "rows of 40 bytes";
   EXPECT_FALSE(stackable(units(8), units(8), kBf16)) << "too narrow";
-  EXPECT_FALSE(stackable(units(24), units(24), kBf16, 15)) << "too few rows";
-  EXPECT_FALSE(stackable(units(24), units(24), kBf16, 100, 18)) << "embeddings of 36 bytes";
+  EXPECT_FALSE(stackable(units(24), units(24), kBf16, 18)) << "embeddings of 36 bytes";
+  EXPECT_TRUE(Mlp::stacks_rows(kBf16, 16));
+  EXPECT_FALSE(Mlp::stacks_rows(kBf16, 15)) << "too few rows";
+  EXPECT_TRUE(Mlp::stacks_rows(ops::GemmPrecision::f32, 1));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 
 // ---- Steps, in fp64.
 
-EnsembleConfig small_ensemble(EnsembleKind kind = EnsembleKind::kdef, bool fused = true) {
+EnsembleConfig small_ensemble(EnsembleKind kind = EnsembleKind::kdef, bool fused = true, bool batch_norm = false) {
   EnsembleConfig config;
   config.kind = kind;
   config.fused = fused;
@@ -28,12 +28,12 @@ EnsembleConfig small_ensemble(EnsembleKind kind = EnsembleKind::kdef, bool fused
                                .hidden_units = {8, 5},
                                .hidden_activations = {"relu", "relu"},
                                .dropout = {0.2, 0.1},
-                               .batch_norm = true});
+                               .batch_norm = batch_norm});
   }
   return config;
 }
 
-ModelInput draw(int64_t rows, uint64_t seed) {
+ModelInput draw(int64_t rows, uint64_t seed, DType type) {
   Random random(seed);
   std::vector<int32_t> ids;
   std::vector<double> values, clicks, weights;
@@ -43,8 +43,8 @@ ModelInput draw(int64_t rows, uint64_t seed) {
     clicks.push_back(random.uniform() < 0.3 ? 1 : 0);
     weights.push_back(random.uniform());
   }
-  return {Tensor::from(ids, {rows, 3}), Tensor::from(values, {rows, 1}), Tensor::from(clicks, {rows, 1}),
-          Tensor::from(weights, {rows, 1})};
+  return {Tensor::from(ids, {rows, 3}), Tensor::from(values, {rows, 1}).to(type),
+          Tensor::from(clicks, {rows, 1}).to(type), Tensor::from(weights, {rows, 1}).to(type)};
 }
 
 ModelInput part(const ModelInput& whole, const data::BatchPart& of) {
@@ -58,9 +58,9 @@ struct Trained {
   std::vector<nn::StepRecord> records;
 };
 
-// Some steps of the current group's member, each on its part of another batch.
-Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind) {
-  nn::Builder build(3, DType::f64);
+// 12 steps of the current group's member, each on its part of another batch. Every fifth batch is smaller.
+Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType type = DType::f64, int64_t rows = 41) {
+  nn::Builder build(3, type);
   using Kind = nn::EmbeddingField::Kind;
   Ensemble model(config, {{"user", Kind::id, 30}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}}, build);
   nn::OptimizerConfig settings;
@@ -70,15 +70,16 @@ Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind) {
   settings.net = {0, 1e-3};
   settings.clip_norm = 0.1;
   nn::Optimizer optimizer(model.parameters(), settings);
-  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, 41);
+  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, rows);
   const data::BatchPart mine{Group::current().rank(), Group::current().size()};
   Trained result;
   for (uint64_t step = 0; step < 12; ++step) {
-    const ModelInput batch = draw(step % 5 == 4 ? 11 : 41, step);
+    const ModelInput batch = draw(step % 5 == 4 ? 11 : rows, step, type);
     compute.run(part(batch, mine), step, mine.first(batch.rows()));
     result.records.push_back(optimizer.take_records().at(0));
   }
-  for (const nn::Parameter& p : model.parameters()) result.parameters.push_back(p.tensor.to_vector<double>());
+  for (const nn::Parameter& p : model.parameters())
+    result.parameters.push_back(p.tensor.to(DType::f64).to_vector<double>());
   return result;
 }
 
@@ -95,32 +96,44 @@ void expect_near(const Trained& got, const Trained& want, double tolerance, cons
   }
 }
 
-void expect_steps_of_one_process(const EnsembleConfig& config, nn::OptimizerKind kind, const std::string& what) {
-  const Trained alone = train_steps(config, kind);
+void expect_steps_of_one_process(const EnsembleConfig& config, nn::OptimizerKind kind, const std::string& what,
+                                 DType type = DType::f64, int64_t rows = 41) {
+  const Trained alone = train_steps(config, kind, type, rows);
   EXPECT_GT(alone.records[0].gradient_norm, 0.1) << what << ": nothing is clipped";
   for (const int size : {2, 3}) {
     std::vector<Trained> members(static_cast<size_t>(size));
     test::ThreadGroup(size).run(
-        [&](Group& group) { members[static_cast<size_t>(group.rank())] = train_steps(config, kind); });
+        [&](Group& group) { members[static_cast<size_t>(group.rank())] = train_steps(config, kind, type, rows); });
     for (const Trained& member : members) {
-      expect_near(member, alone, 1e-10, cat(what, ", ", size, " members"));
+      expect_near(member, alone, type == DType::f64 ? 1e-10 : 1e-5, cat(what, ", ", size, " members"));
       EXPECT_EQ(member.parameters, members[0].parameters) << what << ": members have other bits";
     }
   }
 }
 
+// Without batch normalisation: the biases in front of it have a true gradient of zero, and adaptive optimizers turn the
+// rounding noise of that gradient into whole steps.
 TEST(GroupTraining, StepsOfEveryOptimizerAreThoseOfOneProcess) {
   for (const nn::OptimizerEntry& entry : nn::kOptimizers) {
     expect_steps_of_one_process(small_ensemble(), entry.kind, std::string(entry.name));
   }
 }
 
+// With batch normalisation.
 TEST(GroupTraining, StepsOfEveryEnsembleAreThoseOfOneProcess) {
   for (const EnsembleType& type : ensemble_types()) {
     for (const bool fused : {true, false}) {
-      expect_steps_of_one_process(small_ensemble(type.kind, fused), nn::OptimizerKind::sgd,
+      expect_steps_of_one_process(small_ensemble(type.kind, fused, true), nn::OptimizerKind::sgd,
                                   cat(type.name, fused ? ", fused" : ", composed"));
     }
+  }
+}
+
+// From eight rows per unit on, a hidden layer and the product after it are one op: some of these parts have a row less.
+TEST(GroupTraining, MembersMayComputeHiddenLayersInDifferentWays) {
+  for (const int64_t rows : {127, 191}) {
+    expect_steps_of_one_process(small_ensemble(EnsembleKind::kdef, true, true), nn::OptimizerKind::sgd,
+                                cat(rows, " rows"), DType::f32, rows);
   }
 }
 
@@ -135,7 +148,7 @@ TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
     using Kind = nn::EmbeddingField::Kind;
     Ensemble model(small_ensemble(), {{"user", Kind::id, 30}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}},
                    build);
-    const ModelInput mine = part(draw(41, 0), {group.rank(), 2});
+    const ModelInput mine = part(draw(41, 0, DType::f64), {group.rank(), 2});
     const GroupScope by_itself(Group::alone());
     const double loss = model.loss(model.forward(mine, {.training = true}), mine.labels, mine.weights).item();
     EXPECT_GT(std::abs(loss - alone.records[0].loss), 1e-4);
@@ -144,7 +157,8 @@ TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
 
 // ---- Whole runs from files, in fp32.
 
-const std::vector<std::string> kShort = {"epochs=2", "eval_steps=3", "collapse_every=2"};
+const std::vector<std::string> kShort = {"batch_norm=False", "net_dropout=0", "epochs=2", "eval_steps=3",
+                                         "collapse_every=2"};
 
 TrainingResult train_run(const ExperimentConfig& config, const std::string& directory, bool resume = false,
                          int64_t stop_after = -1) {
