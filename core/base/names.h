@@ -20,6 +20,13 @@ inline std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+/// "a, b or c".
+inline std::string either(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
+  return text;
+}
+
 // ---- Tables: a range of rows, each with a member `name`.
 
 /// The name of every row, in the table's order.
@@ -28,6 +35,14 @@ std::vector<std::string> row_names(const Table& table) {
   std::vector<std::string> names;
   for (const auto& row : table) names.emplace_back(row.name);
   return names;
+}
+
+/// "a: what it is; b: what it is" of rows that have a `meaning`.
+template <class Table>
+std::string meanings(const Table& table) {
+  std::string text;
+  for (const auto& row : table) text += cat(text.empty() ? "" : "; ", row.name, ": ", row.meaning);
+  return text;
 }
 
 /// The row with this name, or with this value of another member (`&Row::key`); null if there is none.
@@ -61,19 +76,19 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+/// The first of `names`, which is not empty, among those at the smallest distance from `name`.
+inline const std::string& nearest_name(std::string_view name, const std::vector<std::string>& names) {
+  return *std::min_element(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
+    return edit_distance(name, a) < edit_distance(name, b);
+  });
+}
+
 /// "; did you mean 'X'?" for the nearest of `names`, if its distance is at most a third of the name's length (at least
 /// 1); otherwise an empty text.
 inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
-  const std::string* best = nullptr;
-  size_t distance = std::max<size_t>(1, name.size() / 3) + 1;
-  for (const std::string& other : names) {
-    const size_t d = edit_distance(name, other);
-    if (d < distance) {
-      distance = d;
-      best = &other;
-    }
-  }
-  return best == nullptr ? "" : "; did you mean '" + *best + "'?";
+  if (names.empty()) return "";
+  const std::string& best = nearest_name(name, names);
+  return edit_distance(name, best) > std::max<size_t>(1, name.size() / 3) ? "" : "; did you mean '" + best + "'?";
 }
 
 /// Throws InputError "network 'x' is unknown; did you mean 'y'?; known: y, z".

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
 #include "core/io/file.h"
 #include "data/raw/byte_source.h"
 #include "data/schema_json.h"
@@ -39,11 +40,7 @@ KeyValue read_choice(const FieldKey& key, const std::string& name, const std::st
     if (name == key.choices[i].stored) return static_cast<int64_t>(i);
     known.emplace_back(key.choices[i].stored);
   }
-  std::string expected;
-  for (size_t i = 0; i < known.size(); ++i) {
-    expected += cat(i == 0 ? "" : i + 1 == known.size() ? " or " : ", ", known[i]);
-  }
-  throw InputError(cat(where, ": \"", key.stored_name(), "\" is '", name, "'; ", expected, " is expected"));
+  throw InputError(cat(where, ": \"", key.stored_name(), "\" is '", name, "'; ", either(known), " is expected"));
 }
 
 // The value of a key that the JSON has.

@@ -26,10 +26,8 @@ const std::vector<ModelName>& models() {
 }
 
 [[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known) {
-  const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
-  const auto nearest = std::min_element(known.begin(), known.end(),
-                                        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
-  throw InputError(cat(key.where(), ": unknown key '", key.key(), "'; the nearest known key is '", *nearest, "'"));
+  throw InputError(
+      cat(key.where(), ": unknown key '", key.key(), "'; the nearest known key is '", nearest_name(name, known), "'"));
 }
 
 std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v) {
@@ -105,20 +103,18 @@ std::string write_list(const std::vector<V>& values, Write write) {
 
 // ---- Enumerations as they are written.
 
-const std::vector<Choice<EnsembleKind>> kEnsembles = [] {
-  std::vector<Choice<EnsembleKind>> choices;
-  for (const EnsembleType& type : ensemble_types()) choices.push_back({type.name, type.kind});
+// The rows of a table; `value` is their member of type Enum.
+template <class Table, class Row, class Enum>
+std::vector<Choice<Enum>> choices_of(const Table& table, Enum Row::*value) {
+  std::vector<Choice<Enum>> choices;
+  for (const Row& row : table) choices.push_back({row.name, row.*value});
   return choices;
-}();
-const std::vector<Choice<ops::GemmPrecision>> kPrecisions = {
-    {"f32", ops::GemmPrecision::f32}, {"tf32", ops::GemmPrecision::tf32}, {"bf16", ops::GemmPrecision::bf16}};
-const std::vector<Choice<nn::OptimizerKind>> kOptimizers = [] {
-  std::vector<Choice<nn::OptimizerKind>> choices;
-  for (const nn::OptimizerEntry& entry : nn::kOptimizers) choices.push_back({entry.name, entry.kind});
-  return choices;
-}();
-const std::vector<Choice<Examination>> kExaminations = {
-    {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
+}
+
+const auto kEnsembles = choices_of(ensemble_types(), &EnsembleType::kind);
+const auto kPrecisions = choices_of(ops::kPrecisions, &ops::PrecisionName::value);
+const auto kOptimizers = choices_of(nn::kOptimizers, &nn::OptimizerEntry::kind);
+const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::value);
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The row of the table of metrics.

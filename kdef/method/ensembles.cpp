@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/names.h"
 #include "ops/reduce.h"
 
 namespace kdef {
@@ -27,19 +28,10 @@ std::string ensembles_where(bool (*chosen)(const EnsembleType& type)) {
   for (const EnsembleType& type : ensemble_types()) {
     if (chosen(type)) names.emplace_back(type.name);
   }
-  std::string text;
-  for (size_t i = 0; i < names.size(); ++i) {
-    text += cat(i == 0 ? "" : i + 1 < names.size() ? ", " : " or ", names[i]);
-  }
-  return text;
+  return either(names);
 }
 
-std::string ensemble_meanings() {
-  std::string text;
-  for (const EnsembleType& type : ensemble_types())
-    text += cat(text.empty() ? "" : "; ", type.name, ": ", type.meaning);
-  return text;
-}
+std::string ensemble_meanings() { return meanings(ensemble_types()); }
 
 std::string refusal_of(EnsembleKind kind, const Task& task) {
   const char* reason = ensemble_type(kind).objective.clicks_only;

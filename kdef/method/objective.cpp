@@ -158,11 +158,7 @@ Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& c
                               config, c.saved[3], dz);
                   return {dz};
                 },
-                {{"teach", config.teach},
-                 {"peer", config.peer},
-                 {"examination", config.examination == Examination::on         ? "on"
-                                 : config.examination == Examination::detached ? "detached"
-                                                                               : "equal"}});
+                {{"teach", config.teach}, {"peer", config.peer}, {"examination", name_of(config.examination)}});
 }
 
 // ---- the row of the table

@@ -26,6 +26,15 @@ enum class Examination {
   equal,     // w = 1/M, v = 1/(M-1)
 };
 
+/// A name in configurations.
+struct ExaminationName {
+  const char* name;
+  Examination value;
+};
+inline constexpr ExaminationName kExaminations[] = {
+    {"on", Examination::on}, {"detached", Examination::detached}, {"equal", Examination::equal}};
+inline const char* name_of(Examination value) { return kExaminations[static_cast<size_t>(value)].name; }
+
 struct ObjectiveConfig {
   bool teach = true;  // L_teach (KD)
   bool peer = true;   // L_peer (DML)

@@ -1,5 +1,6 @@
 #include "kdef/train/training_step.h"
 
+#include "core/base/group.h"
 #include "nn/optimizer/group_gradients.h"
 
 #if defined(KDEF_HAS_CUDA)

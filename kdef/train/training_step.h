@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "core/base/group.h"
 #include "kdef/method/ensemble.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/gemm/gemm.h"

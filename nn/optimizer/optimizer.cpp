@@ -18,12 +18,7 @@ OptimizerKind parse_optimizer(const std::string& name) {
 
 std::string optimizer_names() { return joined(row_names(kOptimizers)); }
 
-std::string optimizer_meanings() {
-  std::string text;
-  for (const OptimizerEntry& entry : kOptimizers)
-    text += cat(text.empty() ? "" : "; ", entry.name, ": ", entry.meaning);
-  return text;
-}
+std::string optimizer_meanings() { return meanings(kOptimizers); }
 
 Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config) : config_(config) {
   const OptimizerEntry& entry = entry_of(config.kind);

@@ -1,5 +1,6 @@
 #include "ops/gemm/precision.h"
 
+#include "core/base/names.h"
 #include "core/tensor/dispatch.h"
 #if defined(KDEF_HAS_CUDA)
 #include "ops/gemm/cuda.h"
@@ -22,10 +23,11 @@ bool has_bf16_products() {
 }  // namespace
 
 GemmPrecision parse_precision(const std::string& name) {
-  if (name == "f32") return GemmPrecision::f32;
-  if (name == "tf32") return GemmPrecision::tf32;
-  if (name == "bf16") return GemmPrecision::bf16;
-  throw InputError(cat("precision '", name, "' is unknown; known: f32, tf32, bf16"));
+  const PrecisionName* row = find_row(kPrecisions, name);
+  if (row == nullptr) {
+    throw InputError(cat("precision '", name, "' is unknown; known: ", joined(row_names(kPrecisions))));
+  }
+  return row->value;
 }
 
 void check_precision(GemmPrecision precision, Device device) {

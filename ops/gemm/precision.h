@@ -12,7 +12,15 @@ namespace kdef::ops {
 /// rounding stays in f32 (route.h).
 enum class GemmPrecision { f32, tf32, bf16 };
 
-/// "f32", "tf32" or "bf16"; throws InputError for another name.
+/// A name in configurations.
+struct PrecisionName {
+  const char* name;
+  GemmPrecision value;
+};
+inline constexpr PrecisionName kPrecisions[] = {
+    {"f32", GemmPrecision::f32}, {"tf32", GemmPrecision::tf32}, {"bf16", GemmPrecision::bf16}};
+inline const char* name_of(GemmPrecision value) { return kPrecisions[static_cast<size_t>(value)].name; }
+/// The value of a name of kPrecisions; throws InputError for another name.
 GemmPrecision parse_precision(const std::string& name);
 
 /// Throws InputError where the device or the build cannot compute in this precision, or not faster than in f32.

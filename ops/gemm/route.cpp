@@ -78,16 +78,7 @@ DType operand_type(const Tensor& x) {
 }
 
 const char* operands_of(const Gemm& g, const Tensor& x) {
-  if (x.dtype() != DType::f32) return name_of(x.dtype());
-  switch (route(g, x).precision) {
-    case GemmPrecision::tf32:
-      return "tf32";
-    case GemmPrecision::bf16:
-      return "bf16";
-    case GemmPrecision::f32:
-      break;
-  }
-  return "f32";
+  return x.dtype() == DType::f32 ? name_of(route(g, x).precision) : name_of(x.dtype());
 }
 
 Tensor round_operand(const Tensor& x) {

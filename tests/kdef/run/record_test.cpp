@@ -19,6 +19,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+// The files of a run of one epoch.
+RunFiles trained(const SmallExperiment& e) {
+  RunOptions options;
+  options.directory = e.directory / "run";
+  run_experiment(e.load({"epochs=1"}), options);
+  return RunFiles(options.directory);
+}
+
 TEST(RunRecord, IsWhatTheTrainingReported) {
   const SmallExperiment e(1000);
   RunOptions options;
@@ -42,30 +50,24 @@ TEST(RunRecord, IsWhatTheTrainingReported) {
 
 TEST(RunRecord, MissingAndDamagedFilesBecomeNotes) {
   const SmallExperiment e(1000);
-  RunOptions options;
-  options.directory = e.directory / "run";
-  run_experiment(e.load({"epochs=1"}), options);
-  const RunFiles files(options.directory);
+  const RunFiles files = trained(e);
   remove_file(files.collapse());
   write_file(files.metrics(), "{\"step\":\"four\"}\n");
-  const RunRecord record = read_run(options.directory);
+  const RunRecord record = read_run(files.directory());
   EXPECT_THAT(record.notes, ElementsAre(HasSubstr(files.metrics() + ":1"),
                                         HasSubstr("There is no collapse.json: make it with: kdef collapse --run " +
                                                   files.directory())));
   EXPECT_TRUE(record.finished());
   remove_file(files.config());
-  EXPECT_THROW(read_run(options.directory), InputError);
+  EXPECT_THROW(read_run(files.directory()), InputError);
 }
 
 TEST(RunRecord, AStepThatIsNoNumberIsNoted) {
   const SmallExperiment e(1000);
-  RunOptions options;
-  options.directory = e.directory / "run";
-  run_experiment(e.load({"epochs=1"}), options);
-  const RunFiles files(options.directory);
+  const RunFiles files = trained(e);
   const auto with_step = [&](const std::string& step) {
     write_safetensors(files.model(), {{"w", Tensor::zeros({2, 3})}}, {{"step", step}});
-    return read_run(options.directory);
+    return read_run(files.directory());
   };
   EXPECT_EQ(with_step("12").model_step, 12);
   const RunRecord record = with_step("12 steps");
