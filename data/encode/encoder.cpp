@@ -160,9 +160,9 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
     json.at("columns").get_to(config.columns);
     std::vector<Column> columns;
     for (const Json& entry : json.at("fields")) {
-      const std::optional<FieldConfig> stored = read_field(entry);
-      if (!stored) throw InputError(cat(path, ": unexpected content", remedy));
-      const FieldConfig& field = *stored;
+      const std::optional<FieldConfig> settings = read_field(entry);
+      if (!settings) throw InputError(cat(path, ": unexpected content", remedy));
+      const FieldConfig& field = *settings;
       Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
       if (owns_vocabulary(field)) {
         auto vocabulary = std::make_shared<Vocabulary>();

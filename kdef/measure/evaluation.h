@@ -47,7 +47,7 @@ const Metric& main_metric(const Evaluation& evaluation);
 /// A metric over the students: their mean, the value of the weakest student, and the standard deviation of the
 /// population. NaN without students.
 struct StudentSpread {
-  double mean, weakest, deviation;
+  double mean = 0, weakest = 0, deviation = 0;
 };
 StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric);
 /// Of the main metric.

@@ -80,12 +80,12 @@ TEST_P(Borders, StackedLayers) {
                       random_uniform({all}, 0.5, 2, 2),        random_uniform({all}, -1, 1, 3),
                       random_uniform({3, units}, -1, 1, 4),    random_uniform({3}, -1, 1, 5)};
   const auto layers = [=](const Inputs& x) {
-    HiddenLayer all{x[2], x[3], {}, {}, true, 0.3, keys, x[1]};
+    HiddenLayer layer{x[2], x[3], {}, {}, true, 0.3, keys, x[1]};
     for (int m = 0; m < 3; ++m) {
-      all.running_mean.push_back(Tensor::full({units}, 0.3, x[0].dtype(), x[0].device()));
-      all.running_var.push_back(Tensor::full({units}, 0.7, x[0].dtype(), x[0].device()));
+      layer.running_mean.push_back(Tensor::full({units}, 0.3, x[0].dtype(), x[0].device()));
+      layer.running_var.push_back(Tensor::full({units}, 0.7, x[0].dtype(), x[0].device()));
     }
-    return all;
+    return layer;
   };
   // Hidden layers first, then the running means that they have moved.
   expect_as_on_cpu(
