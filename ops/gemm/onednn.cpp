@@ -158,54 +158,58 @@ void call(const Key& key, const void* a, const void* b, float* c, const float* b
   }
 }
 
-// The numbers of rows with which oneDNN computes a row in the same way wherever it stands: multiples of `step`, up to
-// `max`. Kernels for AVX2 take 6 rows at a time and sum what is left over in another order, and they take larger
-// products through copies; those for SSE4.1 have a way of their own for one row.
+// The numbers of rows with which oneDNN computes a row in the same way wherever it stands: at most `max`, of which
+// min_rest or more are left over after whole groups, or none. Kernels for AVX2 take a group of 6 rows at a time, sum 1
+// to 3 rows that are left over in another order, and take larger products through copies; those for SSE4.1 have a way
+// of their own for one row.
 struct RowLimits {
-  int64_t step, max;
+  int64_t group, min_rest, max;
 };
 const RowLimits& row_limits() {
   static const RowLimits limits = [] {
     const int here = static_cast<int>(dnnl::get_effective_cpu_isa()),
               avx512 = static_cast<int>(dnnl::cpu_isa::avx512_core);
-    return (here & avx512) == avx512 ? RowLimits{1, INT64_MAX} : RowLimits{12, 96};
+    return (here & avx512) == avx512 ? RowLimits{1, 0, INT64_MAX} : RowLimits{6, 4, 96};
   }();
   return limits;
 }
 
-// Computes key.m (less than one step) rows as the first of a whole step of rows.
+// Computes key.m rows as the first of `rows` rows.
 template <class U>
-void call_padded(Key key, int64_t step, const U* a, const void* b, float* c, const float* bias) {
+void call_padded(Key key, int64_t rows, const U* a, const void* b, float* c, const float* bias) {
   thread_local std::vector<U> padded_a;
   thread_local std::vector<float> padded_c;
-  padded_a.assign(static_cast<size_t>(step * key.k), U{});
-  padded_c.assign(static_cast<size_t>(step * key.n), 0.0f);
-  const int64_t rows = key.m, lda = key.lda, ldc = key.ldc;
-  for (int64_t r = 0; r < rows; ++r) {
+  padded_a.assign(static_cast<size_t>(rows * key.k), U{});
+  padded_c.assign(static_cast<size_t>(rows * key.n), 0.0f);
+  const int64_t given = key.m, lda = key.lda, ldc = key.ldc;
+  for (int64_t r = 0; r < given; ++r) {
     std::copy_n(a + r * lda, key.k, padded_a.data() + r * key.k);
     if (key.accumulate) std::copy_n(c + r * ldc, key.n, padded_c.data() + r * key.n);
   }
-  key.m = step;
+  key.m = rows;
   key.lda = key.k;
   key.ldc = key.n;
   call(key, padded_a.data(), b, padded_c.data(), bias);
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(padded_c.data() + r * key.n, key.n, c + r * ldc);
+  for (int64_t r = 0; r < given; ++r) std::copy_n(padded_c.data() + r * key.n, key.n, c + r * ldc);
 }
 
 // The product of `key`. Where A is not transposed, the bits of a row do not depend on the other rows.
 template <class U>
 void run(const Key& key, const U* a, const void* b, float* c, const float* bias) {
-  const auto [step, max_rows] = row_limits();
-  if (key.ta || step == 1) return call(key, a, b, c, bias);
+  const auto [group, min_rest, max_rows] = row_limits();
+  if (key.ta || group == 1) return call(key, a, b, c, bias);
   int64_t rows = 0;
   for (int64_t first = 0; first < key.m; first += rows) {
     Key part = key;
-    const int64_t left = key.m - first;
-    rows = part.m = left < step ? left : std::min(max_rows, left / step * step);
+    rows = std::min(max_rows, key.m - first);
+    const int64_t rest = rows % group;
+    const bool is_short = rest > 0 && rest < min_rest;
+    if (is_short && rows > rest) rows -= rest;  // the rest is the next part
+    part.m = rows;
     const U* from = a + first * key.lda;
     float* to = c + first * key.ldc;
-    if (rows < step)
-      call_padded(part, step, from, b, to, bias);
+    if (is_short && rows == rest)
+      call_padded(part, min_rest, from, b, to, bias);
     else
       call(part, from, b, to, bias);
   }

@@ -138,7 +138,7 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
         return c;
       };
       const Tensor all = rows(0, kRows);
-      for (const int64_t count : {1, 2, 5, 7, 12, 13, 16, 31, 64, 65, 100, 320, 500, 1000}) {
+      for (const int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 31, 64, 65, 97, 100, 320, 500, 1000}) {
         for (const int64_t first : {int64_t{0}, int64_t{5}, kRows - count}) {
           EXPECT_EQ(rows(first, count).to_vector<float>(), all.rows(first, count).to_vector<float>())
               << count << " rows from " << first << ", n = " << n << ", k = " << k << (transpose_b ? ", B^T" : "");
@@ -152,7 +152,7 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
       piece.transpose_b = transpose_b;
       piece.ldb = transpose_b ? k : n;
       const cpu::SharedOperand<float, float> shared(piece, b.data<float>());
-      for (const int64_t count : {1, 13, 100, 320}) {
+      for (const int64_t count : {1, 3, 13, 97, 100, 320}) {
         const Tensor c = Tensor::empty({count, n});
         if (n == 1) continue;  // a fused layer with one output computes dot products instead
         shared.multiply(count, a.data<float>() + 5 * k, c.data<float>(), bias.data<float>());
