@@ -27,10 +27,11 @@ target_include_directories(kdef_flags INTERFACE
 target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-missing-field-initializers: settings are written down as far as they differ from their defaults.
 # -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329).
+# -Wno-psabi: vector types wider than the processor's registers are passed between inline functions of one file only.
 # -ffp-contract=fast is the compiler's default; it is stated since results depend on it. errno and
 # floating-point traps, which nothing here uses, would keep loops from vector registers.
 function(kdef_compile_options target)
-  set(options -Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers
+  set(options -Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers -Wno-psabi
     -ffp-contract=fast -fno-math-errno -fno-trapping-math)
   if(KDEF_ARCH)
     list(APPEND options -march=${KDEF_ARCH})
