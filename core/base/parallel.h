@@ -15,9 +15,17 @@
 
 namespace kdef {
 
-/// Sets the number of threads of all later work; n >= 1.
-inline void set_num_threads(int n) { omp_set_num_threads(n); }
-/// The number of threads that work may use.
+/// Whether this process is a child, by fork(2), of a process that had worked with several threads. Such a child has the
+/// memory of that work and none of its threads, and libgomp would wait for them forever; so all its work is done by the
+/// calling thread, with the same bits. exec(3) ends this state.
+bool forked_after_threads();
+/// Called before threads are used: lets a later fork() be noticed.
+void note_threads();
+
+/// Sets the number of threads of all later work of the calling thread; n >= 1. A thread of a server that sets 1 for
+/// itself scores alone: no other thread is started for it, none waits, and none spins.
+inline void set_num_threads(int n) { omp_set_num_threads(forked_after_threads() ? 1 : n); }
+/// The number of threads that work of the calling thread may use.
 inline int num_threads() { return omp_get_max_threads(); }
 
 /// Elements of one piece of elementwise work: large enough to hide the cost of handing it out, small enough to share
@@ -34,6 +42,7 @@ void parallel_for(int64_t n, int64_t piece, Fn&& fn) {
     for (int64_t p = 0; p < pieces; ++p) fn(p * piece, std::min(n, (p + 1) * piece));
     return;
   }
+  note_threads();
   std::exception_ptr failure;
   std::atomic<int64_t> failed{pieces};  // the lowest piece that failed so far
 #pragma omp parallel for schedule(dynamic, 1)

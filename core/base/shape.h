@@ -26,7 +26,11 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int axis) const { return sizes_[static_cast<size_t>(axis)]; }
   int64_t& operator[](int axis) { return sizes_[static_cast<size_t>(axis)]; }
-  int64_t back() const { return sizes_[static_cast<size_t>(rank_ - 1)]; }
+  /// The size of the last axis. Throws Error for a scalar, which has none.
+  int64_t back() const {
+    KDEF_CHECK(rank_ > 0, "shape: a scalar has no last axis");
+    return sizes_[static_cast<size_t>(rank_ - 1)];
+  }
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + rank_; }
 

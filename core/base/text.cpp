@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <locale>
+#include <utility>
 
 namespace kdef {
 namespace {
@@ -60,6 +61,48 @@ bool read_hexadecimal(std::string_view text, double& value) {
   const char* end = digits.data() + digits.size();
   const std::from_chars_result read = std::from_chars(digits.data(), end, value, std::chars_format::hex);
   return read.ec == std::errc() && read.ptr == end;
+}
+
+namespace {
+
+// The code point that `text` begins with, and how many bytes it has; 0 bytes where they are no UTF-8 (Unicode 15, table
+// 3-7: no overlong forms, no surrogates).
+std::pair<uint32_t, size_t> code_point(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t bytes = byte(0) < 0x80 ? 1 : byte(0) < 0xC2 ? 0 : byte(0) < 0xE0 ? 2 : byte(0) < 0xF0 ? 3 : 4;
+  if (bytes == 0 || bytes > text.size() || byte(0) > 0xF4) return {0, 0};
+  uint32_t code = bytes == 1 ? byte(0) : byte(0) & (0x7Fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {0, 0};
+    code = code << 6 | (byte(i) & 0x3Fu);
+  }
+  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (code < kSmallest[bytes] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return {0, 0};
+  return {code, bytes};
+}
+
+bool is_control(uint32_t code) {
+  return (code < 0x20 && code != '\n' && code != '\t') || (code >= 0x7F && code < 0xA0) || code == 0x061C ||
+         code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+}  // namespace
+
+std::string escape_controls(std::string_view text) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const auto [code, bytes] = code_point(text.substr(at));
+    if (bytes > 0 && !is_control(code)) {
+      result += text.substr(at, bytes);
+    } else {
+      const uint32_t shown = bytes > 0 ? code : static_cast<unsigned char>(text[at]);
+      result += bytes > 1 ? "\\u" : "\\x";
+      for (int shift = bytes > 1 ? 12 : 4; shift >= 0; shift -= 4) result += kDigits[shown >> shift & 0xF];
+    }
+    at += std::max<size_t>(bytes, 1);
+  }
+  return result;
 }
 
 std::string lower_case(std::string_view text) {

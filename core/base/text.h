@@ -59,6 +59,10 @@ bool read_hexadecimal(std::string_view text, double& value);
 /// The letters A to Z as a to z; every other byte stays.
 std::string lower_case(std::string_view text);
 
+/// The text with escapes in place of what a terminal obeys or does not show: control characters other than "\n" and
+/// "\t" (\x1b), those of Unicode (\u009b), marks that reorder a line (\u202e), and bytes that are no UTF-8 (\xff).
+std::string escape_controls(std::string_view text);
+
 /// The parts between separators: one more than there are separators, empty parts included.
 std::vector<std::string> split(const std::string& text, char separator);
 

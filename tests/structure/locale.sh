@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # What follows the locale: numbers of C with a decimal point, streams, and the letters of <cctype>.
-forbidden='\b(strto(d|f|ld)|atof|std::sto(d|f|ld)|scanf|sscanf|tolower|toupper|setlocale)\(|printf\(.*%[-+ #0-9.*l]*[aAeEfFgG]|std::(o|i)?stringstream|std::to_string\(.*(double|float)'
+forbidden='\b(strto(d|f|ld)|atof|std::sto(d|f|ld)|scanf|sscanf|tolower|toupper|setlocale)\(|printf\(.*%[-+ #0-9.*l]*[aAeEfFgG]|std::(o|i)?stringstream|std::to_string\(.*(double|float)|std::(o?fstream|cout|cerr|clog|put_time|v?format\()|\b(strftime|strfmon|wcstod)\('
 
 # Prints every line of tree $1 that follows the locale; succeeds if there is none.
 check() {
@@ -16,7 +16,8 @@ check() {
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{core/base,ops,nn,data,kdef}
-for bad in 'strtod(text, nullptr)' 'std::snprintf(text, 9, "%.3f", x)' 'std::ostringstream out' 'std::tolower(c)'; do
+for bad in 'strtod(text, nullptr)' 'std::snprintf(text, 9, "%.3f", x)' 'std::ostringstream out' 'std::tolower(c)' 'std::ofstream out' 'std::cout << x' 'strtod(a, 0)' \
+  'std::printf("%a", x)' 'std::to_string(double(x))'; do
   echo "$bad" > "$tree/kdef/a.cpp"
   if check "$tree" >/dev/null; then
     echo "self-test: $bad was not noticed"

@@ -1,6 +1,8 @@
 #include "core/base/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -88,6 +90,37 @@ TEST_P(Parallel, InsideAnotherItRunsOnTheCallingThread) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2, 4));
+
+// A child has none of the parent's threads; what waits for them waits forever.
+TEST(Fork, AChildWorksAloneWithTheSameBits) {
+  const int before = num_threads();
+  set_num_threads(4);
+  const auto sum = [] {
+    return parallel_sum<double>(100000, 100, [](int64_t first, int64_t last) {
+      double s = 0;
+      for (int64_t i = first; i < last; ++i) s += 1.0 / static_cast<double>(i + 1);
+      return s;
+    });
+  };
+  const double expected = sum();
+  EXPECT_FALSE(forked_after_threads());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    bool good = forked_after_threads() && num_threads() == 1 && sum() == expected;
+    set_num_threads(4);
+    good = good && num_threads() == 1 && sum() == expected;
+    double by_thread = 0;
+    std::thread([&] { by_thread = sum(); }).join();
+    ::_exit(good && by_thread == expected ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(sum(), expected);
+  set_num_threads(before);
+}
 
 TEST(Integers, RoundUp) {
   EXPECT_EQ(divide_up(0, 4), 0);

@@ -13,7 +13,7 @@
 
 #include "core/base/names.h"
 #include "core/base/shape.h"
-#include "tests/support/files.h"
+#include "tests/support/locales.h"
 
 namespace kdef {
 namespace {
@@ -98,6 +98,31 @@ TEST(Text, Words) {
   EXPECT_EQ(did_you_mean("seed", {"dropout", "units"}), "");
 }
 
+TEST(Text, WhatATerminalObeysIsEscaped) {
+  EXPECT_EQ(escape_controls("plain, \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x98\x80\n\t\\"),
+            "plain, \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x98\x80\n\t\\");
+  EXPECT_EQ(escape_controls(std::string_view("a\0b", 3)), "a\\x00b");
+  EXPECT_EQ(escape_controls("\x1b]0;title\a\x1b[31m\r\x7f"), "\\x1b]0;title\\x07\\x1b[31m\\x0d\\x7f");
+  EXPECT_EQ(escape_controls("\xc2\x9b"
+                            "31m"),
+            "\\u009b31m")
+      << "CSI in UTF-8";
+  EXPECT_EQ(escape_controls("\x9b"
+                            "31m\xff"),
+            "\\x9b31m\\xff")
+      << "CSI in one byte";
+  EXPECT_EQ(escape_controls("\xe2\x80\xae"
+                            "x\xe2\x81\xa6\xe2\x80\xa8"),
+            "\\u202ex\\u2066\\u2028");
+  // No UTF-8: overlong, surrogate, beyond the last code point, cut.
+  EXPECT_EQ(escape_controls("\xc0\x9b"), "\\xc0\\x9b");
+  EXPECT_EQ(escape_controls("\xe0\x80\x9b"), "\\xe0\\x80\\x9b");
+  EXPECT_EQ(escape_controls("\xed\xa0\x80"), "\\xed\\xa0\\x80");
+  EXPECT_EQ(escape_controls("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(escape_controls("\xe4\xb8"), "\\xe4\\xb8");
+  EXPECT_EQ(escape_controls(""), "");
+}
+
 TEST(Names, RowsOfATable) {
   struct Row {
     const char* name;
@@ -118,48 +143,6 @@ TEST(Names, RowsOfATable) {
 }
 
 // ---- Other locales
-
-// A decimal comma, and points between groups of three digits, as in German.
-class Comma : public std::numpunct<char> {
-  char do_decimal_point() const override { return ','; }
-  char do_thousands_sep() const override { return '.'; }
-  std::string do_grouping() const override { return "\3"; }
-};
-
-class CppLocale {
- public:
-  CppLocale() : before_(std::locale::global(std::locale(std::locale::classic(), new Comma))) {}
-  ~CppLocale() { std::locale::global(before_); }
-
- private:
-  std::locale before_;
-};
-
-// The process's locale, of those with a decimal comma that are installed, or compiled into a folder of its own.
-class CLocale {
- public:
-  CLocale() {
-    for (const char* known : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8", "ru_RU.UTF-8"}) {
-      if (try_set(known)) return;
-    }
-    const std::string make = "localedef -i de_DE -f UTF-8 " + (folder_ / "de_DE.UTF-8") + " >/dev/null 2>&1";
-    if (std::system(make.c_str()) != 0) return;
-    ::setenv("LOCPATH", folder_.path().c_str(), 1);
-    try_set("de_DE.UTF-8");
-  }
-  ~CLocale() {
-    ::setlocale(LC_ALL, "C");
-    ::unsetenv("LOCPATH");
-  }
-  bool has_comma() const { return has_comma_; }
-
- private:
-  bool try_set(const char* name) {
-    return has_comma_ = ::setlocale(LC_ALL, name) != nullptr && ::localeconv()->decimal_point == std::string(",");
-  }
-  test::TemporaryDirectory folder_;
-  bool has_comma_ = false;
-};
 
 std::vector<std::string> samples() {
   TextStream stream;
@@ -191,7 +174,7 @@ const std::vector<std::string> kExpected = {"1234567 1234.5 [10000, 2]",
                                             "1234.53"};
 
 TEST(TextInOtherLocales, TheGlobalLocaleOfCppChangesNothing) {
-  const CppLocale comma;
+  const test::CppLocale comma;
   std::ostringstream changed;
   changed << 1234567 << " " << 1234.5;
   ASSERT_EQ(changed.str(), "1.234.567 1.234,5");
@@ -199,7 +182,7 @@ TEST(TextInOtherLocales, TheGlobalLocaleOfCppChangesNothing) {
 }
 
 TEST(TextInOtherLocales, TheLocaleOfTheProcessChangesNothing) {
-  const CLocale comma;
+  const test::CLocale comma;
   if (!comma.has_comma()) GTEST_SKIP() << "no locale with a decimal comma is installed, and localedef makes none";
   ASSERT_EQ(printed("%.*f", 1, 0.5), "0,5");
   EXPECT_EQ(samples(), kExpected);
