@@ -1,7 +1,7 @@
-#include <cstdio>
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 #include "core/io/file.h"
 #include "kdef/audit/audit.h"
 #include "ops/gemm/gemm.h"
@@ -11,54 +11,54 @@ namespace {
 
 bool audit_device(Device device) {
   int64_t failed = 0, cases = 0;
-  std::printf("%-34s %-40s %12s\n", "op, in fp32", "case", cat("cpu - ", name_of(device)).c_str());
+  print("%-34s %-40s %12s\n", "op, in fp32", "case", cat("cpu - ", name_of(device)).c_str());
   for (const DeviceComparison& c : compare_devices(device)) {
-    std::printf("%-34s %-40s %12.2e  %s\n", c.op.c_str(), c.variant.c_str(), c.deviation, c.passed() ? "ok" : "FAILED");
+    print("%-34s %-40s %12.2e  %s\n", c.op.c_str(), c.variant.c_str(), c.deviation, c.passed() ? "ok" : "FAILED");
     failed += !c.passed();
     ++cases;
   }
-  std::printf("%lld cases on both devices, tolerance %.0e: %s\n\n", static_cast<long long>(cases),
-              DeviceComparison::kDeviceTolerance, failed ? cat(failed, " failed").c_str() : "all agree");
+  print("%lld cases on both devices, tolerance %.0e: %s\n\n", static_cast<long long>(cases),
+        DeviceComparison::kDeviceTolerance, failed ? cat(failed, " failed").c_str() : "all agree");
   return failed == 0;
 }
 
 bool audit_gradients(Device device) {
   int64_t failed = 0, derivatives = 0, cases = 0;
-  std::printf("%-34s %-40s %12s %8s\n", "op or layer", "case", "deviation", "checked");
+  print("%-34s %-40s %12s %8s\n", "op or layer", "case", "deviation", "checked");
   for (const AuditCase& c : audit_cases(device)) {
     const ops::GradientReport report = c.check();
-    std::printf("%-34s %-40s %12.2e %8lld  %s\n", c.name.c_str(), c.variant.c_str(), report.deviation,
-                static_cast<long long>(report.elements), report.passed() ? "ok" : ("FAILED: " + report.worst).c_str());
+    print("%-34s %-40s %12.2e %8lld  %s\n", c.name.c_str(), c.variant.c_str(), report.deviation,
+          static_cast<long long>(report.elements), report.passed() ? "ok" : ("FAILED: " + report.worst).c_str());
     failed += !report.passed();
     derivatives += report.elements;
     ++cases;
   }
   for (const std::string& missed : audit_self_test()) {
-    std::printf("self-test FAILED: the check did not notice %s\n", missed.c_str());
+    print("self-test FAILED: the check did not notice %s\n", missed.c_str());
     ++failed;
   }
   for (const std::string& broken : audit_stop_gradients()) {
-    std::printf("stop-gradients FAILED: %s\n", broken.c_str());
+    print("stop-gradients FAILED: %s\n", broken.c_str());
     ++failed;
   }
-  std::printf("%lld partial derivatives in %lld cases, tolerance %.0e: %s\n", static_cast<long long>(derivatives),
-              static_cast<long long>(cases), ops::kGradientTolerance,
-              failed ? cat(failed, " failed").c_str() : "all agree; self-test and stop-gradients hold");
+  print("%lld partial derivatives in %lld cases, tolerance %.0e: %s\n", static_cast<long long>(derivatives),
+        static_cast<long long>(cases), ops::kGradientTolerance,
+        failed ? cat(failed, " failed").c_str() : "all agree; self-test and stop-gradients hold");
   return failed == 0;
 }
 
 bool audit_file(const std::string& path, Device device) {
   bool passed = true;
   for (const bool fused : {true, false}) {
-    std::printf("%s, %s\n  %-50s %7s %10s %10s %10s\n", path.c_str(), fused ? "fused" : "composed", "group", "tensors",
-                "absolute", "relative", "tolerance");
+    print("%s, %s\n  %-50s %7s %10s %10s %10s\n", path.c_str(), fused ? "fused" : "composed", "group", "tensors",
+          "absolute", "relative", "tolerance");
     const std::vector<FixtureRow> rows = audit_fixture(path, fused, device);
     for (const FixtureRow& r : rows) {
       const std::string tolerance = r.tolerance > 0 ? scientific(r.tolerance, 0) : "-";
-      std::printf("  %-50s %7lld %10.2e %10.2e %10s  %s%s\n", r.group.c_str(), static_cast<long long>(r.tensors),
-                  r.absolute, r.relative, tolerance.c_str(),
-                  r.passed ? (r.tolerance > 0 ? "ok" : "shown") : ("FAILED: " + r.worst).c_str(),
-                  r.note.empty() ? "" : ("  (" + r.note + ")").c_str());
+      print("  %-50s %7lld %10.2e %10.2e %10s  %s%s\n", r.group.c_str(), static_cast<long long>(r.tensors), r.absolute,
+            r.relative, tolerance.c_str(),
+            r.passed ? (r.tolerance > 0 ? "ok" : "shown") : ("FAILED: " + r.worst).c_str(),
+            r.note.empty() ? "" : ("  (" + r.note + ")").c_str());
       passed = passed && r.passed;
     }
     passed = passed && !rows.empty();

@@ -1,8 +1,8 @@
-#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 #include "core/base/parallel.h"
 #include "data/builtin/synth.h"
 #include "kdef/audit/benchmark.h"
@@ -67,7 +67,7 @@ int64_t batch_size(const Parsed& parsed, int64_t min) {
 }
 
 void print_kinds(const std::map<std::string, double>& kinds_ms) {
-  for (const auto& [kind, ms] : kinds_ms) std::printf("    %-28s %9.2f ms\n", kind.c_str(), ms);
+  for (const auto& [kind, ms] : kinds_ms) print("    %-28s %9.2f ms\n", kind.c_str(), ms);
 }
 
 int bench_step(const Arguments& arguments) {
@@ -100,13 +100,13 @@ int bench_step(const Arguments& arguments) {
   config.optimizer.kind = nn::parse_optimizer(parsed->text("optimizer"));
   config.optimizer.embedding.l2 = 1e-5;
   const StepBenchmark r = benchmark_step(feature_map(*parsed), config);
-  std::printf("%zu students, batch %lld, shape %s, %d threads, %s, %d steps\n", config.model.students.size(),
-              static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
-              ops::gemm_backend_name(config.device), r.repetitions);
-  std::printf("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
-              1e3 * r.gemm_gflop / r.gemm_ms);
-  std::printf("  step                           %9.2f ms%s\n", r.step_ms,
-              r.kinds_ms.empty() ? "" : ", of which, in a profiled step:");
+  print("%zu students, batch %lld, shape %s, %d threads, %s, %d steps\n", config.model.students.size(),
+        static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
+        ops::gemm_backend_name(config.device), r.repetitions);
+  print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
+        1e3 * r.gemm_gflop / r.gemm_ms);
+  print("  step                           %9.2f ms%s\n", r.step_ms,
+        r.kinds_ms.empty() ? "" : ", of which, in a profiled step:");
   print_kinds(r.kinds_ms);
   nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
                               {"step_ms", r.step_ms},
@@ -120,7 +120,7 @@ int bench_step(const Arguments& arguments) {
                               {"precision", parsed->text("precision")},
                               {"optimizer", parsed->text("optimizer")}};
   if (!r.kinds_ms.empty()) json["optimizer_ms"] = r.kinds_ms.at("optimizer");
-  std::printf("%s\n", json.dump().c_str());
+  print("%s\n", json.dump().c_str());
   return kDone;
 }
 
@@ -144,17 +144,16 @@ int bench_predict(const Arguments& arguments) {
   config.latency_rows = parsed->integer("latency-rows", 1);
   config.model = ensemble(*parsed);
   const PredictBenchmark r = benchmark_predict(feature_map(*parsed), config);
-  std::printf("%zu students, batch %lld, shape %s, %d threads, %s, %d batches\n", config.model.students.size(),
-              static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
-              ops::gemm_backend_name(), r.repetitions);
-  std::printf("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
-              1e3 * r.gemm_gflop / r.gemm_ms);
-  std::printf("  batch                          %9.2f ms; on one thread, profiled:\n", r.batch_ms);
+  print("%zu students, batch %lld, shape %s, %d threads, %s, %d batches\n", config.model.students.size(),
+        static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(), ops::gemm_backend_name(),
+        r.repetitions);
+  print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
+        1e3 * r.gemm_gflop / r.gemm_ms);
+  print("  batch                          %9.2f ms; on one thread, profiled:\n", r.batch_ms);
   print_kinds(r.kinds_ms);
-  std::printf("  one row, one thread            %9.1f us median, %.1f us at 99 %%\n", r.one_thread.p50,
-              r.one_thread.p99);
-  std::printf("  one row, %2d threads            %9.1f us median, %.1f us at 99 %%\n", num_threads(), r.all_threads.p50,
-              r.all_threads.p99);
+  print("  one row, one thread            %9.1f us median, %.1f us at 99 %%\n", r.one_thread.p50, r.one_thread.p99);
+  print("  one row, %2d threads            %9.1f us median, %.1f us at 99 %%\n", num_threads(), r.all_threads.p50,
+        r.all_threads.p99);
   const nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
                                     {"batch_ms", r.batch_ms},
                                     {"gemm_ms", r.gemm_ms},
@@ -167,7 +166,7 @@ int bench_predict(const Arguments& arguments) {
                                     {"students", config.model.students.size()},
                                     {"batch", config.batch_size},
                                     {"threads", num_threads()}};
-  std::printf("%s\n", json.dump().c_str());
+  print("%s\n", json.dump().c_str());
   return kDone;
 }
 

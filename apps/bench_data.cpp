@@ -1,8 +1,8 @@
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 #include "core/base/parallel.h"
 #include "data/builtin/benchmark.h"
 
@@ -30,14 +30,14 @@ data::DataBenchmarkConfig data_config(const Parsed& parsed) {
 }
 
 void print_result(const data::DataBenchmark& r, const data::DataBenchmarkConfig& config, const char* doing) {
-  std::printf("%s %lld rows, shape %s, %d threads, %d repetitions\n", doing, static_cast<long long>(config.rows),
-              config.shape.c_str(), num_threads(), r.repetitions);
-  std::printf("  %.3f s, %.3f s of processor time, %.0f rows/s, %.0f MB/s\n", r.seconds, r.cpu_seconds, r.rows_per_s,
-              r.mb_per_s);
+  print("%s %lld rows, shape %s, %d threads, %d repetitions\n", doing, static_cast<long long>(config.rows),
+        config.shape.c_str(), num_threads(), r.repetitions);
+  print("  %.3f s, %.3f s of processor time, %.0f rows/s, %.0f MB/s\n", r.seconds, r.cpu_seconds, r.rows_per_s,
+        r.mb_per_s);
   const nlohmann::ordered_json json{
       {"rows_per_s", r.rows_per_s},   {"mb_per_s", r.mb_per_s}, {"peak_mib", r.peak_mib},  {"seconds", r.seconds},
       {"cpu_seconds", r.cpu_seconds}, {"rows", config.rows},    {"threads", num_threads()}};
-  std::printf("%s\n", json.dump().c_str());
+  print("%s\n", json.dump().c_str());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-#include <cstdio>
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 #include "core/io/file.h"
 #include "kdef/measure/collapse.h"
 #include "kdef/run/run.h"
@@ -9,12 +9,12 @@
 namespace kdef::apps {
 namespace {
 
-void print(const std::vector<CollapseReport::Entry>& entries) {
+void print_entries(const std::vector<CollapseReport::Entry>& entries) {
   for (const CollapseReport::Entry& e : entries) {
     const Spectrum& s = e.spectrum;
-    std::printf("  %-28s %8lld x %-5lld %10.2f %10.2f %10.2f %10.2f\n", e.name.c_str(), static_cast<long long>(s.rows),
-                static_cast<long long>(s.columns), s.information_abundance, s.effective_rank, s.stable_rank,
-                s.participation_ratio);
+    print("  %-28s %8lld x %-5lld %10.2f %10.2f %10.2f %10.2f\n", e.name.c_str(), static_cast<long long>(s.rows),
+          static_cast<long long>(s.columns), s.information_abundance, s.effective_rank, s.stable_rank,
+          s.participation_ratio);
   }
 }
 
@@ -43,12 +43,12 @@ int collapse(const Arguments& arguments) {
   data::RawFile rows(run.encoder(), file, true);
   const CollapseReport report = collapse_report(
       run.model(), [&](data::Batch& batch) { return rows.next(batch, 4096); }, parsed->integer("rows", 1));
-  std::printf("%s, %lld rows\n\n", file.c_str(), static_cast<long long>(report.rows));
-  std::printf("  %-28s %8s   %-5s %10s %10s %10s %10s\n", "matrix (rows x columns)", "", "", "abundance", "effective",
-              "stable", "particip.");
-  print(report.embeddings);
-  print(report.layers);
-  std::printf(
+  print("%s, %lld rows\n\n", file.c_str(), static_cast<long long>(report.rows));
+  print("  %-28s %8s   %-5s %10s %10s %10s %10s\n", "matrix (rows x columns)", "", "", "abundance", "effective",
+        "stable", "particip.");
+  print_entries(report.embeddings);
+  print_entries(report.layers);
+  print(
       "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
       "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
       "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"

@@ -1,9 +1,10 @@
 // The program kdef: finds the subcommand, and turns exceptions into exit statuses.
 
-#include <cstdio>
+#include <csignal>
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "ops/gemm/gemm.h"
@@ -80,11 +81,13 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace kdef::apps;
+  keep_standard_descriptors();
+  escape_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit then fails with a reason
   if (argc > 0) set_command_line(argv);
   try {
     const int status = run({argv + 1, argv + argc});
-    std::cout.flush();
-    if (!std::cout || std::fflush(stdout) != 0) throw kdef::SystemError("standard output cannot be written");
+    finish_standard_output();
     return status;
   } catch (...) {
     return report_exception();

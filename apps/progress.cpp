@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iostream>
 
+#include "apps/terminal.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 
@@ -48,26 +50,27 @@ ProgressDisplay::ProgressDisplay(int64_t epochs) : terminal_(on_terminal()), epo
 
 void ProgressDisplay::draw(const std::string& text) {
   if (!terminal_) {
-    std::printf("%s\n", text.c_str());
-    std::fflush(stdout);
+    print("%s\n", text.c_str());
+    std::cout.flush();
     return;
   }
   winsize size{};
   const size_t columns = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
-  std::printf("\r\033[K%s", text.substr(0, columns).c_str());
-  std::fflush(stdout);
+  clear();
+  print("%s", escape_controls(text).substr(0, columns).c_str());
+  std::cout.flush();
   drawn_ = true;
 }
 
 void ProgressDisplay::clear() {
-  if (drawn_) std::printf("\r\033[K");
+  if (drawn_) std::fputs("\r\033[K", stdout);  // a command to the terminal, not by std::cout, which escapes it
   drawn_ = false;
 }
 
 void ProgressDisplay::line(const std::string& text) {
   clear();
-  std::printf("%s\n", text.c_str());
-  std::fflush(stdout);
+  print("%s\n", text.c_str());
+  std::cout.flush();
 }
 
 void ProgressDisplay::preparing(const data::Progress& p) {
