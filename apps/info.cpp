@@ -7,6 +7,9 @@
 
 namespace kdef::apps {
 
+// Of a model of a feature map, for which no data vouches: 8 GiB.
+static constexpr int64_t kMaxValues = int64_t{1} << 31;
+
 int info(const Arguments& arguments) {
   po::options_description options;
   add_config_options(options);
@@ -24,6 +27,7 @@ int info(const Arguments& arguments) {
   const data::FeatureMap map = from_map ? data::load_feature_map(parsed->text("feature-map"))
                                         : data::prepare(config.dataset, cache_directory(config)).map;
   nn::Builder build = nn::Builder::zeros();
+  if (from_map) build.limit_values(kMaxValues);
   const Ensemble model(config.model, embedding_fields(map), build);
   std::cout << config.id << ": " << name_of(config.model.kind) << " of " << model.student_count() << " over "
             << map.fields.size() << " fields of '" << map.dataset << "', embedding dimension "

@@ -45,8 +45,19 @@ Tensor Module::add_buffer(std::string name, Tensor t) {
   return t;
 }
 
+void Builder::count(const Shape& shape) {
+  if (values_left_ == kNoLimit) return;  // a tensor that is too large for the memory says so itself
+  int64_t values = 1;
+  bool fits = true;
+  for (const int64_t size : shape) fits = fits && !__builtin_mul_overflow(values, size, &values);
+  if (!fits || values > values_left_)
+    throw InputError(cat("the model would have a tensor ", shape, ", which is too large"));
+  values_left_ -= values;
+}
+
 template <class Fn>
 Tensor Builder::fill(const Shape& shape, uint64_t words, Fn&& draw) {
+  count(shape);
   const uint64_t stream = kStreamInit + streams_++;
   if (zeros_) return Tensor::zeros(shape, dtype_, device_);
   Tensor host = Tensor::empty(shape, dtype_);
@@ -72,6 +83,9 @@ Tensor Builder::uniform(const Shape& shape, double low, double high) {
   return fill(shape, 2, [=](Random& r) { return low + (high - low) * r.uniform53(); });
 }
 
-Tensor Builder::constant(const Shape& shape, double value) const { return Tensor::full(shape, value, dtype_, device_); }
+Tensor Builder::constant(const Shape& shape, double value) {
+  count(shape);
+  return Tensor::full(shape, value, dtype_, device_);
+}
 
 }  // namespace kdef::nn

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -98,25 +99,33 @@ class Builder {
     return build;
   }
 
+  /// Bounds the number of values that this builder makes, in all tensors together: a tensor beyond it is an InputError.
+  /// For models that a file describes, whose own size says how large they can be.
+  void limit_values(int64_t values) { values_left_ = values; }
+
   /// A weight [out, in], normal with standard deviation sqrt(2 / (in + out)) (Glorot, Bengio 2010).
   Tensor xavier_normal(int64_t out, int64_t in);
   Tensor normal(const Shape& shape, double standard_deviation);
   Tensor uniform(const Shape& shape, double low, double high);
-  Tensor constant(const Shape& shape, double value) const;
+  Tensor constant(const Shape& shape, double value);
   uint64_t next_dropout() { return dropouts_++; }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
 
  private:
   // Element i is draw(r), where r is the parameter's stream from its position i * words on.
+  static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
   template <class Fn>
   Tensor fill(const Shape& shape, uint64_t words, Fn&& draw);
+  void count(const Shape& shape);
 
   uint64_t seed_;
   DType dtype_;
   Device device_;
   uint64_t streams_ = 0;
   uint64_t dropouts_ = 0;
+  int64_t values_left_ = kNoLimit;
   bool zeros_ = false;
 };
 

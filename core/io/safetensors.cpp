@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "core/base/json.h"
 #include "core/io/file.h"
 
 namespace kdef {
@@ -95,18 +96,24 @@ void SafetensorsFile::read_header() {
   }
   data_ = 8 + static_cast<size_t>(header);
   const size_t data_bytes = bytes - data_;
-  Json json = Json::parse(file_.text().substr(8, static_cast<size_t>(header)));
+  Json json = parse_json<Json>(file_.text().substr(8, static_cast<size_t>(header)), path_);
   if (!json.is_object()) throw Fault{"its header is no JSON object"};
-  size_t end = 0;
+  std::map<size_t, size_t> parts;  // first and last byte of every tensor that has bytes
   for (const auto& [name, value] : json.items()) {
     if (name == "__metadata__") {
       for (const auto& [key, item] : value.items()) metadata_[key] = item.get<std::string>();
       continue;
     }
     const SafetensorsEntry e = entry_in(value, cat("tensor '", name, "'"), data_bytes);
-    end = std::max(end, e.last);
+    if (e.first < e.last && !parts.emplace(e.first, e.last).second)
+      throw Fault{cat("tensor '", name, "' shares bytes")};
     entries_[name] = e;
     names_.push_back(name);
+  }
+  size_t end = 0;
+  for (const auto& [first, last] : parts) {
+    if (first != end) throw Fault{cat("its tensors ", first < end ? "share bytes" : "leave bytes out", " at ", first)};
+    end = last;
   }
   if (end != data_bytes) throw Fault{"its data is longer or shorter than its header says"};
   const auto crc = metadata_.find("crc32");

@@ -21,14 +21,17 @@ struct SafetensorsEntry {
 };
 
 /// A file opened for reading. A file that is missing, truncated, of another format, or whose header contradicts itself
-/// is an InputError that names the file and, where it is one tensor's fault, the tensor. SystemError where the system
-/// refuses.
+/// is an InputError that names the file and, where it is one tensor's fault, the tensor. The tensors cover the data
+/// without gaps and without sharing bytes, as the format asks, so reading all of them takes no more memory than the
+/// file. SystemError where the system refuses.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return path_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Whether the file has a checksum, which holds then. Files of other programs have none.
+  bool checked() const { return metadata_.count("crc32") != 0; }
   /// Names in the order of the header.
   const std::vector<std::string>& names() const { return names_; }
   bool has(const std::string& name) const { return entries_.count(name) != 0; }

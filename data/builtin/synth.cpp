@@ -100,8 +100,24 @@ Shape movielens_shape() {
   return shape;
 }
 
+// A value takes about 32 bytes here, and a row a text for each of its values: 1 GiB, and 1 MiB a row.
+constexpr int64_t kMaxValues = int64_t{1} << 25, kMaxCellValues = int64_t{1} << 16;
+
+void check_size(const FeatureMap& map, const std::string& path) {
+  int64_t values = 0, cell_values = 0;  // a map of 2^31 fields does not fit into a file
+  for (const Field& field : map.fields) {
+    values += field.vocab_size;
+    cell_values += field.type == FieldType::sequence ? field.max_len : 1;
+  }
+  if (values > kMaxValues || cell_values > kMaxCellValues) {
+    throw InputError(cat(path, ": its fields have ", values, " values together, and ", cell_values,
+                         " in a row; synthetic data has at most ", kMaxValues, " and ", kMaxCellValues));
+  }
+}
+
 Shape map_shape(const std::string& path) {
   const FeatureMap map = load_feature_map(path);
+  check_size(map, path);
   Shape shape;
   shape.id = "synthetic_" + (map.dataset.empty() ? "map" : map.dataset);
   shape.label = map.label;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/io/file.h"
 #include "data/encode/feature_map.h"
 #include "data/encode/recent_cells.h"
@@ -149,7 +150,7 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
     }
     const uint64_t length = in.get<uint64_t>();
     const char* text = in.take(length);
-    const Json json = Json::parse(text, text + length);
+    const Json json = parse_json<Json>({text, length}, path);
     DatasetConfig config;
     json.at("dataset").get_to(config.id);
     json.at("label").get_to(config.label);

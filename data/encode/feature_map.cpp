@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/base/names.h"
 #include "core/io/file.h"
 #include "data/raw/byte_source.h"
@@ -96,7 +97,7 @@ std::string read_text(const std::string& path) {
 FeatureMap parse_feature_map(const std::string& text, const std::string& path) {
   Json json;
   try {
-    json = Json::parse(text);
+    json = parse_json<Json>(text, path);
   } catch (const Json::parse_error& e) {
     throw InputError(cat(path, ": not valid JSON at byte ", e.byte, "; a feature map is expected"));
   }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
 #include "data/encode/encoder.h"
@@ -187,7 +188,7 @@ PreparedData open_files(const std::string& dir) {
   data.summary.map = load_feature_map(in_dir(dir, kMapName));
   RowLayout layout = layout_of(data.summary.map);
   try {
-    const Json json = Json::parse(read_text(marker));
+    const Json json = parse_json<Json>(read_text(marker), marker);
     layout.weights = json.at("made_from").value("weight", "") != "";
     layout.groups = json.at("made_from").value("group", "") != "";
     for (const Split& split : kSplits) {
@@ -260,7 +261,7 @@ bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
   const std::string marker = in_dir(cache_dir, kMarker);
   if (!fs::is_regular_file(marker)) return false;
   try {
-    if (Json::parse(read_text(marker)).at("made_from") != fingerprint(config)) return false;
+    if (parse_json<Json>(read_text(marker), marker).at("made_from") != fingerprint(config)) return false;
     open_files(cache_dir);
     return true;
   } catch (const InputError&) {

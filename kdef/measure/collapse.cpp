@@ -260,8 +260,8 @@ static void to_json(Json& json, const CollapseReport::Entry& entry) {
 static void from_json(const Json& json, CollapseReport::Entry& entry) {
   Spectrum& s = entry.spectrum;
   json.at("name").get_to(entry.name);
-  json.at("rows").get_to(s.rows);
-  json.at("columns").get_to(s.columns);
+  s.rows = count_from_json(json.at("rows"), "rows");
+  s.columns = count_from_json(json.at("columns"), "columns");
   s.information_abundance = number_from_json(json.at("information_abundance"));
   s.effective_rank = number_from_json(json.at("effective_rank"));
   s.stable_rank = number_from_json(json.at("stable_rank"));
@@ -308,7 +308,7 @@ static void read_metric(const Json& json, CollapseReport& report) {
 
 void from_json(const Json& json, CollapseReport& report) {
   report = {};
-  json.at("rows").get_to(report.rows);
+  report.rows = count_from_json(json.at("rows"), "rows");
   read_metric(json, report);
   for (const Json& d : json.at("distance_to_ensemble")) report.distance_to_ensemble.push_back(number_from_json(d));
   for (const Json& row : json.at("disagreement")) {

@@ -18,6 +18,13 @@ inline Json number_to_json(double value) { return std::isfinite(value) ? Json(va
 inline double number_from_json(const Json& json) {
   return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
+/// A count: an integer from 0 to 2^53, which every JSON reader keeps exactly. Throws InputError with `name` for others.
+inline int64_t count_from_json(const Json& json, const char* name) {
+  constexpr uint64_t kMax = uint64_t{1} << 53;
+  const bool fits = json.is_number_integer() && json.get<uint64_t>() <= kMax;  // a negative one is larger than kMax
+  if (!fits) throw InputError(cat(name, ": expected a whole number from 0 to 2^53, found ", json.dump()));
+  return json.get<int64_t>();
+}
 
 /// The format: to_json(const Evaluation&) in evaluation.h. Keys that are not of a metric are passed over.
 void to_json(Json& json, const Quality& quality);

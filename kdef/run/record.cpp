@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
@@ -18,8 +19,10 @@ namespace {
 template <class Read>
 auto parse(const std::string& text, const std::string& where, Read read) {
   try {
-    return read(Json::parse(text));
+    return read(parse_json<Json>(text, "its text"));
   } catch (const Json::exception& e) {
+    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
+  } catch (const InputError& e) {
     throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
   }
 }

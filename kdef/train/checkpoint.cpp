@@ -1,5 +1,7 @@
 #include "kdef/train/checkpoint.h"
 
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "core/io/safetensors.h"
@@ -77,56 +79,88 @@ void save_checkpoint(const std::string& path, const Ensemble& model, const nn::O
                      {"optimizer_steps", std::to_string(optimizer.steps())}});
 }
 
+namespace {
+
+// The metadata of a checkpoint, read strictly: a file that was changed by hand is refused, not half understood.
+class Metadata {
+ public:
+  explicit Metadata(const SafetensorsFile& file) : file_(file) {}
+
+  const std::string& text(const char* key) const {
+    const auto it = file_.metadata().find(key);
+    if (it == file_.metadata().end()) {
+      throw InputError(cat(file_.path(), ": is not a checkpoint of kdef: its metadata has no '", key, "'"));
+    }
+    return it->second;
+  }
+  int64_t count(const char* key, int64_t max = std::numeric_limits<int64_t>::max()) const {
+    int64_t value = 0;
+    if (!read_number(text(key), value)) throw refusal(key, "no whole number");
+    if (value < 0 || value > max) throw refusal(key, max == 1 ? "not 0 or 1" : "out of its range");
+    return value;
+  }
+  double number(const char* key) const {
+    double value = 0;
+    if (!read_hexadecimal(text(key), value)) throw refusal(key, "no hexadecimal number");
+    return value;
+  }
+  double finite(const char* key) const {
+    const double value = number(key);
+    if (!std::isfinite(value) || value < 0) throw refusal(key, "not a finite number of at least 0");
+    return value;
+  }
+
+ private:
+  InputError refusal(const char* key, const char* why) const {
+    return InputError(cat(file_.path(), ": its metadata '", key, "' is '", text(key), "', which is ", why));
+  }
+
+  const SafetensorsFile& file_;
+};
+
+TrainingState state_in(const Metadata& metadata) {
+  TrainingState state;
+  state.step = metadata.count("step");
+  state.epoch = metadata.count("epoch");
+  state.batch = metadata.count("batch");
+  state.learning_rate = metadata.finite("learning_rate");
+  state.loss_sum = metadata.number("loss_sum");
+  state.loss_count = metadata.count("loss_count");
+  state.best = metadata.number("best");
+  state.has_best = metadata.count("has_best", 1) != 0;
+  state.without_improvement = metadata.count("without_improvement");
+  state.finished = metadata.count("finished", 1) != 0;
+  state.window = metadata.count("window");
+  state.seconds = metadata.finite("seconds");
+  state.metrics_bytes = metadata.count("metrics_bytes");
+  state.collapse_bytes = metadata.count("collapse_bytes");
+  return state;
+}
+
+}  // namespace
+
 TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Optimizer& optimizer,
                               const std::string& identity) {
   const SafetensorsFile file(path);
-  const auto text = [&](const char* key) -> const std::string& {
-    const auto it = file.metadata().find(key);
-    if (it == file.metadata().end()) {
-      throw InputError(cat(path, ": is not a checkpoint of kdef: its metadata has no '", key, "'"));
-    }
-    return it->second;
-  };
-  const auto refuse = [&](const char* key) {
-    return InputError(cat(path, ": its metadata '", key, "' is '", text(key), "', which is no number"));
-  };
-  const auto integer = [&](const char* key) {
-    int64_t value = 0;
-    if (!read_number(text(key), value)) throw refuse(key);
-    return value;
-  };
-  const auto number = [&](const char* key) {
-    double value = 0;
-    if (!read_hexadecimal(text(key), value)) throw refuse(key);
-    return value;
-  };
-  if (text("format") != "kdef checkpoint 1") {
-    throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '", text("format"),
-                         "'; train again, or choose another run directory"));
+  const Metadata metadata(file);
+  if (metadata.text("format") != "kdef checkpoint 1") {
+    throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '",
+                         metadata.text("format"), "'; train again, or choose another run directory"));
   }
-  if (text("identity") != identity) {
+  if (!file.checked()) {
+    throw InputError(
+        cat(path, ": has no checksum, which every checkpoint of kdef has; it was changed, and is not used"));
+  }
+  if (metadata.text("identity") != identity) {
     throw InputError(cat(path,
                          ": was made with another configuration or other data; resume with the same ones, or "
                          "choose another run directory to start anew"));
   }
+  // Everything is read before anything is taken.
+  const TrainingState state = state_in(metadata);
+  const int64_t steps = metadata.count("optimizer_steps");
   NamedTensors tensors = model_tensors(model, "model.");
   for (const nn::Buffer& b : optimizer.state()) tensors.emplace_back("optimizer." + b.name, b.tensor);
-  TrainingState state;
-  state.step = integer("step");
-  state.epoch = integer("epoch");
-  state.batch = integer("batch");
-  state.learning_rate = number("learning_rate");
-  state.loss_sum = number("loss_sum");
-  state.loss_count = integer("loss_count");
-  state.best = number("best");
-  state.has_best = integer("has_best") != 0;
-  state.without_improvement = integer("without_improvement");
-  state.finished = integer("finished") != 0;
-  state.window = integer("window");
-  state.seconds = number("seconds");
-  state.metrics_bytes = integer("metrics_bytes");
-  state.collapse_bytes = integer("collapse_bytes");
-  const int64_t steps = integer("optimizer_steps");
   load(file, tensors);
   optimizer.set_steps(steps);
   optimizer.set_learning_rate(state.learning_rate);

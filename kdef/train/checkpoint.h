@@ -38,6 +38,8 @@ void load_model(const std::string& path, Ensemble& model);
 /// load_checkpoint() refuses a checkpoint with another identity.
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
                      const TrainingState& state, const std::string& identity);
+/// Reads all of the file before it changes the model or the optimizer. InputError for a file without a checksum, or
+/// with a number that is none or out of its range.
 TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Optimizer& optimizer,
                               const std::string& identity);
 

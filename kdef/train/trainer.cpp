@@ -329,8 +329,8 @@ void to_json(Json& json, const TrainingListener::Evaluated& e) {
 
 void from_json(const Json& json, TrainingListener::Evaluated& e) {
   e = {};
-  json.at("step").get_to(e.step);
-  json.at("epoch").get_to(e.epoch);
+  e.step = count_from_json(json.at("step"), "step");
+  e.epoch = count_from_json(json.at("epoch"), "epoch");
   e.seconds = number_from_json(json.at("seconds"));
   e.learning_rate = number_from_json(json.at("lr"));
   e.train_loss = number_from_json(json.at("train_loss"));
@@ -345,8 +345,8 @@ void to_json(Json& json, const CollapseRecord& record) {
 }
 
 void from_json(const Json& json, CollapseRecord& record) {
-  json.at("step").get_to(record.step);
-  json.at("epoch").get_to(record.epoch);
+  record.step = count_from_json(json.at("step"), "step");
+  record.epoch = count_from_json(json.at("epoch"), "epoch");
   json.get_to(record.report);
 }
 

@@ -239,6 +239,11 @@ TEST_F(BadInput, FeatureMaps) {
   with(R"({"fields":[{"name":"a","type":"categorical","vocab_size":-5}]})", {"map.json", "vocab_size", "-5"});
   with(R"({"fields":[{"name":"a","type":"categorical","vocab_size":1e3}]})", {"map.json", "vocab_size"});
   with(R"({"fields":[{"name":"a","type":"numeric"},{"name":"a","type":"numeric"}]})", {"map.json", "two fields"});
+  // Sizes that no memory holds.
+  with(R"({"fields":[{"name":"a","type":"categorical","vocab_size":2147483647}]})", {"[2147483647, ", "too large"});
+  refused("synth --shape " + path("map.json") + " --rows 100 --out " + path("s"), {"map.json", "2147483647 values"});
+  put(path("map.json"), R"({"fields":[{"name":"a","type":"sequence","vocab_size":5,"max_len":2147483647}]})");
+  refused("synth --shape " + path("map.json") + " --rows 100 --out " + path("s"), {"map.json", "2147483647 in a row"});
 }
 
 // A file system of the test's own; needs root.

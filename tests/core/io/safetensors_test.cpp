@@ -112,5 +112,32 @@ TEST_F(Safetensors, HeadersThatContradictThemselvesAreRefused) {
   EXPECT_EQ(refusal(path_), "accepted");
 }
 
+TEST_F(Safetensors, ADeepHeaderIsRefusedBeforeItIsParsed) {
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  put(file_with(R"({"a":{"dtype":"F32","shape":[)" + deep + R"(],"data_offsets":[0,0]}})", 0));
+  EXPECT_THAT(refusal(path_), testing::HasSubstr("more than 64 levels"));
+  put(file_with(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0],"x":)" + deep + "}}", 0));
+  EXPECT_THAT(refusal(path_), testing::HasSubstr("more than 64 levels"));
+}
+
+TEST_F(Safetensors, TensorsThatShareBytesOrLeaveAGapAreRefused) {
+  const auto two = [](int a, int b, int c, int d) {
+    return cat(R"({"a":{"dtype":"U8","shape":[)", b - a, R"(],"data_offsets":[)", a, ",", b,
+               R"(]},"b":{"dtype":"U8","shape":[)", d - c, R"(],"data_offsets":[)", c, ",", d, "]}}");
+  };
+  put(file_with(two(0, 4, 4, 8), 8));
+  EXPECT_FALSE(SafetensorsFile(path_).checked());
+  put(file_with(two(4, 8, 0, 4), 8));
+  EXPECT_EQ(SafetensorsFile(path_).names().size(), 2u);
+  put(file_with(two(0, 8, 0, 8), 8));
+  EXPECT_THAT(refusal(path_), testing::HasSubstr("shares bytes"));
+  put(file_with(two(0, 5, 4, 8), 8));
+  EXPECT_THAT(refusal(path_), testing::HasSubstr("share bytes at 4"));
+  put(file_with(two(0, 3, 4, 8), 8));
+  EXPECT_THAT(refusal(path_), testing::HasSubstr("leave bytes out at 4"));
+  write();
+  EXPECT_TRUE(SafetensorsFile(path_).checked());
+}
+
 }  // namespace
 }  // namespace kdef

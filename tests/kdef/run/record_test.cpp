@@ -62,6 +62,32 @@ TEST(RunRecord, MissingAndDamagedFilesBecomeNotes) {
   EXPECT_THROW(read_run(files.directory()), InputError);
 }
 
+TEST(RunRecord, DeepAndImpossibleNumbersAreNoted) {
+  const SmallExperiment e(1000);
+  const RunFiles files = trained(e);
+  const std::string result = test::read_file(files.result()), collapse = test::read_file(files.collapse()),
+                    metrics = test::read_file(files.metrics());
+  const auto note = [&](const std::string& file, const std::string& whole, const std::string& text) {
+    write_file(file, text);
+    const RunRecord record = read_run(files.directory());
+    write_file(file, whole);
+    return record.notes.empty() ? "none" : record.notes.front();
+  };
+  const std::string deep = std::string(100000, '[');
+  EXPECT_THAT(note(files.result(), result, deep),
+              HasSubstr("result.json: is not a file that kdef wrote: its text: its JSON has more than 64 levels"));
+  EXPECT_THAT(note(files.collapse(), collapse, deep), HasSubstr("more than 64 levels"));
+  EXPECT_THAT(note(files.metrics(), metrics, "{\"step\":" + deep + "\n"),
+              HasSubstr("metrics.jsonl:1: is not a file that kdef wrote: its text: "));
+  for (const char* bad : {"-1", "1e300", "0.5", "18446744073709551615", "9007199254740993"}) {
+    EXPECT_THAT(
+        note(files.metrics(), metrics, cat("{\"step\":", bad, ",\"epoch\":1}\n")),
+        HasSubstr("metrics.jsonl:1: is not a file that kdef wrote: step: expected a whole number from 0 to 2^53"))
+        << bad;
+  }
+  EXPECT_EQ(note(files.result(), result, result), "none");
+}
+
 TEST(RunRecord, AStepThatIsNoNumberIsNoted) {
   const SmallExperiment e(1000);
   const RunFiles files = trained(e);
