@@ -100,7 +100,7 @@ int audit(const Arguments& arguments) {
     anything = true;
   }
   if (parsed->has("dot")) {
-    write_file(parsed->text("dot"), audit_tape_dot());
+    write_file(parsed->text("dot"), audit_tape_dot(), NamedBy::user);
     anything = true;
   }
   if (parsed->has("fixture")) {

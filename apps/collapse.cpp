@@ -56,7 +56,7 @@ int collapse(const Arguments& arguments) {
       "Compare with the number of columns: a low value means that few dimensions are used.\n",
       heading(*report.metric).c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
       report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
-  if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n");
+  if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n", NamedBy::user);
   return kDone;
 }
 

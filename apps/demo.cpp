@@ -1,14 +1,17 @@
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/progress.h"
 #include "apps/report_lines.h"
+#include "apps/terminal.h"
+#include "core/io/file.h"
 #include "data/builtin/movielens.h"
 #include "data/builtin/synth.h"
+#include "data/builtin/yaml_files.h"
 #include "kdef/measure/metrics.h"
 #include "kdef/run/run.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef::apps {
 namespace {
@@ -22,9 +25,9 @@ struct Contestant {
 void print_table(const std::vector<Contestant>& all) {
   const Metric& main = main_metric(all[0].result.valid);
   const MetricList metrics = all[0].result.valid.ensemble.measured();
-  std::printf("\n%-36s", "test data");
-  for (const Metric* m : metrics) std::printf(" %10s", m->title);
-  std::printf("   students' %s\n", main.title);
+  print("\n%-36s", "test data");
+  for (const Metric* m : metrics) print(" %10s", m->title);
+  print("   students' %s\n", main.title);
   for (const Contestant& c : all) {
     const Evaluation& e = c.result.has_test ? c.result.test : c.result.valid;
     std::string students;
@@ -33,9 +36,9 @@ void print_table(const std::vector<Contestant>& all) {
         students += (students.empty() ? "" : " ") + metric_text(main, q[main]).substr(0, 6);
       }
     }
-    std::printf("%-36s", c.title);
-    for (const Metric* m : metrics) std::printf(" %10s", metric_text(*m, e.ensemble[*m]).c_str());
-    std::printf("   %s\n", students.c_str());
+    print("%-36s", c.title);
+    for (const Metric* m : metrics) print(" %10s", metric_text(*m, e.ensemble[*m]).c_str());
+    print("   %s\n", students.c_str());
   }
 }
 
@@ -48,6 +51,7 @@ void make_data(const Parsed& parsed, const std::string& data_dir) {
     synth.rows = parsed.integer("rows", 3000) / 10 * 10;
     synth.seed = static_cast<uint64_t>(parsed.integer("seed", 0));
     synth.out_dir = data_dir;
+    synth.overwrite = parsed.flag("overwrite");
     const data::SynthResult made = data::synthesize(synth, [&](const data::Progress& p) { display.preparing(p); });
     display.line(cat("Built-in data: ", made.train_rows + made.valid_rows + made.test_rows, " synthetic rows in ",
                      data_dir, "; no model can be expected above AUC ",
@@ -60,9 +64,19 @@ void make_data(const Parsed& parsed, const std::string& data_dir) {
                            "train on your own data, write a configuration (see the README) and use kdef train"));
     }
     display.line(cat("MovieLens-1M from ", path));
-    const data::MovieLensResult made = data::convert_movielens(path, data_dir);
+    const data::MovieLensResult made = data::convert_movielens(path, data_dir, 2024, parsed.flag("overwrite"));
     display.line(cat(made.train_rows, " training, ", made.valid_rows, " validation, ", made.test_rows, " test rows"));
   }
+}
+
+// Before anything is written. Names the files that are in the way.
+void refuse_to_replace_demo(const std::string& out, const std::vector<Contestant>& contestants) {
+  std::vector<std::string> names;
+  for (const std::string& name : data::builtin_files()) names.push_back("data/" + name);
+  for (const Contestant& c : contestants) {
+    for (const RunFile& file : RunFiles::table()) names.push_back(cat(c.experiment, "/", file.name));
+  }
+  refuse_to_replace(out, names, "; give another --out, or --overwrite to replace them");
 }
 
 }  // namespace
@@ -70,11 +84,12 @@ void make_data(const Parsed& parsed, const std::string& data_dir) {
 int demo(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->default_value("demo"),
-                        "folder for data and runs; an earlier demo there is replaced");
+                        "folder for data and runs");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(data::SynthConfig{}.rows),
                         "rows of the built-in data");
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
                         "seed of the built-in data");
+  options.add_options()("overwrite", po::bool_switch(), "replace an earlier demo in the folder");
   add_threads_option(options);
   const auto parsed = parse({"demo", "[PATH] [--out DIR]",
                              "Trains a KDEF ensemble of 3, a plain mean ensemble of 3 and a single network, one\n"
@@ -89,13 +104,14 @@ int demo(const Arguments& arguments) {
   std::vector<Contestant> contestants{{"KDEF", "KDEF, 3 students", {}},
                                       {"mean", "mean ensemble of 3, no teaching", {}},
                                       {"single", "a single network", {}}};
+  if (!parsed->flag("overwrite")) refuse_to_replace_demo(out, contestants);
   make_data(*parsed, data_dir);
   for (Contestant& c : contestants) {
     const ExperimentConfig config = load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache")});
     ProgressDisplay display(config.training.epochs);
     RunOptions run;
     run.directory = cat(out, "/", c.experiment);
-    run.overwrite = true;
+    run.overwrite = parsed->flag("overwrite");
     run.preparing = [&](const data::Progress& p) { display.preparing(p); };
     run.ready = [&](const data::Prepared&, const Ensemble& model) {
       display.line(cat("\n", c.title, ": ", model.parameter_count(), " parameters"));
@@ -104,7 +120,7 @@ int demo(const Arguments& arguments) {
     c.result = run_experiment(config, run);
   }
   print_table(contestants);
-  std::printf(
+  print(
       "\nConfiguration and data: %s. Runs: %s/{KDEF,mean,single}. Next:\n"
       "  %s predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
       "  %s train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",

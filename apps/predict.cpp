@@ -71,7 +71,7 @@ int predict(const Arguments& arguments) {
   }
   data::RawFile rows(run.encoder(), data, false);
   std::optional<AtomicFile> file;
-  if (path != "-") file.emplace(path);
+  if (path != "-") file.emplace(path, NamedBy::user);
   const auto write = [&](const std::string& text) {
     if (file)
       file->write(text.data(), text.size());

@@ -23,7 +23,7 @@ int report(const Arguments& arguments) {
     throw InputError("kdef report needs the directory of a run or of a sweep; see kdef report --help");
   const std::string out = parsed->text("out");
   const Report all = read_report(parsed->rest);
-  write_file(out, to_html(all));
+  write_file(out, to_html(all), NamedBy::user);
   for (const std::string& note : all.notes) std::cerr << "kdef: " << note << "\n";
   std::cout << out << ": " << all.runs.size() << (all.runs.size() == 1 ? " run\n" : " runs\n");
   return kDone;

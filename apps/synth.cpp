@@ -26,6 +26,7 @@ int synth(const Arguments& arguments) {
   options.add_options()("signal",
                         po::value<double>()->value_name("S")->default_value(standard.signal, cat(standard.signal)),
                         "standard deviation of the true logit; a larger one means less noise in the labels");
+  options.add_options()("overwrite", po::bool_switch(), "replace files of the same names in the folder");
   const auto parsed = parse({"synth", "[--shape SHAPE] [--rows N] [--seed S] --out DIR",
                              "Writes synthetic click data: ids follow Zipf's law, and single fields, pairs and\n"
                              "triples of fields determine the click probability. Writes train.csv, valid.csv,\n"
@@ -38,6 +39,7 @@ int synth(const Arguments& arguments) {
   config.rows = parsed->integer("rows", 10);
   config.seed = static_cast<uint64_t>(parsed->integer("seed", 0));
   config.out_dir = parsed->text("out");
+  config.overwrite = parsed->flag("overwrite");
   config.positive_rate = parsed->options["positive-rate"].as<double>();
   config.signal = parsed->options["signal"].as<double>();
   if (!(config.positive_rate > 0 && config.positive_rate < 1)) {

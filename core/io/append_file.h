@@ -11,7 +11,8 @@
 namespace kdef {
 
 /// A file opened for appending; it is made if it is missing. One writer at a time: take a FileLock where several
-/// processes may come. Failures are SystemErrors with the path.
+/// processes may come. Failures are SystemErrors with the path. A symbolic link, a file with several hard links, and
+/// what is no regular file are InputErrors: writing there would change a file of another name.
 class AppendFile {
  public:
   static constexpr int64_t kEverything = std::numeric_limits<int64_t>::max();

@@ -27,7 +27,8 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-bool Descriptor::close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+// Linux has closed the descriptor even where a signal interrupted the call.
+bool Descriptor::close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 || errno == EINTR; }
 
 void Descriptor::write(const void* data, size_t bytes, const std::string& path) const {
   const char* p = static_cast<const char*>(data);
@@ -55,7 +56,7 @@ size_t Descriptor::read(void* data, size_t bytes, const std::string& path) const
 }
 
 Descriptor open_to_read(const std::string& path, const std::string& advice) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (fd >= 0) return Descriptor(fd);
   if (errno == ENOENT || errno == ENOTDIR) {
     throw InputError(cat(path, ": cannot be opened: ", std::strerror(errno), advice));

@@ -1,6 +1,7 @@
 // An open file of the system. The other files of this room are built on it; elsewhere take one of them.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <string>
 
@@ -30,6 +31,14 @@ class Descriptor {
  private:
   int fd_ = -1;
 };
+
+/// Repeats a system call that returns -1 where it fails, as long as a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result == -1 && errno == EINTR) result = call();
+  return result;
+}
 
 /// Opens an existing file for reading. Throws InputError where there is no such file, SystemError where the system
 /// refuses. `advice` ends the message of a missing file: "; prepare the data first".

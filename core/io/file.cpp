@@ -9,9 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <random>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
+#include "core/io/beside.h"
 
 namespace kdef {
 namespace {
@@ -29,29 +30,6 @@ const auto kCrcTables = [] {
   }
   return t;
 }();
-
-// A rename is on disk once its folder is. Not every file system can sync a folder; the rename stands either way.
-void sync_folder_of(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.is_open()) ::fsync(opened.get());
-}
-
-constexpr const char* kPart = ".part-";  // stands between the name of a file and the letters of its temporary name
-constexpr size_t kLetters = 6;
-
-// Makes a file beside `path` that did not exist before, with the permissions `mode` less the process's umask, which
-// mkstemp() does not follow. Its name comes back in `name`.
-Descriptor make_beside(const std::string& path, mode_t mode, std::string& name) {
-  std::random_device random;
-  for (int tries = 0; tries < 100; ++tries) {
-    name = path + kPart;
-    for (size_t i = 0; i < kLetters; ++i) name += static_cast<char>('a' + random() % 26);
-    const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd >= 0 || errno != EEXIST) return Descriptor(fd);
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -71,29 +49,40 @@ uint32_t crc32(const void* data, size_t bytes, uint32_t before) {
   return ~c;
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+AtomicFile::AtomicFile(const std::string& path, NamedBy named_by) : path_(path) {
   if (path.empty()) throw InputError("the name of a file to write is empty");
   struct stat there {};
-  const bool replaces = ::stat(path.c_str(), &there) == 0;
-  if (replaces) {
-    if (S_ISDIR(there.st_mode)) throw InputError(cat(path, ": is a folder; name a file"));
-    if (!S_ISREG(there.st_mode)) {
-      file_ = Descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const bool by_user = named_by == NamedBy::user;
+  bool replaces = (by_user ? ::stat : ::lstat)(path.c_str(), &there) == 0;
+  if (replaces && S_ISDIR(there.st_mode)) throw InputError(cat(path, ": is a folder; name a file"));
+  if (replaces && !S_ISREG(there.st_mode)) {
+    if (by_user) {
+      file_ = Descriptor(uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); }));
       if (!file_.is_open()) throw system_failure(path, "cannot be written");
       return;
     }
+    replaces = false;  // a link or a pipe gives its name to the new file
+  }
+  if (replaces && by_user) {
     if (char* target = ::realpath(path.c_str(), nullptr)) {
       path_ = target;
       std::free(target);
     }
   }
+  remove_leftovers(path_);
   const mode_t mode = replaces ? there.st_mode & 0777 : 0666;
-  file_ = make_beside(path_, mode, temporary_);
+  file_ = make_beside(path_, temporary_,
+                      [&](const char* name) { return ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
   if (!file_.is_open()) {
     temporary_.clear();
     throw system_failure(path, "cannot be written");
   }
-  if (replaces) ::fchmod(file_.get(), mode);  // open() applied the umask
+  // open() applied the umask.
+  if (replaces && ::fchmod(file_.get(), mode) != 0) {
+    const SystemError failure = system_failure(path, "its permissions cannot be kept");
+    ::unlink(temporary_.c_str());
+    throw failure;
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -103,12 +92,12 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(const void* data, size_t bytes) { file_.write(data, bytes, path_); }
 
 void AtomicFile::commit() {
-  if (!temporary_.empty() && ::fsync(file_.get()) != 0) {
+  if (!temporary_.empty() && uninterrupted([&] { return ::fsync(file_.get()); }) != 0) {
     throw system_failure(path_, "cannot be synced to disk", kWriteAdvice);
   }
   if (!file_.close()) throw system_failure(path_, "cannot be closed", kWriteAdvice);
   if (temporary_.empty()) return;
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (uninterrupted([&] { return ::rename(temporary_.c_str(), path_.c_str()); }) != 0) {
     throw system_failure(path_, "cannot be renamed into place", kWriteAdvice);
   }
   temporary_.clear();
@@ -119,6 +108,30 @@ void make_directories(const std::string& path, const std::string& advice) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) throw SystemError(cat(path, ": the folder cannot be made: ", error.message(), advice));
+}
+
+void refuse_link(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+    throw InputError(
+        cat(path,
+            ": is a symbolic link, and nothing is written through a link in a folder of kdef, since it may "
+            "lead elsewhere; put in its place what it leads to"));
+  }
+}
+
+void make_subfolder(const std::string& path) {
+  refuse_link(path);
+  make_directories(path);
+}
+
+void refuse_to_replace(const std::string& folder, const std::vector<std::string>& names, const std::string& advice) {
+  std::vector<std::string> found;
+  for (const std::string& name : names) {
+    struct stat status {};
+    if (::lstat((folder + "/" + name).c_str(), &status) == 0) found.push_back(name);
+  }
+  if (!found.empty()) throw InputError(cat(folder, ": already has ", joined(found), advice));
 }
 
 void rename_file(const std::string& from, const std::string& to) {
@@ -141,23 +154,14 @@ void remove_folder(const std::string& path) {
 }
 
 bool exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
+  struct stat status {};
+  if (uninterrupted([&] { return ::stat(path.c_str(), &status); }) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP) return false;
+  throw system_failure(path, "cannot be found");
 }
 
-void remove_leftovers(const std::string& path) {
-  const std::filesystem::path file(path);
-  const std::string prefix = file.filename().string() + kPart;
-  std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(file.has_parent_path() ? file.parent_path() : ".", ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.size() == prefix.size() + kLetters) std::filesystem::remove(entry, ignored);
-  }
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  AtomicFile file(path);
+void write_file(const std::string& path, const std::string& text, NamedBy named_by) {
+  AtomicFile file(path, named_by);
   file.write(text.data(), text.size());
   file.commit();
 }

@@ -19,11 +19,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kBetweenTries{100};
 
-// flock(2) over NFS needs a descriptor that can write, which a folder cannot have.
+// flock(2) over NFS needs a descriptor that can write, which a folder cannot have. A link to a missing file makes no
+// file elsewhere: what lies behind a link is only opened to read.
 Descriptor open_to_lock(const std::string& path) {
-  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0 && (errno == EISDIR || errno == EACCES || errno == EROFS)) {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); });
+  if (fd < 0 && (errno == EISDIR || errno == EACCES || errno == EROFS || errno == ELOOP)) {
+    fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   }
   if (fd < 0) throw system_failure(path, "cannot be locked", "; choose a folder that can be written");
   return Descriptor(fd);

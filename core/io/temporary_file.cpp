@@ -9,6 +9,9 @@
 namespace kdef {
 
 TemporaryFile::TemporaryFile(const std::string& folder) : folder_(folder) {
+  // A file that never had a name, so that a kill leaves none. Some file systems need a name that is removed at once.
+  file_ = Descriptor(uninterrupted([&] { return ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); }));
+  if (file_.is_open()) return;
   std::string name = folder + "/.temporary.XXXXXX";
   file_ = Descriptor(::mkostemp(name.data(), O_CLOEXEC));
   if (!file_.is_open()) throw system_failure(folder_, "no file can be made there", kWriteAdvice);

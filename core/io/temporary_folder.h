@@ -3,10 +3,13 @@
 
 #include <string>
 
+#include "core/io/descriptor.h"
+
 namespace kdef {
 
 /// Makes an empty folder with a name of its own in `parent`, which must exist; SystemError where that fails. The
-/// destructor removes the folder with everything in it.
+/// destructor removes the folder with everything in it; what a killed process left there is removed by the next
+/// TemporaryFolder in `parent`.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& parent);
@@ -20,6 +23,7 @@ class TemporaryFolder {
 
  private:
   std::string path_;
+  Descriptor lock_;
 };
 
 }  // namespace kdef

@@ -150,7 +150,9 @@ bool is_movielens(const std::string& path) {
                                 : path.ends_with(".zip") && fs::exists(path);
 }
 
-MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed) {
+MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed,
+                                  bool overwrite) {
+  if (!overwrite) refuse_to_replace_data(out_dir);
   std::unordered_map<std::string, std::string> users, movies;  // id -> its cells of a row
   const Table user_table = read_table(source, "users.dat");
   each_line(user_table, 5, [&](const std::vector<std::string_view>& c, int64_t) {

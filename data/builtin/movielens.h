@@ -19,7 +19,8 @@ struct MovieLensResult {
 /// Release, Genres), dataset_config.yaml and model_config.yaml with the settings of the published runs into `out_dir`.
 /// The rows are shuffled by `seed` and split floor(0.8 n), floor(0.1 n), rest. Release is the film's decade, before
 /// 1930 as 1920 and from 2000 as 1990. Throws InputError with file and line for files of another form.
-MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed = 2024);
+MovieLensResult convert_movielens(const std::string& source, const std::string& out_dir, uint64_t seed = 2024,
+                                  bool overwrite = false);
 
 /// True if `path` is an archive, or a folder with the files, that convert_movielens() can read.
 bool is_movielens(const std::string& path);

@@ -380,6 +380,7 @@ SynthResult synthesize(const SynthConfig& config, const std::function<void(const
     throw InputError(cat("signal ", config.signal, " must not be negative, positive_rate ", config.positive_rate,
                          " must lie between 0 and 1"));
   }
+  if (!config.overwrite) refuse_to_replace_data(config.out_dir);
   const Shape shape = find_shape(config.shape);
   std::error_code error;
   fs::create_directories(config.out_dir, error);

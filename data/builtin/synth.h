@@ -19,6 +19,7 @@ struct SynthConfig {
   int64_t rows = 300000;  // of train, valid and test together, 8 : 1 : 1
   uint64_t seed = 2024;
   std::string out_dir;
+  bool overwrite = false;      // replace files of these names in out_dir; false: their presence is an InputError
   double signal = 1.85;        // standard deviation of the true logit; a larger one leaves less noise in the labels
   double positive_rate = 0.3;  // expected share of clicks
 };

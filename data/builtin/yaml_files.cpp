@@ -61,6 +61,14 @@ std::string field_yaml(const FieldConfig& f) {
 
 }  // namespace
 
+std::vector<std::string> builtin_files() {
+  return {"train.csv", "valid.csv", "test.csv", "dataset_config.yaml", "model_config.yaml"};
+}
+
+void refuse_to_replace_data(const std::string& dir) {
+  refuse_to_replace(dir, builtin_files(), "; name another folder, or give --overwrite to replace them");
+}
+
 void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, const ExperimentSettings& settings) {
   const std::filesystem::path folder(dir);
   TextStream data;

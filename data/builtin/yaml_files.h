@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "data/schema.h"
 
@@ -19,6 +20,12 @@ struct ExperimentSettings {
   int64_t epochs = 100;
   uint64_t seed = 2024;
 };
+
+/// The names of the files of built-in data in their folder: rows of train, valid and test, and the two configurations.
+std::vector<std::string> builtin_files();
+
+/// Throws InputError, which names them, where `dir` already has files of builtin_files().
+void refuse_to_replace_data(const std::string& dir);
 
 /// Writes dataset_config.yaml and model_config.yaml into `dir`. Experiments: KDEF (EKTF of three MLPs), mean (their
 /// mean ensemble) and single (one MLP).

@@ -218,6 +218,11 @@ FileLock lock_cache(const std::string& dir, const ProgressListener& progress) {
 
 void write_unless_fresh(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
   if (is_fresh(config, dir)) return;
+  // Other programs, too, write a feature map of this name into data_root/dataset_id. A preparation that was killed has
+  // written its vocabularies before.
+  if (!exists(in_dir(dir, kMarker)) && !exists(in_dir(dir, Encoder::kFileName))) {
+    refuse_to_replace(dir, {kMapName}, ", which kdef did not write; give another data_root");
+  }
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
   for (const char* file : {kMapName, kMarker, Encoder::kFileName}) remove_leftovers(in_dir(dir, file));
   write_cache(config, dir, progress);

@@ -1,13 +1,13 @@
 #include "kdef/run/export.h"
 
 #include <cmath>
-#include <filesystem>
-#include <functional>
 #include <limits>
 #include <map>
 
+#include "core/base/names.h"
 #include "core/base/text.h"
 #include "core/io/file.h"
+#include "core/io/staged_folder.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/record.h"
 #include "kdef/run/run.h"
@@ -72,26 +72,6 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
   for (const nn::Buffer& b : to.buffers()) copy(b.name, b.tensor);
 }
 
-// Lets `write` fill a separate folder and then gives its files their names in `out`, so that a full disk or a kill
-// leaves nothing that looks like a run. The configuration comes last: without it, the rest is no run.
-void write_staged(const std::string& out, const std::function<void(const RunFiles& staged)>& write) {
-  const RunFiles files(out), staged(out + "/.part");
-  remove_folder(staged.directory());
-  try {
-    make_directories(staged.directory());
-    write(staged);
-    rename_file(staged.vocabulary(), files.vocabulary());
-    rename_file(staged.model(), files.model());
-    rename_file(staged.result(), files.result());
-    rename_file(staged.config(), files.config());
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove_all(staged.directory(), ignored);
-    throw;
-  }
-  remove_folder(staged.directory());
-}
-
 }  // namespace
 
 Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
@@ -112,9 +92,15 @@ Exported export_run(const std::string& run, const std::string& student, const st
   result.run_valid = result.valid = *record.valid;
   result.run_test = result.test = record.test;
   if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
-  for (const std::string& file : RunFiles(out).all()) {
-    if (exists(file)) throw InputError(cat(out, ": already holds a run; give another --out"));
+  const RunFiles files(out);
+  std::vector<std::string> there;
+  for (const std::string& file : files.all()) {
+    if (exists(file)) there.push_back(files.name(file));
   }
+  if (!there.empty()) {
+    throw InputError(cat(out, ": already holds a run; give the name of a new folder; there are ", joined(there)));
+  }
+  StagedFolder folder(out);
 
   ExperimentConfig config = trained.config();
   std::map<std::string, std::string> metadata = {{"format", "kdef model 1"},
@@ -137,12 +123,12 @@ Exported export_run(const std::string& run, const std::string& student, const st
   }
   result.parameters = model->parameter_count();
 
-  write_staged(out, [&](const RunFiles& staged) {
-    write_file(staged.vocabulary(), data::read_text(RunFiles(run).vocabulary()));
-    save_model(staged.model(), *model, metadata);
-    write_file(staged.result(), result_json(result.valid, result.test ? &*result.test : nullptr));
-    write_file(staged.config(), to_yaml(config));
-  });
+  const RunFiles staged(folder.path());
+  write_file(staged.vocabulary(), data::read_text(RunFiles(run).vocabulary()));
+  save_model(staged.model(), *model, metadata);
+  write_file(staged.result(), result_json(result.valid, result.test ? &*result.test : nullptr));
+  write_file(staged.config(), to_yaml(config));
+  folder.commit();
   return result;
 }
 

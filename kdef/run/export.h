@@ -19,9 +19,9 @@ struct Exported {
 
 /// Writes a run directory that predicts and evaluates like `student` of `run`: "best" (by the main metric of the
 /// validation data in result.json), a number from 1, or "ensemble". It holds config.yaml, the vocabulary,
-/// model.safetensors (a student's under the names of a model with one network) and result.json. config.yaml is written
-/// last: a directory without it is not a run. Throws InputError if the training has not finished, if there is no such
-/// student, if the students' output layers are not trained (concat), or if `out` already holds a run.
+/// model.safetensors (a student's under the names of a model with one network) and result.json. The directory gets its
+/// name by one rename, once all of it is on disk. Throws InputError if the training has not finished, if there is no
+/// such student, if the students' output layers are not trained (concat), or if `out` is there and is no empty folder.
 Exported export_run(const std::string& run, const std::string& student, const std::string& out);
 
 }  // namespace kdef

@@ -4,8 +4,10 @@
 #include <optional>
 
 #include "core/base/first_member.h"
+#include "core/base/names.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
+#include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/tensorboard.h"
 #include "kdef/train/run_files.h"
@@ -40,17 +42,38 @@ void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows,
   }
 }
 
-// Refuses a directory without the checkpoint to resume, and one with a run that `options` does not allow to replace.
-void check_directory(const RunFiles& files, const RunOptions& options) {
+bool is_empty(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::file_size(path, error) == 0 && !error;
+}
+
+// The files of the directory that a new training would replace, without those of a training with this configuration
+// that ended before its first checkpoint: its configuration, its vocabularies and empty logs.
+std::vector<std::string> files_to_lose(const RunFiles& files, const ExperimentConfig& config) {
+  const bool begun = exists(files.config()) && !exists(files.checkpoint()) && !exists(files.result()) &&
+                     !exists(files.model()) && data::read_text(files.config()) == to_yaml(config);
+  std::vector<std::string> all;
+  for (const std::string& file : files.all()) {
+    const bool of_begun = begun && (file == files.config() || file == files.vocabulary() || is_empty(file));
+    if (exists(file) && !of_begun) all.push_back(files.name(file));
+  }
+  return all;
+}
+
+// Refuses a directory without the checkpoint to resume, and one with files that `options` does not allow to replace.
+void check_directory(const RunFiles& files, const RunOptions& options, const ExperimentConfig& config) {
   const bool resumable = exists(files.checkpoint());
   if (options.resume && !resumable) {
     throw InputError(cat(files.directory(), ": has no checkpoint to resume from; train without --resume"));
   }
-  if (!options.resume && !options.overwrite && (resumable || exists(files.result()) || exists(files.model()))) {
-    throw InputError(cat(files.directory(), ": already holds a run; give ",
-                         resumable ? "--resume to continue it, " : "",
-                         "--overwrite to replace it, or another --run DIR"));
-  }
+  if (options.resume || options.overwrite) return;
+  const std::vector<std::string> lost = files_to_lose(files, config);
+  if (lost.empty()) return;
+  const bool run = resumable || exists(files.result()) || exists(files.model());
+  throw InputError(cat(files.directory(),
+                       run ? ": already holds a run" : ": already has files with names of a run's files", "; give ",
+                       resumable ? "--resume to continue it, " : "",
+                       "--overwrite to replace it, or another --run DIR; there are ", joined(lost)));
 }
 
 // Removes what an older or an interrupted training left, and writes the files that a new training starts with.
@@ -71,12 +94,30 @@ void begin_run(const RunFiles& files, const ExperimentConfig& config, const data
 
 }  // namespace
 
+namespace {
+// The name of an experiment or data set as part of a path: a folder below the one before it.
+std::filesystem::path below(const std::string& id, const char* what, const char* remedy) {
+  const std::filesystem::path path = std::filesystem::path(id).lexically_normal();
+  if (id.empty() || path.is_absolute() || *path.begin() == ".." || path == ".") {
+    throw InputError(
+        cat("the name of the ", what, " is '", id, "', which as a path leads out of its folder; ", remedy));
+  }
+  return path;
+}
+}  // namespace
+
 std::string cache_directory(const ExperimentConfig& config) {
-  return (std::filesystem::path(config.dataset.data_root) / config.dataset_id).lexically_normal().string();
+  return (config.dataset.data_root /
+          below(config.dataset_id, "data set", "give it another name in dataset_config.yaml"))
+      .lexically_normal()
+      .string();
 }
 
 std::string default_run_directory(const ExperimentConfig& config) {
-  return (std::filesystem::path(config.model_root) / config.dataset_id / config.id).lexically_normal().string();
+  return (config.model_root / below(config.dataset_id, "data set", "give it another name, or give --run DIR") /
+          below(config.id, "experiment", "give it another name, or give --run DIR"))
+      .lexically_normal()
+      .string();
 }
 
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
@@ -84,7 +125,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   const RunFiles files(directory);
   if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
-  by_first_member(Group::current(), [&] { check_directory(files, options); });
+  by_first_member(Group::current(), [&] { check_directory(files, options, config); });
   if (options.resume) {
     const std::string changed = describe(differences(load_resolved(files.config()), config));
     if (!changed.empty()) {
@@ -117,7 +158,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   by_first_member(group, [&] {
     make_directories(directory);
     lock = lock_run(directory);
-    check_directory(files, options);  // another training may have ended there since
+    check_directory(files, options, config);  // another training may have ended there since
     begin_run(files, config, data, options.resume);
   });
   TrainingListener listener = options.listener;
@@ -143,14 +184,31 @@ const std::string& checked(const std::string& directory) {
   }
   return directory;
 }
+
+// More values than any model has whose tensors are those of the file. Constants of layers are not in a file; a model
+// that is a little larger is refused by load_model(), which names the tensor.
+int64_t largest_model(const std::string& path) {
+  constexpr int64_t kMargin = int64_t{1} << 24;
+  const SafetensorsFile file(path);
+  int64_t values = 0;
+  for (const std::string& name : file.names()) values += file.shape(name).numel();
+  return 2 * values + kMargin;
+}
 }  // namespace
 
 Run::Run(const std::string& directory, Device device)
     : config_(load_resolved(RunFiles(checked(directory)).config())),
       encoder_(data::Encoder::load(RunFiles(directory).vocabulary())) {
+  const std::string path = RunFiles(directory).model();
   nn::Builder build = nn::Builder::zeros(DType::f32, device);
-  model_ = std::make_unique<Ensemble>(config_.model, embedding_fields(encoder_.feature_map()), build);
-  load_model(RunFiles(directory).model(), *model_);
+  build.limit_values(largest_model(path));
+  try {
+    model_ = std::make_unique<Ensemble>(config_.model, embedding_fields(encoder_.feature_map()), build);
+  } catch (const InputError& e) {
+    throw InputError(cat(directory, ": its configuration and its vocabularies do not fit ",
+                         RunFiles(directory).name(path), ": ", e.what()));
+  }
+  load_model(path, *model_);
 }
 
 }  // namespace kdef

@@ -14,15 +14,18 @@
 
 namespace kdef {
 
-/// The folder of the encoded data: data_root/dataset_id.
+/// The folder of the encoded data: data_root/dataset_id. InputError where a name is a path that leads out of its
+/// folder, as ".." does.
 std::string cache_directory(const ExperimentConfig& config);
-/// The default run directory: model_root/dataset_id/experiment.
+/// The default run directory: model_root/dataset_id/experiment. Errors as above.
 std::string default_run_directory(const ExperimentConfig& config);
 
 struct RunOptions {
   std::string directory;
-  bool resume = false;     // continue from the checkpoint in the directory
-  bool overwrite = false;  // replace a run in the directory; false: a directory that holds a run is an error
+  bool resume = false;  // continue from the checkpoint in the directory
+  /// Replace files of these names in the directory (RunFiles). False: their presence is an InputError that names them,
+  /// unless they are the beginning of a training with the same configuration that ended before its first checkpoint.
+  bool overwrite = false;
   Device device = kCpu;
   std::function<void(const data::Progress&)> preparing = {};
   /// Called before the first step, when data and model are ready.

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/base/error.h"
+#include "core/io/file.h"
 #include "kdef/study/comparison.h"
 #include "kdef/study/html.h"
 #include "kdef/study/labels.h"
@@ -41,16 +42,15 @@ void read_sweep(const SweepFiles& sweep, Report& report) {
 }
 
 void read_directory(std::string directory, Report& report) {
-  std::error_code error;
   while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-  if (!fs::is_directory(directory, error)) {
+  if (!fs::is_directory(directory)) {
     throw InputError(cat(directory, ": is not a folder; name the directories of runs, or of a sweep"));
   }
   const RunFiles run(directory);
   const SweepFiles sweep(directory);
-  if (fs::exists(run.config(), error)) {
+  if (exists(run.config())) {
     report.runs.push_back(read_run(directory));
-  } else if (fs::is_directory(sweep.runs(), error)) {
+  } else if (fs::is_directory(sweep.runs())) {
     read_sweep(sweep, report);
   } else {
     throw InputError(cat(directory, ": is neither a run (it has no ", run.name(run.config()),

@@ -177,6 +177,10 @@ Sweep::Sweep(const SweepConfig& config) : files_(config.directory), plan_(plan_s
   if (exists(RunFiles(files_.directory()).config())) {
     throw InputError(cat(files_.directory(), ": is the directory of a run; give another --out for the sweep"));
   }
+  if (!exists(files_.runs())) {
+    refuse_to_replace(files_.directory(), files_.tables(),
+                      ", which no sweep with runs there has written; move it, or give another --out");
+  }
   states_.assign(plan_.size(), SweepState::open);
   records_.resize(plan_.size());
   for (size_t i = 0; i < plan_.size(); ++i) read(i);
@@ -227,8 +231,8 @@ void Sweep::write_table() const {
 
 bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& starting) {
   failures_.clear();
-  make_directories(files_.runs());
-  for (const std::string& file : {files_.csv(), files_.markdown()}) remove_leftovers(file);
+  make_directories(files_.directory());
+  make_subfolder(files_.runs());
   write_table();
   for (size_t i = 0; i < plan_.size(); ++i) {
     if (states_[i] == SweepState::finished) continue;
@@ -238,6 +242,7 @@ bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& start
     options.directory = run_directory(i);
     options.resume = states_[i] == SweepState::started;
     options.overwrite = false;
+    refuse_link(options.directory);
     const bool was_there = exists(options.directory);
     try {
       if (run_experiment(plan_[i].config, options).interrupted) return false;

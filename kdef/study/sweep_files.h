@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace kdef {
 
@@ -10,8 +11,10 @@ class SweepFiles {
   explicit SweepFiles(std::string directory) : directory_(std::move(directory)) {}
 
   const std::string& directory() const { return directory_; }
-  std::string csv() const { return directory_ + "/sweep.csv"; }
-  std::string markdown() const { return directory_ + "/sweep.md"; }
+  std::string csv() const { return directory_ + "/" + tables()[0]; }
+  std::string markdown() const { return directory_ + "/" + tables()[1]; }
+  /// The names of csv() and markdown() in the directory.
+  static std::vector<std::string> tables() { return {"sweep.csv", "sweep.md"}; }
   /// The folder with a run directory for each run, and one of these directories.
   std::string runs() const { return directory_ + "/runs"; }
   std::string run(const std::string& name) const { return runs() + "/" + name; }

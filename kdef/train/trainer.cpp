@@ -60,7 +60,7 @@ class Loop {
     if (resume) state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
     agree_on_window(resume);
     by_first_member(group_, [&] {
-      make_directories(files_.checkpoint_folder());
+      make_subfolder(files_.checkpoint_folder());
       log_.emplace(files_.metrics(), state_.metrics_bytes);
       if (config.collapse_every > 0) collapse_log_.emplace(files_.collapse_history(), state_.collapse_bytes);
     });

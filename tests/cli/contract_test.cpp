@@ -126,7 +126,7 @@ TEST_F(RunTest, ControlCSavesACheckpointAndSaysSo) {
 }
 
 TEST_F(RunTest, ControlCStopsThePreparationToo) {
-  ASSERT_EQ(kdef("synth --rows 60000 --out " + path("data")).status, 0);
+  ASSERT_EQ(kdef("synth --rows 60000 --overwrite --out " + path("data")).status, 0);
   EXPECT_EQ(run_and_signal(train_command("--threads 1 --run " + path("run")), path("cache/synthetic/.lock"), SIGINT, 0),
             130);
   EXPECT_FALSE(std::filesystem::exists(path("run")));

@@ -85,7 +85,7 @@ TEST_F(Refusals, Configuration) {
   std::ofstream(path("data/model_config.yaml"), std::ios::app) << "\nbroken: [1, 2\n";
   refused(train("--run " + path("r")), {"model_config.yaml:"});
   // Both ways of writing a small number are numbers.
-  ASSERT_EQ(kdef("synth --rows 3000 --out " + path("data")).status, 0);
+  ASSERT_EQ(kdef("synth --rows 3000 --overwrite --out " + path("data")).status, 0);
   EXPECT_EQ(train("learning_rate=1e-5 epochs=1 --run " + path("a")).status, 0);
   EXPECT_EQ(train("learning_rate=1.e-5 epochs=1 --run " + path("b")).status, 0);
   EXPECT_EQ(read_file(path("a/model.safetensors")), read_file(path("b/model.safetensors")));

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "tests/core/io/support.h"
 
@@ -54,6 +56,20 @@ TEST_F(AppendFileTest, ALineThatDoesNotFitLeavesNothingBehind) {
   EXPECT_EQ(log.bytes(), 4);
   log.append_line("two");
   EXPECT_EQ(test::read_file(path_), "one\ntwo\n");
+}
+
+TEST_F(AppendFileTest, AnotherFileIsNotWrittenThroughALink) {
+  const std::string victim = directory_ / "victim";
+  test::put(victim, "precious");
+  std::filesystem::create_symlink("victim", path_);
+  EXPECT_THAT(message<InputError>([&] { AppendFile(path_, 0); }), StartsWith(path_ + ": is a symbolic link"));
+  std::filesystem::remove(path_);
+  std::filesystem::create_hard_link(victim, path_);
+  EXPECT_THAT(message<InputError>([&] { AppendFile(path_, 0); }), HasSubstr("2 names (hard links)"));
+  EXPECT_EQ(test::read_file(victim), "precious");
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(message<Error>([&] { AppendFile{path_}; }), StartsWith(path_ + ": "));
 }
 
 TEST_F(AppendFileTest, FailuresNameThePath) {

@@ -67,9 +67,58 @@ TEST_F(AtomicFileTest, TheFileBehindALinkIsReplaced) {
   write_file(path_, "before");
   const std::string link = folder_ + "/link";
   std::filesystem::create_symlink("a.txt", link);
-  write_file(link, "after");
+  write_file(link, "after", NamedBy::user);
   EXPECT_TRUE(std::filesystem::is_symlink(link));
   EXPECT_EQ(test::read_file(path_), "after");
+}
+
+TEST_F(AtomicFileTest, ALinkOfTheNameThatAProgramChoseIsReplacedItself) {
+  const std::string victim = directory_ / "victim", folder = directory_ / "run";
+  write_file(victim, "precious");
+  make_directories(folder);
+  for (const char* target : {"../victim", "../missing"}) {
+    std::filesystem::remove(folder + "/a");
+    std::filesystem::create_symlink(target, folder + "/a");
+    write_file(folder + "/a", "after");
+    EXPECT_FALSE(std::filesystem::is_symlink(folder + "/a"));
+    EXPECT_EQ(test::read_file(folder + "/a"), "after");
+  }
+  EXPECT_EQ(test::read_file(victim), "precious");
+  EXPECT_FALSE(exists(directory_ / "missing"));
+}
+
+TEST_F(NamesTest, ASubfolderIsNotMadeBehindALink) {
+  const std::string elsewhere = directory_ / "elsewhere", link = directory_ / "link";
+  make_directories(elsewhere);
+  std::filesystem::create_symlink("elsewhere", link);
+  EXPECT_THAT(message<InputError>([&] { make_subfolder(link); }), StartsWith(link + ": is a symbolic link"));
+  EXPECT_THAT(message<InputError>([&] { refuse_link(link); }), StartsWith(link + ": is a symbolic link"));
+  refuse_link(elsewhere);
+  make_subfolder(elsewhere);
+  make_subfolder(elsewhere + "/new");
+  EXPECT_TRUE(exists(elsewhere + "/new"));
+}
+
+TEST_F(NamesTest, WhatWouldBeReplacedIsNamed) {
+  write_file(directory_ / "b", "x");
+  std::filesystem::create_symlink("missing", directory_ / "c");
+  refuse_to_replace(folder_, {"a", "d"}, "; give another folder");
+  EXPECT_EQ(message<InputError>([&] {
+              refuse_to_replace(folder_, {"a", "b", "c"}, "; give another folder");
+            }),
+            folder_ + ": already has b, c; give another folder");
+}
+
+TEST_F(NamesTest, AFolderThatMayNotBeReadIsNoMissingFile) {
+  write_file(path_, "x");
+  EXPECT_TRUE(exists(path_));
+  EXPECT_FALSE(exists(path_ + "/below"));
+  EXPECT_FALSE(exists(folder_ + "/missing"));
+  if (::getuid() == 0) GTEST_SKIP() << "root reads everything";
+  ::chmod(folder_.c_str(), 0);
+  const std::string failure = message<SystemError>([&] { exists(path_); });
+  ::chmod(folder_.c_str(), 0700);
+  EXPECT_THAT(failure, AllOf(StartsWith(path_), HasSubstr("Permission denied")));
 }
 
 TEST_F(AtomicFileTest, FailuresNameThePath) {
@@ -78,7 +127,7 @@ TEST_F(AtomicFileTest, FailuresNameThePath) {
   EXPECT_THAT(message<InputError>([&] { write_file(folder_, "text"); }), HasSubstr("is a folder"));
   EXPECT_THAT(message<InputError>([&] { write_file("", "text"); }), HasSubstr("empty"));
   if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
-  EXPECT_THAT(message<SystemError>([&] { write_file("/dev/full", "text"); }),
+  EXPECT_THAT(message<SystemError>([&] { write_file("/dev/full", "text", NamedBy::user); }),
               AllOf(HasSubstr("/dev/full: cannot be written: No space left"), EndsWith("choose another folder")));
 }
 
@@ -92,7 +141,12 @@ TEST_F(AtomicFileTest, LeftoversOfKilledWritersAreRemoved) {
   ::waitpid(child, nullptr, 0);
   write_file(folder_ + "/a.txt.part-notours", "y");
   EXPECT_EQ(files(), 3u);
-  remove_leftovers(path_);
+  {
+    const AtomicFile writing(path_);  // removes what was left
+    EXPECT_EQ(files(), 3u);
+    remove_leftovers(path_);
+    EXPECT_EQ(files(), 3u) << "a writer lost its file";
+  }
   EXPECT_EQ(files(), 2u);
   EXPECT_EQ(test::read_file(path_), "x");
 }

@@ -48,7 +48,7 @@ TEST(Synth, EveryShapeIsPreparedAsItIs) {
       {"name": "a", "type": "categorical", "vocab_size": 12}, {"name": "b", "type": "categorical", "vocab_size": 2},
       {"name": "s", "type": "sequence", "vocab_size": 7, "max_len": 3}, {"name": "n", "type": "numeric"}]})");
   for (const std::string& shape : {std::string("criteo"), std::string("ml-1m"), map}) {
-    const SynthResult result = make(shape, 5000, dir / "out");
+    const SynthResult result = make(shape, 5000, dir / ("out-" + std::to_string(shape.size())));
     const Prepared p = prepare(result.dataset, dir / "cache");
     EXPECT_EQ(p.train_rows, 4000) << shape;
     if (shape == "criteo") {
@@ -89,6 +89,20 @@ TEST(Synth, ConfigurationFiles) {
   EXPECT_EQ(model["single"]["num_student"].as<int>(), 1);
   for (const char* id : {"KDEF", "mean", "single"})
     EXPECT_EQ(model[id]["dataset_id"].as<std::string>(), result.dataset.id);
+}
+
+TEST(Synth, ReplacesFilesOnlyOnRequest) {
+  TemporaryFolder dir;
+  make("default", 100, dir / "a");
+  const std::string before = read_file(dir / "a/test.csv");
+  expect_error<InputError>([&] { make("default", 100, dir / "a", 2); }, {"already has train.csv", "model_config.yaml"});
+  EXPECT_EQ(read_file(dir / "a/test.csv"), before);
+  SynthConfig config;
+  config.rows = 100;
+  config.out_dir = dir / "a";
+  config.overwrite = true;
+  synthesize(config);
+  EXPECT_NE(read_file(dir / "a/test.csv"), before);
 }
 
 TEST(Synth, WrongArguments) {

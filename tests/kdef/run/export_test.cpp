@@ -16,6 +16,7 @@ namespace kdef {
 namespace {
 
 using test::SmallExperiment;
+using testing::AllOf;
 using testing::HasSubstr;
 
 void train_into(const ExperimentConfig& config, const std::string& directory) {
@@ -153,14 +154,14 @@ TEST(Export, LeavesNoFileOfAnotherRunToStandForItsOwn) {
   for (const char* stale : {"metrics.jsonl", "collapse.json", "result.json"}) {
     std::filesystem::create_directories(out);
     write_file(out + "/" + stale, "{}\n");
-    EXPECT_THAT(refusal(run, "1", out), HasSubstr("already holds a run")) << stale;
+    EXPECT_THAT(refusal(run, "1", out), AllOf(HasSubstr("already holds a run"), HasSubstr(stale))) << stale;
     std::filesystem::remove_all(out);
   }
   // What an export that was killed left behind is cleared away.
-  std::filesystem::create_directories(out + "/.part");
-  write_file(out + "/.part/model.safetensors", "half");
+  std::filesystem::create_directories(out + ".part-abcdef");
+  write_file(out + ".part-abcdef/model.safetensors", "half");
   EXPECT_EQ(refusal(run, "1", out), "");
-  EXPECT_FALSE(std::filesystem::exists(out + "/.part"));
+  EXPECT_FALSE(std::filesystem::exists(out + ".part-abcdef"));
   std::filesystem::remove_all(out);
   // A path that is not UTF-8 can be named in the model's metadata all the same.
   const std::string odd = e.directory / "r\xff";
