@@ -172,7 +172,12 @@ std::unique_ptr<ByteSource> ByteSource::open(const std::string& path) {
     throw SystemError(message);
   }
   struct stat info;
-  if (::fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+  if (::fstat(fd, &info) != 0) {
+    const std::string message = cat(path, ": cannot be read: ", std::strerror(errno));
+    ::close(fd);
+    throw SystemError(message);
+  }
+  if (S_ISDIR(info.st_mode)) {
     ::close(fd);
     throw InputError(cat(path, ": is a folder; name one CSV or TSV file"));
   }
