@@ -192,6 +192,10 @@ void add_device_option(po::options_description& options) {
 
 Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }
 
+void say_warnings(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) std::cerr << "kdef: " << line << "\n";
+}
+
 int report_exception() noexcept {
   const auto say = [](const char* message) { std::cerr << "kdef: " << message << std::endl; };
   try {

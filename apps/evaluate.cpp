@@ -3,6 +3,7 @@
 #include "apps/commands.h"
 #include "apps/report_lines.h"
 #include "kdef/run/run.h"
+#include "kdef/run/warnings.h"
 
 namespace kdef::apps {
 
@@ -24,9 +25,14 @@ int evaluate(const Arguments& arguments) {
   const Run run(parsed->text("run"), use_device(*parsed));
   const std::string file = run_data(*parsed, run.config().dataset.test_data, "test_data");
   data::RawFile rows(run.encoder(), file, true);
-  const Evaluation result = kdef::evaluate(
-      run.model(), [&](data::Batch& batch) { return rows.next(batch, run.config().training.batch_size); },
-      run.config().training.metrics);
+  UnknownValues unknown(run.encoder().feature_map());
+  const auto next = [&](data::Batch& batch) {
+    const bool any = rows.next(batch, run.config().training.batch_size);
+    if (any) unknown.add(batch);
+    return any;
+  };
+  const Evaluation result = kdef::evaluate(run.model(), next, run.config().training.metrics);
+  say_warnings(unknown.warnings(file, file, run.encoder()));
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
   const bool clicks = run.model().task().labels == data::LabelKind::click;
   std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"

@@ -7,6 +7,7 @@
 #include "apps/commands.h"
 #include "core/io/file.h"
 #include "kdef/run/run.h"
+#include "kdef/run/warnings.h"
 
 namespace kdef::apps {
 namespace {
@@ -19,7 +20,7 @@ std::string header(const Run& run, bool with_students) {
 }
 
 // Gives the lines of each batch to `write`. Returns the number of rows.
-int64_t predict_rows(const Run& run, data::RawFile& rows, bool students,
+int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown,
                      const std::function<void(const std::string&)>& write) {
   const size_t m = run.model().student_count();
   data::Batch batch;
@@ -37,6 +38,7 @@ int64_t predict_rows(const Run& run, data::RawFile& rows, bool students,
       text += '\n';
     }
     count += batch.rows;
+    unknown.add(batch);
     write(text);
   }
   return count;
@@ -79,7 +81,9 @@ int predict(const Arguments& arguments) {
       std::cout.write(text.data(), static_cast<std::streamsize>(text.size()));
   };
   if (parsed->flag("header")) write(header(run, students));
-  const int64_t count = predict_rows(run, rows, students, write);
+  UnknownValues unknown(run.encoder().feature_map());
+  const int64_t count = predict_rows(run, rows, students, unknown, write);
+  say_warnings(unknown.warnings(data, data, run.encoder()));
   if (file) {
     file->commit();
     std::cout << "Wrote " << count << " predictions to " << path << "\n";

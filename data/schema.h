@@ -47,6 +47,8 @@ struct DatasetConfig {
   std::vector<FieldConfig> fields;                // in model order
   std::string label = "label";
   LabelKind label_kind = LabelKind::click;  // the task decides
+  std::vector<std::string> label_positive;  // click: the texts that are label 1, all others are 0; empty: 0 and 1
+  std::optional<double> label_threshold;    // click: numbers above it are label 1, others 0
   std::string weight;                       // column of the rows' weights, finite and >= 0; empty: all rows count as 1
   std::string group;  // column of groups, for metrics by group; equal texts, equal group; may be empty
   int64_t min_categr_count = 1;

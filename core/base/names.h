@@ -76,19 +76,36 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-/// The first of `names`, which is not empty, among those at the smallest distance from `name`.
-inline const std::string& nearest_name(std::string_view name, const std::vector<std::string>& names) {
-  return *std::min_element(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
+/// The share of words that two names have in common: shared words / all words of both. Words stand between underscores;
+/// upper and lower case letters are equal.
+inline double common_words(std::string_view a, std::string_view b) {
+  const std::vector<std::string> x = split(lower_case(a), '_'), y = split(lower_case(b), '_');
+  const auto shared = std::count_if(x.begin(), x.end(), [&](const std::string& word) {
+    return !word.empty() && std::find(y.begin(), y.end(), word) != y.end();
   });
+  return static_cast<double>(shared) / static_cast<double>(static_cast<int64_t>(x.size() + y.size()) - shared);
 }
 
-/// "; did you mean 'X'?" for the nearest of `names`, if its distance is at most a third of the name's length (at least
-/// 1); otherwise an empty text.
+/// The name among `names`, which is not empty, that `name` probably means: one at an edit distance of at most 2;
+/// otherwise the one with the largest share of common words (`patience` means early_stop_patience); among equal ones
+/// the first at the smallest edit distance.
+inline const std::string& nearest_name(std::string_view name, const std::vector<std::string>& names) {
+  const auto rank = [&](const std::string& other) {
+    const size_t distance = edit_distance(name, other);
+    return std::pair(distance <= 2 ? -1.0 : -common_words(name, other), distance);
+  };
+  return *std::min_element(names.begin(), names.end(),
+                           [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+}
+
+/// "; did you mean 'X'?" for the nearest of `names`, if its edit distance is at most a third of the name's length (at
+/// least 1), or half of the words are common; otherwise an empty text.
 inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   const std::string& best = nearest_name(name, names);
-  return edit_distance(name, best) > std::max<size_t>(1, name.size() / 3) ? "" : "; did you mean '" + best + "'?";
+  const bool is_near =
+      edit_distance(name, best) <= std::max<size_t>(1, name.size() / 3) || common_words(name, best) >= 0.5;
+  return is_near ? "; did you mean '" + best + "'?" : "";
 }
 
 /// Throws InputError "network 'x' is unknown; did you mean 'y'?; known: y, z".

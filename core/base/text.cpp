@@ -105,6 +105,30 @@ std::string escape_controls(std::string_view text) {
   return result;
 }
 
+std::string spelt_out(std::string_view name) {
+  const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
+  if (std::all_of(name.begin(), name.end(), is_printable)) return "";
+  const auto digits = [](uint32_t value, int count) {
+    std::string text;
+    for (int i = count - 1; i >= 0; --i) text += "0123456789ABCDEF"[value >> (4 * i) & 15];
+    return text;
+  };
+  std::string text = " (spelt";
+  while (!name.empty()) {
+    const size_t plain = static_cast<size_t>(std::find_if_not(name.begin(), name.end(), is_printable) - name.begin());
+    if (plain > 0) {
+      text += cat(" '", name.substr(0, plain), "'");
+      name.remove_prefix(plain);
+      continue;
+    }
+    const auto [code, bytes] = code_point(name);
+    text += bytes == 0 ? " byte 0x" + digits(static_cast<unsigned char>(name.front()), 2)
+                       : " U+" + digits(code, code > 0xFFFF ? 6 : 4);
+    name.remove_prefix(std::max<size_t>(bytes, 1));
+  }
+  return text + ")";
+}
+
 std::string lower_case(std::string_view text) {
   std::string result(text);
   for (char& c : result) {

@@ -63,6 +63,10 @@ std::string lower_case(std::string_view text);
 /// "\t" (\x1b), those of Unicode (\u009b), marks that reorder a line (\u202e), and bytes that are no UTF-8 (\xff).
 std::string escape_controls(std::string_view text);
 
+/// " (spelt U+0441 'lick')" for a name with characters outside of printable ASCII, which may look like others or not be
+/// seen at all; otherwise an empty text. A byte that is not UTF-8 is written as "byte 0xFF".
+std::string spelt_out(std::string_view name);
+
 /// The parts between separators: one more than there are separators, empty parts included.
 std::vector<std::string> split(const std::string& text, char separator);
 

@@ -92,6 +92,8 @@ void Encoder::save(const std::string& path) const {
   if (!config_.weight.empty()) json["weight"] = config_.weight;
   if (!config_.group.empty()) json["group"] = config_.group;
   if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
+  if (!config_.label_positive.empty()) json["label_positive"] = config_.label_positive;
+  if (config_.label_threshold) json["label_threshold"] = *config_.label_threshold;
   for (const Column& column : columns_) json["fields"].push_back(column_json(column));
   std::string text;
   try {
@@ -157,6 +159,8 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
     config.weight = json.value("weight", "");
     config.group = json.value("group", "");
     config.label_kind = json.value("label_kind", LabelKind::click);
+    config.label_positive = json.value("label_positive", std::vector<std::string>());
+    if (json.contains("label_threshold")) config.label_threshold = json.at("label_threshold").get<double>();
     json.at("separator").get_to(config.separator);
     json.at("columns").get_to(config.columns);
     std::vector<Column> columns;

@@ -53,6 +53,8 @@ Json fingerprint(const DatasetConfig& config) {
                {"dataset", config.id},
                {"label", config.label},
                {"label_kind", config.label_kind},
+               {"label_positive", config.label_positive},
+               {"label_threshold", config.label_threshold ? Json(*config.label_threshold) : Json()},
                {"weight", config.weight},
                {"group", config.group},
                {"separator", config.separator},

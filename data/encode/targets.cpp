@@ -30,7 +30,7 @@ TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fi
 
 void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out) {
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    out[row] = parse_label(chunk.cell(row, slot), config.label_kind, config.label, {path, chunk.line(row)});
+    out[row] = parse_label(chunk.cell(row, slot), config, {path, chunk.line(row)});
   }
 }
 

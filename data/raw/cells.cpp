@@ -1,5 +1,6 @@
 #include "data/raw/cells.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <system_error>
@@ -71,16 +72,29 @@ int64_t bucket(double v) {
   return v < -9e18 ? INT64_MIN : static_cast<int64_t>(v);
 }
 
-float parse_label(std::string_view cell, LabelKind kind, const std::string& column, const Place& place) {
-  if (cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) return static_cast<float>(cell[0] - '0');
+[[noreturn]] static void not_a_label(std::string_view cell, const DatasetConfig& config, const Place& place) {
+  const bool click = config.label_kind == LabelKind::click && !config.label_threshold;
+  const char* problem = cell.empty() ? "the cell is empty; leave the row out, or score such rows with kdef predict"
+                        : click      ? " is not 0 or 1; correct the row, or say in label_col which values are clicks: "
+                                       "positive: [VALUE, ..], or threshold: NUMBER"
+                                     : " is not a finite number; correct the row or leave it out";
+  throw InputError(cat(place.file, ":", place.line, ": label column ", config.label, ": ",
+                       cell.empty() ? "" : printable(cell), problem));
+}
+
+float parse_label(std::string_view cell, const DatasetConfig& config, const Place& place) {
+  if (!config.label_positive.empty()) {
+    if (cell.empty()) not_a_label(cell, config, place);
+    return std::find(config.label_positive.begin(), config.label_positive.end(), cell) != config.label_positive.end();
+  }
+  const bool as_is = !config.label_threshold;
+  if (as_is && cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) return static_cast<float>(cell[0] - '0');
   double value;
   const bool number = parse_number(cell, value) && std::isfinite(static_cast<float>(value));
-  if (!number || (kind == LabelKind::click && value != 0 && value != 1)) {
-    throw InputError(cat(place.file, ":", place.line, ": label column ", column, ": ", printable(cell),
-                         kind == LabelKind::click ? " is not 0 or 1" : " is not a finite number",
-                         "; correct the row or leave it out"));
+  if (!number || (as_is && config.label_kind == LabelKind::click && value != 0 && value != 1)) {
+    not_a_label(cell, config, place);
   }
-  return static_cast<float>(value);
+  return as_is ? static_cast<float>(value) : static_cast<float>(value > *config.label_threshold);
 }
 
 float parse_weight(std::string_view cell, const std::string& column, const Place& place) {

@@ -55,9 +55,9 @@ class CellReader {
   std::string missing_;
 };
 
-/// The label in a cell: a decimal number, which must be 0 or 1 where the labels are clicks. InputError for anything
-/// else.
-float parse_label(std::string_view cell, LabelKind kind, const std::string& column, const Place& place);
+/// The label in a cell: a decimal number, which must be 0 or 1 where the labels are clicks and the data set has neither
+/// label_positive nor label_threshold. InputError for anything else, and for an empty cell.
+float parse_label(std::string_view cell, const DatasetConfig& config, const Place& place);
 /// The weight in a cell: a finite decimal number that is not negative. InputError for anything else.
 float parse_weight(std::string_view cell, const std::string& column, const Place& place);
 

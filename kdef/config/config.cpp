@@ -217,6 +217,9 @@ void resolve_task(Draft& d) {
   const MetricList standard = metrics_of(task);
   const auto given = [&](const char* key) { return d.given.count(key) != 0; };
   c.dataset.label_kind = task.labels;
+  if (task.labels == data::LabelKind::number && (!c.dataset.label_positive.empty() || c.dataset.label_threshold)) {
+    d.given.at("label_col").fail(cat("task ", task.name, " reads numbers; positive and threshold make clicks"));
+  }
   if (given("loss")) {
     const YamlValue& loss = d.given.at("loss");
     const std::vector<std::string>& names = task.loss_names;
@@ -267,7 +270,13 @@ Draft read_draft(const Layer& merged) {
 
 // NAME.yaml of a folder, or else NAME/*.yaml by name.
 std::vector<std::string> config_files(const std::string& folder, const std::string& name, bool required = true) {
-  if (!fs::is_directory(folder)) throw InputError(cat(folder, ": there is no such configuration directory"));
+  if (fs::exists(folder) && !fs::is_directory(folder)) {
+    throw InputError(cat(folder, ": is a file; give the folder that holds model_config.yaml and dataset_config.yaml"));
+  }
+  if (!fs::is_directory(folder)) {
+    throw InputError(cat(folder, ": there is no such configuration directory",
+                         fs::path(folder).is_absolute() ? "" : cat(" in ", fs::current_path().string())));
+  }
   const fs::path single = fs::path(folder) / (name + ".yaml"), many = fs::path(folder) / name;
   if (fs::exists(single)) return {single.string()};
   std::vector<std::string> files;
@@ -336,7 +345,7 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   const YamlValue* experiment = expid == "Base" ? nullptr : models.find(expid);
   if (experiment == nullptr) {
     throw InputError(cat(models.files[0], models.files.size() > 1 ? " and its neighbours" : "", ": experiment '", expid,
-                         "' is not there; there are: ", models.names(expid)));
+                         "'", spelt_out(expid), " is not there; there are: ", models.names(expid)));
   }
   Layer merged;
   if (const YamlValue* base = base_of(models, *experiment)) merge(merged, *base);

@@ -1,6 +1,8 @@
 #include "kdef/config/keys.h"
 
+#include <cctype>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "core/base/error.h"
@@ -26,8 +28,30 @@ const std::vector<ModelName>& models() {
 }
 
 [[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known) {
-  throw InputError(
-      cat(key.where(), ": unknown key '", key.key(), "'; the nearest known key is '", nearest_name(name, known), "'"));
+  // Keys of other programs whose words do not lead to the name here.
+  static const std::map<std::string_view, const char*> kElsewhere = {{"lr", "learning_rate"},
+                                                                     {"weight_decay", "net_regularizer"},
+                                                                     {"every_x_epochs", "eval_steps"},
+                                                                     {"eval_interval", "eval_steps"},
+                                                                     {"max_epochs", "epochs"}};
+  const auto elsewhere = kElsewhere.find(name);
+  const bool has =
+      elsewhere != kElsewhere.end() && std::find(known.begin(), known.end(), elsewhere->second) != known.end();
+  throw InputError(cat(key.where(), ": unknown key '", key.key(), "'", spelt_out(name), "; the nearest known key is '",
+                       has ? elsewhere->second : nearest_name(name, known), "'"));
+}
+
+// The network that is meant by a name as FuxiCTR or a paper writes it: letters and digits alone count. Empty: none.
+static std::string network_meant_by(const std::string& name) {
+  const auto plain = [](const std::string& text) {
+    std::string letters = lower_case(text);
+    std::erase_if(letters, [](char c) { return !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')); });
+    return letters;
+  };
+  for (const std::string& network : nn::network_names()) {
+    if (plain(network) == plain(name)) return network;
+  }
+  return "";
 }
 
 std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v) {
@@ -473,6 +497,8 @@ std::string write_fields(const Draft& d) {
 }
 
 void read_label(Draft& d, const YamlValue& v) {
+  d.config.dataset.label_positive.clear();
+  d.config.dataset.label_threshold.reset();
   if (v.is_scalar()) {
     d.config.dataset.label = v.text();
     return;
@@ -483,18 +509,32 @@ void read_label(Draft& d, const YamlValue& v) {
     map = v.list()[0];
   }
   bool named = false;
+  data::DatasetConfig& dataset = d.config.dataset;
   for (const YamlValue::Entry& e : map.map()) {
     if (e.name == "name") {
-      d.config.dataset.label = e.value.text();
+      dataset.label = e.value.text();
       named = true;
     } else if (e.name == "dtype") {
       // A name is checked. It has no effect, since 0 and 1 are equal in every type.
       read_value(data::field_key("dtype"), e.value);
+    } else if (e.name == "positive") {
+      for (const YamlValue& item : e.value.list()) dataset.label_positive.push_back(item.text());
+      if (dataset.label_positive.empty()) e.value.expected("the values that are clicks");
+    } else if (e.name == "threshold") {
+      dataset.label_threshold = e.value.real(-kInfinity, kInfinity);
     } else {
-      fail_unknown(e.key, e.name, {"name", "dtype"});
+      fail_unknown(e.key, e.name, {"name", "dtype", "positive", "threshold"});
     }
   }
   if (!named) map.fail("expected a key 'name' with the name of the label's column");
+  if (!dataset.label_positive.empty() && dataset.label_threshold) map.fail("give positive or threshold, not both");
+}
+
+std::string write_label(const Draft& d) {
+  const data::DatasetConfig& dataset = d.config.dataset;
+  return cat("{name: ", yaml_text(dataset.label),
+             dataset.label_positive.empty() ? "" : ", positive: " + write_list(dataset.label_positive, yaml_text),
+             dataset.label_threshold ? ", threshold: " + yaml_number(*dataset.label_threshold) : "", "}");
 }
 
 void read_monitor(Draft& d, const YamlValue& v) {
@@ -622,7 +662,14 @@ const std::vector<Key<Draft>>& experiment_keys() {
         text_key<Draft>("experiment_id", KDEF_AT(config.id), "the experiment's name; the loader sets it"),
         {"model", joined(row_names(models())),
          "the method of the experiment; decides ensemble and students where they are not set",
-         [](Draft& d, const YamlValue& v) { d.config.model_name = v.one_of(row_names(models())); },
+         [](Draft& d, const YamlValue& v) {
+           const std::string network = v.is_scalar() ? network_meant_by(v.text()) : "";
+           if (!network.empty() && find_row(models(), v.text()) == nullptr && network != "mlp") {
+             v.fail(cat("'", v.text(), "' is a network; write model: KDEF and network: ", network,
+                        ", and num_student: 1 for that network alone"));
+           }
+           d.config.model_name = v.one_of(row_names(models()));
+         },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml to train on"),
         {"ensemble", joined(row_names(kEnsembles)) + ", null", ensemble_meanings() + "; null: by the model's name",
@@ -758,9 +805,10 @@ const std::vector<Key<Draft>>& experiment_keys() {
            const auto& columns = d.config.dataset.columns;
            return columns.empty() ? "null" : write_list(columns, yaml_text);
          }},
-        {"label_col", "map with name and dtype, or the name",
-         "the column of labels; 0 or 1, or any finite number for regression", read_label,
-         [](const Draft& d) { return cat("{name: ", yaml_text(d.config.dataset.label), "}"); }},
+        {"label_col", "map with name and dtype, and positive or threshold; or the name",
+         "the column of labels; 0 or 1, or any finite number for regression. `positive: [yes, 1]` lists the texts that "
+         "are clicks, all others are none; with `threshold: 0.5` numbers above it are clicks",
+         read_label, write_label},
         column_or_none_key("weight_col", &data::DatasetConfig::weight,
                            "the column of row weights, finite numbers >= 0; null: every row has weight 1"),
         column_or_none_key("group_id", &data::DatasetConfig::group,

@@ -1,13 +1,17 @@
 #include "kdef/config/yaml_value.h"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
+#include <sstream>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
@@ -15,12 +19,15 @@
 namespace kdef {
 namespace {
 
+// Letters and digits of ASCII, whatever the locale of the process is.
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 // true, True and TRUE, but not tRuE.
 bool is_word(const std::string& text, const char* word) {
   if (lower_case(text) != word) return false;
-  const bool rest_lower = std::none_of(text.begin() + 1, text.end(), [](unsigned char c) { return std::isupper(c); });
-  const bool all_upper = std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::islower(c); });
-  return rest_lower || all_upper;
+  return std::none_of(text.begin() + 1, text.end(), is_upper) || std::none_of(text.begin(), text.end(), is_lower);
 }
 
 // 1 and 0 for the booleans of YAML 1.1, -1 for anything else.
@@ -35,10 +42,52 @@ int boolean_of(const std::string& text) {
   return -1;
 }
 
-template <class T>
-bool parse_number(std::string_view text, T& value) {
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  return read_number(text, value);
+std::string without(std::string_view text, char left_out) {
+  std::string rest(text);
+  std::erase(rest, left_out);
+  return rest;
+}
+
+// The forms of whole numbers in YAML 1.1, as PyYAML reads them: 0b101, 0100 (octal, 64), 0x40, 1_000, 1:30 (base 60,
+// 90), each with a sign or without. Nothing for any other text, as 08, and for a number beyond 64 bits.
+std::optional<int64_t> integer_of(std::string_view text) {
+  const bool negative = !text.empty() && text[0] == '-';
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  if (text.empty() || !is_digit(text[0])) return std::nullopt;
+  int base = 10;
+  if (text[0] == '0' && text.size() > 1) {
+    base = text[1] == 'b' ? 2 : text[1] == 'x' ? 16 : 8;
+    text.remove_prefix(base == 8 ? 1 : 2);
+  }
+  const std::string digits = without(text, '_');
+  const std::vector<std::string> parts = base == 10 ? split(digits, ':') : std::vector{digits};
+  uint64_t value = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    uint64_t part = 0;
+    const char *begin = parts[i].data(), *end = begin + parts[i].size();
+    const std::from_chars_result read = std::from_chars(begin, end, part, base);
+    if (read.ec != std::errc() || read.ptr != end || (i > 0 && (part > 59 || parts[i].size() > 2)) ||
+        __builtin_mul_overflow(value, uint64_t{60}, &value) || __builtin_add_overflow(value, part, &value)) {
+      return std::nullopt;
+    }
+  }
+  constexpr auto kMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  if (value > kMax + negative) return std::nullopt;
+  return static_cast<int64_t>(negative ? 0 - value : value);
+}
+
+// A whole number as above, or a decimal number with digits that may be grouped by '_'. A number needs no decimal point
+// and no sign in its exponent: 1e-5 is a number here, where PyYAML reads a text.
+std::optional<double> real_of(std::string_view text) {
+  if (const std::optional<int64_t> whole = integer_of(text)) return static_cast<double>(*whole);
+  const std::string_view unsigned_text = !text.empty() && (text[0] == '-' || text[0] == '+') ? text.substr(1) : text;
+  const bool is_leading_zero = unsigned_text.size() > 1 && unsigned_text[0] == '0' && is_digit(unsigned_text[1]) &&
+                               unsigned_text.find('.') == std::string_view::npos;
+  if (is_leading_zero) return std::nullopt;  // 08 is a text for PyYAML
+  const std::string digits = without(text, '_');
+  double value = 0;
+  const bool plus = digits.size() > 1 && digits[0] == '+' && digits[1] != '-';
+  return read_number(std::string_view(digits).substr(plus ? 1 : 0), value) ? std::optional(value) : std::nullopt;
 }
 
 std::string describe(const YAML::Node& node) {
@@ -71,34 +120,35 @@ bool YamlValue::boolean() const {
   return value == 1;
 }
 
-bool YamlValue::is_integer() const {
-  int64_t value;
-  return plain() && parse_number(node_.Scalar(), value);
-}
+bool YamlValue::is_integer() const { return plain() && integer_of(node_.Scalar()).has_value(); }
 
 int64_t YamlValue::integer(int64_t min, int64_t max) const {
-  int64_t value = 0;
-  if (!plain() || !parse_number(node_.Scalar(), value) || value < min || value > max) {
+  const std::optional<int64_t> value = plain() ? integer_of(node_.Scalar()) : std::nullopt;
+  if (!value || *value < min || *value > max) {
     expected(max == std::numeric_limits<int64_t>::max() ? cat("an integer of at least ", min)
                                                         : cat("an integer in [", min, ", ", max, "]"));
   }
-  return value;
+  return *value;
 }
 
 double YamlValue::real(double min, double max, bool below) const {
-  double value = 0;
-  if (!plain() || !parse_number(node_.Scalar(), value) || !std::isfinite(value) || value < min || value > max ||
-      (below && value == max)) {
+  const std::optional<double> value = plain() ? real_of(node_.Scalar()) : std::nullopt;
+  if (!value || !std::isfinite(*value) || *value < min || *value > max || (below && *value == max)) {
     expected(std::isinf(min)   ? std::string("a number")
              : std::isinf(max) ? cat("a number of at least ", min)
                                : cat("a number in [", min, ", ", max, below ? ")" : "]"));
   }
-  return value;
+  return *value;
 }
 
 std::string YamlValue::text() const {
   if (!is_scalar()) expected("text");
-  return node_.Scalar();
+  const std::string& written = node_.Scalar();
+  const std::optional<int64_t> number = plain() ? integer_of(written) : std::nullopt;
+  if (number && cat(*number) != written) {
+    fail(cat("YAML reads ", written, " as the number ", *number, "; write '", written, "' in quotes, or ", *number));
+  }
+  return written;
 }
 
 std::string YamlValue::one_of(const std::vector<std::string>& names) const {
@@ -153,18 +203,60 @@ void YamlValue::collect(std::set<std::string>& seen, std::vector<YAML::Node>& do
   for (const YamlValue& map : merged) map.collect(seen, done, entries);
 }
 
+namespace {
+
+// Where documents begin. yaml-cpp's own list of documents does not end for a ',' behind a value: the parser finds an
+// empty document there, again and again.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  YAML::Mark last;
+  void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Throws ParserException where something stands behind the first document.
+void check_one_document(const std::string& text) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  DocumentStarts starts;
+  if (!parser.HandleNextDocument(starts) || !parser.HandleNextDocument(starts)) return;
+  const auto at = static_cast<size_t>(std::max(starts.last.pos, 0));
+  throw YAML::ParserException(starts.last, at < text.size() && text[at] == ','
+                                               ? "a ',' stands behind the value; remove it"
+                                               : "a second YAML document begins; keep one (remove '---')");
+}
+
+// The line of `mark`, if it is indented with a tab.
+bool has_tab_before(const std::string& text, const YAML::Mark& mark) {
+  std::istringstream lines(text);
+  std::string line;
+  for (int i = 0; i <= mark.line; ++i) {
+    if (!std::getline(lines, line)) return false;
+  }
+  const size_t first = line.find_first_not_of(' ');
+  return first != std::string::npos && line[first] == '\t';
+}
+
+}  // namespace
+
 YamlValue parse_yaml(const std::string& text, const std::string& source, const std::string& key, bool located) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    const YamlValue value(documents.empty() ? YAML::Node() : documents[0], source, key, located);
-    if (documents.size() > 1) {
-      YamlValue(documents[1], source, key, located).fail("a second YAML document begins; keep one (remove '---')");
-    }
-    return value;
+    const YAML::Node document = YAML::Load(text);
+    check_one_document(text);
+    return {document, source, key, located};
   } catch (const YAML::Exception& e) {
-    const std::string where =
-        located && !e.mark.is_null() ? cat(source, ":", e.mark.line + 1, ":", e.mark.column + 1) : source;
-    throw InputError(cat(where, ": ", key.empty() ? "" : cat("key '", key, "': "), "not valid YAML: ", e.msg));
+    const bool is_tab = !e.mark.is_null() && has_tab_before(text, e.mark);
+    const int column = is_tab ? 1 : e.mark.column + 1;
+    const std::string where = located && !e.mark.is_null() ? cat(source, ":", e.mark.line + 1, ":", column) : source;
+    throw InputError(cat(where, ": ", key.empty() ? "" : cat("key '", key, "': "), "not valid YAML: ",
+                         is_tab ? "the line is indented with a tab; indent it with spaces" : e.msg));
   }
 }
 
@@ -179,9 +271,8 @@ YamlValue load_yaml_file(const std::string& path) {
 }
 
 std::string yaml_text(std::string_view text) {
-  const auto is_name = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
-  const bool plain = !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_') &&
-                     std::all_of(text.begin(), text.end(), is_name);
+  const auto is_name = [](char c) { return is_lower(c) || is_upper(c) || is_digit(c) || c == '_'; };
+  const bool plain = !text.empty() && !is_digit(text[0]) && std::all_of(text.begin(), text.end(), is_name);
   const std::string small = lower_case(text);
   if (plain && boolean_of(small) < 0 && small != "null" && small != "y" && small != "n") return std::string(text);
   std::string result = "\"";

@@ -14,7 +14,8 @@
 namespace kdef {
 
 /// The readers throw InputError "FILE:LINE:COLUMN: key 'KEY': expected ..., found ...".
-/// Scalars are read as in YAML 1.1, except that a number needs no decimal point: 1e-5 is a number.
+/// Scalars are read as in YAML 1.1, that is as PyYAML reads them (0100 is octal, 64), except that a number needs no
+/// decimal point: 1e-5 is a number.
 class YamlValue {
  public:
   YamlValue() = default;
@@ -42,6 +43,8 @@ class YamlValue {
   double real(double min, double max, bool below = false) const;
   /// Whether the value is an integer without quotes.
   bool is_integer() const;
+  /// A scalar as it is written. A whole number in a form that YAML writes otherwise (0100, 1_000, 12:30) is refused,
+  /// since PyYAML reads another text; quotes make it a text.
   std::string text() const;
   /// One of `names`; upper and lower case are equal. Returns the name as it is written in `names`.
   std::string one_of(const std::vector<std::string>& names) const;

@@ -10,6 +10,7 @@
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
 #include "kdef/run/tensorboard.h"
+#include "kdef/run/warnings.h"
 #include "kdef/train/run_files.h"
 
 namespace kdef {
@@ -33,13 +34,6 @@ FileLock lock_run(const std::string& directory) {
   if (lock) return *std::move(lock);
   throw InputError(cat(directory, ": another training is writing there (", holder_of(directory),
                        "); wait until it ends, or give another --run DIR"));
-}
-
-void warn_of_one_class(const std::string& what, int64_t positives, int64_t rows, const TrainingListener& listener) {
-  if (rows > 0 && (positives == 0 || positives == rows)) {
-    listener.note(cat("warning: every row of ", what, " has the label ", positives ? 1 : 0,
-                      "; its AUC is undefined, and a model cannot learn from one class"));
-  }
 }
 
 bool is_empty(const std::string& path) {
@@ -148,9 +142,9 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
   data.verify();
   check_trainable(model, *data.train, *data.valid, training);
-  if (config.model.task->labels == data::LabelKind::click && Group::current().is_first()) {
-    warn_of_one_class("train_data", prepared.train_positives, prepared.train_rows, options.listener);
-    warn_of_one_class("valid_data", prepared.valid_positives, prepared.valid_rows, options.listener);
+  check_monitored(config, prepared);
+  if (Group::current().is_first()) {
+    for (const std::string& warning : data_warnings(config, data)) options.listener.note(warning);
   }
 
   Group& group = Group::current();
@@ -169,8 +163,14 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     listener = with_tensorboard(directory, listener);
   }
   if (options.ready && group.is_first()) options.ready(prepared, model);
-  return train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training, directory,
-               identity(config, data), options.resume, listener);
+  const TrainingResult result = train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training,
+                                      directory, identity(config, data), options.resume, listener);
+  if (!result.interrupted && group.is_first() && config.dataset.weight.empty()) {
+    const double click_rate = static_cast<double>(prepared.train_positives) / static_cast<double>(prepared.train_rows);
+    const std::string warning = baseline_warning(result.valid, click_rate);
+    if (!warning.empty()) options.listener.note(warning);
+  }
+  return result;
 }
 
 namespace {

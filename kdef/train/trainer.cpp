@@ -275,10 +275,6 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
                      const TrainingConfig& config) {
   if (train.rows() == 0) throw InputError("train_data has no rows");
   if (valid.rows() == 0) throw InputError("valid_data has no rows; training needs some to tell the best model");
-  if (config.batch_size > train.rows()) {
-    throw InputError(cat("batch_size ", config.batch_size, " is larger than the ", train.rows(),
-                         " rows of train_data; set it to ", train.rows(), " or less"));
-  }
   const auto leaves_one_row = [&](int64_t size) { return size == 1 || train.rows() % size == 1; };
   if (!model.buffers().empty() && leaves_one_row(config.batch_size)) {
     int64_t other = config.batch_size;
@@ -297,8 +293,10 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
 }
 
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
-                     const data::EncodedFile* test, const TrainingConfig& config, const std::string& directory,
+                     const data::EncodedFile* test, const TrainingConfig& given, const std::string& directory,
                      const std::string& identity, bool resume, const TrainingListener& listener) {
+  TrainingConfig config = given;
+  config.batch_size = std::min(config.batch_size, std::max<int64_t>(1, train.rows()));
   check_trainable(model, train, valid, config);
   Loop loop(model, train, valid, config, directory, identity, resume, listener);
   TrainingResult result;

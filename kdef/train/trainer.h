@@ -15,7 +15,7 @@
 namespace kdef {
 
 struct TrainingConfig {
-  int64_t batch_size = 4096;
+  int64_t batch_size = 4096;  // more than there are rows: all rows are one batch
   int64_t epochs = 100;
   bool shuffle = true;
   uint64_t seed = 2024;

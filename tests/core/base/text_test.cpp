@@ -123,6 +123,23 @@ TEST(Text, WhatATerminalObeysIsEscaped) {
   EXPECT_EQ(escape_controls(""), "");
 }
 
+TEST(Text, CharactersThatAreNotSeenAreSpeltOut) {
+  EXPECT_EQ(spelt_out("click 1"), "");
+  EXPECT_EQ(spelt_out("\u0441lick"), " (spelt U+0441 'lick')");
+  EXPECT_EQ(spelt_out("cl\u00ADick\t"), " (spelt 'cl' U+00AD 'ick' U+0009)");
+  EXPECT_EQ(spelt_out("\U0001F600\xFF\xE2\x82"), " (spelt U+01F600 byte 0xFF byte 0xE2 byte 0x82)");
+}
+
+TEST(Names, NearestByMeaning) {
+  const std::vector<std::string> keys = {"early_stop_patience", "hidden_units",         "net_dropout", "epochs", "seed",
+                                         "embedding_dim",       "embedding_regularizer"};
+  EXPECT_EQ(nearest_name("patience", keys), "early_stop_patience");
+  EXPECT_EQ(nearest_name("dnn_hidden_units", keys), "hidden_units");
+  EXPECT_EQ(nearest_name("sed", keys), "seed");
+  EXPECT_EQ(nearest_name("Embedding_size", keys), "embedding_dim");
+  EXPECT_EQ(did_you_mean("dnn_hidden_units", keys), "; did you mean 'hidden_units'?");
+}
+
 TEST(Names, RowsOfATable) {
   struct Row {
     const char* name;

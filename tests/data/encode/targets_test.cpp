@@ -151,7 +151,7 @@ TEST_F(TargetsTest, LabelsThatAreNumbers) {
   Batch batch;
   ASSERT_TRUE(RawFile(encoder, config_.train_data, true).next(batch));
   EXPECT_EQ(batch.labels, (std::vector<float>{3.25, -1000, 1}));
-  for (const char* bad : {"nan", "1e39", "", "yes"}) {
+  for (const char* bad : {"nan", "1e39", "yes"}) {
     config_.train_data = dir_.file("bad.csv", std::string("y,user,w\n") + bad + ",a,1\n");
     expect_error<InputError>([&] { prepared(); }, {"bad.csv:2", "label column y", "not a finite number"});
   }

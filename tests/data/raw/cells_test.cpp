@@ -79,26 +79,42 @@ TEST_F(Cells, ContradictorySettings) {
 }
 
 TEST_F(Cells, Labels) {
-  for (const char* one : {"1", "1.0", "1.", "1e0"})
-    EXPECT_EQ(parse_label(one, LabelKind::click, "click", {file_, 5}), 1.0f);
-  for (const char* zero : {"0", "0.0", "-0"}) EXPECT_EQ(parse_label(zero, LabelKind::click, "click", {file_, 5}), 0.0f);
-  for (const char* bad : {"2", "", "yes", "0.5", "-1", "nan"}) {
-    expect_error<InputError>(
-        [&] {
-          parse_label(bad, LabelKind::click, "click", {file_, 5});
-        },
-        {"data.csv:5", "click", "not 0 or 1"});
+  DatasetConfig config;
+  config.label = "click";
+  const auto label = [&](std::string_view cell) { return parse_label(cell, config, {file_, 5}); };
+  for (const char* one : {"1", "1.0", "1.", "1e0"}) EXPECT_EQ(label(one), 1.0f);
+  for (const char* zero : {"0", "0.0", "-0"}) EXPECT_EQ(label(zero), 0.0f);
+  for (const char* bad : {"2", "yes", "0.5", "-1", "nan"}) {
+    expect_error<InputError>([&] { label(bad); },
+                             {"data.csv:5", "click", "not 0 or 1", "positive: [VALUE, ..]", "threshold: NUMBER"});
   }
+  expect_error<InputError>([&] { label(""); }, {"data.csv:5", "click", "the cell is empty"});
+
+  config.label_positive = {"yes", "1"};
+  EXPECT_EQ(label("yes"), 1.0f);
+  EXPECT_EQ(label("1"), 1.0f);
+  for (const char* other : {"no", "0", "-1", "Yes", "1.0"}) EXPECT_EQ(label(other), 0.0f);
+  expect_error<InputError>([&] { label(""); }, {"data.csv:5", "the cell is empty"});
+
+  config.label_positive = {};
+  config.label_threshold = 0.5;
+  for (const char* click : {"1", "3", "0.6"}) EXPECT_EQ(label(click), 1.0f);
+  for (const char* none : {"0", "-1", "0.5"}) EXPECT_EQ(label(none), 0.0f);
+  expect_error<InputError>([&] { label("many"); }, {"data.csv:5", "not a finite number"});
 }
 
 TEST_F(Cells, LabelsThatAreNumbers) {
-  const auto label = [&](const char* cell) { return parse_label(cell, LabelKind::number, "price", {file_, 5}); };
+  DatasetConfig config;
+  config.label = "price";
+  config.label_kind = LabelKind::number;
+  const auto label = [&](const char* cell) { return parse_label(cell, config, {file_, 5}); };
   EXPECT_EQ(label("0"), 0);
   EXPECT_EQ(label("-2.5"), -2.5f);
   EXPECT_EQ(label("1e30"), 1e30f);
-  for (const char* bad : {"", "inf", "1e39", "high"}) {
+  for (const char* bad : {"inf", "1e39", "high"}) {
     expect_error<InputError>([&] { label(bad); }, {"data.csv:5", "price", "not a finite number"});
   }
+  expect_error<InputError>([&] { label(""); }, {"data.csv:5", "price", "the cell is empty"});
 }
 
 TEST_F(Cells, Weights) {

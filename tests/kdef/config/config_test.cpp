@@ -345,6 +345,49 @@ TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
   EXPECT_THAT(refusal_of("epochs: 3"), HasSubstr("dataset_config.yaml:4:19: unknown key 'feature_cols[0].nam'"));
 }
 
+TEST_F(ConfigTest, UnknownKeysAreComparedByMeaning) {
+  const auto nearest = [&](const std::string& key) { return refusal_of(key + ": 3"); };
+  EXPECT_THAT(nearest("patience"), HasSubstr("nearest known key is 'early_stop_patience'"));
+  EXPECT_THAT(nearest("dnn_hidden_units"), HasSubstr("nearest known key is 'hidden_units'"));
+  EXPECT_THAT(nearest("lr"), HasSubstr("nearest known key is 'learning_rate'"));
+  EXPECT_THAT(nearest("every_x_epochs"), HasSubstr("nearest known key is 'eval_steps'"));
+  EXPECT_THAT(nearest("\"see\\u0501\""), HasSubstr("(spelt 'see' U+0501); the nearest known key is 'seed'"));
+}
+
+TEST_F(ConfigTest, ANetworkNamedAsTheModelIsTold) {
+  EXPECT_THAT(refusal("Small", {"model=DeepFM"}),
+              HasSubstr("'DeepFM' is a network; write model: KDEF and network: deepfm"));
+  EXPECT_THAT(refusal("Small", {"model=AutoInt"}), HasSubstr("network: autoint"));
+  EXPECT_EQ(load_experiment(folder_.string(), "Small", {"model=MLP", "num_student=1"}).model.students.size(), 1u);
+}
+
+TEST_F(ConfigTest, LabelsThatAreNotZeroAndOne) {
+  const auto label = [&](const std::string& value) {
+    return load_experiment(folder_.string(), "Small", {"label_col=" + value}).dataset;
+  };
+  const data::DatasetConfig words = label("{name: y, positive: [yes, '01']}");
+  EXPECT_EQ(words.label, "y");
+  EXPECT_THAT(words.label_positive, ElementsAre("yes", "01"));
+  EXPECT_EQ(label("{name: y, threshold: 0.5}").label_threshold, 0.5);
+  EXPECT_THAT(refusal("Small", {"label_col={name: y, threshold: 1, positive: [2]}"}), HasSubstr("not both"));
+  EXPECT_THAT(refusal("Small", {"label_col={name: y, positive: []}"}), HasSubstr("the values that are clicks"));
+  EXPECT_THAT(refusal("Small", {"label_col={name: y, threshold: 1}", "task=regression", "metrics=[RMSE]",
+                                "monitor=RMSE", "loss=mse"}),
+              HasSubstr("positive and threshold make clicks"));
+  // What a run writes is read back.
+  const ExperimentConfig config = load_experiment(folder_.string(), "Small", {"label_col={name: y, threshold: 0.5}"});
+  EXPECT_THAT(to_yaml(config), HasSubstr("label_col: {name: y, threshold: 0.5}"));
+}
+
+TEST_F(ConfigTest, AFileInPlaceOfTheFolderIsTold) {
+  try {
+    load_experiment((folder_ / "model_config.yaml").string(), "Small");
+    ADD_FAILURE() << "accepted";
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("model_config.yaml: is a file; give the folder that holds"));
+  }
+}
+
 TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
   EXPECT_THAT(refusal_of("batch_size: many"),
               HasSubstr("model_config.yaml:3:17: key 'batch_size': expected an integer of at least 1, found 'many'"));

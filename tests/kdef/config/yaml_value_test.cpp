@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/base/error.h"
 
 namespace kdef {
@@ -32,6 +34,56 @@ TEST(YamlValues, NumbersAndBooleansAsWritten) {
   EXPECT_EQ(value("ADAM").one_of({"sgd", "adam"}), "adam");
   EXPECT_TRUE(value("~").is_null());
   EXPECT_TRUE(value("").is_null());
+}
+
+// The right values are those of yaml.safe_load (PyYAML 6.0).
+TEST(YamlValues, WholeNumbersAreReadAsPyYamlReadsThem) {
+  const auto whole = [](const char* text) {
+    return parse_yaml(text, "file.yaml", "").integer(std::numeric_limits<int64_t>::min());
+  };
+  EXPECT_EQ(whole("0100"), 64);
+  EXPECT_EQ(whole("-017"), -15);
+  EXPECT_EQ(whole("0x40"), 64);
+  EXPECT_EQ(whole("0b101"), 5);
+  EXPECT_EQ(whole("1_000"), 1000);
+  EXPECT_EQ(whole("190:20:30"), 685230);
+  EXPECT_EQ(whole("-9223372036854775808"), std::numeric_limits<int64_t>::min());
+  EXPECT_EQ(parse_yaml("0100", "", "").real(0, 100), 64);
+  EXPECT_EQ(parse_yaml("1_0.5", "", "").real(0, 100), 10.5);
+  EXPECT_EQ(parse_yaml("010.5", "", "").real(0, 100), 10.5);
+  EXPECT_EQ(parse_yaml("1.e-3", "", "").real(0, 100), 1e-3);
+  // Texts for PyYAML.
+  for (const char* text : {"08", "0o14", "1:60", "0x", "9223372036854775808", "--1", "0b2"}) {
+    EXPECT_THAT(refusal(text, [](const auto& v) { v.integer(-1); }), HasSubstr("expected an integer")) << text;
+  }
+  EXPECT_THAT(refusal("08", [](const auto& v) { v.real(0, 100); }), HasSubstr("expected a number"));
+}
+
+TEST(YamlValues, TextThatYamlReadsAsAnotherNumberIsRefused) {
+  const auto text = [](const auto& v) { v.text(); };
+  EXPECT_EQ(refusal("0100", text), "file.yaml:1:1: YAML reads 0100 as the number 64; write '0100' in quotes, or 64");
+  EXPECT_THAT(refusal("12:30", text), HasSubstr("as the number 750"));
+  for (const char* same : {"100", "-3", "'0100'", "08", "1.50", "a_1"}) {
+    EXPECT_NO_THROW(parse_yaml(same, "file.yaml", "").text()) << same;
+  }
+}
+
+TEST(YamlValues, ACommaBehindAValueEndsWithAnError) {
+  const auto nothing = [](const auto&) {};
+  EXPECT_EQ(refusal("[16,8],", nothing), "file.yaml:1:7: not valid YAML: a ',' stands behind the value; remove it");
+  EXPECT_EQ(refusal(",", nothing), "file.yaml:1:1: not valid YAML: a ',' stands behind the value; remove it");
+  EXPECT_THAT(refusal("a: 1\n---\nb: 2\n", nothing),
+              HasSubstr("file.yaml:2:1: not valid YAML: a second YAML document"));
+  EXPECT_THAT(refusal("a: 1\n---\n[\n", nothing), HasSubstr("not valid YAML"));
+  EXPECT_NO_THROW(parse_yaml("---\na: 1\n...\n", "file.yaml", ""));
+}
+
+TEST(YamlValues, ATabThatIndentsIsNamed) {
+  const auto nothing = [](const auto&) {};
+  const char* message = "file.yaml:2:1: not valid YAML: the line is indented with a tab; indent it with spaces";
+  EXPECT_EQ(refusal("a:\n\tb: 1\n", nothing), message);
+  EXPECT_EQ(refusal("a:\n  \tb: 1\n", nothing), message);
+  EXPECT_NO_THROW(parse_yaml("a:\t1\n", "file.yaml", ""));
 }
 
 TEST(YamlValues, ErrorsNameThePlaceTheKeyAndWhatWasFound) {
