@@ -86,13 +86,13 @@ inline double common_words(std::string_view a, std::string_view b) {
   return static_cast<double>(shared) / static_cast<double>(static_cast<int64_t>(x.size() + y.size()) - shared);
 }
 
-/// The name among `names`, which is not empty, that `name` probably means: one at an edit distance of at most 2;
+/// The name among `names`, which is not empty, that `name` probably means: one at an edit distance of at most 1;
 /// otherwise the one with the largest share of common words (`patience` means early_stop_patience); among equal ones
 /// the first at the smallest edit distance.
 inline const std::string& nearest_name(std::string_view name, const std::vector<std::string>& names) {
   const auto rank = [&](const std::string& other) {
     const size_t distance = edit_distance(name, other);
-    return std::pair(distance <= 2 ? -1.0 : -common_words(name, other), distance);
+    return std::pair(distance <= 1 ? -1.0 : -common_words(name, other), distance);
   };
   return *std::min_element(names.begin(), names.end(),
                            [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });

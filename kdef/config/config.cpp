@@ -238,6 +238,11 @@ void resolve_task(Draft& d) {
   } catch (const InputError& e) {
     d.given.at("metrics").fail(e.what());
   }
+  for (const Metric* m : c.training.metrics) {
+    if (m->of_groups == nullptr || !c.dataset.group.empty()) continue;
+    d.given.at(given("metrics") ? "metrics" : "task")
+        .fail(cat("metric ", m->name, " is measured by groups; name their column with group_id: COLUMN"));
+  }
   if (const std::string refusal = refusal_of(c.model.kind, task); !refusal.empty()) d.given.at("task").fail(refusal);
 }
 

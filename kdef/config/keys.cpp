@@ -353,6 +353,7 @@ struct FieldDraft {
   std::vector<std::string> names;
   std::map<std::string, YamlValue> given;
   std::vector<std::string>* ignored = nullptr;
+  bool is_meta = false;  // FuxiCTR's type of a column that is no input, as the column of group_id
 };
 
 Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
@@ -434,6 +435,14 @@ const std::vector<Key<FieldDraft>>& field_keys() {
       f.names.clear();
       for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
     };
+    Key<FieldDraft>& type = *std::find_if(all.begin(), all.end(), [](const auto& key) { return key.name == "type"; });
+    type.type += ", meta";
+    type.meaning += "; meta: not an input, as active: false";
+    type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
+      f.is_meta = v.is_scalar() && v.text() == "meta";
+      if (!f.is_meta) read(f, v);
+    };
+    all.push_back(ignored_field_key("remap", "groups are told apart by their text"));
     all.push_back(ignored_field_key("na_value", "fill_na is the value"));
     all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; the key is feature_encoder"));
     all.push_back(ignored_field_key("source", "all networks read all columns"));
@@ -468,6 +477,7 @@ void read_fields(Draft& d, const YamlValue& v) {
     f.ignored = &d.config.ignored;
     read_map(field_keys(), f, item);
     for (const YamlValue::Entry& e : item.map()) f.given.emplace(e.name, e.value);
+    if (f.is_meta) f.field.active = false;
     if (f.names.empty()) item.fail("expected a key 'name' with the name of the column");
     if (f.given.count("dtype") == 0 && f.field.type == data::FieldType::numeric) f.field.cell = data::CellType::real;
     if (f.given.count("feature_encoder") != 0 && f.field.type != data::FieldType::sequence) {
@@ -701,6 +711,20 @@ const std::vector<Key<Draft>>& experiment_keys() {
     const std::vector<Key<Draft>> rest = {
         integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
                            data::kMaxEmbeddingDim),
+        {"embedding_initializer", "partial(nn.init.normal_, std=1e-4), null",
+         "how embedding tables start: normal with standard deviation 1e-4, FuxiCTR's default, is the only one",
+         [](Draft&, const YamlValue& v) {
+           std::string text = v.is_null() ? "" : v.text();
+           std::erase(text, ' ');
+           const std::string before = "partial(nn.init.normal_,std=";
+           double deviation = 1e-4;
+           const bool is_normal =
+               text.empty() ||
+               (text.starts_with(before) && text.ends_with(")") &&
+                read_number(std::string_view(text).substr(before.size(), text.size() - before.size() - 1), deviation));
+           if (!is_normal || deviation != 1e-4) v.expected("partial(nn.init.normal_, std=1e-4) or null");
+         },
+         [](const Draft&) { return "null"; }, false},
         boolean_key<Draft>("shared_embedding", KDEF_AT(config.model.shared_embedding),
                            "true: one set of embedding tables for all students; false: one set per student"),
         {"task", joined(task_names()), "what the label is; the loss and the default metrics follow from it",

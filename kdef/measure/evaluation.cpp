@@ -64,6 +64,13 @@ Probabilities predict(const Ensemble& model, const ModelInput& input) {
   return p;
 }
 
+// The numbers of all members, in the order of the ranks.
+template <class T>
+static void gather(Group& group, std::vector<T>& numbers) {
+  if (group.is_alone()) return;
+  numbers = gather_rows(group, Tensor::from(numbers, {static_cast<int64_t>(numbers.size())})).template to_vector<T>();
+}
+
 #if defined(KDEF_HAS_CUDA)
 // Unlike on the CPU, the host does not wait for a batch: predictions stay on the device until they are measured.
 static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
@@ -76,6 +83,7 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
   std::unique_ptr<BatchFeed> feed;
   int64_t capacity = 0;
   std::vector<Tensor> scores, labels, weights;  // of each batch; scores [rows, M + 1], the ensemble's last
+  std::vector<int64_t> groups;
   data::Batch batch;
   while (next(batch)) {
     if (batch.rows > capacity) {
@@ -87,6 +95,7 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
     scores.push_back(model.task().predict(ops::concat({output.students, output.ensemble}, 1)));
     labels.push_back(input.labels.clone());
     if (input.weights.defined()) weights.push_back(input.weights.clone());
+    groups.insert(groups.end(), batch.groups.begin(), batch.groups.end());
     counts[0] += static_cast<double>(batch.rows);
     KDEF_CHECK(static_cast<int64_t>(batch.labels.size()) == batch.rows, "evaluate: ", batch.rows, " rows with ",
                batch.labels.size(), " labels");
@@ -107,19 +116,15 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
   }
   // A member of a group that has no batch learns from the others whether rows have weights.
   const Tensor all_weights = all(weights, 1);
-  result.students =
-      measure_columns(all_scores, all(labels, 1), all_weights.shape()[0] == 0 ? Tensor() : all_weights, metrics);
+  gather(group, groups);
+  const Tensor all_groups = groups.empty() ? Tensor() : Tensor::from(groups, {result.rows});
+  result.students = measure_columns(all_scores, all(labels, 1), all_weights.shape()[0] == 0 ? Tensor() : all_weights,
+                                    all_groups, metrics);
   result.ensemble = result.students.back();
   result.students.pop_back();
   return result;
 }
 #endif
-
-// The numbers of all members, in the order of the ranks.
-static void gather(Group& group, std::vector<float>& numbers) {
-  if (group.is_alone()) return;
-  numbers = gather_rows(group, Tensor::from(numbers, {static_cast<int64_t>(numbers.size())})).to_vector<float>();
-}
 
 // Predicts the rows that this member's `next` gives. Measures the rows of all members, in the order of the ranks.
 static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
@@ -132,11 +137,13 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   std::vector<std::vector<float>> scores(m + 1);  // the students', then the ensemble's
   std::vector<float> labels, weights;
+  std::vector<int64_t> groups;
   data::Batch batch;
   while (next(batch)) {
     const Probabilities p = predict_unchecked(model, model_input(batch, ids, values));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     weights.insert(weights.end(), batch.weights.begin(), batch.weights.end());
+    groups.insert(groups.end(), batch.groups.begin(), batch.groups.end());
     scores[m].insert(scores[m].end(), p.ensemble.begin(), p.ensemble.end());
     for (size_t b = 0; b < static_cast<size_t>(batch.rows); ++b) {
       for (size_t k = 0; k < m; ++k) scores[k].push_back(p.students[b * m + k]);
@@ -144,6 +151,7 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   }
   gather(group, labels);
   gather(group, weights);
+  gather(group, groups);
   for (std::vector<float>& column : scores) {
     gather(group, column);
     if (has_nan(column)) refuse_not_a_number(model);  // in all members alike
@@ -153,7 +161,7 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   for (float y : labels) result.positives += y > 0.5f;
   for (size_t k = 0; k <= m; ++k) {
     const std::vector<double> s(scores[k].begin(), scores[k].end());
-    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, weights, metrics);
+    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, weights, groups, metrics);
   }
   return result;
 }

@@ -72,9 +72,9 @@ MetricList Quality::measured() const {
 }
 
 Quality measure(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
-                const MetricList& metrics) {
+                std::span<const int64_t> groups, const MetricList& metrics) {
   Quality quality;
-  for (const Metric* m : metrics) quality.set(*m, m->of(scores, labels, weights));
+  for (const Metric* m : metrics) quality.set(*m, m->of(scores, labels, weights, groups));
   return quality;
 }
 
@@ -90,13 +90,15 @@ std::vector<double> column_of(const std::vector<float>& scores, size_t columns, 
 }  // namespace
 
 std::vector<Quality> measure_columns(const Tensor& scores, const Tensor& labels, const Tensor& weights,
-                                     const MetricList& metrics) {
+                                     const Tensor& groups, const MetricList& metrics) {
   const int64_t n = scores.shape()[0];
-  KDEF_CHECK(labels.numel() == n && (!weights.defined() || weights.numel() == n), "metrics: ", describe(scores),
-             " with labels ", describe(labels));
+  KDEF_CHECK(
+      labels.numel() == n && (!weights.defined() || weights.numel() == n) && (!groups.defined() || groups.numel() == n),
+      "metrics: ", describe(scores), " with labels ", describe(labels));
   const auto columns = static_cast<size_t>(scores.shape()[1]);
   std::vector<Quality> all(columns);
   std::vector<float> host_scores, host_labels, host_weights;
+  const std::vector<int64_t> host_groups = groups.defined() ? groups.to_vector<int64_t>() : std::vector<int64_t>();
   for (const Metric* m : metrics) {
     if (!scores.device().is_cpu() && !weights.defined() && m->of_columns != nullptr) {
       const std::vector<double> values = m->of_columns(scores, labels);
@@ -111,7 +113,8 @@ std::vector<Quality> measure_columns(const Tensor& scores, const Tensor& labels,
     for (size_t k = 0; k < columns; ++k) {
       const std::vector<double> one = column_of(host_scores, columns, k);
       const bool numbers = std::none_of(one.begin(), one.end(), [](double s) { return std::isnan(s); });
-      all[k].set(*m, numbers ? m->of(one, host_labels, host_weights) : std::numeric_limits<double>::quiet_NaN());
+      all[k].set(
+          *m, numbers ? m->of(one, host_labels, host_weights, host_groups) : std::numeric_limits<double>::quiet_NaN());
     }
   }
   return all;

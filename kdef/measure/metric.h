@@ -34,10 +34,20 @@ struct Metric {
   int decimals;            // in tables and plots
   data::LabelKind labels;  // the labels that it is defined for
   /// Of one column of scores. `weights` has one entry per row, or none: then every row counts once.
-  double (*of)(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights);
+  double (*of_rows)(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights);
   /// Of each column of scores f32 [n, columns] with labels f32 [n, 1] on a CUDA device, without weights. Null: the
   /// scores are copied to the host and measured there, as they are where rows have weights.
   std::vector<double> (*of_columns)(const Tensor& scores, const Tensor& labels);
+  /// Of rows in groups, in place of of_rows; `groups` has the number of each row's group. Null: groups do not matter.
+  double (*of_groups)(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+                      std::span<const int64_t> groups) = nullptr;
+
+  /// Of one column of scores with labels `y`. Empty weights `w`: every row counts once. Empty `groups`: all rows are
+  /// one group.
+  double of(std::span<const double> scores, std::span<const float> y, std::span<const float> w,
+            std::span<const int64_t> groups = {}) const {
+    return of_groups == nullptr ? of_rows(scores, y, w) : of_groups(scores, y, w, groups);
+  }
 
   /// Whether value `a` is a better one than `b`; false where one of them is NaN.
   bool better(double a, double b) const { return higher_is_better ? a > b : a < b; }
@@ -47,6 +57,7 @@ inline constexpr Metric kMetrics[] = {
     {"auc", "AUC", nullptr, "AUC", true, 6, data::LabelKind::click, auc, KDEF_DEVICE_METRIC(auc_of_columns)},
     {"logloss", "logloss", "binary_crossentropy", "log loss", false, 6, data::LabelKind::click, log_loss,
      KDEF_DEVICE_METRIC(log_loss_of_columns)},
+    {"gauc", "gAUC", nullptr, "group AUC", true, 6, data::LabelKind::click, nullptr, nullptr, group_auc},
     {"pr_auc", "PR_AUC", nullptr, "PR-AUC", true, 6, data::LabelKind::click, average_precision, nullptr},
     {"rmse", "RMSE", nullptr, "RMSE", false, 6, data::LabelKind::number, rmse, nullptr},
     {"mae", "MAE", nullptr, "MAE", false, 6, data::LabelKind::number, mae, nullptr},
@@ -107,13 +118,14 @@ class Quality {
   PerMetric<std::optional<double>> values_;
 };
 
-/// One column of scores, measured. `weights` may be empty.
+/// One column of scores, measured. `weights` and `groups` may be empty.
 Quality measure(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
-                const MetricList& metrics);
+                std::span<const int64_t> groups, const MetricList& metrics);
 
 /// Each column of scores f32 [n, columns], measured where the tensors are; labels f32 [n, 1]. Weights f32 [n, 1], or
-/// undefined. A column with a score that is not a number has NaN for every metric.
+/// undefined. Groups i64 [n] on the host, or undefined. A column with a score that is not a number has NaN for every
+/// metric.
 std::vector<Quality> measure_columns(const Tensor& scores, const Tensor& labels, const Tensor& weights,
-                                     const MetricList& metrics);
+                                     const Tensor& groups, const MetricList& metrics);
 
 }  // namespace kdef

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "core/base/error.h"
@@ -100,6 +101,38 @@ double mean_of(std::span<const double> scores, std::span<const float> labels, st
 double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
   check_rows("auc", scores, labels, weights);
   return weights.empty() ? auc_of<uint64_t>(scores, labels, weights) : auc_of<double>(scores, labels, weights);
+}
+
+double group_auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+                 std::span<const int64_t> groups) {
+  check_rows("group_auc", scores, labels, weights);
+  KDEF_CHECK(groups.empty() || groups.size() == labels.size(), "group_auc: ", labels.size(), " rows but ",
+             groups.size(), " groups");
+  if (groups.empty()) return auc(scores, labels, weights);
+  std::vector<size_t> order(groups.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return groups[a] < groups[b]; });
+  double sum = 0, total = 0;
+  std::vector<double> s;
+  std::vector<float> y, w;
+  for (size_t at = 0; at < order.size();) {
+    s.clear();
+    y.clear();
+    w.clear();
+    double rows = 0;
+    for (const int64_t group = groups[order[at]]; at < order.size() && groups[order[at]] == group; ++at) {
+      const size_t row = order[at];
+      s.push_back(scores[row]);
+      y.push_back(labels[row]);
+      if (!weights.empty()) w.push_back(weights[row]);
+      rows += weights.empty() ? 1.0 : static_cast<double>(weights[row]);
+    }
+    const double value = auc(s, y, w);
+    if (std::isnan(value)) continue;
+    sum += value * rows;
+    total += rows;
+  }
+  return total > 0 ? sum / total : kUndefined;
 }
 
 double average_precision(std::span<const double> scores, std::span<const float> labels,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <span>
 
 #include "core/base/hd.h"
@@ -25,6 +26,13 @@ struct LogLoss {
 /// by sum w_p sum w_n. Exact without weights. O(n log n). NaN where it is undefined: without positive or without
 /// negative rows. Throws Error where a score is NaN or the lengths differ.
 double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {});
+
+/// The mean of auc() over the groups, weighted by their rows: sum n_g AUC_g / sum n_g, where n_g is the number of rows
+/// of group g, or the sum of their weights. A group of one class counts in neither sum (FuxiCTR's gAUC). `groups` has
+/// the number of each row's group; without groups all rows are one. NaN where no group has both classes. Throws Error
+/// where a score is NaN or the lengths differ.
+double group_auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights = {},
+                 std::span<const int64_t> groups = {});
 
 /// Area under the precision-recall curve by steps, the average precision: sum over the distinct scores, from the
 /// highest down, of (R_n - R_{n-1}) P_n. P_n and R_n are precision and recall of calling every row positive whose score

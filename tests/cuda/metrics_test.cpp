@@ -30,7 +30,8 @@ Made make(int64_t rows, int64_t columns, uint64_t values, uint64_t seed) {
 std::vector<Quality> on_device(const Made& made) {
   const int64_t rows = static_cast<int64_t>(made.labels.size());
   return measure_columns(Tensor::from(made.probabilities, {rows, made.columns}, test::kDevice),
-                         Tensor::from(made.labels, {rows, 1}, test::kDevice), Tensor(), metrics_of(default_task()));
+                         Tensor::from(made.labels, {rows, 1}, test::kDevice), Tensor(), Tensor(),
+                         metrics_of(default_task()));
 }
 
 void expect_as_on_cpu(const Made& made) {

@@ -376,7 +376,27 @@ TEST_F(ConfigTest, LabelsThatAreNotZeroAndOne) {
               HasSubstr("positive and threshold make clicks"));
   // What a run writes is read back.
   const ExperimentConfig config = load_experiment(folder_.string(), "Small", {"label_col={name: y, threshold: 0.5}"});
-  EXPECT_THAT(to_yaml(config), HasSubstr("label_col: {name: y, threshold: 0.5}"));
+  EXPECT_THAT(to_yaml(config), HasSubstr("label_col: {name: \"y\", threshold: 0.5}"));
+}
+
+TEST_F(ConfigTest, MetricsByGroupsNeedGroups) {
+  EXPECT_THAT(refusal("Small", {"metrics=[AUC, gAUC]"}),
+              HasSubstr("metric gAUC is measured by groups; name their column with group_id: COLUMN"));
+  EXPECT_EQ(load("Small", {"metrics=[AUC, gAUC]", "group_id=user"}).dataset.group, "user");
+}
+
+TEST_F(ConfigTest, AColumnOfTypeMetaIsNoInput) {
+  const ExperimentConfig c =
+      load("Small", {"feature_cols=[{name: a}, {name: g, type: meta, active: true, remap: false}]"});
+  ASSERT_EQ(c.dataset.fields.size(), 2u);
+  EXPECT_TRUE(c.dataset.fields[0].active);
+  EXPECT_FALSE(c.dataset.fields[1].active);
+}
+
+TEST_F(ConfigTest, TheInitializerOfFuxiCtrIsTheOnlyOne) {
+  EXPECT_NO_THROW(load("Small", {"embedding_initializer=partial(nn.init.normal_, std=1e-4)"}));
+  EXPECT_THAT(refusal("Small", {"embedding_initializer=partial(nn.init.normal_, std=1e-2)"}),
+              HasSubstr("expected partial(nn.init.normal_, std=1e-4) or null"));
 }
 
 TEST_F(ConfigTest, AFileInPlaceOfTheFolderIsTold) {

@@ -101,5 +101,24 @@ TEST(Evaluate, WeighsRowsAsRepeatedRows) {
   }
 }
 
+TEST(Evaluation, GroupsOfAllBatchesReachTheMetric) {
+  const SmallModel small;
+  data::Batch one = SmallModel::batch(), two = SmallModel::batch();
+  one.groups = {1, 1, 2, 2, 1, 2};
+  two.groups = {2, 3, 3, 1, 3, 1};
+  const MetricList metrics = metrics_to_measure(small.model.task(), {"gAUC"});
+  const Metric& gauc = metric_of_key("gauc");
+  const Evaluation all = evaluate(small.model, batches({one, two}), metrics);
+  const Probabilities p = predict(small.model, model_input(one, 1, 1));
+  std::vector<double> scores(p.ensemble.begin(), p.ensemble.end());
+  scores.insert(scores.end(), p.ensemble.begin(), p.ensemble.end());
+  std::vector<float> labels = one.labels;
+  labels.insert(labels.end(), two.labels.begin(), two.labels.end());
+  std::vector<int64_t> groups = one.groups;
+  groups.insert(groups.end(), two.groups.begin(), two.groups.end());
+  EXPECT_DOUBLE_EQ(all.ensemble[gauc], group_auc(scores, labels, {}, groups));
+  EXPECT_NE(all.ensemble[gauc], all.ensemble["auc"]);
+}
+
 }  // namespace
 }  // namespace kdef

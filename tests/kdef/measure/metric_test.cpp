@@ -62,8 +62,8 @@ TEST(MetricTable, ColumnsAreMeasuredOneByOne) {
   const Tensor weights = Tensor::from(std::vector<float>{1, 1, 3}, {3, 1});
   MetricList all;
   for (const Metric& m : kMetrics) all.push_back(&m);
-  const std::vector<Quality> plain = measure_columns(scores, labels, Tensor(), all),
-                             weighted = measure_columns(scores, labels, weights, all);
+  const std::vector<Quality> plain = measure_columns(scores, labels, Tensor(), Tensor(), all),
+                             weighted = measure_columns(scores, labels, weights, Tensor(), all);
   for (const Metric& m : kMetrics) {
     const std::vector<float> y = {0, 1, 1}, w = {1, 1, 3};
     EXPECT_EQ(plain[0][m], m.of(std::vector<double>{0.25, 0.5, 0.75}, y, {})) << m.key;

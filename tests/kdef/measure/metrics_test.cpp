@@ -132,5 +132,22 @@ TEST(Auc, OfTheTrueLogitsOfSyntheticData) {
   EXPECT_LT(best, 0.88);
 }
 
+// Groups 3, 5 and 8: AUC 3/4 of 4 rows, 1 of 2 rows; the third has one class and counts in neither sum.
+TEST(GroupAuc, IsTheMeanOverGroupsOfBothClassesByTheirRows) {
+  const std::vector<double> scores = {0.9, 0.2, 0.6, 0.4, 0.7, 0.1, 0.5, 0.3};
+  const std::vector<float> labels = {1, 0, 1, 1, 0, 0, 1, 0};
+  const std::vector<int64_t> groups = {3, 3, 5, 3, 3, 5, 8, 5};
+  // Group 3: positives .9, .4, negatives .2, .7: 3 of 4 pairs in order. Group 5: .6 before .1 and .3.
+  EXPECT_DOUBLE_EQ(group_auc(scores, labels, {}, groups), (4 * 0.75 + 3 * 1.0) / 7);
+  // Rows of weight 2 count as two rows, within their group and in its weight.
+  const std::vector<float> weights = {2, 1, 1, 1, 1, 1, 1, 0};
+  const double third = (2 + 2 + 1 + 0) / 6.0;  // pairs of .9 (twice) and .4 with .2 and .7
+  EXPECT_DOUBLE_EQ(group_auc(scores, labels, weights, groups), (5 * third + 2 * 1.0) / 7);
+  EXPECT_DOUBLE_EQ(group_auc(scores, labels), auc(scores, labels));
+  EXPECT_TRUE(
+      std::isnan(group_auc(std::vector<double>{0.1, 0.2}, std::vector<float>{1, 0}, {}, std::vector<int64_t>{1, 2})));
+  EXPECT_THROW(group_auc(scores, labels, {}, std::vector<int64_t>{1}), Error);
+}
+
 }  // namespace
 }  // namespace kdef
