@@ -175,7 +175,7 @@ void train_in_locale(const SmallExperiment& e, const std::string& directory) {
   options.listener.step = [&](const TrainingListener::Step&) { ++steps; };
   options.listener.stop_requested = [&] { return steps == 1; };
   {
-    const Locale locale;
+    [[maybe_unused]] const Locale locale;
     ASSERT_EQ(refusal(e.load({"epochs=2", "learning_rate=0.00123", "seed=123456"}), options), "");
   }
   options.resume = true;

@@ -378,9 +378,15 @@ TEST(Training, RefusesDataItCannotTrainOn) {
     }
     EXPECT_FALSE(std::filesystem::exists(e.directory / "refused")) << "something was written";
   };
-  refused({"batch_size=100000"}, "3200");
   refused({"batch_size=3199"}, "one row");
   refused({"valid_data=null"}, "valid_data");
+}
+
+TEST(Training, ABatchLargerThanTheDataIsOneBatchOfAllRows) {
+  const SmallExperiment e;
+  run(e.load({"epochs=2", "batch_size=100000"}), e.directory / "larger");
+  run(e.load({"epochs=2", "batch_size=3200"}), e.directory / "equal");
+  EXPECT_EQ(test::read_file(e.directory / "larger/result.json"), test::read_file(e.directory / "equal/result.json"));
 }
 
 TEST(Training, OneClassIsTrainedWithAWarningAndAnUndefinedAuc) {
@@ -399,7 +405,8 @@ TEST(Training, OneClassIsTrainedWithAWarningAndAnUndefinedAuc) {
   options.directory = e.directory / "a";
   std::string notes;
   options.listener.note = [&](const std::string& text) { notes += text; };
-  const TrainingResult result = run_experiment(e.load({"epochs=1"}), options);
+  EXPECT_THROW(run_experiment(e.load({"epochs=1"}), options), InputError) << "AUC cannot choose a model";
+  const TrainingResult result = run_experiment(e.load({"epochs=1", "monitor=logloss"}), options);
   EXPECT_NE(notes.find("label 0"), std::string::npos) << notes;
   EXPECT_TRUE(std::isnan(result.valid.ensemble["auc"]));
   EXPECT_NE(test::read_file(e.directory / "a/result.json").find("\"auc\":null"), std::string::npos);
