@@ -11,7 +11,7 @@ int evaluate(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
-                        "raw rows with labels (default: test_data of the run's configuration)");
+                        "raw rows with labels; - for standard input (default: test_data of the configuration)");
   add_device_option(options);
   add_threads_option(options);
   const auto parsed =
@@ -23,8 +23,9 @@ int evaluate(const Arguments& arguments) {
   if (!parsed) return kDone;
   use_threads(*parsed);
   const Run run(parsed->text("run"), use_device(*parsed));
-  const std::string file = run_data(*parsed, run.config().dataset.test_data, "test_data");
-  data::RawFile rows(run.encoder(), file, true);
+  const std::string path = run_data(*parsed, run.config().dataset.test_data, "test_data");
+  data::RawFile rows(run.encoder(), path, true);
+  const std::string& file = rows.source().path();
   UnknownValues unknown(run.encoder().feature_map());
   const auto next = [&](data::Batch& batch) {
     const bool any = rows.next(batch, run.config().training.batch_size);
@@ -32,7 +33,8 @@ int evaluate(const Arguments& arguments) {
     return any;
   };
   const Evaluation result = kdef::evaluate(run.model(), next, run.config().training.metrics);
-  say_warnings(unknown.warnings(file, file, run.encoder()));
+  for (const std::string& warning : rows.source().warnings()) std::cerr << "kdef: warning: " << warning << "\n";
+  say_warnings(unknown.warnings(file, path, run.encoder()));
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
   const bool clicks = run.model().task().labels == data::LabelKind::click;
   std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"

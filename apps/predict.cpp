@@ -44,13 +44,22 @@ int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, Unknown
   return count;
 }
 
+// Says where the n-th prediction is not that of the n-th line, and what else is to be known of the rows.
+void say_what_was_read(const data::RowSource& source, int64_t rows) {
+  for (const std::string& warning : source.warnings()) std::cerr << "kdef: warning: " << warning << "\n";
+  if (source.lines() == rows) return;
+  std::cerr << "kdef: warning: " << source.path() << ": " << rows << " rows stand on " << source.lines()
+            << " lines (header lines aside): blank lines are skipped, and a quoted cell may hold line ends; "
+               "prediction n is that of row n, not of line n\n";
+}
+
 }  // namespace
 
 int predict(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("data", po::value<std::string>()->value_name("FILE")->required(),
-                        "raw rows; columns in any order, the label column may be missing");
+                        "raw rows; columns in any order; labels are not read; - for standard input");
   options.add_options()("out", po::value<std::string>()->value_name("FILE")->required(),
                         "file to write; - for standard output");
   options.add_options()("students", po::bool_switch(), "add a column with the probability of every student");
@@ -83,7 +92,8 @@ int predict(const Arguments& arguments) {
   if (parsed->flag("header")) write(header(run, students));
   UnknownValues unknown(run.encoder().feature_map());
   const int64_t count = predict_rows(run, rows, students, unknown, write);
-  say_warnings(unknown.warnings(data, data, run.encoder()));
+  say_what_was_read(rows.source(), count);
+  say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
   if (file) {
     file->commit();
     std::cout << "Wrote " << count << " predictions to " << path << "\n";

@@ -22,14 +22,13 @@ int prepare(const Arguments& arguments) {
   use_threads(*parsed);
   const ExperimentConfig config = load_config(*parsed);
   const std::string cache = cache_directory(config);
-  const bool fresh = data::is_fresh(config.dataset, cache);
-
   data::Prepared prepared;
   {
     ProgressDisplay display(0);
     prepared = data::prepare(config.dataset, cache, [&](const data::Progress& p) { display.preparing(p); });
   }
-  std::cout << (fresh ? "Up to date: " : "Prepared ") << cache << "\n"
+  for (const std::string& warning : prepared.warnings) std::cerr << "kdef: warning: " << warning << "\n";
+  std::cout << (prepared.made ? "Prepared " : "Up to date: ") << cache << "\n"
             << "  rows (clicks): train " << prepared.train_rows << " (" << prepared.train_positives << "), valid "
             << prepared.valid_rows << " (" << prepared.valid_positives << "), test " << prepared.test_rows << " ("
             << prepared.test_positives << ")\n";

@@ -8,6 +8,9 @@
 
 namespace kdef::data {
 
+/// The most columns of ids, and of numbers, of a row: its bytes cannot overflow.
+inline constexpr int64_t kMaxColumns = int64_t{1} << 24;
+
 /// What a row of a batch or of an encoded file consists of, beside its label.
 struct RowLayout {
   int64_t id_columns = 0;

@@ -13,10 +13,11 @@ namespace {
 
 template <class V>
 struct Member {
-  static constexpr KeyShape kShape = std::is_enum_v<V>            ? KeyShape::choice
-                                     : std::is_same_v<V, bool>    ? KeyShape::boolean
-                                     : std::is_same_v<V, int64_t> ? KeyShape::integer
-                                                                  : KeyShape::text;
+  static constexpr KeyShape kShape = std::is_enum_v<V>                             ? KeyShape::choice
+                                     : std::is_same_v<V, bool>                     ? KeyShape::boolean
+                                     : std::is_same_v<V, int64_t>                  ? KeyShape::integer
+                                     : std::is_same_v<V, std::vector<std::string>> ? KeyShape::cells
+                                                                                   : KeyShape::text;
   static constexpr bool kNullable = false;
   static KeyValue get(const V& member) {
     if constexpr (std::is_enum_v<V>) {
@@ -83,7 +84,11 @@ const std::vector<FieldKey>& field_keys() {
           "how a cell is read; as float, 1 and 1.0 are the same value"),
       key("active", KDEF_AT(active), {}, "false: the column is not used"),
       key("fill_na", KDEF_AT(fill_na), {.stored_in = kEncoder},
-          "replaces an empty cell; this value is never in the vocabulary"),
+          "replaces a missing cell; this value is never in the vocabulary"),
+      key("na_values", KDEF_AT(na_values), {.stored_in = kEncoder},
+          "cells that are missing, as empty cells always are; null: na_values of the data set, or, if it has none, for "
+          "a "
+          "column of numbers with fill_na the usual markers (NaN, NULL, NA, N/A, None, \\N and the like)"),
       key("preprocess", KDEF_AT(preprocess),
           {.nullable = true,
            .choices = {{nullptr, "none"},
@@ -98,7 +103,7 @@ const std::vector<FieldKey>& field_keys() {
       key("splitter", KDEF_AT(splitter),
           {.not_empty = true, .sequence = true, .stored_in = kEncoder, .always_stored = true},
           "separator between the ids of a sequence"),
-      key("max_len", KDEF_AT(max_len), {.sequence = true, .stored_in = kEncoder, .always_stored = true},
+      key("max_len", KDEF_AT(max_len), {.max = kMaxLen, .sequence = true, .stored_in = kEncoder, .always_stored = true},
           "number of ids of a sequence that are kept; 0: the length of the longest sequence in the training rows"),
       key("padding", KDEF_AT(padding),
           {.choices = {{"post", "post"}, {"pre", "pre"}},

@@ -15,8 +15,9 @@
 
 namespace kdef::data {
 
-/// The value of a key: null, a boolean, an integer or a text. A choice is its place in FieldKey::choices.
-using KeyValue = std::variant<std::monostate, bool, int64_t, std::string>;
+/// The value of a key: null, a boolean, an integer, a text or a list of texts. A choice is its place in
+/// FieldKey::choices.
+using KeyValue = std::variant<std::monostate, bool, int64_t, std::string, std::vector<std::string>>;
 
 /// What may stand as a value in the configuration.
 enum class KeyShape {
@@ -24,6 +25,7 @@ enum class KeyShape {
   integer,
   text,
   text_or_number,  // the content of a cell
+  cells,           // a list of them
   choice,          // one of FieldKey::choices
 };
 
@@ -86,5 +88,7 @@ const FieldKey& field_key(std::string_view name);
 
 /// The largest embedding_dim. A larger one is a typing error: the message then names the key and not a lack of memory.
 inline constexpr int64_t kMaxEmbeddingDim = int64_t{1} << 20;
+/// The largest max_len of a sequence: numbers of files are bounded before memory is taken for them.
+inline constexpr int64_t kMaxLen = int64_t{1} << 20;
 
 }  // namespace kdef::data

@@ -16,15 +16,19 @@ enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize
 enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
 enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
 enum class Normalizer { none, standard, min_max };
-enum class LabelKind { click, number };  // click: 0 or 1; number: any finite number
+enum class Quote { double_quote, none };  // none: a quote is a byte like any other
+enum class LabelKind { click, number };   // click: 0 or 1; number: any finite number
 
 /// One input column, as configured. field_keys.h has a row for each member except `where`.
 struct FieldConfig {
   std::string name;
   FieldType type = FieldType::categorical;
   CellType cell = CellType::str;
-  bool active = true;                        // false: the column is not used
-  std::optional<std::string> fill_na;        // replaces empty cells; it is never in the vocabulary
+  bool active = true;                  // false: the column is not used
+  std::optional<std::string> fill_na;  // replaces missing cells; it is never in the vocabulary
+  // Cells that are missing, as empty cells always are. Not set: the data set's, or, on a column of numbers with
+  // fill_na, the usual markers (NaN, NULL, ...).
+  std::optional<std::vector<std::string>> na_values;
   Preprocess preprocess = Preprocess::none;  // applied after fill_na
   std::optional<int64_t> min_categr_count;   // overrides the data set's
   std::string splitter = "^";                // sequence: between tokens
@@ -44,7 +48,9 @@ struct DatasetConfig {
   std::string train_data, valid_data, test_data;  // raw files; valid and test may be empty
   std::string separator;                          // between cells; empty: by file name (.tsv -> tab, else comma)
   std::vector<std::string> columns;               // names of the columns of a file without header; empty: header line
-  std::vector<FieldConfig> fields;                // in model order
+  Quote quote = Quote::double_quote;
+  std::optional<std::vector<std::string>> na_values;  // of the fields that do not set their own
+  std::vector<FieldConfig> fields;                    // in model order
   std::string label = "label";
   LabelKind label_kind = LabelKind::click;  // the task decides
   std::vector<std::string> label_positive;  // click: the texts that are label 1, all others are 0; empty: 0 and 1

@@ -6,11 +6,12 @@
 
 #include "core/base/json.h"
 #include "core/io/file.h"
+#include "core/io/keyed_json.h"
 
 namespace kdef {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = KeyedJson;
 
 // Text that is not UTF-8, as a path in the metadata may be, is written with replacement characters.
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }

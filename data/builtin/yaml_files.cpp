@@ -35,6 +35,13 @@ std::string key_yaml(const FieldKey& key, const KeyValue& value, CellType dtype)
     case KeyShape::text_or_number:
       if (dtype != CellType::str) return std::get<std::string>(value);
       break;
+    case KeyShape::cells: {
+      std::string list;
+      for (const std::string& cell : std::get<std::vector<std::string>>(value)) {
+        list += (list.empty() ? "" : ", ") + quoted(cell);
+      }
+      return "[" + list + "]";
+    }
     case KeyShape::text:
       break;
   }

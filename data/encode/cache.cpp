@@ -13,7 +13,6 @@ namespace {
 
 constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'B', 'I', 'N', '\n'};
 constexpr uint32_t kByteOrder = 0x01020304;
-constexpr int64_t kMaxColumns = int64_t{1} << 24;  // of ids, and of numbers: the bytes of a row cannot overflow
 constexpr const char* kRemedy = "; delete the folder and prepare the data again";
 
 // A column that follows the label. An unused entry is all zero.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "core/base/error.h"
@@ -60,6 +62,22 @@ bool owns_vocabulary(const FieldConfig& field) {
   return field.type != FieldType::numeric && field.share_embedding.empty();
 }
 
+// How files are read, as save() writes it.
+DatasetConfig read_config(const Json& json) {
+  DatasetConfig config;
+  json.at("dataset").get_to(config.id);
+  json.at("label").get_to(config.label);
+  config.weight = json.value("weight", "");
+  config.group = json.value("group", "");
+  config.label_kind = json.value("label_kind", LabelKind::click);
+  config.label_positive = json.value("label_positive", std::vector<std::string>());
+  if (json.contains("label_threshold")) config.label_threshold = json.at("label_threshold").get<double>();
+  json.at("separator").get_to(config.separator);
+  json.at("columns").get_to(config.columns);
+  if (json.value("quote", true) == false) config.quote = Quote::none;
+  return config;
+}
+
 }  // namespace
 
 Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
@@ -91,6 +109,7 @@ void Encoder::save(const std::string& path) const {
   // These keys are written only if they are used, so that other files have the same bytes as in earlier versions.
   if (!config_.weight.empty()) json["weight"] = config_.weight;
   if (!config_.group.empty()) json["group"] = config_.group;
+  if (config_.quote == Quote::none) json["quote"] = false;
   if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
   if (!config_.label_positive.empty()) json["label_positive"] = config_.label_positive;
   if (config_.label_threshold) json["label_threshold"] = *config_.label_threshold;
@@ -153,17 +172,10 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
     const uint64_t length = in.get<uint64_t>();
     const char* text = in.take(length);
     const Json json = parse_json<Json>({text, length}, path);
-    DatasetConfig config;
-    json.at("dataset").get_to(config.id);
-    json.at("label").get_to(config.label);
-    config.weight = json.value("weight", "");
-    config.group = json.value("group", "");
-    config.label_kind = json.value("label_kind", LabelKind::click);
-    config.label_positive = json.value("label_positive", std::vector<std::string>());
-    if (json.contains("label_threshold")) config.label_threshold = json.at("label_threshold").get<double>();
-    json.at("separator").get_to(config.separator);
-    json.at("columns").get_to(config.columns);
+    DatasetConfig config = read_config(json);
     std::vector<Column> columns;
+    std::unordered_map<std::string, std::shared_ptr<const Vocabulary>> vocabularies;
+    int64_t id_columns = 0;
     for (const Json& entry : json.at("fields")) {
       const std::optional<FieldConfig> settings = read_field(entry);
       if (!settings) throw InputError(cat(path, ": unexpected content", remedy));
@@ -177,11 +189,15 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
         }
         column.vocabulary = std::move(vocabulary);
       } else if (field.type != FieldType::numeric) {
-        for (const Column& other : columns) {
-          if (other.cells.field().name == field.share_embedding) column.vocabulary = other.vocabulary;
-        }
-        if (column.vocabulary == nullptr) throw InputError(cat(path, ": inconsistent content", remedy));
+        const auto owner = vocabularies.find(field.share_embedding);
+        if (owner == vocabularies.end()) throw InputError(cat(path, ": inconsistent content", remedy));
+        column.vocabulary = owner->second;
       }
+      if (!std::isfinite(column.shift) || !std::isfinite(column.scale) || field.max_len < 0 ||
+          (field.type == FieldType::sequence && (id_columns += field.max_len) > kMaxColumns)) {
+        throw InputError(cat(path, ": column ", field.name, ": impossible content", remedy));
+      }
+      if (column.vocabulary != nullptr) vocabularies.emplace(field.name, column.vocabulary);
       columns.push_back(std::move(column));
     }
     return Encoder(std::move(config), std::move(columns));
@@ -204,7 +220,7 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
   }
 }
 
-void Encoder::encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const {
+void Encoder::encode(const Chunk& chunk, const TargetSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
   out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
   int32_t* ids = out.ids.data();  // the first row's cell of the column that is encoded next
@@ -214,10 +230,10 @@ void Encoder::encode(const Chunk& chunk, const std::string& path, const TargetSl
     const int64_t slot = static_cast<int64_t>(f);
     switch (column.cells.field().type) {
       case FieldType::numeric:
-        encode_numbers(column, chunk, slot, path, numbers++);
+        encode_numbers(column, chunk, slot, numbers++);
         break;
       case FieldType::categorical:
-        encode_words(column, chunk, slot, path, ids++);
+        encode_words(column, chunk, slot, ids++);
         break;
       case FieldType::sequence:
         encode_sequences(column, chunk, slot, ids);
@@ -226,18 +242,18 @@ void Encoder::encode(const Chunk& chunk, const std::string& path, const TargetSl
     }
   }
   if (slots.label >= 0) {
-    read_labels(chunk, slots.label, config_, path, out.labels.data());
+    read_labels(chunk, slots.label, config_, out.labels.data());
   } else {
     out.labels.clear();
   }
-  if (slots.weight >= 0) read_weights(chunk, slots.weight, config_, path, out.weights.data());
+  if (slots.weight >= 0) read_weights(chunk, slots.weight, config_, out.weights.data());
 }
 
-void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
-                             float* out) const {
+void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, float* out) const {
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    const float value = column.cells.number(chunk.cell(row, slot), {path, chunk.line(row)});
-    out[row * layout_.numeric_columns] = scaled(value, column.shift, column.scale);
+    const Place place{chunk.file(), chunk.line(row)};
+    const double number = column.cells.number(chunk.cell(row, slot), place);
+    out[row * layout_.numeric_columns] = column.cells.scaled(number, column.shift, column.scale, place);
   }
 }
 
@@ -253,15 +269,14 @@ void Encoder::encode_sequences(const Column& column, const Chunk& chunk, int64_t
   }
 }
 
-void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
-                           int32_t* out) const {
+void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const {
   if (!column.cells.verbatim()) {
     RecentCells recent;
     CellReader::Scratch scratch;
     for (int64_t row = 0; row < chunk.rows(); ++row) {
       const std::string_view cell = chunk.cell(row, slot);
       out[row * layout_.id_columns] = recent.id(cell, [&] {
-        return column.vocabulary->id(column.cells.word(cell, {path, chunk.line(row)}, scratch));
+        return column.vocabulary->id(column.cells.word(cell, {chunk.file(), chunk.line(row)}, scratch));
       });
     }
     return;
@@ -272,21 +287,20 @@ void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slo
   for (int64_t first = 0; first < chunk.rows(); first += kTogether) {
     const size_t n = static_cast<size_t>(std::min(kTogether, chunk.rows() - first));
     for (size_t i = 0; i < n; ++i) {
-      words[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
-      if (words[i].empty()) words[i] = column.cells.missing();
+      words[i] = column.cells.verbatim_word(chunk.cell(first + static_cast<int64_t>(i), slot));
     }
     column.vocabulary->ids({words.data(), n}, ids.data());
     for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * layout_.id_columns] = ids[i];
   }
 }
 
-RawFile::RawFile(const Encoder& encoder, const std::string& path, bool need_label)
-    : RawFile(encoder, open_rows(path, encoder.config(), need_label ? "" : encoder.config().label), need_label) {}
+RawFile::RawFile(const Encoder& encoder, const std::string& path, bool labels)
+    : RawFile(encoder, open_rows(path, encoder.config(), labels ? "" : encoder.config().label), labels) {}
 
-RawFile::RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool need_label)
+RawFile::RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool labels)
     : encoder_(encoder), source_(std::move(source)) {
-  const bool has_label = source_->has_column(encoder.config().label);
-  slots_ = encoder.select(*source_, need_label ? Targets::all : has_label ? Targets::label : Targets::none);
+  if (labels) check_label(*source_, encoder.config(), "kdef predict scores rows without labels");
+  slots_ = encoder.select(*source_, labels ? Targets::all : Targets::none);
 }
 
 bool RawFile::read_group() {
@@ -294,7 +308,7 @@ bool RawFile::read_group() {
   encoded_.resize(kGroupChunks);
   for_each_index(count_, [&](size_t i) {
     source_->parse(chunks_[i]);
-    encoder_.encode(chunks_[i], source_->path(), slots_, encoded_[i]);
+    encoder_.encode(chunks_[i], slots_, encoded_[i]);
   });
   if (slots_.group >= 0) {
     std::vector<int32_t> numbers;

@@ -47,19 +47,12 @@ class Encoder {
   TargetSlots select(RowSource& source, Targets targets) const;
   /// Encodes all rows of a parsed chunk of such a source, with the labels and weights that have a slot. Groups are left
   /// out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad cell.
-  void encode(const Chunk& chunk, const std::string& path, const TargetSlots& slots, Batch& out) const;
-
-  /// What a value of a numeric column becomes.
-  static float scaled(float value, double shift, double scale) {
-    return static_cast<float>((static_cast<double>(value) - shift) * scale);
-  }
+  void encode(const Chunk& chunk, const TargetSlots& slots, Batch& out) const;
 
  private:
   // Each fills a column of a batch, or the columns of one sequence, from `out` on.
-  void encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
-                      float* out) const;
-  void encode_words(const Column& column, const Chunk& chunk, int64_t slot, const std::string& path,
-                    int32_t* out) const;
+  void encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, float* out) const;
+  void encode_words(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const;
   void encode_sequences(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const;
 
   DatasetConfig config_;
@@ -75,11 +68,12 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
 /// encoder must outlive this object. Errors are those of RowSource and Encoder::encode.
 class RawFile {
  public:
-  /// With `need_label` the rows have labels, and weights and groups if the data set has them. Without it weights and
-  /// groups are not read, and the label column may be missing: then batches have no labels.
-  RawFile(const Encoder& encoder, const std::string& path, bool need_label);
-  RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool need_label);
-  bool has_label() const { return slots_.label >= 0; }
+  /// With `labels` the rows have labels, and weights and groups if the data set has them. Without, none of them is
+  /// read: their columns may hold anything, or be missing.
+  RawFile(const Encoder& encoder, const std::string& path, bool labels);
+  RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool labels);
+  /// Where the rows come from, for what is to be said after the last one.
+  const RowSource& source() const { return *source_; }
   /// The next rows, at most `max_rows`; false at the end.
   bool next(Batch& batch, int64_t max_rows = 4096);
 

@@ -59,6 +59,7 @@ KeyValue read_value(const FieldKey& key, const Json& json, const std::string& wh
       return read_choice(key, read_string(json, name, "", where), where);
     case KeyShape::text:
     case KeyShape::text_or_number:
+    case KeyShape::cells:
       break;
   }
   return read_string(json, name, "", where);
@@ -87,7 +88,7 @@ Field read_field(const Json& json, size_t index, const std::string& path) {
 }  // namespace
 
 std::string read_text(const std::string& path) {
-  auto source = ByteSource::open(path);
+  auto source = ByteSource::open_raw(path);
   std::string text;
   char block[65536];
   for (size_t n; (n = source->read(block, sizeof(block))) > 0;) text.append(block, n);

@@ -17,7 +17,7 @@ FeatureMap parse_feature_map(const std::string& text, const std::string& path);
 std::string to_json(const FeatureMap& map);
 void save_feature_map(const FeatureMap& map, const std::string& path);
 
-/// The content of a small text file, decompressed by its name. InputError where there is no such file.
+/// The content of a small file, as it is. InputError where there is no such file.
 std::string read_text(const std::string& path);
 
 }  // namespace kdef::data

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/base/error.h"
 #include "data/encode/encoder.h"
 
 namespace kdef::data {
@@ -25,14 +26,14 @@ int32_t FieldCount::count(int32_t number) {
   return number;
 }
 
-void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, const std::string& path, std::string& packed) {
+void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& packed) {
   ids_.clear();
   numbers_.clear();
   for (const Chunk& chunk : chunks) {
     if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
       read_words(chunk, slot);
     } else {
-      read_cells(chunk, slot, path);
+      read_cells(chunk, slot);
     }
   }
   pack(packed);
@@ -45,8 +46,7 @@ void FieldCount::read_words(const Chunk& chunk, int64_t slot) {
   for (int64_t first = 0; first < chunk.rows(); first += piece) {
     const size_t n = static_cast<size_t>(std::min(piece, chunk.rows() - first));
     for (size_t i = 0; i < n; ++i) {
-      texts[i] = chunk.cell(first + static_cast<int64_t>(i), slot);
-      if (texts[i].empty()) texts[i] = cells_.missing();
+      texts[i] = cells_.verbatim_word(chunk.cell(first + static_cast<int64_t>(i), slot));
     }
     ids_.resize(ids_.size() + n);
     int32_t* id = ids_.data() + ids_.size() - n;
@@ -56,10 +56,10 @@ void FieldCount::read_words(const Chunk& chunk, int64_t slot) {
   }
 }
 
-void FieldCount::read_cells(const Chunk& chunk, int64_t slot, const std::string& path) {
+void FieldCount::read_cells(const Chunk& chunk, int64_t slot) {
   CellReader::Scratch scratch;
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    const Place place{path, chunk.line(row)};
+    const Place place{chunk.file(), chunk.line(row)};
     const std::string_view cell = chunk.cell(row, slot);
     switch (cells_.field().type) {
       case FieldType::categorical:
@@ -70,6 +70,7 @@ void FieldCount::read_cells(const Chunk& chunk, int64_t slot, const std::string&
         break;
       case FieldType::numeric:
         read_number(cells_.number(cell, place));
+        if (cells_.field().normalizer == Normalizer::none) cells_.scaled(numbers_.back(), 0, 1, place);
         break;
     }
   }
@@ -82,13 +83,13 @@ void FieldCount::read_sequence(std::string_view cell) {
   encode_sequence(tokens_, max_len_, cells_.field().padding, ids_.data() + ids_.size() - max_len_);
 }
 
-void FieldCount::read_number(float value) {
+void FieldCount::read_number(double value) {
   numbers_.push_back(value);
   const double delta = value - mean_;
   mean_ += delta / static_cast<double>(++values_);
   squares_ += delta * (value - mean_);
-  min_ = std::min<double>(min_, value);
-  max_ = std::max<double>(max_, value);
+  min_ = std::min(min_, value);
+  max_ = std::max(max_, value);
 }
 
 void FieldCount::pack(std::string& packed) const {
@@ -115,15 +116,24 @@ void FieldCount::pack_as(std::string& packed) const {
 }
 
 std::pair<double, double> FieldCount::scaling() const {
+  double shift = 0, scale = 1;
   switch (cells_.field().normalizer) {
     case Normalizer::standard:
-      return {mean_, squares_ > 0 ? 1 / std::sqrt(squares_ / static_cast<double>(values_)) : 1};
+      shift = mean_;
+      if (max_ > min_) scale = 1 / std::sqrt(squares_ / static_cast<double>(values_));
+      break;
     case Normalizer::min_max:
-      return {min_, max_ > min_ ? 1 / (max_ - min_) : 1};
+      shift = min_;
+      if (max_ > min_) scale = 1 / (max_ - min_);
+      break;
     case Normalizer::none:
       break;
   }
-  return {0, 1};
+  if (!std::isfinite(shift) || !std::isnormal(scale)) {
+    throw InputError(cat("column ", cells_.field().name, ": its training cells range from ", shortest(min_), " to ",
+                         shortest(max_), ", and no normalizer can scale that in fp64; correct the cells"));
+  }
+  return {shift, scale};
 }
 
 template <class T>

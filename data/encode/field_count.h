@@ -24,9 +24,9 @@ class FieldCount {
   explicit FieldCount(const FieldConfig& field);
 
   /// Counts the cells of a group of rows and packs their numbers. Packed ids are a byte that says their width (1, 2 or
-  /// 4 bytes), then rows * max_len() ids of this width; packed numeric cells are one float per row. InputError with
+  /// 4 bytes), then rows * max_len() ids of this width; packed numeric cells are one double per row. InputError with
   /// file and line for a bad cell.
-  void read(std::span<const Chunk> chunks, int64_t slot, const std::string& path, std::string& packed);
+  void read(std::span<const Chunk> chunks, int64_t slot, std::string& packed);
 
   const CellReader& cells() const { return cells_; }
   /// Ids per row; 1 unless a sequence.
@@ -34,16 +34,17 @@ class FieldCount {
   /// Words in the order of their provisional numbers, and how often each was seen.
   const StringSet& words() const { return words_; }
   const std::vector<int64_t>& counts() const { return counts_; }
-  /// Shift and scale of a numeric field: x becomes (x - shift) * scale. A constant column is only shifted.
+  /// Shift and scale of a numeric field: x becomes (x - shift) * scale. A constant column is only shifted. InputError
+  /// where fp64 cannot hold them.
   std::pair<double, double> scaling() const;
 
  private:
   int32_t number_of(std::string_view word);
   int32_t count(int32_t number);
   void read_words(const Chunk& chunk, int64_t slot);
-  void read_cells(const Chunk& chunk, int64_t slot, const std::string& path);
+  void read_cells(const Chunk& chunk, int64_t slot);
   void read_sequence(std::string_view cell);
-  void read_number(float value);
+  void read_number(double value);
   void pack(std::string& packed) const;
   template <class T>
   void pack_as(std::string& packed) const;
@@ -58,7 +59,7 @@ class FieldCount {
   double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
   // Of the group being read, [rows, max_len].
   std::vector<int32_t> ids_;
-  std::vector<float> numbers_;
+  std::vector<double> numbers_;
   std::vector<int32_t> tokens_;
   RecentCells recent_;
 };
@@ -83,7 +84,7 @@ class PackedIds {
   const int32_t* table_;
 };
 
-/// Bytes of a packed column of floats or 32-bit integers.
+/// Bytes of a packed column of numbers.
 template <class T>
 void pack_column(const std::vector<T>& values, std::string& packed) {
   packed.assign(reinterpret_cast<const char*>(values.data()), sizeof(T) * values.size());

@@ -4,10 +4,13 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 
+#include "core/base/error.h"
 #include "core/base/parallel.h"
 #include "data/encode/row_groups.h"
+#include "data/field_keys.h"
 #include "data/raw/cells.h"
 #include "data/raw/chunks.h"
 
@@ -26,6 +29,11 @@ void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fiel
   }
   if (unknown.empty()) return;
   const auto source = open_rows(config.train_data, config);
+  for (const FileState& file : source->files()) {
+    if (file.regular) continue;
+    throw InputError(cat("column ", fields[unknown[0]].name, ": with max_len 0 the training rows are read twice, and ",
+                         file.path, " is a pipe; set max_len"));
+  }
   select_columns(*source, fields, config, Targets::none);
   for (size_t f : unknown) fields[f].max_len = 1;
   RowGroups groups(*source, "measuring", progress);
@@ -42,21 +50,31 @@ void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fiel
       }
     });
   }
+  for (const size_t f : unknown) {
+    if (fields[f].max_len <= kMaxLen) continue;
+    throw InputError(cat(config.train_data, ": column ", fields[f].name, ": a sequence has ", fields[f].max_len,
+                         " ids; set max_len to at most ", kMaxLen));
+  }
 }
 
 namespace {
+
+void report_on(const RowSource& source, SourceReport& report) {
+  report.files = source.files();
+  report.warnings = source.warnings();
+}
 
 // Makes one column of a spooled group from its chunks.
 using ColumnReader = std::function<void(std::span<const Chunk>, std::string& packed)>;
 
 // `read`: read_labels or read_weights.
 template <class Read>
-ColumnReader float_column(Read read, int64_t slot, const DatasetConfig& config, const std::string& path) {
-  return [&config, &path, read, slot](std::span<const Chunk> chunks, std::string& packed) {
+ColumnReader float_column(Read read, int64_t slot, const DatasetConfig& config) {
+  return [&config, read, slot](std::span<const Chunk> chunks, std::string& packed) {
     std::vector<float> values;
     for (const Chunk& chunk : chunks) {
       values.resize(values.size() + static_cast<size_t>(chunk.rows()));
-      read(chunk, slot, config, path, values.data() + values.size() - chunk.rows());
+      read(chunk, slot, config, values.data() + values.size() - chunk.rows());
     }
     pack_column(values, packed);
   };
@@ -73,19 +91,19 @@ ColumnReader group_column(GroupNumbers& groups, int64_t slot) {
 }  // namespace
 
 std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
-                                   GroupNumbers& group_numbers, Spool& spool, const ProgressListener& progress) {
+                                   GroupNumbers& group_numbers, Spool& spool, SourceReport& report,
+                                   const ProgressListener& progress) {
   const auto source = open_rows(config.train_data, config);
-  const std::string& path = source->path();
   const TargetSlots slots = select_columns(*source, fields, config, Targets::all);
   std::vector<FieldCount> counts(fields.begin(), fields.end());
   std::vector<ColumnReader> columns;
   for (size_t f = 0; f < fields.size(); ++f) {
     columns.push_back([&, f](std::span<const Chunk> chunks, std::string& packed) {
-      counts[f].read(chunks, static_cast<int64_t>(f), path, packed);
+      counts[f].read(chunks, static_cast<int64_t>(f), packed);
     });
   }
-  columns.push_back(float_column(read_labels, slots.label, config, path));
-  if (slots.weight >= 0) columns.push_back(float_column(read_weights, slots.weight, config, path));
+  columns.push_back(float_column(read_labels, slots.label, config));
+  if (slots.weight >= 0) columns.push_back(float_column(read_weights, slots.weight, config));
   if (slots.group >= 0) columns.push_back(group_column(group_numbers, slots.group));
 
   Spool::Group now, before;
@@ -102,19 +120,20 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vecto
     std::swap(now, before);
   }
   spool.write(before);
+  report_on(*source, report);
   return counts;
 }
 
 Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts) {
   std::vector<Encoder::Column> columns;
   std::vector<std::shared_ptr<Vocabulary>> vocabularies(counts.size());
+  std::unordered_map<std::string_view, size_t> places;
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
     if (field.type != FieldType::numeric) {
-      if (field.share_embedding.empty()) vocabularies[f] = std::make_shared<Vocabulary>();
-      for (size_t e = 0; e < f; ++e) {
-        if (counts[e].cells().field().name == field.share_embedding) vocabularies[f] = vocabularies[e];
-      }
+      vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>()
+                                                      : vocabularies[places.at(field.share_embedding)];
+      places.emplace(field.name, f);
       vocabularies[f]->add(counts[f].words(), counts[f].counts(),
                            field.min_categr_count.value_or(config.min_categr_count), counts[f].cells().missing());
     }
@@ -152,6 +171,8 @@ void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
                const std::vector<std::vector<int32_t>>& tables, const Encoder& encoder, int64_t first, int64_t last,
                Batch& batch) {
   const RowLayout& layout = encoder.layout();
+  const std::string name = "the training rows";
+  const Place counted{name, 0};  // no number fails here: the scale follows from these rows
   int32_t* id = batch.ids.data();
   float* number = batch.numerics.data();
   for (size_t f = 0; f < counts.size(); ++f) {
@@ -160,7 +181,7 @@ void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
     if (column.cells.field().type == FieldType::numeric) {
       for (int64_t row = first; row < last; ++row) {
         number[row * layout.numeric_columns] =
-            Encoder::scaled(unpacked<float>(packed, row), column.shift, column.scale);
+            column.cells.scaled(unpacked<double>(packed, row), column.shift, column.scale, counted);
       }
       ++number;
     } else {
@@ -208,7 +229,7 @@ void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& en
 }
 
 void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& group_numbers, SplitWriter& out,
-                 const ProgressListener& progress) {
+                 SourceReport& report, const ProgressListener& progress) {
   const auto source = open_rows(path, encoder.config());
   const TargetSlots slots = encoder.select(*source, Targets::all);
   std::vector<Batch> now(kGroupChunks), before(kGroupChunks);
@@ -223,7 +244,7 @@ void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& 
         chunks.size() + (slots.group >= 0 ? 1 : 0),
         [&](size_t i) {
           if (i < chunks.size()) {
-            encoder.encode(chunks[i], source->path(), slots, now[i]);
+            encoder.encode(chunks[i], slots, now[i]);
           } else {
             group_numbers.append(chunks, slots.group, numbers);
           }
@@ -234,6 +255,7 @@ void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& 
     for (size_t i = chunks.size(); i < before.size(); ++i) before[i].rows = 0;
   }
   store();
+  report_on(*source, report);
 }
 
 }  // namespace kdef::data

@@ -25,15 +25,22 @@ struct SplitWriter {
   int64_t positives = 0;
 };
 
+/// What a pass has read, and what is to be told about it.
+struct SourceReport {
+  std::vector<FileState> files;
+  std::vector<std::string> warnings;
+};
+
 /// Gives every sequence field of `fields` with max_len 0 the length of its longest training cell. Reads the training
-/// file only if there is such a field.
+/// file only if there is such a field. InputError for a length beyond kMaxLen, and for a training file that is a pipe.
 void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fields, const ProgressListener& progress);
 
 /// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
 /// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
 /// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).
 std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
-                                   GroupNumbers& groups, Spool& spool, const ProgressListener& progress);
+                                   GroupNumbers& groups, Spool& spool, SourceReport& report,
+                                   const ProgressListener& progress);
 
 /// The encoder that follows from the counts of the training rows.
 Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts);
@@ -44,6 +51,6 @@ void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& en
 
 /// Encodes the rows of another file, whose groups continue the numbers of `groups`.
 void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& groups, SplitWriter& out,
-                 const ProgressListener& progress);
+                 SourceReport& report, const ProgressListener& progress);
 
 }  // namespace kdef::data

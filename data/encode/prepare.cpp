@@ -1,11 +1,9 @@
 #include "data/encode/prepare.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "core/base/error.h"
@@ -16,6 +14,7 @@
 #include "data/encode/feature_map.h"
 #include "data/encode/passes.h"
 #include "data/raw/cells.h"
+#include "data/raw/part_files.h"
 #include "data/schema_json.h"
 
 namespace kdef::data {
@@ -24,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormat = 2;  // of the preparation as a whole: raise it when the meaning of a cache changes
+constexpr int kFormat = 3;  // of the preparation as a whole: raise it when the meaning of a cache changes
 constexpr const char* kMarker = "prepared.json";
 constexpr const char* kMapName = "feature_map.json";
 
@@ -46,7 +45,7 @@ constexpr Split kSplits[] = {{"train", "train.kdefbin", &DatasetConfig::train_da
 
 std::string in_dir(const std::string& dir, const char* name) { return (fs::path(dir) / name).string(); }
 
-// The settings and files that decide the content of a cache.
+// The settings that decide the content of a cache, beside its files.
 Json fingerprint(const DatasetConfig& config) {
   Json json = {{"format", kFormat},
                {"cache_version", kCacheVersion},
@@ -60,8 +59,9 @@ Json fingerprint(const DatasetConfig& config) {
                {"separator", config.separator},
                {"columns", config.columns},
                {"min_categr_count", config.min_categr_count},
-               {"fields", Json::array()},
-               {"files", Json::array()}};
+               {"fields", Json::array()}};
+  if (config.quote == Quote::none) json["quote"] = false;
+  if (config.na_values) json["na_values"] = *config.na_values;
   for (const FieldConfig& f : config.fields) {
     if (!f.active) continue;
     Json field;
@@ -69,16 +69,74 @@ Json fingerprint(const DatasetConfig& config) {
     add_field(f, StoredIn::fingerprint, field);
     json["fields"].push_back(std::move(field));
   }
-  for (const std::string* path : {&config.train_data, &config.valid_data, &config.test_data}) {
-    struct stat info;
-    if (path->empty() || ::stat(path->c_str(), &info) != 0) {
-      json["files"].push_back(*path);
-      continue;
-    }
-    json["files"].push_back({fs::weakly_canonical(fs::absolute(*path)).string(), static_cast<int64_t>(info.st_size),
-                             static_cast<int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec});
-  }
   return json;
+}
+
+// ---- Raw files: the states that a cache was made from.
+
+// The files of a path: none for an empty path, those of a folder.
+std::vector<FileState> states_of(const std::string& path) {
+  std::vector<FileState> states;
+  if (path.empty()) return states;
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return {file_state(path)};
+  for (const std::string& part : part_files(path)) states.push_back(file_state(part));
+  return states;
+}
+
+Json json_of(const std::vector<FileState>& states) {
+  Json list = Json::array();
+  for (const FileState& state : states) {
+    list.push_back({{"path", fs::absolute(state.path).string()},
+                    {"size", state.size},
+                    {"modified", state.modified},
+                    {"changed", state.changed},
+                    {"inode", state.inode},
+                    {"content", state.content}});
+  }
+  return list;
+}
+
+std::vector<FileState> read_states(const Json& list) {
+  std::vector<FileState> states;
+  for (const Json& json : list) {
+    FileState& state = states.emplace_back();
+    json.at("size").get_to(state.size);
+    json.at("modified").get_to(state.modified);
+    json.at("changed").get_to(state.changed);
+    json.at("inode").get_to(state.inode);
+    json.at("content").get_to(state.content);
+    state.regular = !state.content.empty();  // the bytes of a pipe are not known
+  }
+  return states;
+}
+
+// Whether files were changed between two looks at them. Pipes are not compared.
+bool changed(const std::vector<FileState>& before, const std::vector<FileState>& after) {
+  return !std::equal(before.begin(), before.end(), after.begin(), after.end(), [](const auto& a, const auto& b) {
+    return a.regular == b.regular &&
+           (!a.regular || (a.size == b.size && a.modified == b.modified && a.inode == b.inode));
+  });
+}
+
+enum class Freshness {
+  stale,
+  same_content,  // other files, or files that were touched, with the bytes that the cache was made from
+  fresh,
+};
+
+// Compares the files of a cache with those of now, whose contents are set where they were compared.
+Freshness compare(const std::vector<FileState>& made_from, std::vector<FileState>& now) {
+  if (made_from.size() != now.size()) return Freshness::stale;
+  Freshness result = Freshness::fresh;
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (!now[i].regular || !made_from[i].regular || now[i].size != made_from[i].size) return Freshness::stale;
+    now[i].content = made_from[i].content;
+    if (now[i].same_as(made_from[i])) continue;
+    if (content_of(now[i].path) != made_from[i].content) return Freshness::stale;
+    result = Freshness::same_content;
+  }
+  return result;
 }
 
 std::string dump(const Json& json, const DatasetConfig& config) {
@@ -93,23 +151,25 @@ std::string dump(const Json& json, const DatasetConfig& config) {
 
 std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
   std::vector<FieldConfig> fields;
-  std::set<std::string> names;
+  std::unordered_map<std::string, size_t> names;  // to the place in `fields`
   for (const FieldConfig& field : config.fields) {
     if (!field.active) continue;
     const std::string where = cat(field.where.empty() ? "" : field.where + ": ", "field ", field.name, ": ");
-    if (!names.insert(field.name).second) throw InputError(where + "the name stands twice in feature_cols");
+    if (names.contains(field.name)) throw InputError(where + "the name stands twice in feature_cols");
     if (field.name == config.label) throw InputError(where + "the label is not a feature; take it out of feature_cols");
     if (!field.share_embedding.empty()) {
-      const auto owner = std::find_if(fields.begin(), fields.end(),
-                                      [&](const FieldConfig& other) { return other.name == field.share_embedding; });
-      if (owner == fields.end() || !owner->share_embedding.empty() || owner->type == FieldType::numeric ||
+      const auto at = names.find(field.share_embedding);
+      const FieldConfig* owner = at == names.end() ? nullptr : &fields[at->second];
+      if (owner == nullptr || !owner->share_embedding.empty() || owner->type == FieldType::numeric ||
           field.type == FieldType::numeric) {
         throw InputError(cat(where, "share_embedding is '", field.share_embedding,
                              "'; it must name an earlier categorical or sequence field that has its own embedding"));
       }
     }
     CellReader{field};  // refuses settings that contradict each other
+    names.emplace(field.name, fields.size());
     fields.push_back(field);
+    if (!field.na_values) fields.back().na_values = config.na_values;
   }
   if (fields.empty()) throw InputError(cat("data set ", config.id, ": no active field in feature_cols"));
   return fields;
@@ -124,56 +184,79 @@ void check_targets(const DatasetConfig& config) {
 
 // ---- Making a cache.
 
+// Opens all files before hours of counting: what is missing is told at once. A pipe can be opened once only.
+void check_files(const DatasetConfig& config, const std::vector<FieldConfig>& fields) {
+  for (const Split& split : kSplits) {
+    const std::string& path = config.*split.raw;
+    if (path.empty()) continue;
+    const std::vector<FileState> states = states_of(path);
+    if (std::any_of(states.begin(), states.end(), [](const FileState& state) { return !state.regular; })) continue;
+    const bool is_test = split.raw == &DatasetConfig::test_data;
+    const auto source = open_rows(path, config, is_test ? config.label : "");
+    if (is_test) check_label(*source, config, "leave test_data out and use kdef predict");
+    select_columns(*source, fields, config, Targets::all);
+  }
+}
+
+// What the marker says beside the settings: rows and files of every split.
+void add_split(Json& marker, const Split& split, const Prepared& result, const SourceReport& report) {
+  marker[split.name] = {
+      {"rows", result.*split.rows}, {"positives", result.*split.positives}, {"files", json_of(report.files)}};
+}
+
 Prepared write_cache(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
   if (config.train_data.empty()) {
     throw InputError(cat("data set ", config.id, ": train_data is missing; name a CSV file"));
   }
   check_targets(config);
   std::vector<FieldConfig> fields = active_fields(config);
-  const Json made_from = fingerprint(config);
-  // Open all files first: a missing one should be reported before hours of counting.
-  for (const Split& split : kSplits) {
-    const std::string& path = config.*split.raw;
-    if (!path.empty()) select_columns(*open_rows(path, config), fields, config, Targets::all);
-  }
+  constexpr size_t kCount = std::size(kSplits);
+  std::vector<FileState> before[kCount];
+  for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
+  check_files(config, fields);
   resolve_lengths(config, fields, progress);
 
   GroupNumbers groups;
   Spool spool(dir);
-  const std::vector<FieldCount> counts = count_rows(config, fields, groups, spool, progress);
+  SourceReport reports[kCount];
+  const std::vector<FieldCount> counts = count_rows(config, fields, groups, spool, reports[0], progress);
   const Encoder encoder = make_encoder(config, counts);
   Prepared result;
   result.map = encoder.feature_map();
-  std::optional<SplitWriter> writers[std::size(kSplits)];
-  for (size_t i = 0; i < std::size(kSplits); ++i) {
+  std::optional<SplitWriter> writers[kCount];
+  for (size_t i = 0; i < kCount; ++i) {
     const std::string& path = config.*kSplits[i].raw;
     if (path.empty()) continue;
     SplitWriter& out = writers[i].emplace(in_dir(dir, kSplits[i].file), encoder.layout());
     if (i == 0) {
       write_counted_rows(counts, encoder, spool, out, progress);
     } else {
-      encode_rows(path, encoder, groups, out, progress);
+      encode_rows(path, encoder, groups, out, reports[i], progress);
     }
     result.*kSplits[i].rows = out.file.rows();
     result.*kSplits[i].positives = out.positives;
   }
-  if (fingerprint(config) != made_from) {
-    throw InputError(
-        cat("data set ", config.id, ": a raw file changed while it was read; prepare again when it is complete"));
+  for (size_t i = 0; i < kCount; ++i) {
+    const std::string& path = config.*kSplits[i].raw;
+    if (changed(before[i], reports[i].files) || changed(before[i], states_of(path))) {
+      throw InputError(
+          cat("data set ", config.id, ": ", path, " changed while it was read; prepare again when it is complete"));
+    }
+    result.warnings.insert(result.warnings.end(), reports[i].warnings.begin(), reports[i].warnings.end());
   }
 
   // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
   remove_file(in_dir(dir, kMarker));
   encoder.save(in_dir(dir, Encoder::kFileName));
   save_feature_map(result.map, in_dir(dir, kMapName));
-  Json marker = {{"made_from", made_from}};
-  for (size_t i = 0; i < std::size(kSplits); ++i) {
+  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}};
+  for (size_t i = 0; i < kCount; ++i) {
     if (writers[i]) {
       writers[i]->file.commit();
     } else {
       remove_file(in_dir(dir, kSplits[i].file));
     }
-    marker[kSplits[i].name] = {{"rows", result.*kSplits[i].rows}, {"positives", result.*kSplits[i].positives}};
+    add_split(marker, kSplits[i], result, reports[i]);
   }
   write_file(in_dir(dir, kMarker), dump(marker, config));
   return result;
@@ -193,9 +276,13 @@ PreparedData open_files(const std::string& dir) {
     const Json json = parse_json<Json>(read_text(marker), marker);
     layout.weights = json.at("made_from").value("weight", "") != "";
     layout.groups = json.at("made_from").value("group", "") != "";
+    json.at("warnings").get_to(data.summary.warnings);
     for (const Split& split : kSplits) {
       const int64_t rows = data.summary.*split.rows = json.at(split.name).at("rows").get<int64_t>();
       data.summary.*split.positives = json.at(split.name).at("positives").get<int64_t>();
+      if (rows < 0 || data.summary.*split.positives < 0 || data.summary.*split.positives > rows) {
+        throw InputError(cat(marker, ": impossible numbers; delete the folder and prepare the data again"));
+      }
       if (rows == 0) continue;
       const EncodedFile& file = (data.*split.encoded).emplace(in_dir(dir, split.file));
       if (file.rows() != rows || file.layout() != layout) {
@@ -218,8 +305,52 @@ FileLock lock_cache(const std::string& dir, const ProgressListener& progress) {
   });
 }
 
-void write_unless_fresh(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
-  if (is_fresh(config, dir)) return;
+// Whether the cache is what `config` describes; `renewed`: its marker with the states of the files as they are now.
+Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& renewed) {
+  const std::string marker = in_dir(dir, kMarker);
+  if (!fs::is_regular_file(marker)) return Freshness::stale;
+  try {
+    renewed = parse_json<Json>(read_text(marker), marker);
+    if (renewed.at("made_from") != fingerprint(config)) return Freshness::stale;
+    Freshness result = Freshness::fresh;
+    for (const Split& split : kSplits) {
+      Json& files = renewed.at(split.name).at("files");
+      std::vector<FileState> now = states_of(config.*split.raw);
+      const Freshness here = compare(read_states(files), now);
+      if (here == Freshness::stale) return here;
+      if (here == Freshness::same_content) result = here;
+      files = json_of(now);
+    }
+    open_files(dir);
+    return result;
+  } catch (const InputError&) {
+    return Freshness::stale;
+  } catch (const Json::exception&) {
+    return Freshness::stale;
+  }
+}
+
+// Makes the cache if it is stale; returns whether it was. `lock` is held afterwards, except where the folder cannot be
+// written: nobody can replace that cache.
+bool make_if_stale(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress,
+                   std::optional<FileLock>& lock) {
+  Json marker;
+  try {
+    lock = lock_cache(dir, progress);
+  } catch (const SystemError&) {
+    if (freshness(config, dir, marker) == Freshness::stale) throw;
+    return false;
+  }
+  const Freshness found = freshness(config, dir, marker);
+  if (found == Freshness::fresh) return false;
+  if (found == Freshness::same_content) {
+    // The next call need not compare the content again. Where this cannot be written, it does.
+    try {
+      write_file(in_dir(dir, kMarker), dump(marker, config));
+    } catch (const SystemError&) {
+    }
+    return false;
+  }
   // Other programs, too, write a feature map of this name into data_root/dataset_id. A preparation that was killed has
   // written its vocabularies before.
   if (!exists(in_dir(dir, kMarker)) && !exists(in_dir(dir, Encoder::kFileName))) {
@@ -228,6 +359,7 @@ void write_unless_fresh(const DatasetConfig& config, const std::string& dir, con
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
   for (const char* file : {kMapName, kMarker, Encoder::kFileName}) remove_leftovers(in_dir(dir, file));
   write_cache(config, dir, progress);
+  return true;
 }
 
 }  // namespace
@@ -243,39 +375,30 @@ void PreparedData::verify() const {
 }
 
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress) {
-  const FileLock lock = lock_cache(cache_dir, progress);
-  write_unless_fresh(config, cache_dir, progress);
-  return open_prepared(cache_dir);
+  std::optional<FileLock> lock;
+  const bool made = make_if_stale(config, cache_dir, progress, lock);
+  Prepared prepared = open_prepared(cache_dir);
+  prepared.made = made;
+  return prepared;
 }
 
 PreparedData prepare_and_open(const DatasetConfig& config, const std::string& cache_dir,
                               const ProgressListener& progress) {
   std::optional<FileLock> lock;
-  try {
-    lock = lock_cache(cache_dir, progress);
-  } catch (const SystemError&) {
-    // A cache in a folder that cannot be written is used without a lock: nobody can replace it.
-    if (!is_fresh(config, cache_dir)) throw;
-  }
-  write_unless_fresh(config, cache_dir, progress);
+  const bool made = make_if_stale(config, cache_dir, progress, lock);
   PreparedData data = open_files(cache_dir);
-  data.vocabulary = read_text(in_dir(cache_dir, Encoder::kFileName));
-  Encoder::parse(data.vocabulary, in_dir(cache_dir, Encoder::kFileName));  // refuses a damaged one
+  data.summary.made = made;
+  const std::string file = in_dir(cache_dir, Encoder::kFileName);
+  data.vocabulary = read_text(file);
+  if (to_json(Encoder::parse(data.vocabulary, file).feature_map()) != to_json(data.summary.map)) {
+    throw InputError(cat(file, ": does not fit ", kMapName, "; delete the folder and prepare the data again"));
+  }
   return data;
 }
 
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
-  const std::string marker = in_dir(cache_dir, kMarker);
-  if (!fs::is_regular_file(marker)) return false;
-  try {
-    if (parse_json<Json>(read_text(marker), marker).at("made_from") != fingerprint(config)) return false;
-    open_files(cache_dir);
-    return true;
-  } catch (const InputError&) {
-    return false;
-  } catch (const Json::exception&) {
-    return false;
-  }
+  Json marker;
+  return freshness(config, cache_dir, marker) != Freshness::stale;
 }
 
 Prepared open_prepared(const std::string& cache_dir) { return open_files(cache_dir).summary; }

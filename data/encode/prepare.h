@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "data/encode/cache.h"
 #include "data/encode/progress.h"
@@ -21,6 +22,8 @@ struct Prepared {
   FeatureMap map;
   int64_t train_rows = 0, valid_rows = 0, test_rows = 0;
   int64_t train_positives = 0, valid_positives = 0, test_positives = 0;  // rows with label 1
+  std::vector<std::string> warnings;  // what the raw files were read in a way that their writer may not have meant
+  bool made = false;                  // the call of prepare() made the cache; false: the cache was up to date
 };
 
 /// An open cache. Its files stay unchanged while this object lives, even if another process replaces the cache.
@@ -38,8 +41,10 @@ std::string train_file(const std::string& cache_dir);
 std::string valid_file(const std::string& cache_dir);
 std::string test_file(const std::string& cache_dir);
 
-/// Makes the cache if there is none or it is stale. The training file is read once for counting, and its rows are kept
-/// on disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass).
+/// Makes the cache if there is none or it is stale, and writes nothing if it is up to date (if the content of a raw
+/// file had to be compared, the cache gets the new state of the file). A raw file may be a pipe, which is read once;
+/// then a sequence of the training rows needs a max_len. The training file is read once for counting, and its rows are
+/// kept on disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass).
 /// Memory holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the
 /// number of threads. Ids: 0 is padding; then the words by descending count in the training file, equal counts by
 /// ascending bytes; the last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the
@@ -53,7 +58,9 @@ Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, cons
 PreparedData prepare_and_open(const DatasetConfig& config, const std::string& cache_dir,
                               const ProgressListener& progress = {});
 
-/// True if this version made the cache from the same settings and the same files (size and time of modification).
+/// True if this version made the cache from the same settings and the same files. A file is the same if size, inode,
+/// and times of modification and change are equal; otherwise the bytes are compared, by a hash that the cache holds. A
+/// pipe is never the same.
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir);
 
 /// What a cache holds. InputError if there is none or it is damaged.

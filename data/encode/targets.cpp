@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
 #include "data/raw/cells.h"
 
 namespace kdef::data {
@@ -25,18 +26,29 @@ TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fi
     slots.group = slot_of(config.group);
   }
   source.select(names);
+  // A sequence of a few bytes may become max_len ids.
+  constexpr int64_t kChunkIds = int64_t{1} << 24;
+  int64_t ids = 1;
+  for (const FieldConfig& field : fields) ids += field.type == FieldType::sequence ? field.max_len : 1;
+  source.limit_rows(std::max<int64_t>(1, kChunkIds / ids));
   return slots;
 }
 
-void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out) {
+void check_label(const RowSource& source, const DatasetConfig& config, const std::string& advice) {
+  if (source.has_column(config.label)) return;
+  throw InputError(cat(source.path(), ": no column '", config.label, "'", did_you_mean(config.label, source.columns()),
+                       "; the label column ", config.label, " is missing: ", advice));
+}
+
+void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out) {
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    out[row] = parse_label(chunk.cell(row, slot), config, {path, chunk.line(row)});
+    out[row] = parse_label(chunk.cell(row, slot), config, {chunk.file(), chunk.line(row)});
   }
 }
 
-void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out) {
+void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out) {
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    out[row] = parse_weight(chunk.cell(row, slot), config.weight, {path, chunk.line(row)});
+    out[row] = parse_weight(chunk.cell(row, slot), config.weight, {chunk.file(), chunk.line(row)});
   }
 }
 

@@ -22,13 +22,17 @@ struct TargetSlots {
 };
 
 /// Selects in `source` the columns `fields`, in this order from slot 0, and the targets. A target may also be a field.
+/// Bounds a chunk to 64 MiB of ids.
 /// InputError for a column that the source does not have.
 TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
                            Targets targets);
 
+/// Throws InputError "FILE: the label column click is missing: ADVICE" for a source that has no label column.
+void check_label(const RowSource& source, const DatasetConfig& config, const std::string& advice);
+
 /// Reads the labels or weights of a chunk, at `slot`, to out[0 .. rows). InputError with file and line for a bad cell.
-void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out);
-void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, const std::string& path, float* out);
+void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out);
+void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out);
 
 /// Numbers the groups of rows from 0 in the order of their first rows: equal texts, and only they, have equal numbers.
 /// Memory holds the distinct texts.

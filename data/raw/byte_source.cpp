@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,38 +13,61 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/io/descriptor.h"
+#include "data/raw/content_hash.h"
 
 namespace kdef::data {
 namespace {
 
 constexpr size_t kInputBytes = size_t{1} << 20;
 
+FileState state_of(const std::string& path, const struct stat& info) {
+  const auto nanoseconds = [](const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
+  FileState state;
+  state.path = path;
+  state.size = info.st_size;
+  state.modified = nanoseconds(info.st_mtim);
+  state.changed = nanoseconds(info.st_ctim);
+  state.inode = info.st_ino;
+  state.regular = S_ISREG(info.st_mode);
+  return state;
+}
+
 class PlainSource : public ByteSource {
  public:
-  PlainSource(std::string path, int fd, int64_t bytes) : path_(std::move(path)), fd_(fd) {
-    file_bytes_ = bytes;
-    ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  PlainSource(Descriptor file, FileState state) : file_(std::move(file)), state_(std::move(state)) {
+    file_bytes_ = state_.size;
+    ::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   }
-  ~PlainSource() override { ::close(fd_); }
-
-  size_t read(char* out, size_t bytes) override {
-    size_t done = 0;
-    while (done < bytes) {
-      const ssize_t n = ::read(fd_, out + done, std::min(bytes - done, size_t{1} << 30));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw SystemError(cat(path_, ": cannot be read: ", std::strerror(errno)));
-      if (n == 0) break;
-      done += static_cast<size_t>(n);
-      consumed_ += n;
-    }
-    return done;
+  FileState state() const override {
+    FileState state = state_;
+    if (ended_) state.content = hash_.text();
+    return state;
   }
 
  protected:
-  const std::string path_;
+  size_t pull(char* out, size_t bytes) override {
+    size_t done = 0;
+    while (done < bytes) {
+      const ssize_t n = ::read(file_.get(), out + done, std::min(bytes - done, size_t{1} << 30));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) throw SystemError(cat(state_.path, ": cannot be read: ", std::strerror(errno)));
+      if (n == 0) {
+        ended_ = true;
+        break;
+      }
+      done += static_cast<size_t>(n);
+      consumed_ += n;
+    }
+    if (state_.regular) hash_.update(out, done);
+    return done;
+  }
 
  private:
-  const int fd_;
+  const Descriptor file_;
+  const FileState state_;
+  ContentHash hash_;
+  bool ended_ = false;
 };
 
 // Decodes the bytes of another source. decode() takes bytes from `in_` and returns how many bytes it wrote.
@@ -54,7 +78,10 @@ class DecodedSource : public ByteSource {
     file_bytes_ = bytes;
   }
 
-  size_t read(char* out, size_t bytes) override {
+  FileState state() const override { return raw_->state(); }
+
+ protected:
+  size_t pull(char* out, size_t bytes) override {
     size_t done = 0;
     while (done < bytes) {
       if (in_bytes_ == 0) {
@@ -76,11 +103,10 @@ class DecodedSource : public ByteSource {
     return done;
   }
 
- protected:
   virtual size_t decode(char* out, size_t bytes) = 0;
   [[noreturn]] void damaged(const char* format, const char* why) const {
-    throw InputError(cat(path_, ": not valid ", format, " data: ", why != nullptr ? why : "damaged",
-                         "; compress it again, or rename it if it is not compressed"));
+    throw InputError(
+        cat(path_, ": not valid ", format, " data: ", why != nullptr ? why : "damaged", "; compress the rows again"));
   }
 
   const std::string path_;
@@ -104,9 +130,11 @@ class GzipSource : public DecodedSource {
  protected:
   size_t decode(char* out, size_t bytes) override {
     if (at_frame_end_) {
+      if (begun_) skip_zeros();
       if (in_bytes_ == 0) return 0;
       inflateReset(&stream_);  // members may follow each other
       at_frame_end_ = false;
+      begun_ = true;
     }
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in_));
     stream_.avail_in = static_cast<uInt>(in_bytes_);
@@ -114,6 +142,7 @@ class GzipSource : public DecodedSource {
     stream_.avail_out = static_cast<uInt>(std::min(bytes, size_t{1} << 30));
     const uInt capacity = stream_.avail_out;
     const int status = inflate(&stream_, Z_NO_FLUSH);
+    if (status == Z_MEM_ERROR) throw SystemError(cat(path_, ": not enough memory to decompress it"));
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) damaged("gzip", stream_.msg);
     in_ += in_bytes_ - stream_.avail_in;
     in_bytes_ = stream_.avail_in;
@@ -122,7 +151,16 @@ class GzipSource : public DecodedSource {
   }
 
  private:
+  // Tapes and some tools fill a file up with zeros, which gzip ignores.
+  void skip_zeros() {
+    while (in_bytes_ > 0 && *in_ == 0) {
+      ++in_;
+      --in_bytes_;
+    }
+  }
+
   z_stream stream_{};
+  bool begun_ = false;
 };
 
 class ZstdSource : public DecodedSource {
@@ -130,6 +168,7 @@ class ZstdSource : public DecodedSource {
   ZstdSource(std::string path, std::unique_ptr<ByteSource> raw, int64_t bytes)
       : DecodedSource(std::move(path), std::move(raw), bytes), stream_(ZSTD_createDStream()) {
     if (stream_ == nullptr) throw SystemError("zstd: out of memory");
+    ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, kMaxWindowLog);
   }
   ~ZstdSource() override { ZSTD_freeDStream(stream_); }
 
@@ -139,7 +178,17 @@ class ZstdSource : public DecodedSource {
     ZSTD_inBuffer in{in_, in_bytes_, 0};
     ZSTD_outBuffer to{out, bytes, 0};
     const size_t hint = ZSTD_decompressStream(stream_, &to, &in);
-    if (ZSTD_isError(hint)) damaged("zstd", ZSTD_getErrorName(hint));
+    if (ZSTD_isError(hint)) {
+      if (ZSTD_getErrorCode(hint) == ZSTD_error_memory_allocation) {
+        throw SystemError(
+            cat(path_, ": not enough memory for the window of this zstd file; compress it without --long"));
+      }
+      if (ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge) {
+        throw InputError(cat(path_, ": the window of this zstd file is larger than 2 GiB (--long=", kMaxWindowLog,
+                             "); compress the rows again, without --long"));
+      }
+      damaged("zstd", ZSTD_getErrorName(hint));
+    }
     in_ += in.pos;
     in_bytes_ -= in.pos;
     at_frame_end_ = hint == 0;
@@ -147,8 +196,99 @@ class ZstdSource : public DecodedSource {
   }
 
  private:
+  static constexpr int kMaxWindowLog = 31;  // the largest that the zstd program reads
   ZSTD_DStream* stream_;
 };
+
+// A kind of content by its first bytes.
+struct Magic {
+  std::string_view bytes;
+  size_t offset;
+  const char* what;
+  const char* remedy;
+};
+
+using namespace std::string_view_literals;
+constexpr const char* kExport = "export the rows as CSV or TSV (plain, gzip or zstd) and name that file";
+constexpr const char* kUnpack = "unpack it and name the CSV or TSV file";
+constexpr const char* kUtf16 = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE";
+constexpr size_t kHeadBytes = 512;  // a tar archive says so at byte 257
+
+// What is told and not read. A longer prefix stands before a shorter one.
+constexpr Magic kForeign[] = {
+    {"1AY&SY"sv, 4, "bzip2 data", "decompress it (bunzip2), or compress the rows with gzip or zstd"},
+    {"\xFD"
+     "7zXZ\0"sv,
+     0, "xz data", "decompress it (unxz), or compress the rows with gzip or zstd"},
+    {"\x04\x22\x4D\x18"sv, 0, "lz4 compressed data", "decompress it (unlz4), or compress the rows with gzip or zstd"},
+    {"\xFF\x06\0\0sNaPpY"sv, 0, "Snappy compressed data", "compress the rows with gzip or zstd"},
+    {"\x1F\x9D"sv, 0, "compressed by compress (.Z)", "decompress it (uncompress)"},
+    {"ustar"sv, 257, "a tar archive", kUnpack},
+    {"PK\x03\x04"sv, 0, "a zip archive or an Excel workbook",
+     "unpack it, or save the sheet as CSV, and name the CSV or TSV file"},
+    {"7z\xBC\xAF\x27\x1C"sv, 0, "a 7z archive", kUnpack},
+    {"Rar!\x1A\x07"sv, 0, "a rar archive", kUnpack},
+    {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, 0, "an Excel workbook", "save the sheet as CSV and name that file"},
+    {"PAR1"sv, 0, "a Parquet file", kExport},
+    {"ORC"sv, 0, "an ORC file", kExport},
+    {"ARROW1\0\0"sv, 0, "a Feather (Arrow) file", kExport},
+    {"FEA1"sv, 0, "a Feather file", kExport},
+    {"Obj\x01"sv, 0, "an Avro file", kExport},
+    {"\x89HDF\r\n\x1A\n"sv, 0, "an HDF5 file", kExport},
+    {"\x93NUMPY"sv, 0, "a NumPy array", kExport},
+    {"SQLite format 3\0"sv, 0, "an SQLite database", kExport},
+    {"\xFF\xFE"sv, 0, "UTF-16 text", kUtf16},
+    {"\xFE\xFF"sv, 0, "UTF-16 text", kUtf16},
+};
+
+bool has_magic(std::string_view head, std::string_view magic, size_t offset = 0) {
+  return head.size() >= offset && head.substr(offset).starts_with(magic);
+}
+
+bool has_controls(std::string_view head) {
+  return std::any_of(head.begin(), head.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f';
+  });
+}
+
+bool is_gzip(std::string_view head) { return has_magic(head, "\x1F\x8B\x08"sv); }
+
+// A frame, or a frame to skip (magic 0x184D2A50 to 0x184D2A5F), as parallel and seekable compressors write.
+bool is_zstd(std::string_view head) {
+  return has_magic(head, "\x28\xB5\x2F\xFD"sv) ||
+         (has_magic(head, "\x2A\x4D\x18"sv, 1) && (static_cast<unsigned char>(head[0]) & 0xF0) == 0x50);
+}
+
+// Throws for content that is no text and no compression that is read.
+void check_text(const std::string& path, std::string_view head) {
+  for (const Magic& magic : kForeign) {
+    // A line of text may begin with "ORC"; an ORC file holds bytes that no text has.
+    const bool sure = magic.bytes.size() > 5 || magic.bytes[0] < 0 || has_controls(head);
+    if (sure && has_magic(head, magic.bytes, magic.offset))
+      throw InputError(cat(path, ": this is ", magic.what, ", which is not read; ", magic.remedy));
+  }
+  for (const char* end : {".gz", ".zst"}) {
+    if (path.ends_with(end) && has_controls(head)) {
+      throw InputError(
+          cat(path, ": neither gzip nor zstd data nor text; is the file damaged? Compress the rows again"));
+    }
+  }
+}
+
+Descriptor open_file(const std::string& path) {
+  if (path.empty()) throw InputError("the name of a data file is empty; give the path of a CSV or TSV file");
+  if (path == "-") return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  int fd;
+  do fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  if (fd >= 0) return Descriptor(fd);
+  const std::string message = cat(path, ": cannot be opened: ", std::strerror(errno));
+  if (errno != ENOENT && errno != ENOTDIR) throw SystemError(message);
+  for (const char* other : {".h5", ".hdf5", ".parquet", ".feather", ".npz", ".xlsx", ".zip"}) {
+    if (path.ends_with(other)) throw InputError(cat(message, "; ", other, " files are not read: ", kExport));
+  }
+  throw InputError(message + "; check the path");
+}
 
 }  // namespace
 
@@ -156,36 +296,71 @@ double ByteSource::fraction() const {
   return file_bytes_ > 0 ? std::min(1.0, static_cast<double>(consumed_) / static_cast<double>(file_bytes_)) : 1.0;
 }
 
+size_t ByteSource::read(char* out, size_t bytes) {
+  const size_t n = std::min(bytes, peeked_.size());
+  if (n > 0) {
+    std::memcpy(out, peeked_.data(), n);
+    peeked_.erase(0, n);
+  }
+  return n == bytes ? n : n + pull(out + n, bytes - n);
+}
+
+std::string_view ByteSource::peek(size_t bytes) {
+  const size_t before = peeked_.size();
+  if (before < bytes) {
+    peeked_.resize(bytes);
+    peeked_.resize(before + pull(peeked_.data() + before, bytes - before));
+  }
+  return std::string_view(peeked_).substr(0, bytes);
+}
+
+FileState file_state(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) {
+    open_file(path);  // throws, with the reason
+    throw SystemError(cat(path, ": cannot be examined: ", std::strerror(errno)));
+  }
+  return state_of(path, info);
+}
+
+std::string content_of(const std::string& path) {
+  const auto source = ByteSource::open_raw(path);
+  std::vector<char> block(kInputBytes);
+  while (source->read(block.data(), block.size()) > 0) {
+  }
+  return source->state().content;
+}
+
+std::unique_ptr<ByteSource> ByteSource::open_raw(const std::string& path) {
+  Descriptor file = open_file(path);
+  const std::string name = path == "-" ? "standard input" : path;
+  struct stat info;
+  if (::fstat(file.get(), &info) != 0) throw SystemError(cat(name, ": cannot be examined: ", std::strerror(errno)));
+  if (S_ISDIR(info.st_mode)) throw InputError(cat(name, ": is a folder; name one CSV or TSV file"));
+  return std::make_unique<PlainSource>(std::move(file), state_of(name, info));
+}
+
 std::unique_ptr<ByteSource> ByteSource::open(const std::string& path) {
-  if (path.empty()) throw InputError("the name of a data file is empty; give the path of a CSV or TSV file");
-  for (const char* other : {".h5", ".hdf5", ".parquet", ".feather", ".npz", ".xlsx", ".zip"}) {
-    if (path.ends_with(other)) {
-      throw InputError(
-          cat(path, ": ", other,
-              " files are not read; export the rows as CSV or TSV (plain, .gz or .zst) and name that file"));
+  std::unique_ptr<ByteSource> source = open_raw(path);
+  const std::string name = source->state().path;
+  constexpr int kMaxDepth = 2;  // a file may decompress to itself
+  for (int depth = 0;; ++depth) {
+    const std::string_view head = source->peek(kHeadBytes);
+    const bool gzip = is_gzip(head), zstd = is_zstd(head);
+    if (!gzip && !zstd) {
+      check_text(name, head);
+      return source;
+    }
+    if (depth == kMaxDepth) {
+      throw InputError(cat(name, ": is compressed more than ", kMaxDepth, " times; decompress it"));
+    }
+    const int64_t bytes = source->file_bytes_;
+    if (gzip) {
+      source = std::make_unique<GzipSource>(name, std::move(source), bytes);
+    } else {
+      source = std::make_unique<ZstdSource>(name, std::move(source), bytes);
     }
   }
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    const std::string message = cat(path, ": cannot be opened: ", std::strerror(errno));
-    if (errno == ENOENT || errno == ENOTDIR) throw InputError(message + "; check the path");
-    throw SystemError(message);
-  }
-  struct stat info;
-  if (::fstat(fd, &info) != 0) {
-    const std::string message = cat(path, ": cannot be read: ", std::strerror(errno));
-    ::close(fd);
-    throw SystemError(message);
-  }
-  if (S_ISDIR(info.st_mode)) {
-    ::close(fd);
-    throw InputError(cat(path, ": is a folder; name one CSV or TSV file"));
-  }
-  const int64_t bytes = info.st_size;
-  auto plain = std::make_unique<PlainSource>(path, fd, bytes);
-  if (path.ends_with(".gz")) return std::make_unique<GzipSource>(path, std::move(plain), bytes);
-  if (path.ends_with(".zst")) return std::make_unique<ZstdSource>(path, std::move(plain), bytes);
-  return plain;
 }
 
 }  // namespace kdef::data

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <system_error>
 
 #include "core/base/error.h"
@@ -22,9 +23,91 @@ bool parse_whole(std::string_view text, Number& value) {
   return read_number(text, value);
 }
 
-// Finite decimal numbers only: "nan" and "inf" are text here.
-bool parse_number(std::string_view text, double& value) {
-  return parse_whole(trimmed(text), value) && std::isfinite(value);
+// The decimal number that `text` is, digit by digit.
+struct Decimal {
+  bool negative = false;
+  std::string digits;    // of the integer part and the fraction, without leading zeros; empty: the number is 0
+  int64_t exponent = 0;  // the number is 0.DIGITS * 10^exponent
+
+  // Nothing if the text is no decimal number.
+  static std::optional<Decimal> read(std::string_view text) {
+    Decimal number;
+    size_t at = 0;
+    if (at < text.size() && text[at] == '-') number.negative = true, ++at;
+    bool any = false, point = false;
+    for (; at < text.size() && (is_digit(text[at]) || (text[at] == '.' && !point)); ++at) {
+      if (text[at] == '.') {
+        point = true;
+        continue;
+      }
+      any = true;
+      if (!number.digits.empty() || text[at] != '0') {
+        number.digits += text[at];
+        number.exponent += !point;
+      } else {
+        number.exponent -= point;
+      }
+    }
+    if (!any) return std::nullopt;
+    if (at < text.size()) {
+      if (text[at] != 'e' && text[at] != 'E') return std::nullopt;
+      std::string_view power = text.substr(at + 1);
+      if (power.size() > 1 && power[0] == '+' && is_digit(power[1])) power.remove_prefix(1);
+      const bool down = !power.empty() && power[0] == '-';
+      if (down) power.remove_prefix(1);
+      if (power.empty() || !std::all_of(power.begin(), power.end(), is_digit)) return std::nullopt;
+      int64_t size = 0;
+      for (const char c : power) size = std::min<int64_t>(kFar, 10 * size + (c - '0'));
+      number.exponent += down ? -size : size;
+    }
+    while (!number.digits.empty() && number.digits.back() == '0') number.digits.pop_back();
+    return number;
+  }
+
+ private:
+  static constexpr int64_t kFar = int64_t{1} << 40;  // longer than any text: the exponent cannot overflow
+  static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+};
+
+enum class Parsed { number, too_large, text };
+
+// Decimal numbers only: "nan" and "inf" are text here. What is smaller than every fp64 number is 0.
+Parsed parse_number(std::string_view text, double& value) {
+  text = trimmed(text);
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (read.ptr != text.data() + text.size()) return Parsed::text;
+  if (read.ec == std::errc()) return std::isfinite(value) ? Parsed::number : Parsed::text;
+  const std::optional<Decimal> number = read.ec == std::errc::result_out_of_range ? Decimal::read(text) : std::nullopt;
+  if (!number) return Parsed::text;
+  if (!number->digits.empty() && number->exponent > 0) return Parsed::too_large;
+  value = 0;
+  return Parsed::number;
+}
+
+enum class Whole { fits, too_large, no };
+
+// An integer of 64 bits, with a sign or without, in any decimal form (01, 1.0, 1e3): its digits.
+Whole format_integer(std::string_view text, CellReader::Scratch& scratch, std::string_view& word) {
+  text = trimmed(text);
+  const auto give = [&](auto value) {
+    const auto end = std::to_chars(scratch.data(), scratch.data() + scratch.size(), value).ptr;
+    word = {scratch.data(), static_cast<size_t>(end - scratch.data())};
+    return Whole::fits;
+  };
+  int64_t value;
+  if (parse_whole(text, value)) return give(value);
+  const std::optional<Decimal> number = Decimal::read(text);
+  if (!number) return Whole::no;
+  if (number->digits.empty()) return give(0);
+  if (number->exponent < static_cast<int64_t>(number->digits.size())) return Whole::no;
+  if (number->exponent > 20) return Whole::too_large;
+  const std::string digits =
+      number->digits + std::string(static_cast<size_t>(number->exponent) - number->digits.size(), '0');
+  uint64_t magnitude;
+  if (!parse_whole(digits, magnitude)) return Whole::too_large;
+  if (!number->negative) return give(magnitude);
+  if (magnitude > uint64_t{1} << 63) return Whole::too_large;
+  return give(static_cast<int64_t>(0 - magnitude));
 }
 
 std::string_view format(double value, CellReader::Scratch& scratch) {
@@ -42,10 +125,38 @@ std::string_view age_bucket(double age) {
   return kBuckets[age <= 60 ? static_cast<size_t>(std::ceil(age / 10)) - 1 : 6];
 }
 
+[[noreturn]] void bad_cell(std::string_view cell, const FieldConfig& field, const Place& place,
+                           const std::string& why) {
+  throw InputError(cat(place.file, ":", place.line, ": column ", field.name, ": ", printable(cell), why));
+}
+
+// What to do about a cell that cannot be read as a number.
+std::string as_text(const FieldConfig& field) {
+  return field.type == FieldType::numeric ? ", or set the column's type to categorical and its dtype to str"
+                                          : ", or set the column's dtype to str";
+}
+
 [[noreturn]] void not_a_number(std::string_view cell, const FieldConfig& field, const Place& place) {
-  throw InputError(cat(place.file, ":", place.line, ": column ", field.name, ": ", printable(cell),
-                       field.cell == CellType::integer ? " is not an integer" : " is not a number",
-                       "; correct the cell, or set the column's dtype to str"));
+  bad_cell(cell, field, place,
+           cat(field.cell == CellType::integer ? " is not an integer" : " is not a number",
+               "; correct the cell; or, if it stands for a missing value, give the column a fill_na and list it in "
+               "na_values",
+               as_text(field)));
+}
+
+[[noreturn]] void beyond_64_bits(std::string_view cell, const FieldConfig& field, const Place& place) {
+  bad_cell(cell, field, place, cat(" is an integer of more than 64 bits; correct the cell", as_text(field)));
+}
+
+[[noreturn]] void beyond_fp64(std::string_view cell, const FieldConfig& field, const Place& place) {
+  bad_cell(cell, field, place, cat(" is larger than every fp64 number (1.8e308); correct the cell", as_text(field)));
+}
+
+// What pandas takes for a missing number, and the \\N of Hive and MySQL.
+const std::vector<std::string>& missing_numbers() {
+  static const std::vector<std::string> markers = {"NaN", "nan",  "-nan", "-NaN", "NULL",     "null", "NA", "N/A",
+                                                   "n/a", "#N/A", "<NA>", "None", "#N/A N/A", "#NA",  "\\N"};
+  return markers;
 }
 
 }  // namespace
@@ -77,7 +188,7 @@ int64_t bucket(double v) {
   const char* problem = cell.empty() ? "the cell is empty; leave the row out, or score such rows with kdef predict"
                         : click      ? " is not 0 or 1; correct the row, or say in label_col which values are clicks: "
                                        "positive: [VALUE, ..], or threshold: NUMBER"
-                                     : " is not a finite number; correct the row or leave it out";
+                                : " is not a finite number of fp32 (up to 3.4e38); correct the row or leave it out";
   throw InputError(cat(place.file, ":", place.line, ": label column ", config.label, ": ",
                        cell.empty() ? "" : printable(cell), problem));
 }
@@ -90,7 +201,7 @@ float parse_label(std::string_view cell, const DatasetConfig& config, const Plac
   const bool as_is = !config.label_threshold;
   if (as_is && cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) return static_cast<float>(cell[0] - '0');
   double value;
-  const bool number = parse_number(cell, value) && std::isfinite(static_cast<float>(value));
+  const bool number = parse_number(cell, value) == Parsed::number && std::isfinite(static_cast<float>(value));
   if (!number || (as_is && config.label_kind == LabelKind::click && value != 0 && value != 1)) {
     not_a_label(cell, config, place);
   }
@@ -99,7 +210,7 @@ float parse_label(std::string_view cell, const DatasetConfig& config, const Plac
 
 float parse_weight(std::string_view cell, const std::string& column, const Place& place) {
   double value;
-  if (!parse_number(cell, value) || value < 0 || !std::isfinite(static_cast<float>(value))) {
+  if (parse_number(cell, value) != Parsed::number || value < 0 || !std::isfinite(static_cast<float>(value))) {
     throw InputError(cat(place.file, ":", place.line, ": weight column ", column, ": ", printable(cell),
                          " is not a finite number >= 0; correct the row or leave it out"));
   }
@@ -128,61 +239,74 @@ CellReader::CellReader(const FieldConfig& field) : field_(field), missing_(field
   }
   if (number && field.fill_na) {
     double value;
-    if (!parse_number(*field.fill_na, value)) {
+    if (parse_number(*field.fill_na, value) != Parsed::number) {
       throw InputError(cat(where, "fill_na is ", printable(*field.fill_na), "; a number is expected for this dtype"));
     }
     Scratch scratch;
-    int64_t exact;
-    const bool whole = field.cell == CellType::integer && parse_whole(trimmed(*field.fill_na), exact);
-    missing_ = whole ? std::to_string(exact) : std::string(format(value, scratch));
+    std::string_view whole;
+    const bool exact = format_integer(*field.fill_na, scratch, whole) == Whole::fits;
+    missing_ = std::string(exact ? whole : format(value, scratch));
   }
+  if (field.na_values) na_values_ = *field.na_values;
+  if (!field.na_values && field.fill_na && number) na_values_ = missing_numbers();
 }
 
 std::string_view CellReader::filled(std::string_view cell, const Place& place) const {
-  if (!cell.empty()) return cell;
+  if (!is_missing(cell)) return cell;
   if (field_.fill_na) return *field_.fill_na;
-  throw InputError(cat(place.file, ":", place.line, ": column ", field_.name,
-                       ": the cell is empty; give the field a fill_na (for example fill_na: 0) or dtype str"));
+  throw InputError(cat(place.file, ":", place.line, ": column ", field_.name, ": the cell is ",
+                       cell.empty() ? "empty" : cat(printable(cell), ", a missing value (na_values)"),
+                       "; give the field a fill_na (for example fill_na: 0)", as_text(field_)));
 }
 
 double CellReader::parse(std::string_view cell, const Place& place) const {
   double value;
-  if (!parse_number(filled(cell, place), value)) not_a_number(cell, field_, place);
+  const Parsed parsed = parse_number(filled(cell, place), value);
+  if (parsed == Parsed::too_large) beyond_fp64(cell, field_, place);
+  if (parsed == Parsed::text) not_a_number(cell, field_, place);
   if (field_.preprocess == Preprocess::convert_to_bucket) return static_cast<double>(bucket(value));
   if (field_.cell == CellType::integer && value != std::trunc(value)) not_a_number(cell, field_, place);
   return value;
 }
 
-float CellReader::number(std::string_view cell, const Place& place) const {
-  const float value = static_cast<float>(parse(cell, place));
-  if (!std::isfinite(value)) not_a_number(cell, field_, place);
-  return value;
+double CellReader::number(std::string_view cell, const Place& place) const { return parse(cell, place); }
+
+void CellReader::too_large(double number, bool unscaled, const Place& place) const {
+  throw InputError(
+      cat(place.file, ":", place.line, ": column ", field_.name, ": ", shortest(number),
+          unscaled ? " is too large for fp32 (up to 3.4e38); correct the cell, or give the column a normalizer"
+                   : " is too far from the training rows: once scaled, it is too large for fp32 (up to 3.4e38); "
+                     "correct the cell"));
 }
 
 std::string_view CellReader::word(std::string_view cell, const Place& place, Scratch& scratch) const {
   if (field_.cell == CellType::str) {
-    if (cell.empty()) cell = missing_;
+    cell = verbatim_word(cell);
     switch (field_.preprocess) {
       case Preprocess::extract_country_code:
         return cell.substr(0, 2);
       case Preprocess::bucketize_age: {
         double age;
         if (cell.empty()) return cell;
-        if (!parse_number(cell, age)) not_a_number(cell, field_, place);
+        if (parse_number(cell, age) != Parsed::number) not_a_number(cell, field_, place);
         return age_bucket(age);
       }
       default:
         return cell;
     }
   }
-  if (field_.cell == CellType::integer && field_.preprocess == Preprocess::none) {
-    int64_t value;  // exact beyond 2^53
-    if (parse_whole(trimmed(filled(cell, place)), value)) {
-      const auto end = std::to_chars(scratch.data(), scratch.data() + scratch.size(), value).ptr;
-      return {scratch.data(), static_cast<size_t>(end - scratch.data())};
-    }
+  if (field_.preprocess != Preprocess::none) return format(parse(cell, place), scratch);
+  std::string_view word;
+  if (field_.cell == CellType::integer) {
+    const Whole whole = format_integer(filled(cell, place), scratch, word);
+    if (whole == Whole::fits) return word;
+    if (whole == Whole::too_large) beyond_64_bits(cell, field_, place);
+    not_a_number(cell, field_, place);
   }
-  return format(parse(cell, place), scratch);
+  const double value = parse(cell, place);
+  constexpr double kExact = int64_t{1} << 53;  // from here on, fp64 merges integers
+  if (std::abs(value) >= kExact && format_integer(filled(cell, place), scratch, word) == Whole::fits) return word;
+  return format(value, scratch);
 }
 
 }  // namespace kdef::data

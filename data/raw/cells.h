@@ -1,10 +1,14 @@
 // What a raw cell means: a word or a number, by the configuration of its field. Counting and encoding share this.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/schema.h"
 
@@ -18,7 +22,8 @@ struct Place {
 
 /// Turns the cells of one field into words (categorical) or numbers (numeric). Thread-safe.
 /// FuxiCTR's order: fill_na, then preprocess, then the type. A word of dtype float or int is the number's shortest
-/// decimal form, so that 1, 1.0 and 01 are one word. Only an empty cell is missing.
+/// decimal form, so that 1, 1.0 and 01 are one word; an integer of up to 64 bits keeps all its digits. A cell is
+/// missing if it is empty or one of na_values.
 class CellReader {
  public:
   /// Throws InputError for settings that contradict each other.
@@ -26,13 +31,20 @@ class CellReader {
 
   using Scratch = std::array<char, 40>;
   /// The word of a categorical cell: a view of `cell`, of `scratch` or of this reader.
-  /// InputError: text where a number is expected; an empty cell of a number without fill_na.
+  /// InputError: text where a number is expected; an integer of more than 64 bits; a missing number without fill_na.
   std::string_view word(std::string_view cell, const Place& place, Scratch& scratch) const;
-  float number(std::string_view cell, const Place& place) const;
+  /// The number of a numeric cell in fp64, before it is scaled.
+  double number(std::string_view cell, const Place& place) const;
+  /// What the number becomes in fp32: (number - shift) * scale, rounded once. InputError where fp32 cannot hold it.
+  float scaled(double number, double shift, double scale, const Place& place) const {
+    const float value = static_cast<float>((number - shift) * scale);
+    if (!(std::abs(value) <= std::numeric_limits<float>::max())) too_large(number, shift == 0 && scale == 1, place);
+    return value;
+  }
   /// Calls fn(token) for every token of a sequence. An empty token and fill_na become ""; an empty cell has one token.
   template <class Fn>
   void tokens(std::string_view cell, Fn&& fn) const {
-    if (cell.empty()) cell = missing_;
+    if (is_missing(cell)) cell = missing_;
     for (;;) {
       const size_t at = cell.find(field_.splitter);
       const std::string_view token = cell.substr(0, at);
@@ -41,18 +53,26 @@ class CellReader {
       cell.remove_prefix(at + field_.splitter.size());
     }
   }
-  /// True where word() gives the cell itself, and missing() for an empty cell.
+  /// True where word() gives what verbatim_word() gives.
   bool verbatim() const { return field_.cell == CellType::str && field_.preprocess == Preprocess::none; }
+  /// The cell itself, or missing() for a missing cell.
+  std::string_view verbatim_word(std::string_view cell) const { return is_missing(cell) ? missing_ : cell; }
   /// The word that is never in the vocabulary: fill_na in the form of word(), '' without it.
   const std::string& missing() const { return missing_; }
   const FieldConfig& field() const { return field_; }
 
  private:
+  bool is_missing(std::string_view cell) const {
+    return cell.empty() ||
+           (!na_values_.empty() && std::find(na_values_.begin(), na_values_.end(), cell) != na_values_.end());
+  }
   double parse(std::string_view cell, const Place& place) const;
+  [[noreturn]] void too_large(double number, bool unscaled, const Place& place) const;
   std::string_view filled(std::string_view cell, const Place& place) const;
 
   FieldConfig field_;
   std::string missing_;
+  std::vector<std::string> na_values_;
 };
 
 /// The label in a cell: a decimal number, which must be 0 or 1 where the labels are clicks and the data set has neither

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <unordered_set>
 #include <utility>
 
 #include "core/base/error.h"
@@ -16,6 +17,14 @@ namespace {
 
 bool blank(const char* p, const char* end) { return p == end || (end - p == 1 && *p == '\r'); }
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::string_view without_line_end(std::string_view row) {
+  if (row.ends_with('\n')) row.remove_suffix(1);
+  if (row.ends_with('\r')) row.remove_suffix(1);
+  return row;
+}
+
 char separator_of(const std::string& path, const std::string& separator) {
   if (separator == "\\t") return '\t';
   if (separator.size() == 1 && separator != "\n" && separator != "\r" && separator != "\"") return separator[0];
@@ -28,6 +37,17 @@ char separator_of(const std::string& path, const std::string& separator) {
     if (name.ends_with(compressed)) name.resize(name.size() - std::strlen(compressed));
   }
   return name.ends_with(".tsv") ? '\t' : ',';
+}
+
+// Whether the cells of a row are names of columns: all of them, in any order, or half of them at their places.
+bool names_columns(const std::vector<std::string>& cells, const std::vector<std::string>& columns) {
+  size_t in_place = 0;
+  for (size_t c = 0; c < std::min(cells.size(), columns.size()); ++c) in_place += cells[c] == columns[c];
+  if (in_place > 1 && 2 * in_place >= cells.size()) return true;
+  const std::unordered_set<std::string_view> names(columns.begin(), columns.end());
+  std::unordered_set<std::string_view> named;
+  return std::all_of(cells.begin(), cells.end(),
+                     [&](const std::string& cell) { return names.contains(cell) && named.insert(cell).second; });
 }
 
 // Which of n <= 64 bytes are `separator` or a line end: a bit each, the first byte's lowest.
@@ -55,13 +75,22 @@ uint64_t delimiters(const char* p, size_t n, char separator) {
 }  // namespace
 
 CsvReader::CsvReader(const std::string& path, const std::string& separator, const std::vector<std::string>& columns,
-                     const std::string& optional)
-    : RowSource(path), separator_(separator_of(path, separator)), source_(ByteSource::open(path)) {
+                     const std::string& optional, Quote quote, Empty empty)
+    : RowSource(path == "-" ? "standard input" : path),
+      separator_(separator_of(path, separator)),
+      quotes_(quote == Quote::double_quote),
+      source_(ByteSource::open(path)) {
   fill();
-  if (pending_.starts_with("\xEF\xBB\xBF")) pending_.erase(0, 3);
+  if (pending_.starts_with(kByteOrderMark)) pending_.erase(0, kByteOrderMark.size());
+  cr_ = pending_.find('\n') == std::string::npos && pending_.find('\r') != std::string::npos;
+  if (cr_) std::replace(pending_.begin(), pending_.end(), '\r', '\n');
   skip_blank_lines();
-  if (pending_.empty()) throw InputError(cat(path, ": the file is empty; it needs rows of cells"));
+  if (pending_.empty()) {
+    if (empty == Empty::allowed) return;
+    throw InputError(cat(this->path(), ": the file is empty; it needs rows of cells"));
+  }
   set_columns(read_columns(columns, optional));
+  first_line_ = line_;
 }
 
 // Skips the empty lines before the first row.
@@ -89,13 +118,19 @@ std::vector<std::string> CsvReader::read_columns(const std::vector<std::string>&
     text = pending_;
     cells.clear();
   }
-  std::vector<std::string> columns = named;
+  std::vector<std::string> columns = named, first;
+  for (const Chunk::Cell& c : cells) first.emplace_back(text, c.offset, c.size);
   if (named.empty()) {
-    for (const Chunk::Cell& c : cells) columns.emplace_back(text, c.offset, c.size);
+    columns = std::move(first);
     const size_t used = static_cast<size_t>(stop - text.data());
+    if (columns.size() > 1) header_ = without_line_end(std::string_view(pending_).substr(0, used));
     line_ += std::count(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(used), '\n');
     pending_.erase(0, used);
     return columns;
+  }
+  if (names_columns(first, columns)) {
+    throw InputError(cat(path(), ":", line_, ": this line is a header: it names columns, as '", first[0],
+                         "'; leave the key `columns` out, or remove the line"));
   }
   const auto left_out = std::find(columns.begin(), columns.end(), optional);
   if (cells.size() + 1 == columns.size() && left_out != columns.end()) columns.erase(left_out);
@@ -113,12 +148,13 @@ void CsvReader::fill() {
   pending_.resize(before + kChunkBytes);
   const size_t got = source_->read(pending_.data() + before, kChunkBytes);
   pending_.resize(before + got);
+  if (cr_) std::replace(pending_.begin() + static_cast<std::ptrdiff_t>(before), pending_.end(), '\r', '\n');
   if (got < kChunkBytes) ended_ = true;
 }
 
 // Bytes of `text` up to and including the last row that is surely complete.
 size_t CsvReader::whole_rows(std::string& text) const {
-  if (std::memchr(text.data(), '"', text.size()) == nullptr) {
+  if (!has_quotes(text)) {
     const size_t at = text.rfind('\n');
     return at == std::string::npos ? 0 : at + 1;
   }
@@ -131,7 +167,22 @@ size_t CsvReader::whole_rows(std::string& text) const {
   return static_cast<size_t>(p - text.data());
 }
 
+// Of `whole` bytes, which are whole rows, those of the first max_rows_ rows.
+size_t CsvReader::first_rows(std::string& text, size_t whole) const {
+  char *p = text.data(), *end = p + whole;
+  for (int64_t row = 0; row < max_rows_ && p != end; ++row) {
+    p = parse_row(p, end, nullptr, nullptr);
+    if (p == nullptr) return whole;  // a quote that is not closed, which parse() tells
+  }
+  return static_cast<size_t>(p - text.data());
+}
+
+bool CsvReader::has_quotes(const std::string& text) const {
+  return quotes_ && std::memchr(text.data(), '"', text.size()) != nullptr;
+}
+
 bool CsvReader::read(Chunk& chunk) {
+  if (!source_) return false;
   size_t whole;
   for (;;) {
     if (!ended_ && pending_.size() < kChunkBytes) fill();
@@ -140,24 +191,31 @@ bool CsvReader::read(Chunk& chunk) {
     if (pending_.size() > kMaxRowBytes) too_long();
     fill();
   }
-  if (whole == 0) return false;
+  if (whole == 0) {
+    state_ = source_->state();
+    source_.reset();
+    return false;
+  }
+  if (max_rows_ < static_cast<int64_t>(whole)) whole = first_rows(pending_, whole);
+  chunk.source = this;
   chunk.first_line = line_;
   chunk.text.assign(pending_, whole);  // only the row that is cut off is copied; the text itself changes hands
   chunk.text.swap(pending_);
   chunk.text.resize(whole);
   const int64_t lines = std::count(chunk.text.begin(), chunk.text.end(), '\n');
-  line_ += lines;
   chunk.capacity = lines + 1;  // the last row may lack its line end
+  line_ += chunk.text.back() == '\n' ? lines : chunk.capacity;
   return true;
 }
 
 // One row beginning at p; returns the first byte after its line end, or `end`. nullptr: a quote is open at the end.
 // With `cells`, quotes are resolved in place and the cells noted as offsets from `base`; otherwise nothing is written.
-char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base) const {
+// `odd`: set where a quoted cell spans lines and goes on after its closing quote.
+char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, const char* base, bool* odd) const {
   for (;;) {
     char* start = p;
     char* out = p;
-    const bool quoted = p != end && *p == '"';
+    const bool quoted = quotes_ && p != end && *p == '"';
     if (quoted) {
       ++start;
       ++out;
@@ -177,6 +235,9 @@ char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, 
     const bool row_ends = p == end || *p == '\n';
     size_t n = static_cast<size_t>(p - rest);
     if (row_ends && n > 0 && p[-1] == '\r') --n;
+    if (odd != nullptr && quoted && n > 0 && std::memchr(start, '\n', static_cast<size_t>(rest - start)) != nullptr) {
+      *odd = true;
+    }
     if (cells != nullptr) {
       if (quoted) std::memmove(out, rest, n);
       cells->push_back({static_cast<uint32_t>(start - base), static_cast<uint32_t>(out + n - start)});
@@ -188,7 +249,7 @@ char* CsvReader::parse_row(char* p, char* end, std::vector<Chunk::Cell>* cells, 
 
 void CsvReader::parse(Chunk& chunk) const {
   const std::vector<Chunk::Cell*> places = make_cells(chunk, chunk.capacity);
-  if (std::memchr(chunk.text.data(), '"', chunk.text.size()) == nullptr) {
+  if (!has_quotes(chunk.text)) {
     parse_plain(chunk, places);
   } else {
     parse_quoted(chunk, places);
@@ -202,6 +263,23 @@ void CsvReader::check_width(size_t found, int64_t line) const {
                        " are expected; ",
                        found < width ? "fill in the missing cells" : "quote cells that hold the separator",
                        ", or correct separator and columns"));
+}
+
+// Files that were joined have their header lines in the middle.
+void CsvReader::check_header_again(std::string_view row, int64_t line) const {
+  if (row.size() > header_.size() && row.starts_with(kByteOrderMark)) row.remove_prefix(kByteOrderMark.size());
+  if (row != header_) return;
+  throw InputError(cat(path(), ":", line,
+                       ": this row is the header line again, as where files are joined; remove it, or ",
+                       "give the folder that holds the files"));
+}
+
+std::vector<std::string> CsvReader::warnings() const {
+  if (odd_line_ == kNone) return {};
+  return {cat(path(), ":", odd_line_.load(),
+              ": a cell of this row begins with a quote, spans lines and goes on after the ",
+              "closing quote: rows may have been swallowed; if quotes are characters like any other in this file, set ",
+              "quote: none")};
 }
 
 // Without quotes every separator ends a cell and every line end a row.
@@ -220,6 +298,9 @@ void CsvReader::parse_plain(Chunk& chunk, const std::vector<Chunk::Cell*>& place
   const auto end_row = [&](size_t end) {
     const size_t text_end = end > row && base[end - 1] == '\r' ? end - 1 : end;
     if (text_end > row) {
+      if (const size_t n = text_end - row; n == header_.size() || n == header_.size() + kByteOrderMark.size()) {
+        if (!header_.empty()) check_header_again({base + row, n}, line);
+      }
       end_cell(text_end);
       check_width(found, line);
       chunk.lines.push_back(line);
@@ -256,9 +337,16 @@ void CsvReader::parse_quoted(Chunk& chunk, const std::vector<Chunk::Cell*>& plac
       continue;
     }
     // Line ends are counted first: resolving quotes moves bytes.
-    char* const next = parse_row(p, end, nullptr, base);
+    bool odd = false;
+    char* const next = parse_row(p, end, nullptr, base, &odd);
     if (next == nullptr) throw InputError(cat(path(), ":", line, ": a quote that begins in this row is not closed"));
     const int64_t lines = std::count(p, next, '\n');
+    if (odd) {
+      int64_t first = odd_line_;
+      while (line < first && !odd_line_.compare_exchange_weak(first, line)) {
+      }
+    }
+    if (!header_.empty()) check_header_again(without_line_end({p, static_cast<size_t>(next - p)}), line);
     row.clear();
     parse_row(p, end, &row, base);
     check_width(row.size(), line);

@@ -19,8 +19,9 @@ MemoryRows::MemoryRows(std::vector<std::string> columns, std::span<const std::st
 
 // A chunk is a range of rows; parse() copies their selected cells.
 bool MemoryRows::read(Chunk& chunk) {
+  chunk.source = this;
   chunk.first_line = next_ + 1;
-  chunk.capacity = std::min(kChunkRows, rows_ - next_);
+  chunk.capacity = std::min({kChunkRows, max_rows_, rows_ - next_});
   next_ += chunk.capacity;
   return chunk.capacity > 0;
 }

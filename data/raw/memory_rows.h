@@ -15,13 +15,14 @@ namespace kdef::data {
 class MemoryRows : public RowSource {
  public:
   /// `cells`: row by row, a cell per column; only the span is copied: the cells must outlive this object. `name` stands
-  /// in messages where a file has its path. InputError where two columns have one name or the cells do not make rows.
+  /// in messages where a file has its path. InputError where the cells do not make rows.
   MemoryRows(std::vector<std::string> columns, std::span<const std::string_view> cells,
              const std::string& name = "rows in memory");
 
   bool read(Chunk& chunk) override;
   void parse(Chunk& chunk) const override;
   double fraction() const override;
+  int64_t lines() const override { return rows_; }
 
   static constexpr int64_t kChunkRows = 4096;
 

@@ -1,11 +1,13 @@
 #include "data/raw/row_source.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <filesystem>
+#include <unordered_map>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "data/raw/csv_reader.h"
+#include "data/raw/part_files.h"
 
 namespace kdef::data {
 namespace {
@@ -27,16 +29,18 @@ std::string list_of(const std::vector<std::string>& columns) {
   return list;
 }
 
+// Whether a name is a number.
+bool looks_like_data(const std::vector<std::string>& columns) {
+  return std::any_of(columns.begin(), columns.end(), [](const std::string& name) {
+    double value;
+    return read_number(name, value);
+  });
+}
+
 }  // namespace
 
 void RowSource::set_columns(std::vector<std::string> names) {
   columns_ = std::move(names);
-  std::unordered_set<std::string> seen;
-  for (const std::string& name : columns_) {
-    if (!seen.insert(name).second) {
-      throw InputError(cat(path_, ": two columns are named '", without_controls(name), "'; rename one of them"));
-    }
-  }
   slots_.assign(columns_.size(), -1);
 }
 
@@ -46,13 +50,27 @@ bool RowSource::has_column(const std::string& name) const {
 
 void RowSource::select(const std::vector<std::string>& names) {
   std::fill(slots_.begin(), slots_.end(), -1);
+  constexpr size_t kTwice = SIZE_MAX;
+  std::unordered_map<std::string_view, size_t> places;
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    const auto [place, is_new] = places.emplace(columns_[c], c);
+    if (!is_new) place->second = kTwice;
+  }
   for (size_t i = 0; i < names.size(); ++i) {
-    const auto at = std::find(columns_.begin(), columns_.end(), names[i]);
-    if (at == columns_.end()) {
-      throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
-                           "; the columns are ", list_of(columns_), " (wrong separator or a missing header line?)"));
+    const auto at = places.find(names[i]);
+    if (at == places.end()) {
+      throw InputError(
+          cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_), "; the columns are ",
+              list_of(columns_),
+              looks_like_data(columns_)
+                  ? "; line 1 looks like data: if the file has no header line, name its columns by the key "
+                    "`columns`"
+                  : " (wrong separator or a missing header line?)"));
     }
-    int32_t& slot = slots_[static_cast<size_t>(at - columns_.begin())];
+    if (at->second == kTwice) {
+      throw InputError(cat(path_, ": two columns are named '", without_controls(names[i]), "'; rename one of them"));
+    }
+    int32_t& slot = slots_[at->second];
     KDEF_CHECK(slot < 0, "RowSource::select: column '", names[i], "' is named twice");
     slot = static_cast<int32_t>(i);
   }
@@ -72,7 +90,9 @@ std::vector<Chunk::Cell*> RowSource::make_cells(Chunk& chunk, int64_t rows) cons
 
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional) {
-  return std::make_unique<CsvReader>(path, config.separator, config.columns, optional);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return std::make_unique<PartFiles>(path, config, optional);
+  return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote);
 }
 
 }  // namespace kdef::data

@@ -4,16 +4,20 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/raw/byte_source.h"
 #include "data/schema.h"
 
 namespace kdef::data {
 
-/// Some whole rows. RowSource::read() fills `text` and `first_line`, RowSource::parse() the rest.
+class RowSource;
+
+/// Some whole rows. RowSource::read() fills `source`, `text` and `first_line`, RowSource::parse() the rest.
 struct Chunk {
   struct Cell {
     uint32_t offset, size;  // bytes of `text`
@@ -28,6 +32,10 @@ struct Chunk {
   /// Where the row begins: the line of a file, or the number of a row in memory, from 1.
   int64_t line(int64_t row) const { return lines[static_cast<size_t>(row)]; }
 
+  /// Names the rows in messages: the path of the file that they stand in.
+  const std::string& file() const;
+
+  const RowSource* source = nullptr;  // what cuts the text into cells
   std::string text;
   int64_t first_line = 1;
   int64_t capacity = 0;        // rows that a column of `cells` can hold; at least rows()
@@ -43,9 +51,12 @@ class RowSource {
   const std::string& path() const { return path_; }
   const std::vector<std::string>& columns() const { return columns_; }
   bool has_column(const std::string& name) const;
-  /// The columns whose cells parse() keeps, in this order; no name twice. InputError, with the names of all columns,
-  /// for a column that the source does not have.
-  void select(const std::vector<std::string>& names);
+  /// The columns whose cells parse() keeps, in this order; no name twice. InputError for a column that the source has
+  /// twice or, with the names of all columns, not at all.
+  virtual void select(const std::vector<std::string>& names);
+
+  /// Bounds the rows of a chunk from now on, where an encoded row is far longer than its text.
+  virtual void limit_rows(int64_t rows) { max_rows_ = rows; }
 
   /// The next whole rows; false at the end.
   virtual bool read(Chunk& chunk) = 0;
@@ -54,9 +65,18 @@ class RowSource {
   /// Share of the source that has been read, in [0, 1].
   virtual double fraction() const = 0;
 
+  // ---- After the last row has been read and parsed.
+
+  /// The files that the rows came from.
+  virtual std::vector<FileState> files() const { return {}; }
+  /// How many lines of text the rows took. There are fewer rows where lines are blank or a cell holds a line end.
+  virtual int64_t lines() const = 0;
+  /// What was read in a way that its writer may not have meant, a sentence each.
+  virtual std::vector<std::string> warnings() const { return {}; }
+
  protected:
   explicit RowSource(std::string path) : path_(std::move(path)) {}
-  /// Sets the names of the columns. InputError where two are equal.
+  /// Sets the names of the columns. Columns that are not selected may have any names, equal or empty.
   void set_columns(std::vector<std::string> names);
   /// Makes `chunk` ready for at most `rows` rows of selected cells, and returns for every column of the source where
   /// its cells go; nullptr: nowhere.
@@ -67,10 +87,16 @@ class RowSource {
   std::vector<std::string> columns_;
   std::vector<int32_t> slots_;  // per column: its place in the selection, -1 if none
   int64_t selected_ = 0;
+
+ protected:
+  int64_t max_rows_ = std::numeric_limits<int64_t>::max();  // of a chunk
 };
 
-/// Opens a file of raw rows by its name: CSV and TSV, plain or compressed. A file without header may lack the column
-/// `optional` of `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
+inline const std::string& Chunk::file() const { return source->path(); }
+
+/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, or a folder of such files
+/// (part_files.h). A file without header may lack the column `optional` of `config.columns` (the label of rows to
+/// predict). InputError for a missing, empty or unknown file.
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");
 

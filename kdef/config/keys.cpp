@@ -140,6 +140,7 @@ const auto kPrecisions = choices_of(ops::kPrecisions, &ops::PrecisionName::value
 const auto kOptimizers = choices_of(nn::kOptimizers, &nn::OptimizerEntry::kind);
 const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::value);
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
+const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double_quote}, {"none", data::Quote::none}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The row of the table of metrics.
 const Metric& read_metric(const YamlValue& v) { return *find_metric(v.one_of(metric_names())); }
@@ -366,8 +367,22 @@ std::string type_of(const data::FieldKey& key) {
                      : key.shape == data::KeyShape::integer ? integer_type(key.min, key.max)
                      : key.shape == data::KeyShape::text    ? "text"
                      : key.shape == data::KeyShape::choice  ? joined(key.choice_names())
+                     : key.shape == data::KeyShape::cells   ? "list of texts"
                                                             : "text, number";
   return key.nullable ? type + ", null" : type;
+}
+
+// A list of cells as they stand in a file. YAML reads NULL without quotes as nothing: every way to write it is meant.
+std::vector<std::string> read_cells(const YamlValue& v) {
+  std::vector<std::string> cells;
+  for (const YamlValue& item : v.list()) {
+    if (item.is_null()) {
+      cells.insert(cells.end(), {"NULL", "null", "Null"});
+    } else {
+      cells.push_back(item.text());
+    }
+  }
+  return cells;
 }
 
 // The place of a choice: by one of its other names, or by the name that the documentation has.
@@ -396,6 +411,8 @@ data::KeyValue read_value(const data::FieldKey& key, const YamlValue& v) {
       if (v.is_null() && !key.not_empty) return std::string();
       if (v.text().empty() && key.not_empty) v.expected("at least one character");
       break;
+    case data::KeyShape::cells:
+      return read_cells(v);
     default:
       break;
   }
@@ -413,6 +430,8 @@ std::string write_value(const data::FieldKey& key, const data::KeyValue& value) 
       const char* name = key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name;
       return name == nullptr ? "null" : yaml_text(name);
     }
+    case data::KeyShape::cells:
+      return write_list(std::get<std::vector<std::string>>(value), yaml_text);
     default:
       return yaml_text(std::get<std::string>(value));
   }
@@ -803,7 +822,9 @@ const std::vector<Key<Draft>>& experiment_keys() {
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
                            "true: the run directory also gets an event file for TensorBoard"),
         dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
-        dataset_text_key("train_data", &data::DatasetConfig::train_data, "training rows (.csv, .tsv, .gz, .zst)"),
+        dataset_text_key("train_data", &data::DatasetConfig::train_data,
+                         "training rows: a CSV or TSV file, plain or compressed by "
+                         "gzip or zstd, a pipe, or a folder of such files, which are read in the order of their names"),
         dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
         dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
         {"separator", "one character, null", "separator between cells; null: a tab for .tsv, otherwise a comma",
@@ -814,16 +835,29 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](const Draft& d) {
            return d.config.dataset.separator.empty() ? "null" : yaml_text(d.config.dataset.separator);
          }},
+        choice_key<Draft>(
+            "quote", KDEF_AT(config.dataset.quote), kQuotes,
+            "double: a cell that begins with a double quote ends at the next one, and may hold separators "
+            "and line ends; none: a quote is a character like any other"),
+        {"na_values", "list of texts, null",
+         "cells that are missing, as empty cells always are, in columns without na_values of their own; null: see the "
+         "key of `feature_cols`",
+         [](Draft& d, const YamlValue& v) {
+           d.config.dataset.na_values.reset();
+           if (!v.is_null()) d.config.dataset.na_values = read_cells(v);
+         },
+         [](const Draft& d) {
+           const auto& cells = d.config.dataset.na_values;
+           return cells ? write_list(*cells, yaml_text) : "null";
+         }},
         {"columns", "list of texts, null",
-         "names of the columns, for files without a header line; null: the first line has them",
+         "names of the columns, for files without a header line; null: the first line has them; columns that are not "
+         "used "
+         "may have any names",
          [](Draft& d, const YamlValue& v) {
            d.config.dataset.columns.clear();
            if (v.is_null()) return;
-           std::set<std::string> seen;
-           for (const YamlValue& item : v.list()) {
-             d.config.dataset.columns.push_back(item.text());
-             if (!seen.insert(item.text()).second) item.fail(cat("column '", item.text(), "' is listed twice"));
-           }
+           for (const YamlValue& item : v.list()) d.config.dataset.columns.push_back(item.text());
          },
          [](const Draft& d) {
            const auto& columns = d.config.dataset.columns;

@@ -223,7 +223,8 @@ class DocumentStarts : public YAML::EventHandler {
 
 // Throws ParserException where something stands behind the first document.
 void check_one_document(const std::string& text) {
-  std::istringstream in(text);
+  std::stringbuf bytes(text);
+  std::istream in(&bytes);
   YAML::Parser parser(in);
   DocumentStarts starts;
   if (!parser.HandleNextDocument(starts) || !parser.HandleNextDocument(starts)) return;
@@ -235,11 +236,9 @@ void check_one_document(const std::string& text) {
 
 // The line of `mark`, if it is indented with a tab.
 bool has_tab_before(const std::string& text, const YAML::Mark& mark) {
-  std::istringstream lines(text);
-  std::string line;
-  for (int i = 0; i <= mark.line; ++i) {
-    if (!std::getline(lines, line)) return false;
-  }
+  const std::vector<std::string> lines = split(text, '\n');
+  if (mark.line < 0 || static_cast<size_t>(mark.line) >= lines.size()) return false;
+  const std::string& line = lines[static_cast<size_t>(mark.line)];
   const size_t first = line.find_first_not_of(' ');
   return first != std::string::npos && line[first] == '\t';
 }

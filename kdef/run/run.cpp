@@ -144,6 +144,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
   if (Group::current().is_first()) {
+    for (const std::string& warning : prepared.warnings) options.listener.note("warning: " + warning);
     for (const std::string& warning : data_warnings(config, data)) options.listener.note(warning);
   }
 

@@ -209,6 +209,12 @@ class Loop {
     // An undefined AUC is no improvement; the first model is kept even so.
     const bool better = config_.monitor_max ? value >= state_.best + kImprovement : value <= state_.best - kImprovement;
     e.improved = !state_.has_best || better;
+    if (std::isnan(value) && !state_.has_best) {
+      listener_.note(
+          "warning: what monitor names is undefined for valid_data (rows of one label, groups of one label, or weights "
+          "of "
+          "0), so the model of the first evaluation is kept; monitor another metric, as logloss");
+    }
     if (e.improved) {
       state_.best = value;
       state_.has_best = true;

@@ -67,7 +67,8 @@ TEST_F(Refusals, Files) {
   train_refused("train_data=" + path("header.csv"), {"no rows"});
   put(path("columns.csv"), "label,user\n1,2\n");
   train_refused("train_data=" + path("columns.csv"), {"columns.csv", "item"});
-  train_refused("train_data=" + path("data"), {path("data")});
+  std::filesystem::create_directory(path("nothing"));
+  train_refused("train_data=" + path("nothing"), {path("nothing"), "folder without data files"});
   train_refused("train_data=" + path("x.h5"), {".h5", "CSV"});
 }
 

@@ -22,6 +22,8 @@ KeyValue another(const FieldKey& key) {
       return int64_t{7};
     case KeyShape::choice:
       return std::get<int64_t>(key.config.get(standard)) == 0 ? int64_t{1} : int64_t{0};
+    case KeyShape::cells:
+      return std::vector<std::string>{"NULL", "-999"};
     default:
       return std::string("text");
   }
@@ -165,14 +167,15 @@ TEST_F(StoredFields, AnEncoderReadsWhatItWrote) {
 TEST_F(StoredFields, ConfigurationsHaveEveryKeyThatIsSet) {
   config_.fields[0].active = false;
   config_.fields[1].fill_na = "0";
+  config_.fields[1].na_values = {"NaN", "it's"};
   write_yaml_files(dir_.path(), config_, {});
   const std::string text = read_file(dir_ / "dataset_config.yaml");
   EXPECT_NE(text.find("- {name: 'a', type: categorical, dtype: str, active: false, fill_na: '', min_categr_count: 1, "
                       "embedding_dim: 4}\n"),
             std::string::npos)
       << text;
-  EXPECT_NE(text.find("- {name: 'p', type: numeric, dtype: float, active: true, fill_na: 0, normalizer: "
-                      "MinMaxScaler}\n"),
+  EXPECT_NE(text.find("- {name: 'p', type: numeric, dtype: float, active: true, fill_na: 0, na_values: "
+                      "['NaN', 'it''s'], normalizer: MinMaxScaler}\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("- {name: 't', type: sequence, dtype: str, active: true, splitter: '|', max_len: 0, padding: "

@@ -1,5 +1,8 @@
 #include "data/encode/encoder.h"
 
+#include <cstring>
+
+#include "core/io/file.h"
 #include "data/encode/prepare.h"
 #include "tests/data/support.h"
 
@@ -48,7 +51,6 @@ TEST_F(EncoderTest, OtherOrderOtherColumnsNoLabel) {
   const Encoder encoder = Encoder::load(dir_ / "cache");
   const std::string path = dir_.file("new.csv", "price,other,note,item,tags\n20,new,?,a,z^x\n,,?,,\n");
   RawFile file(encoder, path, false);
-  EXPECT_FALSE(file.has_label());
   Batch batch;
   ASSERT_TRUE(file.next(batch, 1));
   EXPECT_EQ(batch.rows, 1);
@@ -58,7 +60,45 @@ TEST_F(EncoderTest, OtherOrderOtherColumnsNoLabel) {
   ASSERT_TRUE(file.next(batch, 1));
   EXPECT_EQ(batch.ids, (std::vector<int32_t>{5, 0, 0, 5}));
   EXPECT_FALSE(file.next(batch, 1));
-  expect_error<InputError>([&] { RawFile(encoder, path, true); }, {"new.csv", "no column 'label'"});
+  expect_error<InputError>([&] { RawFile(encoder, path, true); }, {"new.csv", "no column 'label'", "kdef predict"});
+}
+
+TEST_F(EncoderTest, LabelsThatAreNotAskedForAreNotRead) {
+  const Encoder encoder = Encoder::load(dir_ / "cache");
+  Batch with, without;
+  const std::string rows[] = {",a,x,1,b", "?,a,x,1,b", "-1,a,x,1,b", "0,a,x,1,b"};
+  for (const std::string& row : rows) {
+    RawFile file(encoder, dir_.file("l.csv", "label,item,tags,price,other\n" + row + "\n"), false);
+    ASSERT_TRUE(file.next(with));
+    EXPECT_TRUE(with.labels.empty());
+    if (without.rows > 0) {
+      EXPECT_EQ(with.ids, without.ids);
+    }
+    without = with;
+  }
+}
+
+// Numbers of a file are bounded before memory is taken for them.
+TEST_F(EncoderTest, ImpossibleNumbersAreRefused) {
+  std::string bytes = read_file(dir_ / "cache/vocabulary.kdefvoc");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data() + 12, 8);
+  const std::string json = bytes.substr(20, length), words = bytes.substr(20 + length, bytes.size() - 24 - length);
+  const auto with = [&](const std::string& old, const std::string& other) {
+    std::string text = json;
+    const size_t at = text.find(old);
+    EXPECT_NE(at, std::string::npos) << old;
+    text.replace(at, old.size(), other);
+    const uint64_t size = text.size();
+    std::string file = bytes.substr(0, 12) + std::string(reinterpret_cast<const char*>(&size), 8) + text + words;
+    const uint32_t crc = crc32(file.data(), file.size());
+    file.append(reinterpret_cast<const char*>(&crc), 4);
+    return [this, file] { Encoder::load(dir_.file("n", file)); };
+  };
+  with("\"max_len\":2", "\"max_len\":2")();
+  for (const char* value : {"9223372036854775807", "18446744073709551615", "2000000", "-1", "1e3"}) {
+    expect_error<InputError>(with("\"max_len\":2", std::string("\"max_len\":") + value), {"n: ", "content"});
+  }
 }
 
 TEST_F(EncoderTest, ManyRowsInOrder) {
@@ -67,7 +107,6 @@ TEST_F(EncoderTest, ManyRowsInOrder) {
   constexpr int kRows = 120000;
   for (int i = 0; i < kRows; ++i) text += "1,a,x," + std::to_string(i) + ",b\n";
   RawFile file(encoder, dir_.file("many.csv", text), false);
-  EXPECT_TRUE(file.has_label());
   Batch batch;
   int row = 0;
   while (file.next(batch, 1000)) {

@@ -3,14 +3,17 @@
 #include <omp.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "core/io/file_lock.h"
 #include "data/encode/cache.h"
@@ -189,15 +192,146 @@ TEST_F(Prepare, FreshUntilSomethingThatMattersChanges) {
   other.valid_data = c.train_data;
   EXPECT_FALSE(is_fresh(other, cache()));
 
-  // Same size, later time.
-  using namespace std::chrono_literals;
-  std::filesystem::last_write_time(c.train_data, std::filesystem::last_write_time(c.train_data) + 1ms);
-  EXPECT_FALSE(is_fresh(c, cache()));
-  prepare(c, cache());
-  EXPECT_TRUE(is_fresh(c, cache()));
   std::filesystem::resize_file(train_file(cache()), 90);
   EXPECT_FALSE(is_fresh(c, cache()));
   expect_error<InputError>([&] { open_prepared(cache()); }, {"train.kdefbin", "truncated"});
+}
+
+// Size, times and inode say that a file is the same; otherwise its content decides.
+TEST_F(Prepare, FreshIfTheContentIsThatOfBefore) {
+  using namespace std::chrono_literals;
+  DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  const std::string marker = cache() + "/prepared.json";
+  EXPECT_TRUE(prepare(c, cache()).made);
+  const std::string first = read_file(marker);
+  EXPECT_FALSE(prepare(c, cache()).made);
+  EXPECT_EQ(read_file(marker), first);
+  const auto time = std::filesystem::last_write_time(c.train_data);
+  std::filesystem::last_write_time(c.train_data, time + 1ms);
+  EXPECT_FALSE(prepare(c, cache()).made);
+  EXPECT_NE(read_file(marker), first);  // the next call need not compare the content
+  DatasetConfig copy = c;
+  copy.train_data = dir_.file("copy.csv", read_file(c.train_data));
+  EXPECT_FALSE(prepare(copy, cache()).made);
+  // Other bytes of the same size under the old time: the time of change tells.
+  EXPECT_FALSE(prepare(c, cache()).made);
+  dir_.file("train.csv", "label,a\n1,x\n0,z\n");
+  std::filesystem::last_write_time(c.train_data, time + 1ms);
+  EXPECT_FALSE(is_fresh(c, cache()));
+  EXPECT_TRUE(prepare(c, cache()).made);
+}
+
+TEST_F(Prepare, AFreshCacheIsNotTouched) {
+  DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  prepare(c, cache());
+  std::map<std::string, std::filesystem::file_time_type> before, after;
+  for (auto* times : {&before, &after}) {
+    if (times == &after) prepare(c, cache());
+    (*times)["."] = std::filesystem::last_write_time(cache());
+    for (const auto& entry : std::filesystem::directory_iterator(cache()))
+      (*times)[entry.path()] = entry.last_write_time();
+  }
+  EXPECT_EQ(before, after);
+}
+
+TEST_F(Prepare, FoldersAndPipes) {
+  DatasetConfig c = config("label,a\n1,x\n0,y\n1,x\n", {field("a")});
+  prepare(c, cache());
+  const std::string rows = read_file(train_file(cache()));
+  std::filesystem::create_directory(dir_ / "parts");
+  dir_.file("parts/b.csv", "a,label\nx,1\n");
+  dir_.file("parts/a.csv", "label,a\n1,x\n0,y\n");
+  DatasetConfig folder = c;
+  folder.train_data = dir_ / "parts";
+  EXPECT_TRUE(prepare(folder, cache()).made);
+  EXPECT_EQ(read_file(train_file(cache())), rows);
+  EXPECT_FALSE(prepare(folder, cache()).made);
+  dir_.file("parts/b.csv", "a,label\nz,1\n");
+  EXPECT_TRUE(prepare(folder, cache()).made);
+  DatasetConfig pipe = c;
+  pipe.train_data = dir_ / "fifo";
+  ASSERT_EQ(::mkfifo(pipe.train_data.c_str(), 0600), 0);
+  for (int round = 0; round < 2; ++round) {  // its content is not known before it is read
+    std::thread writer([&] { std::ofstream(pipe.train_data) << read_file(c.train_data); });
+    EXPECT_TRUE(prepare(pipe, cache()).made);
+    writer.join();
+    EXPECT_EQ(read_file(train_file(cache())), rows);
+  }
+  pipe.fields = {field("a", FieldType::sequence)};
+  std::thread writer([&] { std::ofstream(pipe.train_data) << read_file(c.train_data); });
+  expect_error<InputError>([&] { prepare(pipe, cache()); }, {"fifo", "pipe", "column a", "max_len"});
+  writer.join();
+}
+
+// Numbers of large size and small spread: right values are those of fp64.
+TEST_F(Prepare, NumbersAreScaledInFp64) {
+  FieldConfig ts = field("ts", FieldType::numeric, CellType::real),
+              day = field("day", FieldType::numeric, CellType::real);
+  ts.normalizer = Normalizer::standard;
+  day.normalizer = Normalizer::min_max;
+  std::string text = "label,ts,day\n";
+  for (int i = 0; i < 5; ++i) text += "1," + std::to_string(1700000000 + i) + "," + std::to_string(20240101 + i) + "\n";
+  DatasetConfig c = config(text, {ts, day});
+  c.test_data = c.train_data;
+  prepare(c, cache());
+  for (const std::string& path : {train_file(cache()), test_file(cache())}) {
+    const EncodedFile file(path);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_FLOAT_EQ(file.numerics(i)[0], static_cast<float>((i - 2) / std::sqrt(2.0)));
+      EXPECT_FLOAT_EQ(file.numerics(i)[1], static_cast<float>(i / 4.0));
+    }
+  }
+  c = config("label,ts,day\n1,1e200,1\n0,-1e200,2\n", {ts, day});
+  expect_error<InputError>([&] { prepare(c, cache()); }, {"column ts", "-1e+200", "1e+200", "normalizer"});
+  ts.normalizer = Normalizer::none;
+  c = config("label,ts,day\n1,1,1\n0,1e39,2\n", {ts, day});
+  expect_error<InputError>([&] { prepare(c, cache()); }, {"train.csv:3", "column ts", "1e+39", "fp32"});
+}
+
+TEST_F(Prepare, MissingValuesThatAreDeclared) {
+  FieldConfig n = field("n", FieldType::numeric, CellType::real), s = field("s");
+  n.fill_na = "0.5";
+  DatasetConfig c = config("label,n,s\n1,-999,?\n0,,NULL\n1,2,?\n1,2,u\n", {n, s});
+  c.na_values = {"-999", "?", "NULL"};
+  EXPECT_EQ(prepare(c, cache()).map.fields[1].vocab_size, 3);
+  const EncodedFile train(train_file(cache()));
+  EXPECT_EQ(train.numerics(0)[0], 0.5f);
+  EXPECT_EQ(train.numerics(1)[0], 0.5f);
+  EXPECT_EQ(train.numerics(2)[0], 2);
+  EXPECT_EQ(ids(train_file(cache()), 0), ids(train_file(cache()), 1));
+  c.fields[1].na_values = {"?"};  // the column's list counts
+  EXPECT_EQ(prepare(c, cache()).map.fields[1].vocab_size, 4);
+  const Encoder encoder = Encoder::load(cache());
+  EXPECT_EQ(encoder.config().fields[0].na_values, c.na_values);
+}
+
+TEST_F(Prepare, TestRowsWithoutLabels) {
+  DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  c.test_data = dir_.file("test.csv", "a\nx\n");
+  expect_error<InputError>([&] { prepare(c, cache()); },
+                           {"test.csv", "the label column label is missing: leave test_data out and use kdef predict"});
+  c = config("1,x\n0,y\n", {field("a")});
+  c.columns = {"label", "a"};
+  c.test_data = dir_.file("test.csv", "x\n");
+  expect_error<InputError>([&] { prepare(c, cache()); }, {"the label column label is missing"});
+}
+
+TEST_F(Prepare, StrayQuotesAreTold) {
+  DatasetConfig c = config("label,a\n1,\"x\n0,y\n1,\"z\n0,w\n", {field("a")});
+  Prepared p = prepare(c, cache());
+  EXPECT_EQ(p.train_rows, 2);
+  ASSERT_EQ(p.warnings.size(), 1u);
+  EXPECT_NE(p.warnings[0].find("train.csv:2"), std::string::npos);
+  EXPECT_EQ(prepare(c, cache()).warnings, p.warnings);  // of a fresh cache, too
+  c.quote = Quote::none;
+  p = prepare(c, cache());
+  EXPECT_EQ(p.train_rows, 4);
+  EXPECT_TRUE(p.warnings.empty());
+  Batch batch;
+  const Encoder encoder = Encoder::load(cache());
+  RawFile file(encoder, c.train_data, true);
+  ASSERT_TRUE(file.next(batch));
+  EXPECT_EQ(batch.rows, 4);
 }
 
 TEST_F(Prepare, AFailureKeepsTheOldCache) {

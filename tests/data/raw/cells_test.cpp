@@ -26,11 +26,78 @@ TEST_F(Cells, NumbersAreOneCategoryHoweverWritten) {
   expect_error<InputError>([&] { word(integer, "7.5"); }, {"data.csv:17", "column x", "'7.5'", "not an integer"});
 }
 
+// Ids that fp64 merges keep their digits, or are refused.
+TEST_F(Cells, IntegersKeepAll64Bits) {
+  for (const CellType type : {CellType::integer, CellType::real}) {
+    const FieldConfig id = field("id", FieldType::categorical, type);
+    for (const char* exact : {"9007199254740993", "-9007199254740993", "9223372036854775807", "9223372036854775808",
+                              "18446744073709551615", "-9223372036854775808"}) {
+      EXPECT_EQ(word(id, exact), exact);
+      EXPECT_EQ(word(id, std::string("0") + (exact[0] == '-' ? exact + 1 : exact)),
+                exact[0] == '-' ? exact + 1 : exact);
+      EXPECT_EQ(word(id, std::string(exact) + ".000"), exact);
+      EXPECT_EQ(word(id, std::string(exact) + "0e-1"), exact);
+    }
+    EXPECT_EQ(word(id, "1.8446744073709551615e19"), "18446744073709551615");
+    EXPECT_EQ(word(id, "1e18"), "1000000000000000000");
+    FieldConfig filled = id;
+    filled.fill_na = "18446744073709551615";
+    EXPECT_EQ(CellReader(filled).missing(), "18446744073709551615");
+  }
+  const FieldConfig id = field("id", FieldType::categorical, CellType::integer);
+  for (const char* large : {"18446744073709551616", "-9223372036854775809", "1e20", "1e300", "1e999"}) {
+    expect_error<InputError>([&] { word(id, large); }, {"data.csv:17", "column id", large, "64 bits", "dtype to str"});
+  }
+  expect_error<InputError>([&] { word(id, "9007199254740993.5"); }, {"not an integer"});
+}
+
+// Numbers stay fp64 until they are scaled.
+TEST_F(Cells, NumbersAreScaledBeforeTheyAreRounded) {
+  const CellReader cells(field("ts", FieldType::numeric, CellType::real));
+  const Place place{file_, 17};
+  EXPECT_EQ(cells.number("1700000000.25", place), 1700000000.25);
+  EXPECT_EQ(cells.scaled(1700000000.25, 1700000000, 4, place), 1.0f);
+  EXPECT_EQ(cells.scaled(1e-50, 0, 1, place), 0.0f);
+  EXPECT_EQ(cells.scaled(1e39, 0, 1e-30, place), 1e9f);
+  expect_error<InputError>([&] { cells.scaled(1e39, 0, 1, place); },
+                           {"data.csv:17", "ts", "1e+39", "fp32", "normalizer"});
+  expect_error<InputError>([&] { cells.scaled(1e30, 0, 1e10, place); }, {"too far from the training rows"});
+}
+
+TEST_F(Cells, MissingValues) {
+  FieldConfig n = field("n", FieldType::numeric, CellType::real);
+  n.fill_na = "7";
+  const Place place{file_, 17};
+  // Undeclared: what pandas takes for missing numbers, and \\N.
+  for (const char* marker : {"", "NaN", "nan", "NULL", "null", "NA", "N/A", "None", "\\N"}) {
+    EXPECT_EQ(CellReader(n).number(marker, place), 7) << marker;
+  }
+  expect_error<InputError>([&] { CellReader(n).number("-", place); }, {"'-'", "na_values"});
+  n.na_values = {"-999", "?"};
+  EXPECT_EQ(CellReader(n).number("-999", place), 7);
+  EXPECT_EQ(CellReader(n).number("?", place), 7);
+  EXPECT_EQ(CellReader(n).number("", place), 7);
+  expect_error<InputError>([&] { CellReader(n).number("NaN", place); }, {"'NaN'", "not a number", "na_values"});
+  n.fill_na.reset();
+  expect_error<InputError>([&] { CellReader(n).number("?", place); }, {"'?'", "missing value", "fill_na"});
+  FieldConfig text = field("t");
+  EXPECT_EQ(word(text, "NULL"), "NULL");
+  text.na_values = {"NULL"};
+  EXPECT_EQ(word(text, "NULL"), "");
+  text.fill_na = "none";
+  EXPECT_EQ(word(text, "NULL"), "none");
+}
+
 TEST_F(Cells, TextInANumericField) {
   const FieldConfig real = field("price", FieldType::categorical, CellType::real);
-  for (const char* bad : {"cheap", "1,5", "nan", "inf", "1x", "0x10", "1e999"}) {
+  for (const char* bad : {"cheap", "1,5", "nan", "inf", "1x", "0x10", "1e", "1e+-9", ".", "--1"}) {
     expect_error<InputError>([&] { word(real, bad); }, {"data.csv:17", "column price", "not a number", "dtype"});
   }
+  expect_error<InputError>([&] { word(real, "NaN"); }, {"'NaN'", "na_values", "fill_na"});
+  for (const char* large : {"1e999", "-1e99999999999999999999", "0.0001e400"}) {
+    expect_error<InputError>([&] { word(real, large); }, {"data.csv:17", "column price", large, "larger than", "fp64"});
+  }
+  for (const char* zero : {"1e-999", "-1e-400", "0e999999999999", "0.0000001e-320"}) EXPECT_EQ(word(real, zero), "0");
   expect_error<InputError>([&] { word(real, std::string("\0\xFF", 2)); }, {"'\\x00\\xff'"});
   expect_error<InputError>([&] { word(real, ""); }, {"data.csv:17", "column price", "empty", "fill_na"});
 }

@@ -74,7 +74,6 @@ TEST_F(MemoryRowsTest, OneRowInAnotherOrderWithoutALabel) {
   const Encoder encoder = Encoder::load(dir_ / "cache");
   const std::vector<std::string_view> cells = {"8.5", "t0^t1^t2", "item0"};
   RawFile row(encoder, std::make_unique<MemoryRows>(std::vector<std::string>{"price", "tags", "item"}, cells), false);
-  EXPECT_FALSE(row.has_label());
   Batch batch;
   ASSERT_TRUE(row.next(batch));
   EXPECT_EQ(batch.rows, 1);

@@ -572,6 +572,8 @@ All:
     separator: "\t"
     weight_col: w
     group_id: g
+    quote: none
+    na_values: ["NULL", "\\N"]
     columns: [Label, I1, I2, genres, "no", "1e3"]
 )");
   const ExperimentConfig a =

@@ -389,6 +389,17 @@ TEST(Training, ABatchLargerThanTheDataIsOneBatchOfAllRows) {
   EXPECT_EQ(test::read_file(e.directory / "larger/result.json"), test::read_file(e.directory / "equal/result.json"));
 }
 
+TEST(Training, AnUndefinedMonitorIsTold) {
+  const SmallExperiment e;
+  RunOptions options;
+  options.directory = e.directory / "a";
+  std::string notes;
+  options.listener.note = [&](const std::string& text) { notes += text; };
+  // Every group has one label.
+  run_experiment(e.load({"epochs=1", "group_id=label", "metrics=[AUC, gAUC]", "monitor=gAUC"}), options);
+  EXPECT_NE(notes.find("undefined for valid_data"), std::string::npos) << notes;
+}
+
 TEST(Training, OneClassIsTrainedWithAWarningAndAnUndefinedAuc) {
   const SmallExperiment e;
   for (const char* name : {"train.csv", "valid.csv"}) {

@@ -1,0 +1,106 @@
+#include "data/raw/part_files.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/base/error.h"
+
+namespace kdef::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool has_text_name(const fs::path& path) {
+  fs::path name = path.filename();
+  if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
+  const std::string end = lower_case(name.extension().string());
+  return end == ".csv" || end == ".tsv" || end == ".txt";
+}
+
+}  // namespace
+
+std::vector<std::string> part_files(const std::string& folder) {
+  std::vector<std::string> all, text;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string(), path = entry->path().string();
+    if (name[0] == '.' || name[0] == '_') continue;
+    std::error_code unknown;
+    if (entry->is_directory(unknown)) {
+      throw InputError(
+          cat(folder, ": holds the folder ", name, ", whose files are not read; move them into one folder"));
+    }
+    all.push_back(path);
+    if (has_text_name(path)) text.push_back(path);
+  }
+  if (error) throw SystemError(cat(folder, ": cannot be read: ", error.message()));
+  if (all.empty()) throw InputError(cat(folder, ": is a folder without data files; name a CSV or TSV file"));
+  std::vector<std::string>& parts = text.empty() ? all : text;
+  std::sort(parts.begin(), parts.end());
+  return parts;
+}
+
+PartFiles::PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional)
+    : RowSource(folder), config_(config), optional_(optional), paths_(part_files(folder)), parts_(paths_.size()) {
+  for (; at_ < paths_.size(); ++at_) {
+    open(at_);
+    if (parts_[at_]->columns().empty()) continue;
+    set_columns(parts_[at_]->columns());
+    return;
+  }
+  throw InputError(cat(folder, ": all of its files are empty; they need rows of cells"));
+}
+
+void PartFiles::open(size_t part) {
+  parts_[part] = std::make_unique<CsvReader>(paths_[part], config_.separator, config_.columns, optional_, config_.quote,
+                                             CsvReader::Empty::allowed);
+  parts_[part]->limit_rows(max_rows_);
+  if (!selected_.empty() && !parts_[part]->columns().empty()) parts_[part]->select(selected_);
+}
+
+void PartFiles::select(const std::vector<std::string>& names) {
+  selected_ = names;
+  parts_[at_]->select(names);
+}
+
+void PartFiles::limit_rows(int64_t rows) {
+  max_rows_ = rows;
+  parts_[at_]->limit_rows(rows);
+}
+
+bool PartFiles::read(Chunk& chunk) {
+  for (;;) {
+    if (parts_[at_]->read(chunk)) return true;
+    if (at_ + 1 == paths_.size()) return false;
+    open(++at_);
+  }
+}
+
+double PartFiles::fraction() const {
+  return (static_cast<double>(at_) + parts_[at_]->fraction()) / static_cast<double>(paths_.size());
+}
+
+std::vector<FileState> PartFiles::files() const {
+  std::vector<FileState> all;
+  for (const auto& part : parts_) {
+    if (part) all.push_back(part->files().at(0));
+  }
+  return all;
+}
+
+int64_t PartFiles::lines() const {
+  int64_t sum = 0;
+  for (const auto& part : parts_) sum += part ? part->lines() : 0;
+  return sum;
+}
+
+std::vector<std::string> PartFiles::warnings() const {
+  std::vector<std::string> all;
+  for (const auto& part : parts_) {
+    for (std::string& warning : part ? part->warnings() : std::vector<std::string>()) all.push_back(std::move(warning));
+  }
+  return all;
+}
+
+}  // namespace kdef::data

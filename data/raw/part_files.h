@@ -1,0 +1,43 @@
+// The rows of a folder of files, as Spark and Hive write them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/raw/csv_reader.h"
+#include "data/raw/row_source.h"
+
+namespace kdef::data {
+
+/// The files of a folder that hold rows, in the order of their names: those named .csv, .tsv or .txt (with .gz or
+/// .zst), or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError for a folder
+/// without such files, and for one that holds another folder: its rows would be lost.
+std::vector<std::string> part_files(const std::string& folder);
+
+/// One file after the other. Every file has a header line, or none has: the columns may have another order in each. A
+/// file without a byte has no rows.
+class PartFiles : public RowSource {
+ public:
+  PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional = "");
+
+  void select(const std::vector<std::string>& names) override;
+  void limit_rows(int64_t rows) override;
+  bool read(Chunk& chunk) override;
+  void parse(Chunk& chunk) const override { chunk.source->parse(chunk); }
+  double fraction() const override;
+  std::vector<FileState> files() const override;
+  int64_t lines() const override;
+  std::vector<std::string> warnings() const override;
+
+ private:
+  void open(size_t part);
+
+  const DatasetConfig& config_;  // separator, quote and columns
+  const std::string optional_;
+  std::vector<std::string> paths_, selected_;
+  std::vector<std::unique_ptr<CsvReader>> parts_;  // those that have been opened; chunks refer to them
+  size_t at_ = 0;                                  // the part that is being read
+};
+
+}  // namespace kdef::data

@@ -1,0 +1,177 @@
+// Files of rows as users have them: labels that are placeholders, quotes, pipes, folders, line ends, missing values.
+#include <map>
+
+#include "tests/cli/support.h"
+
+namespace kdef::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// A run of two columns, and rows to score.
+class InputFiles : public testing::Test {
+ protected:
+  InputFiles() : folder_(std::filesystem::temp_directory_path() / ("kdef_input_test_" + std::to_string(::getpid()))) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    put(path("train.csv"), rows(0, 300));
+    put(path("valid.csv"), rows(1, 100));
+    configure("");
+    put(path("model_config.yaml"),
+        "Base: {dataset_id: d, model: KDEF, num_student: 2, embedding_dim: 4, hidden_units: [8], batch_size: 64, "
+        "epochs: 1, seed: 1}\ne: {}\n");
+  }
+  ~InputFiles() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  // Rows of user, item, click.
+  static std::string rows(int first, int count, const std::string& header = "user,item,click\n") {
+    std::string text = header;
+    for (int i = first; i < first + count; ++i) {
+      text +=
+          "u" + std::to_string(i * 7 % 13) + ",i" + std::to_string(i * 5 % 11) + "," + std::to_string(i % 3 % 2) + "\n";
+    }
+    return text;
+  }
+  // `more`: keys of the data set.
+  void configure(const std::string& more) const {
+    put(path("dataset_config.yaml"), "d:\n  data_root: " + path("cache") + "\n  train_data: " + path("train.csv") +
+                                         "\n  valid_data: " + path("valid.csv") + "\n" + more +
+                                         "  label_col: {name: click, dtype: float}\n  feature_cols:\n"
+                                         "    - {name: [user, item], type: categorical, dtype: str}\n");
+  }
+  std::string config() const { return " --config " + path(".") + " --expid e --threads 1 "; }
+  Outcome prepare(const std::string& more = "") const { return kdef("prepare" + config() + more); }
+  void train() const {
+    const Outcome outcome = kdef("train" + config() + "--run " + path("run"));
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+  }
+  std::string predict(const std::string& data, const std::string& out) const {
+    return "predict --threads 1 --run " + path("run") + " --data " + data + " --out " + path(out);
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(InputFiles, PredictionNeedsNoLabels) {
+  train();
+  std::map<std::string, std::string> bytes;
+  for (const char* label : {"0", "", "-1", "?"}) {
+    std::string text = "user,item,click\n";
+    for (int i = 0; i < 40; ++i) text += "u" + std::to_string(i % 13) + ",i2," + label + "\n";
+    put(path("new.csv"), text);
+    const Outcome outcome = kdef(predict(path("new.csv"), "p"));
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_THAT(outcome.text, Not(HasSubstr("warning")));
+    bytes[label] = read_file(path("p"));
+    EXPECT_EQ(bytes[label], bytes["0"]) << label;
+  }
+  EXPECT_EQ(lines(bytes["0"]).size(), 40u);
+  put(path("bare.csv"), "item,user\ni2,u1\n");
+  const Outcome outcome = kdef("evaluate --run " + path("run") + " --data " + path("bare.csv"));
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("the label column click is missing"));
+}
+
+TEST_F(InputFiles, PredictionsAreCountedAgainstTheFile) {
+  train();
+  const auto told = [&](const std::string& text) {
+    put(path("new.csv"), text);
+    const Outcome outcome = kdef(predict(path("new.csv"), "p"));
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    return outcome.text;
+  };
+  EXPECT_THAT(told("user,item\nu1,i1\nu2,i2\n"), Not(HasSubstr("warning")));
+  EXPECT_THAT(told("user,item\nu1,i1\n\nu2,i2\n"), HasSubstr("2 rows stand on 3 lines"));
+  EXPECT_THAT(told("user,item\n\"u1\n\",i1\nu2,i2\n"), HasSubstr("2 rows stand on 3 lines"));
+  EXPECT_THAT(told("user,item\n\"u1,i1\nu2,\"i2,i2\nu3,\"i3\"\n\"u4\",i4\n"), HasSubstr("quote: none"));
+}
+
+TEST_F(InputFiles, StandardInputAndPipes) {
+  train();
+  put(path("new.csv"), rows(3, 50));
+  ASSERT_EQ(kdef(predict(path("new.csv"), "file")).status, 0);
+  const std::string program = KDEF_PROGRAM;
+  const Outcome piped = shell("gzip -c " + path("new.csv") + " | " + program + " " + predict("-", "pipe"));
+  EXPECT_EQ(piped.status, 0) << piped.text;
+  EXPECT_EQ(read_file(path("pipe")), read_file(path("file")));
+  const Outcome measured =
+      shell("cat " + path("new.csv") + " | " + program + " evaluate --data - --run " + path("run"));
+  EXPECT_EQ(measured.status, 0) << measured.text;
+  EXPECT_THAT(measured.text, HasSubstr("standard input: 50 rows"));
+  const Outcome bad = shell("printf 'user\\nu1\\n' | " + program + " " + predict("-", "bad"));
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_THAT(bad.text, HasSubstr("standard input: no column 'item'"));
+  const Outcome fifo = shell("mkfifo " + path("fifo") + " && { cat " + path("train.csv") + " > " + path("fifo") +
+                             " & } && " + program + " prepare" + config() + "train_data=" + path("fifo"));
+  EXPECT_EQ(fifo.status, 0) << fifo.text;
+  EXPECT_THAT(fifo.text, HasSubstr("train 300"));
+}
+
+TEST_F(InputFiles, FoldersCompressionAndLineEnds) {
+  std::filesystem::create_directory(path("parts"));
+  put(path("parts/part-0.csv"), rows(0, 200));
+  put(path("parts/part-1.csv"), rows(200, 100));
+  put(path("parts/_SUCCESS"), "");
+  Outcome outcome = prepare("train_data=" + path("parts"));
+  EXPECT_THAT(outcome.text, HasSubstr("train 300")) << outcome.text;
+  const std::string cache = read_file(path("cache/d/train.kdefbin"));
+  outcome = prepare();  // the same rows in one file are other bytes
+  EXPECT_THAT(outcome.text, HasSubstr("Prepared")) << outcome.text;
+  EXPECT_EQ(read_file(path("cache/d/train.kdefbin")), cache);
+  EXPECT_THAT(prepare().text, HasSubstr("Up to date"));
+  ASSERT_EQ(shell("gzip -c " + path("train.csv") + " > " + path("packed")).status, 0);
+  EXPECT_EQ(prepare("train_data=" + path("packed")).status, 0);
+  EXPECT_EQ(read_file(path("cache/d/train.kdefbin")), cache);
+  std::string text = rows(0, 300);
+  std::replace(text.begin(), text.end(), '\n', '\r');
+  put(path("cr.csv"), text);
+  EXPECT_EQ(prepare("train_data=" + path("cr.csv")).status, 0);
+  EXPECT_EQ(read_file(path("cache/d/train.kdefbin")), cache);
+  put(path("utf16.csv"), "\xFF\xFEu");
+  outcome = prepare("train_data=" + path("utf16.csv"));
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("iconv -f UTF-16"));
+}
+
+TEST_F(InputFiles, StrayQuotesAreToldOrCharacters) {
+  std::string text = rows(0, 300);
+  for (const char* cell : {"\nu7,i5,1\n", "\nu0,i0,0\n"}) text.insert(text.rfind(cell) + 1, "\"");
+  put(path("train.csv"), text);
+  Outcome outcome = prepare();
+  EXPECT_THAT(outcome.text, HasSubstr("quote: none")) << outcome.text;
+  EXPECT_THAT(outcome.text, Not(HasSubstr("train 300")));
+  outcome = kdef("train" + config() + "--run " + path("run"));
+  EXPECT_THAT(outcome.text, HasSubstr("quote: none")) << outcome.text;
+  outcome = prepare("quote=none");
+  EXPECT_THAT(outcome.text, HasSubstr("train 300")) << outcome.text;
+  EXPECT_THAT(outcome.text, Not(HasSubstr("warning")));
+}
+
+TEST_F(InputFiles, UnusedColumnsAndTestRowsWithoutLabels) {
+  put(path("train.csv"), "user,item,click,,,x,x\nu1,i1,1,,,1,2\nu2,i1,0,,,1,2\n");
+  EXPECT_EQ(prepare().status, 0);
+  put(path("test.csv"), "user,item\nu1,i1\n");
+  const Outcome outcome = prepare("test_data=" + path("test.csv"));
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("the label column click is missing: leave test_data out and use kdef predict"));
+}
+
+TEST_F(InputFiles, MissingValuesAreDeclared) {
+  std::string text = "x,click\n";
+  for (const char* cell : {"1.5", "NaN", "", "NULL", "\\N", "2"}) text += std::string(cell) + ",1\n" + cell + ",0\n";
+  put(path("train.csv"), text);
+  put(path("valid.csv"), text);
+  const std::string column = "'feature_cols=[{name: x, type: numeric, fill_na: 0";
+  EXPECT_EQ(prepare(column + "}]'").status, 0);
+  EXPECT_EQ(prepare(column + ", na_values: [NaN, NULL, \\N]}]'").status, 0);
+  EXPECT_EQ(prepare(column + "}]' 'na_values=[NaN, NULL, \\N]'").status, 0);
+  const Outcome outcome = prepare(column + ", na_values: [NULL, \\N]}]'");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("'NaN' is not a number"));
+  EXPECT_THAT(outcome.text, HasSubstr("na_values"));
+}
+
+}  // namespace
+}  // namespace kdef::test
