@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # JSON of files is parsed by core/base/json.h alone, which bounds its depth. Usage: json.sh SOURCE_DIR
 set -euo pipefail
+# shellcheck source=tests/structure/forbidden.sh
+. "$(dirname "$0")/forbidden.sh"
 
 # Prints every other call of the JSON library's parser in tree $1; succeeds if there is none.
 check() {
@@ -8,18 +10,7 @@ check() {
     grep -vE "^$1/core/base/json\.h:"
 }
 
-# That the check can fail.
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree"/{core/base,ops,nn,data,kdef,apps}
-for bad in 'Json::parse(text)' 'nlohmann::ordered_json::parse(text)' 'Json::from_cbor(text)' 'Json::sax_parse(text, &sax)'; do
-  echo "$bad" > "$tree/kdef/a.cpp"
-  if check "$tree" >/dev/null; then
-    echo "self-test: $bad was not noticed"
-    exit 1
-  fi
-done
-echo 'parse_json<Json>(text, path)' > "$tree/kdef/a.cpp"
-check "$tree" || { echo "self-test: parse_json was refused"; exit 1; }
+self_test "core/base ops nn data kdef apps" 'parse_json<Json>(text, path)' \
+  'Json::parse(text)' 'nlohmann::ordered_json::parse(text)' 'Json::from_cbor(text)' 'Json::sax_parse(text, &sax)'
 
 check "$1" || { echo "use parse_json of core/base/json.h"; exit 1; }
