@@ -113,9 +113,9 @@ class Builder {
   Device device() const { return device_; }
 
  private:
-  // Element i is draw(r), where r is the parameter's stream from its position i * words on.
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
+  // Element i is draw(r), where r is the parameter's stream from its position i * words on.
   template <class Fn>
   Tensor fill(const Shape& shape, uint64_t words, Fn&& draw);
   void count(const Shape& shape);

@@ -47,6 +47,12 @@ Descriptor make_beside(const std::string& path, std::string& name, const std::fu
   return {};
 }
 
+Descriptor make_folder_beside(const std::string& path, std::string& name, mode_t mode) {
+  return make_beside(path, name, [&](const char* folder) {
+    return ::mkdir(folder, mode) == 0 ? ::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  });
+}
+
 void sync_folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -2,6 +2,8 @@
 // others can tell what a killed writer left. Private to core/io.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 
@@ -12,6 +14,9 @@ namespace kdef {
 /// Makes a file or folder with a temporary name beside `path`, and locks it. `make` makes the name and returns its open
 /// descriptor, or -1 with errno set; EEXIST asks for another name. Returns a closed Descriptor where that fails.
 Descriptor make_beside(const std::string& path, std::string& name, const std::function<int(const char* name)>& make);
+
+/// Does the same with a folder of the permissions `mode`, less the process's umask.
+Descriptor make_folder_beside(const std::string& path, std::string& name, mode_t mode);
 
 /// Syncs the folder of `path`: a rename is on disk once its folder is. Not every file system can sync a folder; the
 /// rename stands either way.

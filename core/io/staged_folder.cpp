@@ -1,6 +1,5 @@
 #include "core/io/staged_folder.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,9 +24,11 @@ void check_empty(const std::string& path) {
   if (!fs::is_directory(path)) throw InputError(cat(path, ": is not a folder", kAdvice));
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(path)) {
+    if (names.size() == 3) {
+      names.push_back("..");
+      break;
+    }
     names.push_back(entry.path().filename().string());
-    if (names.size() == 4) names.back() = "..";
-    if (names.size() == 4) break;
   }
   if (!names.empty()) throw InputError(cat(path, ": is not empty: it has ", joined(names), kAdvice));
   std::error_code ignored;
@@ -49,9 +50,7 @@ StagedFolder::StagedFolder(const std::string& path) {
     make_directories(fs::path(path_).parent_path().string());
     remove_leftovers(path_);
     const mode_t mode = replaces && ::stat(path_.c_str(), &there) == 0 ? there.st_mode & 0777 : 0777;
-    folder_ = make_beside(path_, temporary_, [&](const char* name) {
-      return ::mkdir(name, mode) == 0 ? ::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    });
+    folder_ = make_folder_beside(path_, temporary_, mode);
     if (!folder_.is_open()) {
       temporary_.clear();
       throw system_failure(path, "the folder cannot be made", kWriteAdvice);

@@ -1,6 +1,5 @@
 #include "core/io/temporary_folder.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -15,9 +14,7 @@ namespace kdef {
 TemporaryFolder::TemporaryFolder(const std::string& parent) {
   const std::string name = parent + "/kdef.temporary";
   remove_leftovers(name);
-  lock_ = make_beside(name, path_, [](const char* folder) {
-    return ::mkdir(folder, 0700) == 0 ? ::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  });
+  lock_ = make_folder_beside(name, path_, 0700);
   // The outer folder is locked; the inner one is the owner's, who may lock it.
   path_ += "/files";
   if (!lock_.is_open() || ::mkdir(path_.c_str(), 0700) != 0) {
