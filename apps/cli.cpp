@@ -193,7 +193,7 @@ void add_device_option(po::options_description& options) {
 Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }
 
 void say_warnings(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) std::cerr << "kdef: " << line << "\n";
+  for (const std::string& line : lines) std::cerr << "kdef: warning: " << line << "\n";
 }
 
 int report_exception() noexcept {

@@ -69,7 +69,7 @@ void use_threads(const Parsed& parsed);
 void add_device_option(po::options_description& options);
 Device use_device(const Parsed& parsed);
 
-/// Prints each line on standard error.
+/// Prints each line on standard error, as a warning.
 void say_warnings(const std::vector<std::string>& lines);
 
 /// Prints the message of the current exception on standard error. Returns the exit status.

@@ -33,7 +33,7 @@ int evaluate(const Arguments& arguments) {
     return any;
   };
   const Evaluation result = kdef::evaluate(run.model(), next, run.config().training.metrics);
-  for (const std::string& warning : rows.source().warnings()) std::cerr << "kdef: warning: " << warning << "\n";
+  say_warnings(rows.source().warnings());
   say_warnings(unknown.warnings(file, path, run.encoder()));
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
   const bool clicks = run.model().task().labels == data::LabelKind::click;

@@ -46,11 +46,11 @@ int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, Unknown
 
 // Says where the n-th prediction is not that of the n-th line, and what else is to be known of the rows.
 void say_what_was_read(const data::RowSource& source, int64_t rows) {
-  for (const std::string& warning : source.warnings()) std::cerr << "kdef: warning: " << warning << "\n";
+  say_warnings(source.warnings());
   if (source.lines() == rows) return;
-  std::cerr << "kdef: warning: " << source.path() << ": " << rows << " rows stand on " << source.lines()
-            << " lines (header lines aside): blank lines are skipped, and a quoted cell may hold line ends; "
-               "prediction n is that of row n, not of line n\n";
+  say_warnings({cat(source.path(), ": ", rows, " rows stand on ", source.lines(),
+                    " lines (header lines aside): blank lines are skipped, and a quoted cell may hold line ends; "
+                    "prediction n is that of row n, not of line n")});
 }
 
 }  // namespace

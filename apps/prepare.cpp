@@ -27,7 +27,7 @@ int prepare(const Arguments& arguments) {
     ProgressDisplay display(0);
     prepared = data::prepare(config.dataset, cache, [&](const data::Progress& p) { display.preparing(p); });
   }
-  for (const std::string& warning : prepared.warnings) std::cerr << "kdef: warning: " << warning << "\n";
+  say_warnings(prepared.warnings);
   std::cout << (prepared.made ? "Prepared " : "Up to date: ") << cache << "\n"
             << "  rows (clicks): train " << prepared.train_rows << " (" << prepared.train_positives << "), valid "
             << prepared.valid_rows << " (" << prepared.valid_positives << "), test " << prepared.test_rows << " ("

@@ -87,6 +87,12 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(p
   }
 }
 
+int64_t SafetensorsFile::values() const {
+  int64_t sum = 0;
+  for (const auto& [name, entry] : entries_) sum += entry.shape.numel();
+  return sum;
+}
+
 void SafetensorsFile::read_header() {
   const size_t bytes = file_.size();
   if (bytes < 8) throw Fault{cat("it has ", bytes, " bytes; the file is truncated or of another format")};

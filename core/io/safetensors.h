@@ -32,6 +32,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Whether the file has a checksum, which holds then. Files of other programs have none.
   bool checked() const { return metadata_.count("crc32") != 0; }
+  /// The values of all tensors together.
+  int64_t values() const;
   /// Names in the order of the header.
   const std::vector<std::string>& names() const { return names_; }
   bool has(const std::string& name) const { return entries_.count(name) != 0; }

@@ -141,13 +141,6 @@ int64_t count_in(const Json& json) {
   return json.get<int64_t>();
 }
 
-// A bound for the values of a recorded model: the file holds it, and its gradients or its states.
-int64_t largest_model(const SafetensorsFile& file) {
-  int64_t values = 0;
-  for (const std::string& name : file.names()) values += file.shape(name).numel();
-  return values;
-}
-
 // A network's settings under the names of the recordings, which say cross_layers for num_cross_layers. The recordings
 // have no dropout.
 nn::NetworkConfig network_config(const std::string& name, const Json& s) {
@@ -190,7 +183,7 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused,
       const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
       const nn::NetworkConfig config = network_config(name, settings);
       nn::Builder build(0, in.dtype(), device);
-      build.limit_values(largest_model(file));
+      build.limit_values(file.values());  // the file holds the model, and its gradients or its states
       const nn::EmbeddingShape shape{
           .fields = in.shape()[1], .dim = in.shape()[2], .width = in.shape()[1] * in.shape()[2], .list = {}};
       const auto network = nn::make_network(config, shape, build);
@@ -263,7 +256,7 @@ class Run {
       steps_ = count_in(metadata("steps"));
       dtype_ = file.dtype(prefixed("init."));
       nn::Builder build(0, dtype_, device);
-      build.limit_values(largest_model(file));
+      build.limit_values(file.values());
       model_.emplace(config, fields_, build);
     } catch (const Json::exception& e) {
       throw InputError(cat(file.path(), ": metadata is not that of a recorded run: ", e.what()));

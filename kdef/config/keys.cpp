@@ -1,6 +1,5 @@
 #include "kdef/config/keys.h"
 
-#include <cctype>
 #include <limits>
 #include <map>
 #include <set>
@@ -692,12 +691,16 @@ const std::vector<Key<Draft>>& experiment_keys() {
         {"model", joined(row_names(models())),
          "the method of the experiment; decides ensemble and students where they are not set",
          [](Draft& d, const YamlValue& v) {
-           const std::string network = v.is_scalar() ? network_meant_by(v.text()) : "";
-           if (!network.empty() && find_row(models(), v.text()) == nullptr && network != "mlp") {
-             v.fail(cat("'", v.text(), "' is a network; write model: KDEF and network: ", network,
+           const std::vector<std::string> names = row_names(models());
+           const std::string text = v.is_scalar() ? v.text() : "", network = network_meant_by(text);
+           const bool is_model = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+             return lower_case(name) == lower_case(text);
+           });
+           if (!network.empty() && !is_model) {
+             v.fail(cat("'", text, "' is a network; write model: KDEF and network: ", network,
                         ", and num_student: 1 for that network alone"));
            }
-           d.config.model_name = v.one_of(row_names(models()));
+           d.config.model_name = v.one_of(names);
          },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml to train on"),
@@ -852,8 +855,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
          }},
         {"columns", "list of texts, null",
          "names of the columns, for files without a header line; null: the first line has them; columns that are not "
-         "used "
-         "may have any names",
+         "used may have any names",
          [](Draft& d, const YamlValue& v) {
            d.config.dataset.columns.clear();
            if (v.is_null()) return;

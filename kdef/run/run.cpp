@@ -86,9 +86,6 @@ void begin_run(const RunFiles& files, const ExperimentConfig& config, const data
   rename_file(files.vocabulary() + kNew, files.vocabulary());
 }
 
-}  // namespace
-
-namespace {
 // The name of an experiment or data set as part of a path: a folder below the one before it.
 std::filesystem::path below(const std::string& id, const char* what, const char* remedy) {
   const std::filesystem::path path = std::filesystem::path(id).lexically_normal();
@@ -143,9 +140,10 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   data.verify();
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
+  const auto warn = [&](const std::string& warning) { options.listener.note("warning: " + warning); };
   if (Group::current().is_first()) {
-    for (const std::string& warning : prepared.warnings) options.listener.note("warning: " + warning);
-    for (const std::string& warning : data_warnings(config, data)) options.listener.note(warning);
+    for (const std::string& warning : prepared.warnings) warn(warning);
+    for (const std::string& warning : data_warnings(config, data)) warn(warning);
   }
 
   Group& group = Group::current();
@@ -169,7 +167,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (!result.interrupted && group.is_first() && config.dataset.weight.empty()) {
     const double click_rate = static_cast<double>(prepared.train_positives) / static_cast<double>(prepared.train_rows);
     const std::string warning = baseline_warning(result.valid, click_rate);
-    if (!warning.empty()) options.listener.note(warning);
+    if (!warning.empty()) warn(warning);
   }
   return result;
 }
@@ -185,31 +183,24 @@ const std::string& checked(const std::string& directory) {
   }
   return directory;
 }
-
-// More values than any model has whose tensors are those of the file. Constants of layers are not in a file; a model
-// that is a little larger is refused by load_model(), which names the tensor.
-int64_t largest_model(const std::string& path) {
-  constexpr int64_t kMargin = int64_t{1} << 24;
-  const SafetensorsFile file(path);
-  int64_t values = 0;
-  for (const std::string& name : file.names()) values += file.shape(name).numel();
-  return 2 * values + kMargin;
-}
 }  // namespace
 
 Run::Run(const std::string& directory, Device device)
     : config_(load_resolved(RunFiles(checked(directory)).config())),
       encoder_(data::Encoder::load(RunFiles(directory).vocabulary())) {
-  const std::string path = RunFiles(directory).model();
+  const SafetensorsFile file(RunFiles(directory).model());
   nn::Builder build = nn::Builder::zeros(DType::f32, device);
-  build.limit_values(largest_model(path));
+  // More values than any model has whose tensors are those of the file. Constants of layers are not in a file; a model
+  // that is a little larger is refused by load_model(), which names the tensor.
+  constexpr int64_t kMargin = int64_t{1} << 24;
+  build.limit_values(2 * file.values() + kMargin);
   try {
     model_ = std::make_unique<Ensemble>(config_.model, embedding_fields(encoder_.feature_map()), build);
   } catch (const InputError& e) {
     throw InputError(cat(directory, ": its configuration and its vocabularies do not fit ",
-                         RunFiles(directory).name(path), ": ", e.what()));
+                         RunFiles(directory).name(file.path()), ": ", e.what()));
   }
-  load_model(path, *model_);
+  load_model(file, *model_);
 }
 
 }  // namespace kdef

@@ -41,16 +41,20 @@ double median(std::vector<float>& values) {
   return static_cast<double>(*middle);
 }
 
-void warn_of_unknown_values(const char* what, const std::string& path, const std::optional<data::EncodedFile>& file,
-                            const data::PreparedData& data, std::vector<std::string>& warnings) {
-  if (!file || file->rows() == 0 || file->id_columns() == 0) return;
-  UnknownValues unknown(data.summary.map);
-  const int64_t rows = std::min(file->rows(), kSample);
-  for (int64_t row = 0; row < rows; ++row) unknown.add(file->ids(row));
-  if (!unknown.any()) return;
-  for (std::string& line : unknown.warnings(what, path, data::Encoder::parse(data.vocabulary, "vocabulary"))) {
-    warnings.push_back(std::move(line));
-  }
+void warn_of_unknown_values(const data::DatasetConfig& config, const data::PreparedData& data,
+                            std::vector<std::string>& warnings) {
+  std::optional<data::Encoder> encoder;  // made for the first warning: vocabularies may be large
+  const auto check = [&](const char* what, const std::string& path, const std::optional<data::EncodedFile>& file) {
+    if (!file || file->rows() == 0 || file->id_columns() == 0) return;
+    UnknownValues unknown(data.summary.map);
+    const int64_t rows = std::min(file->rows(), kSample);
+    for (int64_t row = 0; row < rows; ++row) unknown.add(file->ids(row));
+    if (!unknown.any()) return;
+    if (!encoder) encoder = data::Encoder::parse(data.vocabulary, "vocabulary");
+    for (std::string& line : unknown.warnings(what, path, *encoder)) warnings.push_back(std::move(line));
+  };
+  check("valid_data", config.valid_data, data.valid);
+  check("test_data", config.test_data, data.test);
 }
 
 void warn_of_empty_vocabularies(const ExperimentConfig& config, const data::FeatureMap& map,
@@ -62,7 +66,7 @@ void warn_of_empty_vocabularies(const ExperimentConfig& config, const data::Feat
         std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == field.name; });
     const int64_t count = settings != fields.end() && settings->min_categr_count ? *settings->min_categr_count
                                                                                  : config.dataset.min_categr_count;
-    warnings.push_back(cat("warning: column ", field.name, ": no value occurs min_categr_count = ", count,
+    warnings.push_back(cat("column ", field.name, ": no value occurs min_categr_count = ", count,
                            " times in train_data, so all rows have the same id; lower min_categr_count, or leave the "
                            "column out"));
   }
@@ -88,7 +92,7 @@ void warn_of_large_numbers(const ExperimentConfig& config, const data::EncodedFi
       if (other != c) others = std::max(others, medians[other]);
     }
     if (field.normalizer == data::Normalizer::none && largest[c] >= kLargeRatio * others) {
-      warnings.push_back(cat("warning: column ", field.name, ": its numbers reach ", significant_digits(largest[c], 2),
+      warnings.push_back(cat("column ", field.name, ": its numbers reach ", significant_digits(largest[c], 2),
                              ", the other inputs are near ", significant_digits(others, 2),
                              "; scale them with normalizer: StandardScaler or MinMaxScaler"));
     }
@@ -101,7 +105,7 @@ void warn_of_few_steps(const ExperimentConfig& config, int64_t rows, std::vector
   const int64_t steps = size == 0 ? 0 : (rows + size - 1) / size;
   if (steps == 0 || steps >= kFewSteps) return;
   const int64_t lower = std::max<int64_t>(1, rows / kFewSteps);
-  warnings.push_back(cat("warning: an epoch has ", steps, steps == 1 ? " step (" : " steps (", rows,
+  warnings.push_back(cat("an epoch has ", steps, steps == 1 ? " step (" : " steps (", rows,
                          " training rows, batch_size ", config.training.batch_size, "); ",
                          lower < size ? cat("a batch_size of at most ", lower, " gives ", kFewSteps, " or more")
                                       : "more rows are needed to learn from"));
@@ -130,25 +134,30 @@ void UnknownValues::add(const data::Batch& batch) {
   for (int64_t row = 0; row < batch.rows; ++row) add(batch.ids.data() + row * id_columns_);
 }
 
+double UnknownValues::share(const Column& column) const {
+  return static_cast<double>(column.rows) / static_cast<double>(rows_);
+}
+
+bool UnknownValues::is_unknown(const Column& column) const {
+  return rows_ > 0 && column.unknown > 1 && share(column) >= kUnknownShare;
+}
+
 bool UnknownValues::any() const {
-  return rows_ > 0 && std::any_of(columns_.begin(), columns_.end(), [&](const Column& column) {
-           return column.unknown > 1 && static_cast<double>(column.rows) >= kUnknownShare * static_cast<double>(rows_);
-         });
+  return std::any_of(columns_.begin(), columns_.end(), [&](const Column& column) { return is_unknown(column); });
 }
 
 std::vector<std::string> UnknownValues::warnings(const std::string& what, const std::string& path,
                                                  const data::Encoder& encoder) const {
   std::vector<std::string> lines;
   for (const Column& column : columns_) {
-    const double share = static_cast<double>(column.rows) / static_cast<double>(rows_);
-    if (rows_ == 0 || column.unknown <= 1 || share < kUnknownShare) continue;
+    if (!is_unknown(column)) continue;
     const auto known = std::find_if(encoder.columns().begin(), encoder.columns().end(),
                                     [&](const auto& c) { return c.cells.field().name == column.name; });
     const std::string here = first_value(path, encoder.config(), column.name);
     const std::string there = known != encoder.columns().end() && known->vocabulary && known->vocabulary->size() > 2
                                   ? data::printable(known->vocabulary->words()[0])
                                   : "";
-    lines.push_back(cat("warning: column ", column.name, ": ", percent(share), " of ", rows_, " rows of ", what,
+    lines.push_back(cat("column ", column.name, ": ", percent(share(column)), " of ", rows_, " rows of ", what,
                         " have a value that is not in the vocabulary of train_data",
                         here.empty() ? "" : cat(", as ", here),
                         there.empty() ? "" : cat(" (train_data has ", there, ")"),
@@ -159,12 +168,11 @@ std::vector<std::string> UnknownValues::warnings(const std::string& what, const 
 
 std::vector<std::string> data_warnings(const ExperimentConfig& config, const data::PreparedData& data) {
   std::vector<std::string> warnings;
-  warn_of_unknown_values("valid_data", config.dataset.valid_data, data.valid, data, warnings);
-  warn_of_unknown_values("test_data", config.dataset.test_data, data.test, data, warnings);
+  warn_of_unknown_values(config.dataset, data, warnings);
   if (config.model.task->labels == data::LabelKind::click) {
     const int64_t positives = data.summary.train_positives;
     if (positives == 0 || positives == data.summary.train_rows) {
-      warnings.push_back(cat("warning: every row of train_data has the label ", positives ? 1 : 0,
+      warnings.push_back(cat("every row of train_data has the label ", positives ? 1 : 0,
                              ", and a model cannot learn from one label; check label_col and the rows"));
     }
   }
@@ -196,8 +204,8 @@ std::string baseline_warning(const Evaluation& valid, double click_rate) {
   const double constant = -rate * std::log(click_rate) - (1 - rate) * std::log1p(-click_rate);
   const double measured = valid.ensemble[log_loss];
   if (!(measured > constant)) return "";
-  return cat("warning: the log loss of valid_data, ", fixed_point(measured, 6), ", is worse than ",
-             fixed_point(constant, 6), ", that of predicting the click rate ", significant_digits(click_rate, 3),
+  return cat("the log loss of valid_data, ", fixed_point(measured, 6), ", is worse than ", fixed_point(constant, 6),
+             ", that of predicting the click rate ", significant_digits(click_rate, 3),
              " for every row; try a smaller model, a larger embedding_regularizer or more steps in an epoch");
 }
 

@@ -1,5 +1,5 @@
 // What makes a training or a prediction worthless without being an error. Each warning is one line that names the
-// column, the figure and the remedy.
+// column, the figure and the remedy; whoever shows it puts "warning: " before it.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ class UnknownValues {
     int32_t unknown;       // the id that is out-of-vocabulary
     int64_t rows = 0;      // without a known value
   };
+  double share(const Column& column) const;     // of the rows
+  bool is_unknown(const Column& column) const;  // it has a line in warnings()
   std::vector<Column> columns_;
   int64_t id_columns_ = 0, rows_ = 0;
 };

@@ -4,8 +4,6 @@
 #include <limits>
 #include <set>
 
-#include "core/io/safetensors.h"
-
 namespace kdef {
 namespace {
 
@@ -42,14 +40,15 @@ void save_model(const std::string& path, const Ensemble& model, const std::map<s
   write_safetensors(path, model_tensors(model, ""), metadata);
 }
 
-void load_model(const std::string& path, Ensemble& model) {
-  const SafetensorsFile file(path);
+void load_model(const std::string& path, Ensemble& model) { load_model(SafetensorsFile(path), model); }
+
+void load_model(const SafetensorsFile& file, Ensemble& model) {
   const NamedTensors tensors = model_tensors(model, "");
   std::set<std::string> known;
   for (const auto& [name, tensor] : tensors) known.insert(name);
   for (const std::string& name : file.names()) {
     if (known.count(name) == 0) {
-      throw InputError(cat(path, ": tensor '", name, "' is not part of this configuration's model"));
+      throw InputError(cat(file.path(), ": tensor '", name, "' is not part of this configuration's model"));
     }
   }
   load(file, tensors);

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "core/io/safetensors.h"
 #include "kdef/method/ensemble.h"
 #include "nn/optimizer/optimizer.h"
 
@@ -33,6 +34,7 @@ void save_model(const std::string& path, const Ensemble& model, const std::map<s
 /// Reads what save_model() wrote. Throws InputError, which names the tensor, where one is missing, has another shape or
 /// type, or does not belong to the model; the model is then unchanged.
 void load_model(const std::string& path, Ensemble& model);
+void load_model(const SafetensorsFile& file, Ensemble& model);
 
 /// Writes the model, the optimizer and `state`. `identity` names the configuration and the data of the run:
 /// load_checkpoint() refuses a checkpoint with another identity.

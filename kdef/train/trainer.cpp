@@ -212,8 +212,7 @@ class Loop {
     if (std::isnan(value) && !state_.has_best) {
       listener_.note(
           "warning: what monitor names is undefined for valid_data (rows of one label, groups of one label, or weights "
-          "of "
-          "0), so the model of the first evaluation is kept; monitor another metric, as logloss");
+          "of 0), so the model of the first evaluation is kept; monitor another metric, as logloss");
     }
     if (e.improved) {
       state_.best = value;
