@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -185,13 +186,14 @@ void check_targets(const DatasetConfig& config) {
 // ---- Making a cache.
 
 // Opens all files before hours of counting: what is missing is told at once. A pipe can be opened once only.
-void check_files(const DatasetConfig& config, const std::vector<FieldConfig>& fields) {
-  for (const Split& split : kSplits) {
-    const std::string& path = config.*split.raw;
-    if (path.empty()) continue;
-    const std::vector<FileState> states = states_of(path);
-    if (std::any_of(states.begin(), states.end(), [](const FileState& state) { return !state.regular; })) continue;
-    const bool is_test = split.raw == &DatasetConfig::test_data;
+// `states`: those of each split.
+void check_files(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
+                 std::span<const std::vector<FileState>> states) {
+  for (size_t i = 0; i < states.size(); ++i) {
+    const std::string& path = config.*kSplits[i].raw;
+    const auto is_pipe = [](const FileState& state) { return !state.regular; };
+    if (path.empty() || std::any_of(states[i].begin(), states[i].end(), is_pipe)) continue;
+    const bool is_test = kSplits[i].raw == &DatasetConfig::test_data;
     const auto source = open_rows(path, config, is_test ? config.label : "");
     if (is_test) check_label(*source, config, "leave test_data out and use kdef predict");
     select_columns(*source, fields, config, Targets::all);
@@ -213,7 +215,7 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
   constexpr size_t kCount = std::size(kSplits);
   std::vector<FileState> before[kCount];
   for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
-  check_files(config, fields);
+  check_files(config, fields, before);
   resolve_lengths(config, fields, progress);
 
   GroupNumbers groups;

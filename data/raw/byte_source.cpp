@@ -47,18 +47,9 @@ class PlainSource : public ByteSource {
 
  protected:
   size_t pull(char* out, size_t bytes) override {
-    size_t done = 0;
-    while (done < bytes) {
-      const ssize_t n = ::read(file_.get(), out + done, std::min(bytes - done, size_t{1} << 30));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw SystemError(cat(state_.path, ": cannot be read: ", std::strerror(errno)));
-      if (n == 0) {
-        ended_ = true;
-        break;
-      }
-      done += static_cast<size_t>(n);
-      consumed_ += n;
-    }
+    const size_t done = file_.read(out, bytes, state_.path);
+    ended_ = ended_ || done < bytes;
+    consumed_ += static_cast<int64_t>(done);
     if (state_.regular) hash_.update(out, done);
     return done;
   }
@@ -278,16 +269,11 @@ void check_text(const std::string& path, std::string_view head) {
 Descriptor open_file(const std::string& path) {
   if (path.empty()) throw InputError("the name of a data file is empty; give the path of a CSV or TSV file");
   if (path == "-") return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-  int fd;
-  do fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  while (fd < 0 && errno == EINTR);
-  if (fd >= 0) return Descriptor(fd);
-  const std::string message = cat(path, ": cannot be opened: ", std::strerror(errno));
-  if (errno != ENOENT && errno != ENOTDIR) throw SystemError(message);
+  std::string advice = "; check the path";
   for (const char* other : {".h5", ".hdf5", ".parquet", ".feather", ".npz", ".xlsx", ".zip"}) {
-    if (path.ends_with(other)) throw InputError(cat(message, "; ", other, " files are not read: ", kExport));
+    if (path.ends_with(other)) advice = cat("; ", other, " files are not read: ", kExport);
   }
-  throw InputError(message + "; check the path");
+  return open_to_read(path, advice);
 }
 
 }  // namespace
@@ -318,7 +304,7 @@ FileState file_state(const std::string& path) {
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) {
     open_file(path);  // throws, with the reason
-    throw SystemError(cat(path, ": cannot be examined: ", std::strerror(errno)));
+    throw system_failure(path, "cannot be examined");
   }
   return state_of(path, info);
 }
@@ -335,7 +321,7 @@ std::unique_ptr<ByteSource> ByteSource::open_raw(const std::string& path) {
   Descriptor file = open_file(path);
   const std::string name = path == "-" ? "standard input" : path;
   struct stat info;
-  if (::fstat(file.get(), &info) != 0) throw SystemError(cat(name, ": cannot be examined: ", std::strerror(errno)));
+  if (::fstat(file.get(), &info) != 0) throw system_failure(name, "cannot be examined");
   if (S_ISDIR(info.st_mode)) throw InputError(cat(name, ": is a folder; name one CSV or TSV file"));
   return std::make_unique<PlainSource>(std::move(file), state_of(name, info));
 }

@@ -259,7 +259,7 @@ std::string_view CellReader::filled(std::string_view cell, const Place& place) c
                        "; give the field a fill_na (for example fill_na: 0)", as_text(field_)));
 }
 
-double CellReader::parse(std::string_view cell, const Place& place) const {
+double CellReader::number(std::string_view cell, const Place& place) const {
   double value;
   const Parsed parsed = parse_number(filled(cell, place), value);
   if (parsed == Parsed::too_large) beyond_fp64(cell, field_, place);
@@ -268,8 +268,6 @@ double CellReader::parse(std::string_view cell, const Place& place) const {
   if (field_.cell == CellType::integer && value != std::trunc(value)) not_a_number(cell, field_, place);
   return value;
 }
-
-double CellReader::number(std::string_view cell, const Place& place) const { return parse(cell, place); }
 
 void CellReader::too_large(double number, bool unscaled, const Place& place) const {
   throw InputError(
@@ -295,7 +293,7 @@ std::string_view CellReader::word(std::string_view cell, const Place& place, Scr
         return cell;
     }
   }
-  if (field_.preprocess != Preprocess::none) return format(parse(cell, place), scratch);
+  if (field_.preprocess != Preprocess::none) return format(number(cell, place), scratch);
   std::string_view word;
   if (field_.cell == CellType::integer) {
     const Whole whole = format_integer(filled(cell, place), scratch, word);
@@ -303,7 +301,7 @@ std::string_view CellReader::word(std::string_view cell, const Place& place, Scr
     if (whole == Whole::too_large) beyond_64_bits(cell, field_, place);
     not_a_number(cell, field_, place);
   }
-  const double value = parse(cell, place);
+  const double value = number(cell, place);
   constexpr double kExact = int64_t{1} << 53;  // from here on, fp64 merges integers
   if (std::abs(value) >= kExact && format_integer(filled(cell, place), scratch, word) == Whole::fits) return word;
   return format(value, scratch);

@@ -66,7 +66,6 @@ class CellReader {
     return cell.empty() ||
            (!na_values_.empty() && std::find(na_values_.begin(), na_values_.end(), cell) != na_values_.end());
   }
-  double parse(std::string_view cell, const Place& place) const;
   [[noreturn]] void too_large(double number, bool unscaled, const Place& place) const;
   std::string_view filled(std::string_view cell, const Place& place) const;
 
