@@ -130,17 +130,20 @@ std::string_view age_bucket(double age) {
   throw InputError(cat(place.file, ":", place.line, ": column ", field.name, ": ", printable(cell), why));
 }
 
-// What to do about a cell that cannot be read as a number.
+// What to do about a cell that cannot be read as a number. A field without a place in a configuration file is that of a
+// trained model: its settings cannot be changed any more.
 std::string as_text(const FieldConfig& field) {
+  if (field.where.empty()) return "";
   return field.type == FieldType::numeric ? ", or set the column's type to categorical and its dtype to str"
                                           : ", or set the column's dtype to str";
 }
 
 [[noreturn]] void not_a_number(std::string_view cell, const FieldConfig& field, const Place& place) {
   bad_cell(cell, field, place,
-           cat(field.cell == CellType::integer ? " is not an integer" : " is not a number",
-               "; correct the cell; or, if it stands for a missing value, give the column a fill_na and list it in "
-               "na_values",
+           cat(field.cell == CellType::integer ? " is not an integer" : " is not a number", "; correct the cell",
+               field.where.empty() ? ""
+                                   : "; or, if it stands for a missing value, give the column a fill_na and list it in "
+                                     "na_values",
                as_text(field)));
 }
 
@@ -188,7 +191,7 @@ int64_t bucket(double v) {
   const char* problem = cell.empty() ? "the cell is empty; leave the row out, or score such rows with kdef predict"
                         : click      ? " is not 0 or 1; correct the row, or say in label_col which values are clicks: "
                                        "positive: [VALUE, ..], or threshold: NUMBER"
-                                : " is not a finite number of fp32 (up to 3.4e38); correct the row or leave it out";
+                                     : " is not a number of at most 3.4e38 (fp32); correct the row or leave it out";
   throw InputError(cat(place.file, ":", place.line, ": label column ", config.label, ": ",
                        cell.empty() ? "" : printable(cell), problem));
 }
@@ -212,7 +215,7 @@ float parse_weight(std::string_view cell, const std::string& column, const Place
   double value;
   if (parse_number(cell, value) != Parsed::number || value < 0 || !std::isfinite(static_cast<float>(value))) {
     throw InputError(cat(place.file, ":", place.line, ": weight column ", column, ": ", printable(cell),
-                         " is not a finite number >= 0; correct the row or leave it out"));
+                         " is not a number from 0 to 3.4e38 (fp32); correct the row or leave it out"));
   }
   return static_cast<float>(value);
 }
@@ -256,7 +259,9 @@ std::string_view CellReader::filled(std::string_view cell, const Place& place) c
   if (field_.fill_na) return *field_.fill_na;
   throw InputError(cat(place.file, ":", place.line, ": column ", field_.name, ": the cell is ",
                        cell.empty() ? "empty" : cat(printable(cell), ", a missing value (na_values)"),
-                       "; give the field a fill_na (for example fill_na: 0)", as_text(field_)));
+                       field_.where.empty() ? "; the model has no fill_na for this column: write a value into the cell"
+                                            : "; give the field a fill_na (for example fill_na: 0)",
+                       as_text(field_)));
 }
 
 double CellReader::number(std::string_view cell, const Place& place) const {

@@ -210,6 +210,23 @@ bool higher_is_better(const std::map<std::string, double>& monitor) {
   });
 }
 
+// What is measured: `metrics` and, as in FuxiCTR, what `monitor` names beside them.
+void resolve_metrics(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const char* key = "metrics";
+  try {
+    metrics_to_measure(*c.model.task, c.metrics);
+    key = "monitor";
+    std::vector<std::string> names = c.metrics;
+    for (const auto& [name, weight] : c.training.monitor) {
+      if (weight != 0) names.push_back(name);
+    }
+    c.training.metrics = metrics_to_measure(*c.model.task, names);
+  } catch (const InputError& e) {
+    d.given.at(key).fail(e.what());
+  }
+}
+
 // The loss, the metrics, what is monitored and how labels are read follow from the task where they are not given.
 void resolve_task(Draft& d) {
   ExperimentConfig& c = d.config;
@@ -233,11 +250,7 @@ void resolve_task(Draft& d) {
   }
   if (!given("monitor") && &task != &default_task()) c.training.monitor = {{standard[0]->name, 1.0}};
   if (!given("monitor_mode")) c.training.monitor_max = higher_is_better(c.training.monitor);
-  try {
-    c.training.metrics = metrics_to_measure(task, c.metrics);
-  } catch (const InputError& e) {
-    d.given.at("metrics").fail(e.what());
-  }
+  resolve_metrics(d);
   for (const Metric* m : c.training.metrics) {
     if (m->of_groups == nullptr || !c.dataset.group.empty()) continue;
     d.given.at(given("metrics") ? "metrics" : "task")
@@ -257,12 +270,6 @@ Draft read_draft(const Layer& merged) {
   resolve_students(d);
   list_unused_keys(d);
   resolve_task(d);
-  for (const auto& [metric, weight] : d.config.training.monitor) {
-    if (weight != 0 && std::find(d.config.metrics.begin(), d.config.metrics.end(), metric) == d.config.metrics.end()) {
-      d.given.at(d.given.count("monitor") != 0 ? "monitor" : "metrics")
-          .fail(cat("metric ", metric, " is monitored and must be one of metrics"));
-    }
-  }
   std::vector<std::string> once;
   for (const std::string& name : d.config.ignored) {
     if (std::find(once.begin(), once.end(), name) == once.end()) once.push_back(name);

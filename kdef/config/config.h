@@ -38,7 +38,7 @@ struct ExperimentConfig {
 
   bool deterministic = false;  // read and written, without effect: results are always reproducible
 
-  std::vector<std::string> metrics = {"logloss", "AUC"};  // the names that `monitor` may use; training.metrics has them
+  std::vector<std::string> metrics = {"logloss", "AUC"};  // as written; training.metrics has them
 
   std::string model_root = "./checkpoints/";  // folder of run directories
   bool tensorboard = false;                   // the run directory also gets an event file (kdef/run/tensorboard.h)

@@ -158,7 +158,7 @@ nn::Regularizer read_regularizer(const YamlValue& v) {
   nn::Regularizer result;
   if (v.is_null()) return result;
   if (v.is_integer()) {
-    if (v.integer(std::numeric_limits<int64_t>::min()) != 0) {
+    if (v.real(0, kInfinity) != 0) {
       v.fail(cat("FuxiCTR takes a whole number as no regularizer at all; write ", v.node().Scalar(), ".0 or 0"));
     }
     return result;
@@ -792,8 +792,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "no effect: results are always reproducible bit for bit"),
         {"metrics", "list of " + joined(row_names(kMetrics)),
-         "measured at each evaluation, together with the metrics of the task; `monitor` may name any metric of this "
-         "list",
+         "measured at each evaluation, together with the metrics of the task and those of `monitor`",
          [](Draft& d, const YamlValue& v) {
            d.config.metrics.clear();
            for (const YamlValue& item : v.list()) d.config.metrics.push_back(read_metric(item).name);

@@ -151,9 +151,10 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
         cat(path, ": has no checksum, which every checkpoint of kdef has; it was changed, and is not used"));
   }
   if (metadata.text("identity") != identity) {
-    throw InputError(cat(path,
-                         ": was made with another configuration or other data; resume with the same ones, or "
-                         "choose another run directory to start anew"));
+    throw InputError(
+        cat(path,
+            ": was made with another configuration, with other data or by another version of kdef; resume with the "
+            "same ones, or choose another run directory to start anew"));
   }
   // Everything is read before anything is taken.
   const TrainingState state = state_in(metadata);

@@ -171,9 +171,9 @@ class Loop {
         compute_.loss(input_, static_cast<uint64_t>(step - 1), first_row_);
       }
     }
-    throw CheckError(cat("step ", step, ": the loss is ", loss,
-                         "; first bad tensor: ", culprit.empty() ? "the loss itself" : culprit,
-                         "; lower learning_rate, or check the numeric fields of the data"));
+    throw CheckError(cat(
+        "step ", step, ": the loss is ", loss, "; first bad tensor: ", culprit.empty() ? "the loss itself" : culprit,
+        "; check how large the numbers of the data are (numeric fields, labels, weights), or lower learning_rate"));
   }
 
   [[noreturn]] void report_gradients(int64_t step) {
@@ -187,8 +187,10 @@ class Loop {
         break;
       }
     }
-    throw CheckError(cat("step ", step, ": the norm of the gradient is not finite; first bad tensor: ", culprit,
-                         "; the step was not applied; lower learning_rate"));
+    throw CheckError(cat(
+        "step ", step, ": the norm of the gradient is not finite; first bad tensor: ", culprit,
+        "; the step was not applied; check how large the numbers of the data are (numeric fields, labels, weights), or "
+        "lower learning_rate"));
   }
 
   void evaluate_model(int64_t epoch) {
@@ -276,6 +278,14 @@ static void check_group(const data::EncodedFile& train, const TrainingConfig& co
   }
 }
 
+static void check_weights(const data::EncodedFile& train) {
+  if (!train.layout().weights) return;
+  for (int64_t row = 0; row < train.rows(); ++row) {
+    if (train.weight(row) != 0) return;
+  }
+  throw InputError("every row of train_data has the weight 0, so no row would be learnt from; check weight_col");
+}
+
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config) {
   if (train.rows() == 0) throw InputError("train_data has no rows");
@@ -284,16 +294,17 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
   if (!model.buffers().empty() && leaves_one_row(config.batch_size)) {
     int64_t other = config.batch_size;
     while (other < train.rows() && leaves_one_row(other)) ++other;
-    throw InputError(cat("batch_size ", config.batch_size, " makes a batch of one row of the ", train.rows(),
-                         ", and batch normalisation cannot take one row; ",
-                         leaves_one_row(other) ? "add rows, or use neither batch_norm nor the activation Dice"
-                                               : cat("set it to ", other)));
+    throw InputError(cat(
+        "batch_size ", config.batch_size, " makes a batch of one row of the ", train.rows(),
+        ", and batch normalisation (", model.buffers()[0].name, ") cannot take one row; ",
+        leaves_one_row(other) ? "add rows, or use a network without batch normalisation" : cat("set it to ", other)));
   }
   if (train.id_columns() != model.embedding().id_columns() ||
       train.numeric_columns() != model.embedding().value_columns()) {
     throw InputError(cat("the model does not fit the data: it reads ", model.embedding().id_columns(),
                          " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
   }
+  check_weights(train);
   check_group(train, config);
 }
 

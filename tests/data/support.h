@@ -28,6 +28,7 @@ inline FieldConfig field(const std::string& name, FieldType type = FieldType::ca
   f.name = name;
   f.type = type;
   f.cell = cell;
+  f.where = "dataset_config.yaml:1:1";
   return f;
 }
 

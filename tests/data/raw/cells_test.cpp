@@ -167,7 +167,7 @@ TEST_F(Cells, Labels) {
   config.label_threshold = 0.5;
   for (const char* click : {"1", "3", "0.6"}) EXPECT_EQ(label(click), 1.0f);
   for (const char* none : {"0", "-1", "0.5"}) EXPECT_EQ(label(none), 0.0f);
-  expect_error<InputError>([&] { label("many"); }, {"data.csv:5", "not a finite number"});
+  expect_error<InputError>([&] { label("many"); }, {"data.csv:5", "not a number of at most 3.4e38"});
 }
 
 TEST_F(Cells, LabelsThatAreNumbers) {
@@ -179,7 +179,7 @@ TEST_F(Cells, LabelsThatAreNumbers) {
   EXPECT_EQ(label("-2.5"), -2.5f);
   EXPECT_EQ(label("1e30"), 1e30f);
   for (const char* bad : {"inf", "1e39", "high"}) {
-    expect_error<InputError>([&] { label(bad); }, {"data.csv:5", "price", "not a finite number"});
+    expect_error<InputError>([&] { label(bad); }, {"data.csv:5", "price", "not a number of at most 3.4e38"});
   }
   expect_error<InputError>([&] { label(""); }, {"data.csv:5", "price", "the cell is empty"});
 }
@@ -189,7 +189,24 @@ TEST_F(Cells, Weights) {
   EXPECT_EQ(weight("0"), 0);
   EXPECT_EQ(weight("2.5"), 2.5f);
   for (const char* bad : {"", "-1", "nan", "1e39", "heavy"}) {
-    expect_error<InputError>([&] { weight(bad); }, {"data.csv:5", "weight column w", ">= 0"});
+    expect_error<InputError>([&] { weight(bad); }, {"data.csv:5", "weight column w", "not a number from 0 to 3.4e38"});
+  }
+}
+
+// A field without a place in a configuration file is a trained model's: its settings cannot be changed any more.
+TEST_F(Cells, AdviceForATrainedModelIsAboutTheCellAlone) {
+  for (const char* bad : {"cheap", "", "1e999"}) {
+    FieldConfig price = field("price", FieldType::numeric, CellType::real);
+    expect_error<InputError>([&] { CellReader(price).number(bad, {file_, 5}); }, {"set the column's type"});
+    price.where.clear();
+    try {
+      CellReader(price).number(bad, {file_, 5});
+      FAIL() << bad;
+    } catch (const InputError& e) {
+      for (const char* setting : {"type", "dtype", "give the", "na_values: "}) {
+        EXPECT_EQ(std::string(e.what()).find(setting), std::string::npos) << e.what();
+      }
+    }
   }
 }
 

@@ -14,6 +14,8 @@ namespace kdef {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -268,6 +270,13 @@ TEST_F(ConfigTest, LaterSettingsWin) {
   EXPECT_EQ(c.model.embedding_dim, 4);
 }
 
+// As in FuxiCTR, where `metrics` are for the last evaluation.
+TEST_F(ConfigTest, AMonitoredMetricNeedNotBeOneOfMetrics) {
+  const ExperimentConfig c = load("Small", {"metrics=[logloss]", "monitor=PR_AUC"});
+  EXPECT_THAT(c.training.metrics, Contains(find_metric("PR_AUC")));
+  EXPECT_THAT(load("Small", {"metrics=[logloss]"}).training.metrics, Not(Contains(find_metric("PR_AUC"))));
+}
+
 TEST_F(ConfigTest, OverridesAreYamlAndReachInside) {
   const ExperimentConfig c = load("Small", {"monitor.logloss=-1", "hidden_units=[5, 6]", "net_dropout=[0, 0.5]",
                                             "learning_rate=1e-2", "feature_cols.1.max_len=7", "label_col.name=click",
@@ -430,10 +439,11 @@ TEST_F(ConfigTest, WrongTypesNameThePlaceAndWhatWasExpected) {
   EXPECT_THAT(refusal_of("hidden_activations: reul"), HasSubstr("tanh, GELU, LeakyReLU, SiLU, PReLU, Dice, none"));
   EXPECT_THAT(refusal_of("optimizer: adma"), HasSubstr(nn::optimizer_names()));
   EXPECT_THAT(refusal_of("metrics: [AUC, F1]"), HasSubstr("AUC, logloss"));
-  EXPECT_THAT(refusal_of("metrics: [logloss]"), HasSubstr("AUC is monitored"));
   EXPECT_THAT(refusal_of("monitor: {AUC: 0}"), HasSubstr("not 0"));
   EXPECT_THAT(refusal_of("monitor: {AUC: x}"), HasSubstr("key 'monitor.AUC': expected a number, found 'x'"));
   EXPECT_THAT(refusal_of("net_regularizer: 1"), HasSubstr("write 1.0 or 0"));
+  EXPECT_THAT(refusal_of("net_regularizer: -1"), HasSubstr("expected a number of at least 0"));
+  EXPECT_THAT(refusal_of("monitor: RMSE"), AllOf(HasSubstr("key 'monitor'"), HasSubstr("RMSE is not defined")));
   EXPECT_THAT(refusal_of("net_regularizer: l3(1)"), HasSubstr("l1_l2(A, B)"));
   EXPECT_THAT(refusal_of("batch_size: [1, 2"), HasSubstr("model_config.yaml:"));
   EXPECT_THAT(refusal_of("batch_size: [1, 2"), HasSubstr("not valid YAML"));

@@ -95,7 +95,7 @@ TEST(Checkpoint, AStateComesBackToTheLastBit) {
   EXPECT_EQ(read.metrics_bytes, 77);
   EXPECT_EQ(read.collapse_bytes, 78);
   EXPECT_THAT(refusal([&] { load_checkpoint(directory / "c", b.model, of_b, "other"); }),
-              HasSubstr("another configuration or other data"));
+              HasSubstr("with another configuration, with other data or by another version"));
   save_model(directory / "m", a.model, {});
   EXPECT_THAT(refusal([&] { load_checkpoint(directory / "m", b.model, of_b, "mine"); }), HasSubstr("no 'format'"));
 }

@@ -380,6 +380,10 @@ TEST(Training, RefusesDataItCannotTrainOn) {
   };
   refused({"batch_size=3199"}, "one row");
   refused({"valid_data=null"}, "valid_data");
+  test::put(e.directory / "weights.csv", "label,user,w\n1,a,0\n0,b,0.0\n");
+  refused({"train_data=" + (e.directory / "weights.csv"), "valid_data=" + (e.directory / "weights.csv"),
+           "test_data=null", "feature_cols=[{name: user}]", "weight_col=w"},
+          "every row of train_data has the weight 0");
 }
 
 TEST(Training, ABatchLargerThanTheDataIsOneBatchOfAllRows) {
