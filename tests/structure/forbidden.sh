@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by checks that refuse a pattern in the sources; no check of its own.
 
 # self_test FOLDERS GOOD BAD...: in a tree of these folders the function check accepts the line GOOD in kdef/a.cpp, and

@@ -45,7 +45,7 @@ declare -A may=(
 
 # Prints every include in tree $1 that a room may not have; succeeds if there is none.
 check() {
-  local tree=$1 folder room file line included bad=0
+  local tree=$1 folder room file line included allowed bad=0
   for folder in core ops nn data kdef apps; do
     [[ -d $tree/$folder ]] || continue
     while IFS= read -r room; do
@@ -56,10 +56,9 @@ check() {
       room=$(dirname "${file#"$tree"/}")
       included=${included#*\"}
       included=${included%\"*}
-      # The words of a list may stand on several lines.
-      # shellcheck disable=SC2086
-      [[ $(dirname "$included") == "$room" || " "$(echo ${may[$room]-})" " == *" $(dirname "$included") "* ]] && continue
-      echo "$file:$line: $room/ may include from { $(echo ${may[$room]-} "$room") } only, by a path from the root: $included"
+      read -r -d '' -a allowed <<<"${may[$room]-} $room" || true  # the words of a list may stand on several lines
+      [[ " ${allowed[*]} " == *" $(dirname "$included") "* ]] && continue
+      echo "$file:$line: $room/ may include from { ${allowed[*]} } only, by a path from the root: $included"
       bad=1
     done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$tree/$folder" \
       --include='*.h' --include='*.cpp' --include='*.cu' --include='*.cuh')

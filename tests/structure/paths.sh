@@ -12,7 +12,7 @@ files() {
 # Prints every match in tree $1; succeeds if there is none.
 check() {
   local matches
-  matches=$(cd "$1" && files . | xargs -0 grep -nIE "$pattern" -- /dev/null 2>/dev/null || true)
+  matches=$(cd "$1" || exit; files . | xargs -0 grep -nIE "$pattern" -- /dev/null 2>/dev/null) || true
   [[ -z $matches ]] || { echo "$matches"; return 1; }
 }
 
