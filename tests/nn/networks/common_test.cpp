@@ -9,17 +9,14 @@ namespace {
 
 using namespace test;
 
-class EveryNetwork : public testing::TestWithParam<std::string> {
- protected:
-  const NetworkType& type() const { return network_type(GetParam()); }
-};
+class EveryNetwork : public testing::TestWithParam<std::string> {};
 
 std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
 
 TEST_P(EveryNetwork, ItsOutputReadsItsHiddenLayer) {
   Builder build(3, DType::f64);
   const EmbeddingTables tables(some_fields(), 4, build);
-  const auto network = make_network(small_config(type()), tables.shape(), build);
+  const auto network = make_network(small_config(GetParam()), tables.shape(), build);
   scramble(tables, 10);
   scramble(*network, 50);
   for (const bool training : {true, false}) {
@@ -36,7 +33,7 @@ TEST_P(EveryNetwork, ItsOutputReadsItsHiddenLayer) {
 TEST_P(EveryNetwork, FusedAgreesWithComposed) {
   Builder build(3, DType::f64);
   const EmbeddingTables tables(some_fields(), 4, build);
-  NetworkConfig config = small_config(type());
+  NetworkConfig config = small_config(GetParam());
   config.hidden_activations.assign(config.hidden_units.size(), "relu");
   const auto network = make_network(config, tables.shape(), build);
   scramble(tables, 10);
@@ -52,7 +49,7 @@ TEST_P(EveryNetwork, FusedAgreesWithComposed) {
 TEST_P(EveryNetwork, EveryParameterIsUsed) {
   Builder build(3, DType::f64);
   const EmbeddingTables tables(some_fields(), 4, build);
-  const auto network = make_network(small_config(type()), tables.shape(), build);
+  const auto network = make_network(small_config(GetParam()), tables.shape(), build);
   const Pass pass{.training = true};
   backward(network->forward(Fields(tables, some_ids(), some_values(), pass), pass),
            Tensor::full({6, 1}, 1, DType::f64));
@@ -65,7 +62,7 @@ TEST_P(EveryNetwork, EveryParameterIsUsed) {
 TEST_P(EveryNetwork, APredictionDoesNotDependOnTheRowsBesideIt) {
   Builder build(3);
   const EmbeddingTables tables(some_fields(), 4, build);
-  const auto network = make_network(small_config(type()), tables.shape(), build);
+  const auto network = make_network(small_config(GetParam()), tables.shape(), build);
   const NoGrad no_grad;
   const auto predict = [&](int64_t first, int64_t count) {
     const Fields fields(tables, some_ids().rows(first, count), some_values().to(DType::f32).rows(first, count), {});
@@ -82,12 +79,36 @@ TEST_P(EveryNetwork, DifferentDimensionsAreReadOrRefused) {
   fields[0].dim = 6;
   const EmbeddingTables tables(fields, 4, build);
   try {
-    const auto network = make_network(small_config(type()), tables.shape(), build);
+    const auto network = make_network(small_config(GetParam()), tables.shape(), build);
     EXPECT_EQ(network->forward(Fields(tables, some_ids(), some_values(), {}), {}).shape(), (Shape{6, 1}));
   } catch (const InputError& e) {
     EXPECT_NE(std::string(e.what()).find("network " + GetParam() + ": needs the same embedding_dim"), std::string::npos)
         << e.what();
   }
+}
+
+// Networks that one builder makes, as the students of an ensemble, share no parameter, initial value or dropout mask.
+TEST_P(EveryNetwork, StudentsAreIndependent) {
+  Builder build(3, DType::f64);
+  const EmbeddingTables tables(some_fields(), 4, build);
+  NetworkConfig config = small_config(GetParam());
+  config.dropout.assign(config.dropout.size(), 0.5);
+  const auto first = make_network(config, tables.shape(), build), second = make_network(config, tables.shape(), build);
+  const auto logits = [&](const Network& network, const Pass& pass) {
+    return values(network.forward(Fields(tables, some_ids(), some_values(), pass), pass));
+  };
+  EXPECT_NE(logits(*first, {}), logits(*second, {})) << "initial values";
+
+  const Pass training{.training = true};
+  backward(first->forward(Fields(tables, some_ids(), some_values(), training), training),
+           Tensor::full({6, 1}, 1, DType::f64));
+  for (const Parameter& p : second->parameters()) EXPECT_FALSE(p.tensor.grad().defined()) << p.name;
+
+  scramble(*first, 50);
+  scramble(*second, 50);
+  EXPECT_EQ(logits(*first, training), logits(*first, training));
+  const bool has_dropout = logits(*first, training) != logits(*first, {.training = true, .step = 1});
+  EXPECT_EQ(logits(*first, training) != logits(*second, training), has_dropout) << "dropout masks";
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryNetwork, testing::ValuesIn(network_names()),

@@ -1,60 +1,52 @@
-// fm and deepfm against their formulas, summed by hand.
+// fm and deepfm against their formulas.
 #include <gtest/gtest.h>
 
-#include "tests/nn/networks/support.h"
+#include "tests/nn/networks/example.h"
 
 namespace kdef::nn {
 namespace {
 
 using namespace test;
 
-// w . x + b + sum over i < j of <e_i, e_j>, for row `b` of e [B, F, D].
-double fm(const std::vector<double>& e, size_t b, size_t fields, size_t dim, const Module& network) {
-  const std::vector<Parameter> p = network.parameters();  // lr_layer.weight [1, F D], lr_layer.bias [1] first
-  const std::vector<double> w = p[0].tensor.to_vector<double>();
-  const double* row = &e[b * fields * dim];
-  double z = p[1].tensor.to_vector<double>()[0];
-  for (size_t k = 0; k < fields * dim; ++k) z += w[k] * row[k];
-  for (size_t i = 0; i < fields; ++i) {
-    for (size_t j = i + 1; j < fields; ++j) {
-      for (size_t d = 0; d < dim; ++d) z += row[i * dim + d] * row[j * dim + d];
+// z = w . x + b + sum over i < j of <e_i, e_j>
+Row fm(const Example& net) {
+  Row z;
+  for (const Row& x : net.embeddings()) {
+    z.push_back(net.linear("lr_layer", x)[0]);
+    for (size_t i = 0; i < net.fields(); ++i) {
+      for (size_t j = i + 1; j < net.fields(); ++j) z.back() += dot(net.field(x, i), net.field(x, j));
     }
   }
   return z;
 }
 
-TEST(Fm, SumsTheLinearPartAndAllPairs) {
-  Builder build(3, DType::f64);
-  const auto network = make_network({.network = "fm"}, {.fields = 5, .dim = 3, .width = 15, .list = {}}, build);
-  scramble(*network, 7);
-  const Tensor e = ops::random_uniform({4, 5, 3}, -1, 1, 1);
-  const std::vector<double> z = network->forward(e, {}).to_vector<double>();
-  for (size_t b = 0; b < 4; ++b) EXPECT_NEAR(z[b], fm(e.to_vector<double>(), b, 5, 3, *network), 1e-13);
+// z = fm + MLP(x)
+Row deepfm(const Example& net) {
+  Row z = fm(net);
+  const Row deep = net.mlp("dnn.", net.embeddings());
+  for (size_t b = 0; b < z.size(); ++b) z[b] += deep[b];
+  return z;
 }
 
-TEST(DeepFm, AddsAnMlp) {
-  Builder build(3, DType::f64);
-  const NetworkConfig config{
-      .network = "deepfm", .hidden_units = {2}, .hidden_activations = {"relu"}, .dropout = {0.0}};
-  const auto network = make_network(config, {.fields = 5, .dim = 3, .width = 15, .list = {}}, build);
-  scramble(*network, 7);
-  const std::vector<Parameter> p = network->parameters();  // then dnn.mlp.0 (weight, bias), dnn.mlp.2
-  ASSERT_EQ(p[2].name, "dnn.mlp.0.weight");
-  ASSERT_EQ(p[4].name, "dnn.mlp.2.weight");
-  const auto w1 = p[2].tensor.to_vector<double>(), b1 = p[3].tensor.to_vector<double>(),
-             w2 = p[4].tensor.to_vector<double>(), b2 = p[5].tensor.to_vector<double>();
-  const Tensor e = ops::random_uniform({4, 5, 3}, -1, 1, 1);
-  const std::vector<double> z = network->forward(e, {}).to_vector<double>(), x = e.to_vector<double>();
-  for (size_t b = 0; b < 4; ++b) {
-    double want = fm(x, b, 5, 3, *network) + b2[0];
-    for (size_t u = 0; u < 2; ++u) {
-      double h = b1[u];
-      for (size_t k = 0; k < 15; ++k) h += w1[u * 15 + k] * x[b * 15 + k];
-      want += w2[u] * std::max(h, 0.0);
-    }
-    EXPECT_NEAR(z[b], want, 1e-13);
-  }
+TEST(Fm, HasItsFormula) { expect_formula(small_config("fm"), fm); }
+
+TEST(Fm, HasItsState) { expect_state(small_config("fm"), {"lr_layer.weight [1, 24]", "lr_layer.bias [1]"}, 24 + 1); }
+
+TEST(Fm, HasItsGradients) { expect_gradients(small_config("fm")); }
+
+TEST(DeepFm, HasItsFormula) { expect_formula(small_config("deepfm"), deepfm); }
+
+TEST(DeepFm, HasItsState) {
+  expect_state(one_layer("deepfm"),
+               {"lr_layer.weight [1, 24]", "lr_layer.bias [1]", "dnn.mlp.0.weight [5, 24]", "dnn.mlp.0.bias [5]",
+                "dnn.mlp.2.weight [1, 5]", "dnn.mlp.2.bias [1]"},
+               24 + 1 + 5 * 24 + 5 + 5 + 1);
 }
+
+TEST(DeepFm, HasItsGradients) { expect_gradients(small_config("deepfm")); }
+
+// hidden() is [x, 6 sums over the pairs, MLP].
+TEST(DeepFm, DropsUnitsOfItsMlpOnly) { expect_dropout_in(24 + 6, 4, small_config("deepfm")); }
 
 }  // namespace
 }  // namespace kdef::nn

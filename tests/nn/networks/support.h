@@ -17,10 +17,11 @@ inline Tensor some_ids() {
 }
 inline Tensor some_values() { return ops::random_uniform({6, 1}, -1, 1, 3); }
 
-/// Two hidden layers and the small values of the network's own settings.
-inline NetworkConfig small_config(const NetworkType& type) {
+/// Two hidden layers with batch norm and the small values of the network's own settings.
+inline NetworkConfig small_config(const std::string& network) {
+  const NetworkType& type = network_type(network);
   NetworkConfig config{
-      .network = type.name, .hidden_units = {6, 4}, .hidden_activations = {"relu", "tanh"}, .batch_norm = true};
+      .network = network, .hidden_units = {6, 4}, .hidden_activations = {"relu", "tanh"}, .batch_norm = true};
   for (const SettingKey& key : type.keys) config.settings.set(key.name, key.small);
   if (type.hidden_layers == HiddenLayers::none) config.hidden_units = {}, config.hidden_activations = {};
   config.dropout.assign(type.dropout_rates(config.hidden_units.size(), config.settings), 0.0);

@@ -1,5 +1,5 @@
-// A network that brings tables of its own: a first-order part, and a second embedding of another dimension over some of
-// the fields.
+// Parts that several networks share: here those of a network that brings tables of its own, a first-order part and a
+// second embedding of another dimension over some of the fields. SumNetwork: the tests of the networks that are sums.
 #include <gtest/gtest.h>
 
 #include "nn/networks/parts.h"
