@@ -36,7 +36,8 @@ std::string ensemble_meanings() { return meanings(ensemble_types()); }
 std::string refusal_of(EnsembleKind kind, const Task& task) {
   const char* reason = ensemble_type(kind).objective.clicks_only;
   if (reason == nullptr || task.labels == data::LabelKind::click) return "";
-  return cat("task ", task.name, " cannot be trained as a ", name_of(kind), " ensemble: ", reason, "; set ensemble to ",
+  return cat("task ", task.name, " cannot be trained as a ", name_of(kind), " ensemble: ", reason,
+             "; set ensemble (--ensembles of a sweep) to ",
              ensembles_where([](const EnsembleType& type) { return type.objective.clicks_only == nullptr; }));
 }
 

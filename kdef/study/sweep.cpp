@@ -21,9 +21,10 @@ std::vector<T> distinct(const std::vector<T>& values) {
 }
 
 // The override that gives the experiment this number of students; nothing if the configuration already has it.
-std::vector<std::string> students_override(const SweepConfig& config, size_t as_written, int64_t students) {
+std::vector<std::string> students_override(const SweepConfig& config, const std::vector<std::string>& overrides,
+                                           size_t as_written, int64_t students) {
   if (static_cast<int64_t>(as_written) == students) return {};
-  std::vector<std::string> once = config.overrides;
+  std::vector<std::string> once = overrides;
   once.push_back("num_student=1");
   const auto unit =
       static_cast<int64_t>(load_experiment(config.config_dir, config.experiment, once).model.students.size());
@@ -51,7 +52,10 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
     }
   }
   KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
-  const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, config.overrides);
+  // The kind is the list's, since the task may refuse that of the file.
+  std::vector<std::string> common = config.overrides;
+  common.push_back(cat("ensemble=", name_of(config.ensembles[0])));
+  const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, common);
   std::vector<uint64_t> seeds = distinct(config.seeds);
   for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
     seeds.push_back(written.training.seed + static_cast<uint64_t>(i));
@@ -61,7 +65,7 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
 
   std::vector<SweepRun> plan;
   for (const int64_t m : students) {
-    const std::vector<std::string> number = students_override(config, written.model.students.size(), m);
+    const std::vector<std::string> number = students_override(config, common, written.model.students.size(), m);
     for (const EnsembleKind ensemble : distinct(config.ensembles)) {
       const std::string kind = name_of(trained_as(ensemble, static_cast<size_t>(m)));
       for (const uint64_t seed : seeds) {
@@ -71,7 +75,7 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
           known->ensembles.push_back(ensemble);
           continue;
         }
-        std::vector<std::string> overrides = config.overrides;
+        std::vector<std::string> overrides = common;
         overrides.insert(overrides.end(), number.begin(), number.end());
         overrides.insert(overrides.end(), {"ensemble=" + kind, cat("seed=", seed)});
         plan.push_back({name, {ensemble}, load_experiment(config.config_dir, config.experiment, overrides)});

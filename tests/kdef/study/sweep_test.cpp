@@ -123,6 +123,18 @@ TEST(SweepPlan, ListsOfStudentsAreRepeated) {
   EXPECT_EQ(plan_sweep(config)[0].config.model.students.size(), 3u);
 }
 
+// The experiment of the file is a KDEF ensemble, which a regression cannot have.
+TEST(SweepPlan, TheListOfEnsemblesReplacesThatOfTheFile) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  for (const char* setting : {"task=regression", "loss=mse", "metrics=[RMSE]", "monitor=RMSE"}) {
+    config.overrides.emplace_back(setting);
+  }
+  EXPECT_THAT(refusal(config), HasSubstr("--ensembles"));
+  config.ensembles = {EnsembleKind::mean};
+  EXPECT_THAT(names(plan_sweep(config)), ElementsAre("mean-M1-seed2024", "mean-M2-seed2024"));
+}
+
 TEST(SweepPlan, RefusesWhatItSetsItself) {
   const SmallExperiment e(300);
   for (const char* text : {"num_student=3", "ensemble=sum", "seed=1"}) {
