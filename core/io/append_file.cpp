@@ -37,7 +37,8 @@ void AppendFile::append(std::string_view bytes) {
   try {
     file_.write(bytes.data(), bytes.size(), path_);
   } catch (const SystemError&) {
-    [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), bytes_);  // the error that is thrown is the first one
+    // The error that is thrown is the first one.
+    [[maybe_unused]] const int ignored = uninterrupted([&] { return ::ftruncate(file_.get(), bytes_); });
     throw;
   }
   bytes_ += static_cast<int64_t>(bytes.size());

@@ -18,8 +18,10 @@ Descriptor make_beside(const std::string& path, std::string& name, const std::fu
 /// Does the same with a folder of the permissions `mode`, less the process's umask.
 Descriptor make_folder_beside(const std::string& path, std::string& name, mode_t mode);
 
-/// Syncs the folder of `path`: a rename is on disk once its folder is. Not every file system can sync a folder; the
-/// rename stands either way.
+/// Syncs an open folder. Not every file system can; where it can and fails, SystemError names `path`.
+void sync_folder(const Descriptor& folder, const std::string& path);
+
+/// Syncs the folder of `path`: a rename is on disk once its folder is. The rename stands where this fails.
 void sync_folder_of(const std::string& path);
 
 }  // namespace kdef

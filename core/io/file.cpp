@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -78,7 +79,7 @@ AtomicFile::AtomicFile(const std::string& path, NamedBy named_by) : path_(path) 
     throw system_failure(path, "cannot be written");
   }
   // open() applied the umask.
-  if (replaces && ::fchmod(file_.get(), mode) != 0) {
+  if (replaces && uninterrupted([&] { return ::fchmod(file_.get(), mode); }) != 0) {
     const SystemError failure = system_failure(path, "its permissions cannot be kept");
     ::unlink(temporary_.c_str());
     throw failure;
@@ -135,9 +136,9 @@ void refuse_to_replace(const std::string& folder, const std::vector<std::string>
 }
 
 void rename_file(const std::string& from, const std::string& to) {
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) throw SystemError(cat(to, ": cannot be replaced: ", error.message()));
+  if (uninterrupted([&] { return ::rename(from.c_str(), to.c_str()); }) != 0) {
+    throw system_failure(to, "cannot be replaced");
+  }
   sync_folder_of(to);
 }
 
@@ -151,6 +152,19 @@ void remove_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (error) throw SystemError(cat(path, ": cannot be removed: ", error.message()));
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry, end;
+  do {
+    entry = std::filesystem::directory_iterator(folder, error);
+  } while (error == std::errc::interrupted);
+  for (; !error && entry != end; entry.increment(error)) names.push_back(entry->path().filename().string());
+  if (error) throw SystemError(cat(folder, ": cannot be read: ", error.message()));
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 bool exists(const std::string& path) {

@@ -66,12 +66,18 @@ void remove_file(const std::string& path);
 /// Removes a folder with everything in it; nothing happens if there is none.
 void remove_folder(const std::string& path);
 
+/// The sorted names of what is in a folder. SystemError where the system does not tell.
+std::vector<std::string> names_in(const std::string& folder);
+
 /// Whether there is a file or folder of that name. SystemError where the system does not tell.
 bool exists(const std::string& path);
 
 /// Removes the temporary files and folders that killed writers of `path` left beside it. Those of a writer that still
 /// runs are locked, and stay; so do all of them on a file system without locks.
 void remove_leftovers(const std::string& path);
+
+/// The name that the writer of a temporary file or folder will give it. Any other name is returned as it is.
+std::string final_name(const std::string& name);
 
 /// Writes `text` as the whole file, all or nothing.
 void write_file(const std::string& path, const std::string& text, NamedBy named_by = NamedBy::program);

@@ -55,7 +55,7 @@ StagedFolder::StagedFolder(const std::string& path) {
       temporary_.clear();
       throw system_failure(path, "the folder cannot be made", kWriteAdvice);
     }
-    if (replaces && ::fchmod(folder_.get(), mode) != 0) {
+    if (replaces && uninterrupted([&] { return ::fchmod(folder_.get(), mode); }) != 0) {
       const SystemError failure = system_failure(path, "its permissions cannot be kept");
       ::rmdir(temporary_.c_str());
       throw failure;
@@ -71,8 +71,7 @@ StagedFolder::~StagedFolder() {
 }
 
 void StagedFolder::commit() {
-  // Not every file system can sync a folder; the files in it are synced by their writers.
-  ::fsync(folder_.get());
+  sync_folder(folder_, path_);  // the files in it are synced by their writers
   if (uninterrupted([&] { return ::rename(temporary_.c_str(), path_.c_str()); }) != 0) {
     throw system_failure(path_, "the folder cannot be renamed into place", kAdvice);
   }

@@ -13,7 +13,7 @@ TemporaryFile::TemporaryFile(const std::string& folder) : folder_(folder) {
   file_ = Descriptor(uninterrupted([&] { return ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); }));
   if (file_.is_open()) return;
   std::string name = folder + "/.temporary.XXXXXX";
-  file_ = Descriptor(::mkostemp(name.data(), O_CLOEXEC));
+  file_ = Descriptor(uninterrupted([&] { return ::mkostemp(name.data(), O_CLOEXEC); }));
   if (!file_.is_open()) throw system_failure(folder_, "no file can be made there", kWriteAdvice);
   ::unlink(name.c_str());
 }

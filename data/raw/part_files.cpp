@@ -1,9 +1,9 @@
 #include "data/raw/part_files.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "core/base/error.h"
+#include "core/io/file.h"
 
 namespace kdef::data {
 
@@ -22,23 +22,19 @@ bool has_text_name(const fs::path& path) {
 
 std::vector<std::string> part_files(const std::string& folder) {
   std::vector<std::string> all, text;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string(), path = entry->path().string();
+  for (const std::string& name : names_in(folder)) {
+    const std::string path = (fs::path(folder) / name).string();
     if (name[0] == '.' || name[0] == '_') continue;
     std::error_code unknown;
-    if (entry->is_directory(unknown)) {
+    if (fs::is_directory(path, unknown)) {
       throw InputError(
           cat(folder, ": holds the folder ", name, ", whose files are not read; move them into one folder"));
     }
     all.push_back(path);
     if (has_text_name(path)) text.push_back(path);
   }
-  if (error) throw SystemError(cat(folder, ": cannot be read: ", error.message()));
   if (all.empty()) throw InputError(cat(folder, ": is a folder without data files; name a CSV or TSV file"));
-  std::vector<std::string>& parts = text.empty() ? all : text;
-  std::sort(parts.begin(), parts.end());
-  return parts;
+  return text.empty() ? all : text;
 }
 
 PartFiles::PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional)

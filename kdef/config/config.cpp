@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/text.h"
+#include "core/io/file.h"
 #include "kdef/config/keys.h"
 #include "kdef/config/yaml_value.h"
 
@@ -293,11 +294,10 @@ std::vector<std::string> config_files(const std::string& folder, const std::stri
   if (fs::exists(single)) return {single.string()};
   std::vector<std::string> files;
   if (fs::is_directory(many)) {
-    for (const fs::directory_entry& entry : fs::directory_iterator(many)) {
-      if (entry.path().extension() == ".yaml") files.push_back(entry.path().string());
+    for (const std::string& file : names_in(many.string())) {
+      if (fs::path(file).extension() == ".yaml") files.push_back((many / file).string());
     }
   }
-  std::sort(files.begin(), files.end());
   if (files.empty() && required)
     throw InputError(cat(folder, ": neither ", name, ".yaml nor ", name, "/*.yaml is there"));
   return files;

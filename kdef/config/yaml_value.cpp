@@ -8,13 +8,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
+#include "core/io/file.h"
+#include "data/encode/feature_map.h"
 
 namespace kdef {
 namespace {
@@ -260,13 +261,9 @@ YamlValue parse_yaml(const std::string& text, const std::string& source, const s
 }
 
 YamlValue load_yaml_file(const std::string& path) {
-  if (!std::filesystem::exists(path)) throw InputError(cat(path, ": there is no such file"));
+  if (!exists(path)) throw InputError(cat(path, ": there is no such file"));
   if (std::filesystem::is_directory(path)) throw InputError(cat(path, ": is a folder; a YAML file is expected"));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw SystemError(cat(path, ": cannot be read: ", std::strerror(errno)));
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (file.bad()) throw SystemError(cat(path, ": cannot be read: ", std::strerror(errno)));
-  return parse_yaml(text, path, "");
+  return parse_yaml(data::read_text(path), path, "");
 }
 
 std::string yaml_text(std::string_view text) {

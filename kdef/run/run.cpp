@@ -74,6 +74,7 @@ void check_directory(const RunFiles& files, const RunOptions& options, const Exp
 void begin_run(const RunFiles& files, const ExperimentConfig& config, const data::PreparedData& data, bool resume) {
   for (const std::string& file : files.all()) {
     remove_leftovers(file);
+    remove_leftovers(file + kNew);
     remove_file(file + kNew);
   }
   if (resume) return;

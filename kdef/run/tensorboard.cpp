@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <ctime>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -93,6 +92,7 @@ class EventFile {
     const auto now = static_cast<double>(std::time(nullptr));
     if (file_) {
       file_->append(scalars(now, e));
+      file_->sync();
       return;
     }
     // Wall times of the past are those of a training that was never interrupted.
@@ -133,12 +133,9 @@ TrainingListener with_tensorboard(const std::string& run_directory, TrainingList
 }
 
 void remove_event_files(const std::string& run_directory) {
-  std::error_code ignored;
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(run_directory, ignored)) {
-    if (RunFiles::is_events(entry.path().filename().string())) found.push_back(entry.path());
+  for (const std::string& name : names_in(run_directory)) {
+    if (RunFiles::is_events(final_name(name))) remove_file(cat(run_directory, "/", name));
   }
-  for (const auto& path : found) remove_file(path.string());
 }
 
 }  // namespace kdef

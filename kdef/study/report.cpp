@@ -24,11 +24,10 @@ using plot::escape;
 constexpr size_t kMaxOpenRuns = 3;  // with more runs, their sections are closed at first
 
 void read_sweep(const SweepFiles& sweep, Report& report) {
-  std::error_code error;
   const size_t before = report.runs.size();
-  for (const auto& entry : fs::directory_iterator(sweep.runs(), error)) {
-    const std::string run = entry.path().string();
-    if (!fs::is_directory(run, error)) continue;
+  for (const std::string& name : names_in(sweep.runs())) {
+    const std::string run = sweep.run(name);
+    if (!fs::is_directory(run)) continue;
     try {
       report.runs.push_back(read_run(run));
     } catch (const InputError& e) {
