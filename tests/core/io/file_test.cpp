@@ -151,6 +151,20 @@ TEST_F(AtomicFileTest, LeftoversOfKilledWritersAreRemoved) {
   EXPECT_EQ(test::read_file(path_), "x");
 }
 
+TEST_F(NamesTest, ATemporaryNameTellsTheFinalOne) {
+  EXPECT_EQ(final_name("a.txt.part-abcdef"), "a.txt");
+  EXPECT_EQ(final_name("events.1.kdef.part-aB3dEf"), "events.1.kdef");
+  for (const char* other : {"a.txt", "a.part-abcde", "a.part-abcdefg", "a.part-abc.ef", "a.port-abcdef", "", "part"}) {
+    EXPECT_EQ(final_name(other), other);
+  }
+}
+
+TEST_F(NamesTest, AFolderIsListedOrSaysWhyNot) {
+  for (const char* name : {"b", ".c", "a"}) test::put(folder_ + "/" + name, "");
+  EXPECT_EQ(names_in(folder_), (std::vector<std::string>{".c", "a", "b"}));
+  EXPECT_EQ(message<SystemError>([&] { names_in(path_); }), path_ + ": cannot be read: No such file or directory");
+}
+
 TEST_F(NamesTest, FoldersAreMadeAndRemoved) {
   const std::string deep = folder_ + "/a/b/c";
   make_directories(deep);
