@@ -54,7 +54,7 @@ int collapse(const Arguments& arguments) {
       "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"
       "the uncentred matrix); particip.: participation ratio of the centred rows. Tables without the padding row.\n"
       "Compare with the number of columns: a low value means that few dimensions are used.\n",
-      heading(*report.metric).c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
+      report.metric.heading().c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
       report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n", NamedBy::user);
   return kDone;

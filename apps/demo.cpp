@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -23,11 +24,12 @@ struct Contestant {
 };
 
 void print_table(const std::vector<Contestant>& all) {
-  const Metric& main = main_metric(all[0].result.valid);
+  const Metric main = main_metric(all[0].result.valid);
   const MetricList metrics = all[0].result.valid.ensemble.measured();
   print("\n%-36s", "test data");
-  for (const Metric* m : metrics) print(" %10s", m->title);
-  print("   students' %s\n", main.title);
+  const auto width = [](const Metric& m) { return static_cast<int>(std::max<size_t>(10, m.title().size())); };
+  for (const Metric& m : metrics) print(" %*s", width(m), m.title().c_str());
+  print("   students' %s\n", main.title().c_str());
   for (const Contestant& c : all) {
     const Evaluation& e = c.result.has_test ? c.result.test : c.result.valid;
     std::string students;
@@ -37,7 +39,7 @@ void print_table(const std::vector<Contestant>& all) {
       }
     }
     print("%-36s", c.title);
-    for (const Metric* m : metrics) print(" %10s", metric_text(*m, e.ensemble[*m]).c_str());
+    for (const Metric& m : metrics) print(" %*s", width(m), metric_text(m, e.ensemble[m]).c_str());
     print("   %s\n", students.c_str());
   }
 }

@@ -14,12 +14,12 @@ int evaluate(const Arguments& arguments) {
                         "raw rows with labels; - for standard input (default: test_data of the configuration)");
   add_device_option(options);
   add_threads_option(options);
-  const auto parsed =
-      parse({"evaluate", "--run DIR [--data FILE]",
-             "Measures the best model of a run on a file of raw rows: AUC, log loss and the other\n"
-             "`metrics` of its configuration, for the ensemble and for every student. The last line\n"
-             "is one JSON object. An undefined metric is null: the AUC, if all labels are of one class."},
-            options, arguments);
+  const auto parsed = parse({"evaluate", "--run DIR [--data FILE]",
+                             "Measures the best model of a run on a file of raw rows: AUC, log loss, normalized\n"
+                             "entropy and the other `metrics` of its configuration, for the ensemble and for every\n"
+                             "student. The last line is one JSON object. An undefined metric is null: the AUC, if all "
+                             "labels are of one class."},
+                            options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
   const Run run(parsed->text("run"), use_device(*parsed));
@@ -32,7 +32,7 @@ int evaluate(const Arguments& arguments) {
     if (any) unknown.add(batch);
     return any;
   };
-  const Evaluation result = kdef::evaluate(run.model(), next, run.config().training.metrics);
+  const Evaluation result = kdef::evaluate(run.model(), next, {run.config().training.metrics});
   say_warnings(rows.source().warnings());
   say_warnings(unknown.warnings(file, path, run.encoder()));
   if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
@@ -40,7 +40,8 @@ int evaluate(const Arguments& arguments) {
   std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"
             << quality_lines("ensemble", result) << "\n";
   if (clicks && (result.positives == 0 || result.positives == result.rows)) {
-    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0) << ", so its AUC is undefined\n";
+    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
+              << ", so its AUC and normalized entropy are undefined\n";
   }
   std::cout << to_json(result) << "\n";
   return kDone;

@@ -34,7 +34,7 @@ std::string bar(double fraction) {
 
 // With two decimals fewer than in tables.
 std::string short_text(const Metric& m, double value) {
-  return std::isnan(value) ? "undefined" : fixed_point(value, m.decimals - 2);
+  return std::isnan(value) ? "undefined" : fixed_point(value, m.decimals() - 2);
 }
 
 }  // namespace
@@ -109,8 +109,8 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
   const MetricList metrics = e.valid.ensemble.measured();
   std::string values;
-  for (const Metric* m : metrics) {
-    values += cat(values.empty() ? "" : "  ", m->title, " ", short_text(*m, e.valid.ensemble[*m]));
+  for (const Metric& m : metrics) {
+    values += cat(values.empty() ? "" : "  ", m.title(), " ", short_text(m, e.valid.ensemble[m]));
   }
   line(format("epoch %-3lld step %-7lld %8s  lr %.0e  train loss %.4f  valid %s%s", static_cast<long long>(e.epoch),
               static_cast<long long>(e.step), clock_time(e.seconds).c_str(), e.learning_rate, e.train_loss,
@@ -118,10 +118,10 @@ void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
               e.improved  ? "  best"
               : e.stopped ? "  not better: stopped"
                           : "  not better"));
-  for (const Metric* m : metrics) {
+  for (const Metric& m : metrics) {
     if (e.valid.students.size() < 2) break;
-    std::string text = cat("          students' ", m->title);
-    for (const Quality& q : e.valid.students) text += " " + short_text(*m, q[*m]);
+    std::string text = cat("          students' ", m.title());
+    for (const Quality& q : e.valid.students) text += " " + short_text(m, q[m]);
     line(text);
   }
   epoch_ = -1;  // evaluation time does not count as training

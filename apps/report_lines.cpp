@@ -6,16 +6,16 @@
 namespace kdef::apps {
 
 std::string metric_text(const Metric& metric, double value) {
-  return std::isnan(value) ? "undefined" : fixed_point(value, metric.decimals);
+  return std::isnan(value) ? "undefined" : fixed_point(value, metric.decimals());
 }
 
 std::string quality_line(const std::string& who, const Quality& q) {
   constexpr size_t kWho = 16, kValue = 9;
   std::string line = "  " + who + std::string(who.size() < kWho ? kWho - who.size() : 0, ' ');
   std::string gap = " ";
-  for (const Metric* m : q.measured()) {
-    const std::string value = metric_text(*m, q[*m]);
-    line += gap + m->title + " " + value;
+  for (const Metric& m : q.measured()) {
+    const std::string value = metric_text(m, q[m]);
+    line += gap + m.title() + " " + value;
     gap = std::string(value.size() < kValue ? kValue - value.size() : 0, ' ') + "  ";
   }
   return line;

@@ -96,6 +96,26 @@ double gradient_size(const SafetensorsFile& file, const std::string& recorded) {
 
 Tensor scalar(double value) { return Tensor::full({1}, value, DType::f64); }
 
+// The values of a case that stand in the metadata: {"case0": {"AUC": "0.64", ..}, ..}, under the names of FuxiCTR.
+std::map<Metric, double> recorded_values(const SafetensorsFile& file, const std::string& c) {
+  std::map<Metric, double> all;
+  const auto found = file.metadata().find("values");
+  if (found == file.metadata().end()) return all;
+  try {
+    const Json json = parse_json<Json>(found->second, file.path());
+    for (const auto& [name, text] : json.at(c).items()) {
+      const std::optional<Metric> metric = find_metric(name);
+      double value = 0;
+      KDEF_CHECK(metric && text.is_string() && read_number(text.get<std::string>(), value), "case ", c, ": '", name,
+                 "' is ", text.dump(), ", and not a metric with a number");
+      all.emplace(*metric, value);
+    }
+  } catch (const Json::exception& e) {
+    throw InputError(cat(file.path(), ": the metadata 'values' cannot be read: ", e.what()));
+  }
+  return all;
+}
+
 std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
   Comparison result;
   for (const std::string& name : file.names()) {
@@ -106,11 +126,18 @@ std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
     const std::vector<float> labels = file.read(name).to(DType::f32).to_vector<float>();
     KDEF_CHECK(scores.size() == labels.size(), "case ", c, " has ", scores.size(), " scores, ", labels.size(),
                " labels");
-    for (const Metric& m : kMetrics) {
-      const std::string recorded = cat(c, ".", m.key);
-      if (!file.has(recorded)) continue;
-      result.add(m.title, c, scalar(m.of(scores, labels, {})), file.read(recorded), kToleranceMetrics);
+    const std::vector<int64_t> groups =
+        file.has(c + ".groups") ? file.read(c + ".groups").to_vector<int64_t>() : std::vector<int64_t>();
+    KDEF_CHECK(groups.empty() || groups.size() == labels.size(), "case ", c, " has ", groups.size(), " groups, ",
+               labels.size(), " labels");
+    const auto compare = [&](const Metric& m, const Tensor& recorded) {
+      result.add(m.title(), c, scalar(m.of(scores, labels, {}, groups)), recorded, kToleranceMetrics);
+    };
+    for (const MetricRow& row : kMetrics) {
+      const std::string recorded = cat(c, ".", Metric(row).key());
+      if (file.has(recorded)) compare(Metric(row), file.read(recorded));
     }
+    for (const auto& [metric, value] : recorded_values(file, c)) compare(metric, scalar(value));
   }
   return std::move(result).rows();
 }
@@ -446,7 +473,7 @@ std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Devic
       if (name.starts_with("init.")) return Run(file, fused, device).replay();
       if (name.ends_with(".out_weight")) return replay_networks(file, fused, device);
       if (name.ends_with(".grad_logits")) return replay_losses(file, fused, device);
-      if (name.ends_with(".auc")) return replay_metrics(file);
+      if (name.ends_with(".scores")) return replay_metrics(file);
     }
   } catch (const Error& e) {
     // Ops throw where shapes or ids contradict each other, nn::Builder where a model is larger than the file.
@@ -455,8 +482,8 @@ std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Devic
     if (!unnamed) throw;
     throw InputError(cat(path, ": its tensors do not fit each other: ", e.what(), "; record the run again"));
   }
-  throw InputError(
-      cat(path, ": not a recorded run (init.*), network (*.out_weight), loss (*.grad_logits) or metric (*.auc) file"));
+  throw InputError(cat(
+      path, ": not a recorded run (init.*), network (*.out_weight), loss (*.grad_logits) or metric (*.scores) file"));
 }
 
 }  // namespace kdef

@@ -207,7 +207,7 @@ void check_dataset(const Draft& d, const std::string& entry) {
 bool higher_is_better(const std::map<std::string, double>& monitor) {
   return std::any_of(monitor.begin(), monitor.end(), [](const auto& entry) {
     const auto& [name, weight] = entry;
-    return weight != 0 && find_metric(name)->higher_is_better == (weight > 0);
+    return weight != 0 && find_metric(name)->higher_is_better() == (weight > 0);
   });
 }
 
@@ -247,15 +247,15 @@ void resolve_task(Draft& d) {
   }
   if (!given("metrics") && &task != &default_task()) {
     c.metrics.clear();
-    for (const Metric* m : standard) c.metrics.push_back(m->name);
+    for (const Metric& m : standard) c.metrics.push_back(m.name());
   }
-  if (!given("monitor") && &task != &default_task()) c.training.monitor = {{standard[0]->name, 1.0}};
+  if (!given("monitor") && &task != &default_task()) c.training.monitor = {{standard[0].name(), 1.0}};
   if (!given("monitor_mode")) c.training.monitor_max = higher_is_better(c.training.monitor);
   resolve_metrics(d);
-  for (const Metric* m : c.training.metrics) {
-    if (m->of_groups == nullptr || !c.dataset.group.empty()) continue;
+  for (const Metric& m : c.training.metrics) {
+    if (!m.by_groups() || !c.dataset.group.empty()) continue;
     d.given.at(given("metrics") ? "metrics" : "task")
-        .fail(cat("metric ", m->name, " is measured by groups; name their column with group_id: COLUMN"));
+        .fail(cat("metric ", m.name(), " is measured by groups; name their column with group_id: COLUMN"));
   }
   if (const std::string refusal = refusal_of(c.model.kind, task); !refusal.empty()) d.given.at("task").fail(refusal);
 }

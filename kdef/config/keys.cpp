@@ -141,8 +141,13 @@ const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::val
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
 const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double_quote}, {"none", data::Quote::none}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
-// The row of the table of metrics.
-const Metric& read_metric(const YamlValue& v) { return *find_metric(v.one_of(metric_names())); }
+// The name of a metric, as kdef writes it.
+std::string read_metric(const YamlValue& v) {
+  if (v.is_scalar()) {
+    if (const std::optional<Metric> metric = find_metric(v.text())) return metric->name();
+  }
+  return v.one_of(metric_names());
+}
 
 // Every name of every task's label loss.
 std::vector<std::string> loss_names() {
@@ -569,10 +574,10 @@ void read_monitor(Draft& d, const YamlValue& v) {
   std::map<std::string, double> monitor;
   if (v.is_map()) {
     for (const YamlValue::Entry& e : v.map()) {
-      monitor[read_metric(e.key).name] = e.value.real(-kInfinity, kInfinity);
+      monitor[read_metric(e.key)] = e.value.real(-kInfinity, kInfinity);
     }
   } else {
-    monitor[read_metric(v).name] = 1;
+    monitor[read_metric(v)] = 1;
   }
   if (std::all_of(monitor.begin(), monitor.end(), [](const auto& m) { return m.second == 0; })) {
     v.fail("at least one metric must have a weight that is not 0");
@@ -791,11 +796,12 @@ const std::vector<Key<Draft>>& experiment_keys() {
             "layers; everything else, and prediction, is fp32"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "no effect: results are always reproducible bit for bit"),
-        {"metrics", "list of " + joined(row_names(kMetrics)),
-         "measured at each evaluation, together with the metrics of the task and those of `monitor`",
+        {"metrics", "list of " + joined(metric_names()),
+         "measured at each evaluation, together with the metrics of the task and those of `monitor`; see the table of "
+         "metrics",
          [](Draft& d, const YamlValue& v) {
            d.config.metrics.clear();
-           for (const YamlValue& item : v.list()) d.config.metrics.push_back(read_metric(item).name);
+           for (const YamlValue& item : v.list()) d.config.metrics.push_back(read_metric(item));
            if (d.config.metrics.empty()) v.expected("at least one metric");
          },
          [](const Draft& d) { return yaml_list(d.config.metrics); }},
@@ -945,6 +951,10 @@ std::string keys_markdown() {
          "\n## Networks\n\nz is the logit, e_i the embedding of field i, x all of them side by side, `*` elementwise, "
          "`.` an inner product.\n\n" +
          networks_markdown() +
+         "\n## Metrics\n\nUpper and lower case letters of a name are equal. Where rows have weights, every metric is "
+         "weighted. Metrics of groups need `group_id`. `monitor` adds up, for predicted_over_actual, its distance to "
+         "1.\n\n" +
+         metrics_markdown() +
          "\n## Activations\n\nx is a unit of a hidden layer, after normalisation. Names are those of FuxiCTR; upper "
          "and "
          "lower case letters are equal.\n\n" +

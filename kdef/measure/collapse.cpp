@@ -178,11 +178,11 @@ void measure_layers(Sample& sample, CollapseReport& report) {
 void measure_students(const Sample& sample, const Metric& metric, CollapseReport& report) {
   const size_t m = sample.students.size();
   const double n = static_cast<double>(sample.rows()), count = static_cast<double>(m);
-  report.metric = &metric;
+  report.metric = metric;
   report.ensemble_value = metric.of(sample.ensemble, sample.labels, sample.weights);
   Evaluation students;
   for (const std::vector<double>& scores : sample.students) {
-    students.students.push_back({{metric.key, metric.of(scores, sample.labels, sample.weights)}});
+    students.students.push_back({{metric.key(), metric.of(scores, sample.labels, sample.weights)}});
     double distance = 0;
     for (size_t b = 0; b < scores.size(); ++b) distance += std::abs(scores[b] - sample.ensemble[b]) / n;
     report.distance_to_ensemble.push_back(distance);
@@ -216,7 +216,7 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   report.rows = sample.rows();
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
   measure_layers(sample, report);
-  measure_students(sample, *metrics_of(model.task())[0], report);
+  measure_students(sample, metrics_of(model.task())[0], report);
   return report;
 }
 
@@ -272,12 +272,12 @@ static void from_json(const Json& json, CollapseReport::Entry& entry) {
 }
 
 void to_json(Json& json, const CollapseReport& report) {
-  const Metric& m = *report.metric;
+  const Metric& m = report.metric;
   json = Json{{"rows", report.rows},
-              {cat("ensemble_", m.key), number_to_json(report.ensemble_value)},
-              {cat("students_", m.key),
+              {cat("ensemble_", m.key()), number_to_json(report.ensemble_value)},
+              {cat("students_", m.key()),
                {{"mean", number_to_json(report.students.mean)},
-                {m.higher_is_better ? "min" : "max", number_to_json(report.students.weakest)},
+                {m.higher_is_better() ? "min" : "max", number_to_json(report.students.weakest)},
                 {"deviation", number_to_json(report.students.deviation)}}},
               {"ensemble_minus_students", number_to_json(report.ensemble_value - report.students.mean)},
               {"distance_to_ensemble", report.distance_to_ensemble},
@@ -295,13 +295,14 @@ void to_json(Json& json, const CollapseReport& report) {
 
 // The keys of the main metric name it.
 static void read_metric(const Json& json, CollapseReport& report) {
-  for (const Metric& m : kMetrics) {
-    const std::string ensemble = cat("ensemble_", m.key), students = cat("students_", m.key);
+  for (const MetricRow& row : kMetrics) {
+    const Metric m(row);
+    const std::string ensemble = cat("ensemble_", m.key()), students = cat("students_", m.key());
     if (!json.contains(ensemble)) continue;
-    report.metric = &m;
+    report.metric = m;
     report.ensemble_value = number_from_json(json.at(ensemble));
     report.students.mean = number_from_json(json.at(students).at("mean"));
-    report.students.weakest = number_from_json(json.at(students).at(m.higher_is_better ? "min" : "max"));
+    report.students.weakest = number_from_json(json.at(students).at(m.higher_is_better() ? "min" : "max"));
     report.students.deviation = number_from_json(json.at(students).at("deviation"));
   }
 }

@@ -49,7 +49,7 @@ struct CollapseReport {
   std::vector<Entry> embeddings;                  // per table, without the padding row
   std::vector<Entry> layers;                      // per student and hidden layer, over the sample
   int64_t rows = 0;                               // of the sample
-  const Metric* metric = &kMetrics[0];            // the main metric of the model's task
+  Metric metric{kMetrics[0]};                     // the main metric of the model's task
   double ensemble_value = 0;                      // of the metric
   StudentSpread students;                         // of the metric
   std::vector<double> distance_to_ensemble;       // per student: mean |p_m - q|

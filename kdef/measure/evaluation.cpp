@@ -74,7 +74,7 @@ static void gather(Group& group, std::vector<T>& numbers) {
 #if defined(KDEF_HAS_CUDA)
 // Unlike on the CPU, the host does not wait for a batch: predictions stay on the device until they are measured.
 static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                                     const MetricList& metrics, Group& group) {
+                                     const Measures& what, Group& group) {
   const NoGrad no_grad;
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
@@ -119,7 +119,7 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
   gather(group, groups);
   const Tensor all_groups = groups.empty() ? Tensor() : Tensor::from(groups, {result.rows});
   result.students = measure_columns(all_scores, all(labels, 1), all_weights.shape()[0] == 0 ? Tensor() : all_weights,
-                                    all_groups, metrics);
+                                    all_groups, what);
   result.ensemble = result.students.back();
   result.students.pop_back();
   return result;
@@ -128,10 +128,12 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
 
 // Predicts the rows that this member's `next` gives. Measures the rows of all members, in the order of the ranks.
 static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                                const MetricList& asked, Group& group) {
-  const MetricList metrics = asked.empty() ? metrics_of(model.task()) : asked;
+                                const Measures& asked, Group& group) {
+  Measures what = asked;
+  if (what.metrics.empty()) what.metrics = metrics_of(model.task());
+  what.calibration = asked.calibration && model.task().labels == data::LabelKind::click;
 #if defined(KDEF_HAS_CUDA)
-  if (!model.device().is_cpu()) return evaluate_on_device(model, next, metrics, group);
+  if (!model.device().is_cpu()) return evaluate_on_device(model, next, what, group);
 #endif
   const size_t m = model.student_count();
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
@@ -161,17 +163,16 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   for (float y : labels) result.positives += y > 0.5f;
   for (size_t k = 0; k <= m; ++k) {
     const std::vector<double> s(scores[k].begin(), scores[k].end());
-    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, weights, groups, metrics);
+    (k < m ? result.students.emplace_back() : result.ensemble) = measure(s, labels, weights, groups, what);
   }
   return result;
 }
 
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const MetricList& metrics) {
-  return evaluate_rows(model, next, metrics, Group::alone());
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const Measures& what) {
+  return evaluate_rows(model, next, what, Group::alone());
 }
 
-Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
-                    const MetricList& metrics) {
+Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size, const Measures& what) {
   Group& group = Group::current();
   const GroupScope by_itself(Group::alone());  // a member predicts its batches without the others
   data::Loader loader(file, batch_size, false, 0);
@@ -179,12 +180,12 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
   int64_t left = part.last(loader.steps_per_epoch()) - part.first(loader.steps_per_epoch());
   loader.start_epoch(0, part.first(loader.steps_per_epoch()));
   return evaluate_rows(
-      model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, metrics, group);
+      model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, what, group);
 }
 
-const Metric& main_metric(const Evaluation& evaluation) {
+Metric main_metric(const Evaluation& evaluation) {
   const MetricList measured = evaluation.ensemble.measured();
-  return measured.empty() ? kMetrics[0] : *measured[0];
+  return measured.empty() ? Metric(kMetrics[0]) : measured[0];
 }
 
 StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric) {
@@ -194,7 +195,7 @@ StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric)
   double sum = 0, weakest = kNone, squares = 0;
   for (const Quality& q : evaluation.students) {
     sum += q[metric];
-    weakest = metric.higher_is_better ? std::fmin(weakest, q[metric]) : std::fmax(weakest, q[metric]);
+    if (std::isnan(weakest) || metric.better(weakest, q[metric])) weakest = q[metric];
   }
   for (const Quality& q : evaluation.students) squares += (q[metric] - sum / count) * (q[metric] - sum / count);
   return {sum / count, weakest, std::sqrt(squares / count)};
@@ -206,14 +207,36 @@ StudentSpread student_spread(const Evaluation& evaluation) {
 
 void to_json(Json& json, const Quality& quality) {
   json = Json::object();
-  for (const Metric* m : quality.measured()) json[m->key] = number_to_json(quality[*m]);
+  for (const Metric& m : quality.measured()) json[m.key()] = number_to_json(quality[m]);
+  for (const CalibrationBin& bin : quality.calibration) {
+    json["calibration"].push_back({bin.share, bin.predicted, bin.observed});
+  }
+}
+
+// At most kCalibrationBins of them, with numbers in [0, 1], which rounding may exceed.
+static std::vector<CalibrationBin> bins_from_json(const Json& json) {
+  std::vector<CalibrationBin> bins;
+  const auto share = [](const Json& v) { return v.is_number() && v.get<double>() >= 0 && v.get<double>() <= 1 + 1e-6; };
+  for (const Json& bin : json) {
+    const bool fits = bin.is_array() && bin.size() == 3 && std::all_of(bin.begin(), bin.end(), share);
+    if (!fits || bins.size() == kCalibrationBins) {
+      throw InputError(cat("calibration: expected at most ", kCalibrationBins,
+                           " lists of three numbers from 0 to 1: share of the rows, mean prediction, click rate"));
+    }
+    bins.push_back({bin[0].get<double>(), bin[1].get<double>(), bin[2].get<double>()});
+  }
+  return bins;
 }
 
 void from_json(const Json& json, Quality& quality) {
+  constexpr size_t kMost = 100;  // metrics; a report draws each
   quality = {};
-  for (const Metric& m : kMetrics) {
-    if (json.contains(m.key)) quality.set(m, number_from_json(json.at(m.key)));
+  if (!json.is_object()) throw InputError("an evaluation: expected a map from metrics to values");
+  for (const auto& [key, value] : json.items()) {
+    if (const std::optional<Metric> metric = find_metric_key(key)) quality.set(*metric, number_from_json(value));
   }
+  if (quality.measured().size() > kMost) throw InputError(cat("an evaluation: has more than ", kMost, " metrics"));
+  if (json.contains("calibration")) quality.calibration = bins_from_json(json.at("calibration"));
 }
 
 void to_json(Json& json, const Evaluation& evaluation) {

@@ -31,18 +31,17 @@ std::string first_bad_tensor(const Ensemble& model);
 /// not a number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 
-/// Measures a model on the batches that `next` gives (false: there are no more). `metrics` empty: those of the model's
-/// task. Where batches have weights, every metric is weighted. Memory: 4 (M + 2) bytes a row; on a
+/// Measures a model on the batches that `next` gives (false: there are no more). No metrics: those of the model's task.
+/// Where batches have weights, every metric is weighted. Memory: 4 (M + 2) bytes a row; on a
 /// CUDA device about 4 (2 M + 8), where predictions stay until they are joined and measured.
-Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                    const MetricList& metrics = {});
+Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const Measures& what = {});
 /// Measures a model on all rows of an encoded file, in their order. In a group of processes every member predicts some
 /// of the batches, and all get the evaluation of the whole file, with the bits of one process alone.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
-                    const MetricList& metrics = {});
+                    const Measures& what = {});
 
-/// The metric that is shown where there is space for one: the first of the table that was measured.
-const Metric& main_metric(const Evaluation& evaluation);
+/// The metric that is shown where there is space for one: the first that was measured.
+Metric main_metric(const Evaluation& evaluation);
 
 /// A metric over the students: their mean, the value of the weakest student, and the standard deviation of the
 /// population. NaN without students.
@@ -54,7 +53,7 @@ StudentSpread student_spread(const Evaluation& evaluation, const Metric& metric)
 StudentSpread student_spread(const Evaluation& evaluation);
 
 /// {"ensemble":{"auc":..,"logloss":..},"students":[..]}: every metric that was measured, under its key. An undefined
-/// value is null.
+/// value is null. Where bins were asked for, a model also has "calibration":[[share,predicted,observed],..].
 std::string to_json(const Evaluation& evaluation);
 /// The text of result.json: {"valid":..,"test":..}; without test data there is no "test".
 std::string result_json(const Evaluation& valid, const Evaluation* test);

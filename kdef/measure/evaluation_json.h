@@ -26,7 +26,8 @@ inline int64_t count_from_json(const Json& json, const char* name) {
   return json.get<int64_t>();
 }
 
-/// The format: to_json(const Evaluation&) in evaluation.h. Keys that are not of a metric are passed over.
+/// The format: to_json(const Evaluation&) in evaluation.h. Keys that are not of a metric are passed over. Throws
+/// InputError for more metrics than a run can have, and for calibration bins that calibration_bins() cannot give.
 void to_json(Json& json, const Quality& quality);
 void from_json(const Json& json, Quality& quality);
 void to_json(Json& json, const Evaluation& evaluation);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -96,6 +97,88 @@ double mean_of(std::span<const double> scores, std::span<const float> labels, st
   return total > 0 ? sum / total : kUndefined;
 }
 
+// The rows of one group, without those of weight 0.
+struct GroupRows {
+  std::vector<double> scores;
+  std::vector<float> labels, weights;  // weights: none where no row has one
+  double total = 0;                    // of the weights
+
+  void clear() {
+    scores.clear();
+    labels.clear();
+    weights.clear();
+    total = 0;
+  }
+  // w (2^y - 1) of a click y.
+  double gain(size_t row) const {
+    if (labels[row] <= 0.5f) return 0;
+    return weights.empty() ? 1.0 : static_cast<double>(weights[row]);
+  }
+};
+
+struct GroupValue {
+  double value, weight;  // a NaN counts in neither sum
+};
+
+// sum of weight value / sum of weight, over the groups that have rows of a weight above 0.
+template <class Of>
+double mean_over_groups(const char* metric, std::span<const double> scores, std::span<const float> labels,
+                        std::span<const float> weights, std::span<const int64_t> groups, Of of) {
+  check_rows(metric, scores, labels, weights);
+  KDEF_CHECK(groups.empty() || groups.size() == labels.size(), metric, ": ", labels.size(), " rows but ", groups.size(),
+             " groups");
+  for (size_t i = 0; i < scores.size(); ++i) {
+    KDEF_CHECK(!std::isnan(scores[i]), metric, ": score ", i, " is not a number");
+  }
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto group = [&](size_t row) { return groups.empty() ? 0 : groups[row]; };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return group(a) < group(b); });
+  double sum = 0, total = 0;
+  GroupRows rows;
+  for (size_t at = 0; at < order.size();) {
+    rows.clear();
+    for (const int64_t number = group(order[at]); at < order.size() && group(order[at]) == number; ++at) {
+      const size_t row = order[at];
+      const float weight = weights.empty() ? 1 : weights[row];
+      if (weight == 0) continue;
+      rows.scores.push_back(scores[row]);
+      rows.labels.push_back(labels[row]);
+      if (!weights.empty()) rows.weights.push_back(weight);
+      rows.total += static_cast<double>(weight);
+    }
+    if (rows.scores.empty()) continue;
+    const GroupValue v = of(rows);
+    if (std::isnan(v.value)) continue;
+    sum += v.value * v.weight;
+    total += v.weight;
+  }
+  return total > 0 ? sum / total : kUndefined;
+}
+
+constexpr double kNoZero = 1e-12;  // added to divisors, as FuxiCTR does
+
+// The sum of gain and discount(rank) over the rows of a group, by decreasing score. Rows with equal scores have the
+// mean discount of their ranks.
+template <class Discount>
+double discounted_gain(const GroupRows& rows, Discount discount) {
+  std::vector<size_t> order(rows.scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rows.scores[a] > rows.scores[b]; });
+  double sum = 0;
+  for (size_t at = 0; at < order.size();) {
+    const double score = rows.scores[order[at]];
+    const size_t first = at;
+    double gains = 0, discounts = 0;
+    for (; at < order.size() && rows.scores[order[at]] == score; ++at) {
+      gains += rows.gain(order[at]);
+      discounts += discount(at + 1);
+    }
+    sum += gains * discounts / static_cast<double>(at - first);
+  }
+  return sum;
+}
+
 }  // namespace
 
 double auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {
@@ -105,34 +188,44 @@ double auc(std::span<const double> scores, std::span<const float> labels, std::s
 
 double group_auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
                  std::span<const int64_t> groups) {
-  check_rows("group_auc", scores, labels, weights);
-  KDEF_CHECK(groups.empty() || groups.size() == labels.size(), "group_auc: ", labels.size(), " rows but ",
-             groups.size(), " groups");
-  if (groups.empty()) return auc(scores, labels, weights);
-  std::vector<size_t> order(groups.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return groups[a] < groups[b]; });
-  double sum = 0, total = 0;
-  std::vector<double> s;
-  std::vector<float> y, w;
-  for (size_t at = 0; at < order.size();) {
-    s.clear();
-    y.clear();
-    w.clear();
-    double rows = 0;
-    for (const int64_t group = groups[order[at]]; at < order.size() && groups[order[at]] == group; ++at) {
-      const size_t row = order[at];
-      s.push_back(scores[row]);
-      y.push_back(labels[row]);
-      if (!weights.empty()) w.push_back(weights[row]);
-      rows += weights.empty() ? 1.0 : static_cast<double>(weights[row]);
+  return mean_over_groups("group_auc", scores, labels, weights, groups, [](const GroupRows& g) {
+    return GroupValue{auc(g.scores, g.labels, g.weights), g.total};
+  });
+}
+
+double mean_group_auc(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+                      std::span<const int64_t> groups) {
+  return mean_over_groups("mean_group_auc", scores, labels, weights, groups, [](const GroupRows& g) {
+    return GroupValue{auc(g.scores, g.labels, g.weights), 1};
+  });
+}
+
+double mean_reciprocal_rank(std::span<const double> scores, std::span<const float> labels,
+                            std::span<const float> weights, std::span<const int64_t> groups) {
+  return mean_over_groups("mean_reciprocal_rank", scores, labels, weights, groups, [](const GroupRows& g) {
+    double gain = 0;
+    const double sum = discounted_gain(g, [](size_t rank) { return 1 / static_cast<double>(rank); });
+    for (size_t i = 0; i < g.scores.size(); ++i) gain += g.gain(i);
+    return GroupValue{sum / (gain + kNoZero), 1};
+  });
+}
+
+double ndcg(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights,
+            std::span<const int64_t> groups, int64_t k) {
+  KDEF_CHECK(k >= 1, "ndcg: k is ", k, "; expected at least 1");
+  const auto discount = [k](size_t rank) {
+    return static_cast<int64_t>(rank) <= k ? 1 / std::log2(static_cast<double>(rank) + 1) : 0.0;
+  };
+  return mean_over_groups("ndcg", scores, labels, weights, groups, [&](const GroupRows& g) {
+    std::vector<double> gains;
+    for (size_t i = 0; i < g.scores.size(); ++i) {
+      if (g.gain(i) > 0) gains.push_back(g.gain(i));
     }
-    const double value = auc(s, y, w);
-    if (std::isnan(value)) continue;
-    sum += value * rows;
-    total += rows;
-  }
-  return total > 0 ? sum / total : kUndefined;
+    std::sort(gains.begin(), gains.end(), std::greater<>());
+    double ideal = 0;
+    for (size_t i = 0; i < gains.size(); ++i) ideal += gains[i] * discount(i + 1);
+    return GroupValue{discounted_gain(g, discount) / (ideal + kNoZero), 1};
+  });
 }
 
 double average_precision(std::span<const double> scores, std::span<const float> labels,
@@ -145,6 +238,65 @@ double average_precision(std::span<const double> scores, std::span<const float> 
 double log_loss(std::span<const double> probabilities, std::span<const float> labels, std::span<const float> weights) {
   check_rows("log_loss", probabilities, labels, weights);
   return mean_of(probabilities, labels, weights, LogLoss::f);
+}
+
+double normalized_entropy(std::span<const double> probabilities, std::span<const float> labels,
+                          std::span<const float> weights) {
+  check_rows("normalized_entropy", probabilities, labels, weights);
+  const double rate = mean_of(probabilities, labels, weights, [](double, double y) { return y; });
+  return log_loss(probabilities, labels, weights) / label_entropy(rate);
+}
+
+double predicted_over_actual(std::span<const double> probabilities, std::span<const float> labels,
+                             std::span<const float> weights) {
+  check_rows("predicted_over_actual", probabilities, labels, weights);
+  const double actual = mean_of(probabilities, labels, weights, [](double, double y) { return y; });
+  return actual > 0 ? mean_of(probabilities, labels, weights, [](double p, double) { return p; }) / actual : kUndefined;
+}
+
+std::vector<CalibrationBin> calibration_bins(std::span<const double> probabilities, std::span<const float> labels,
+                                             std::span<const float> weights) {
+  check_rows("calibration_bins", probabilities, labels, weights);
+  const std::vector<Ranked<double>> rows = ranked<double>("calibration_bins", probabilities, labels, weights);
+  double total = 0, below = 0;
+  for (const Ranked<double>& row : rows) total += row.weight;
+  std::vector<CalibrationBin> bins(kCalibrationBins);  // sums of weights, w p and w y until the end
+  for (size_t i = 0; i < rows.size();) {
+    double tied = 0, positives = 0;
+    const double score = rows[i].score;
+    for (; i < rows.size() && rows[i].score == score; ++i) {
+      tied += rows[i].weight;
+      if (rows[i].positive) positives += rows[i].weight;
+    }
+    if (tied == 0) continue;
+    const double place = static_cast<double>(kCalibrationBins) * (below + tied / 2) / total;
+    CalibrationBin& bin = bins[std::min(static_cast<size_t>(place), kCalibrationBins - 1)];
+    bin.share += tied;
+    bin.predicted += tied * score;
+    bin.observed += positives;
+    below += tied;
+  }
+  std::erase_if(bins, [](const CalibrationBin& bin) { return bin.share == 0; });
+  for (CalibrationBin& bin : bins) {
+    bin.predicted /= bin.share;
+    bin.observed /= bin.share;
+    bin.share /= total;
+  }
+  return bins;
+}
+
+double calibration_error(std::span<const double> probabilities, std::span<const float> labels,
+                         std::span<const float> weights) {
+  const std::vector<CalibrationBin> bins = calibration_bins(probabilities, labels, weights);
+  double error = 0;
+  for (const CalibrationBin& bin : bins) error += bin.share * std::abs(bin.predicted - bin.observed);
+  return bins.empty() ? kUndefined : error;
+}
+
+double brier_score(std::span<const double> probabilities, std::span<const float> labels,
+                   std::span<const float> weights) {
+  check_rows("brier_score", probabilities, labels, weights);
+  return mean_of(probabilities, labels, weights, [](double p, double y) { return (p - y) * (p - y); });
 }
 
 double rmse(std::span<const double> scores, std::span<const float> labels, std::span<const float> weights) {

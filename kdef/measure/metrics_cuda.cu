@@ -77,6 +77,19 @@ struct SumLogLoss {
   }
 };
 
+struct SumLabels {
+  const float* labels;
+  int64_t n;
+  double* partial;
+  KDEF_DEVICE void operator()(const Block& block) const {
+    const int64_t begin = block.index() * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
+    double sum = 0;
+    for (int64_t i = begin + block.thread(); i < end; i += block.threads()) sum += static_cast<double>(labels[i]);
+    sum = block.sum(sum);
+    if (block.thread() == 0) partial[block.index()] = sum;
+  }
+};
+
 }  // namespace
 
 std::vector<double> auc_of_columns(const Tensor& scores, const Tensor& labels) {
@@ -133,6 +146,18 @@ std::vector<double> log_loss_of_columns(const Tensor& probabilities, const Tenso
     }
     all[column] = sum / static_cast<double>(n);
   }
+  return all;
+}
+
+std::vector<double> normalized_entropy_of_columns(const Tensor& probabilities, const Tensor& labels) {
+  const int64_t n = labels.shape()[0], blocks = divide_up(n, kChunk);
+  std::vector<double> all = log_loss_of_columns(probabilities, labels);
+  if (n == 0) return all;
+  const Tensor sums = Tensor::empty({blocks}, DType::f64, labels.device());
+  for_blocks(blocks, 0, SumLabels{labels.data<float>(), n, sums.data<double>()});
+  double sum = 0;
+  for (const double part : sums.to_vector<double>()) sum += part;
+  for (double& value : all) value /= label_entropy(sum / static_cast<double>(n));
   return all;
 }
 

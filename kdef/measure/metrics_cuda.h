@@ -14,4 +14,8 @@ std::vector<double> auc_of_columns(const Tensor& scores, const Tensor& labels);
 /// log_loss() of each column; it differs by the order of the sum only. NaN where a probability is.
 std::vector<double> log_loss_of_columns(const Tensor& probabilities, const Tensor& labels);
 
+/// normalized_entropy() of each column; it differs by the order of the sums only. NaN where a probability is, and where
+/// all labels are equal.
+std::vector<double> normalized_entropy_of_columns(const Tensor& probabilities, const Tensor& labels);
+
 }  // namespace kdef::cuda

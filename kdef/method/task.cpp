@@ -25,7 +25,7 @@ const std::vector<Task>& tasks() {
        data::LabelKind::click,
        [](const Tensor& z) { return ops::sigmoid(z); },
        click_loss,
-       {"auc", "logloss"}},
+       {"auc", "logloss", "normalized_entropy"}},
       {"regression",
        {"mean_squared_error", "mse"},
        data::LabelKind::number,

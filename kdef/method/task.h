@@ -20,7 +20,8 @@ struct Task {
   /// The label loss of outputs z [B, 1] for labels y [B, 1]: its mean over the rows. With weights [B, 1], all >= 0, the
   /// mean is sum(w l) / sum(w), and 0 where all weights are 0. Undefined weights: every row counts once.
   Tensor (*label_loss)(const Tensor& z, const Tensor& y, const Tensor& weights);
-  std::vector<std::string_view> metrics;  // Metric::key: what an evaluation always measures; the first is the main one
+  std::vector<std::string_view>
+      metrics;  // Metric::key(): what an evaluation always measures; the first is the main one
 };
 
 /// All rows.

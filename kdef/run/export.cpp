@@ -33,7 +33,7 @@ size_t find_student(const RunRecord& run, const std::string& name) {
                          ensembles_where([](const EnsembleType& t) { return t.trains_output_layers(); })));
   }
   if (name == "best") {
-    const Metric& metric = main_metric(*run.valid);
+    const Metric metric = main_metric(*run.valid);
     double best = std::numeric_limits<double>::quiet_NaN();
     for (size_t k = 0; k < count; ++k) {
       const double value = run.valid->students.at(k)[metric];
@@ -42,7 +42,7 @@ size_t find_student(const RunRecord& run, const std::string& name) {
       number = k + 1;
     }
     if (number == 0) {
-      throw InputError(cat(run.directory, ": the validation ", metric.title,
+      throw InputError(cat(run.directory, ": the validation ", metric.title(),
                            " of its students is undefined; name one student by its number"));
     }
   }

@@ -1,6 +1,7 @@
 // The record of a run, read from its directory to be shown and compared. Nothing here opens the data.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path);
 
 /// Mean, and standard deviation of the sample (NaN for one value), over the finite values.
 struct Statistic {
-  double mean = 0, deviation = 0;
+  double mean = std::numeric_limits<double>::quiet_NaN(), deviation = mean;
 };
 Statistic statistic(const std::vector<double>& values);
 

@@ -73,7 +73,7 @@ std::string scalars(double wall_time, const TrainingListener::Evaluated& e) {
     summary += bytes_field(1, bytes_field(1, tag) + fixed32_field(2, static_cast<float>(value)));
   };
   const auto add_quality = [&](const std::string& prefix, const Quality& q) {
-    for (const Metric* m : q.measured()) add(cat(prefix, "/", m->key), q[*m]);
+    for (const Metric& m : q.measured()) add(cat(prefix, "/", m.key()), q[m]);
   };
   add("train/loss", e.train_loss);
   add("train/lr", e.learning_rate);

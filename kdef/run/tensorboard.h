@@ -20,8 +20,8 @@ uint32_t crc32c(const void* data, size_t bytes);
 uint32_t masked_crc32c(const void* data, size_t bytes);
 
 /// Returns `listener`, extended to write the scalars of every evaluation into an event file (RunFiles::events):
-/// train/loss, train/lr, valid/auc, valid/logloss, and valid/student_N/auc and /logloss for N from 1. Undefined
-/// values are left out.
+/// train/loss, train/lr, valid/KEY for every measured metric (valid/auc), and valid/student_N/KEY for N from 1.
+/// Undefined values are left out.
 ///
 /// At the first evaluation the listener writes a new file from all of metrics.jsonl and removes the older file, so
 /// every step is there once: metrics.jsonl holds the evaluations before a resume, and nothing beyond its checkpoint.

@@ -187,18 +187,18 @@ void check_monitored(const ExperimentConfig& config, const data::Prepared& prepa
   if (config.model.task->labels != data::LabelKind::click || rows == 0 || (positives != 0 && positives != rows)) return;
   const float label = positives == 0 ? 0 : 1;
   for (const auto& [name, weight] : config.training.monitor) {
-    const Metric& metric = *find_metric(name);
+    const Metric metric = *find_metric(name);
     if (weight == 0 || !std::isnan(metric.of(std::vector<double>{0.5, 0.5}, std::vector<float>{label, label}, {}))) {
       continue;
     }
-    throw InputError(cat("every row of valid_data has the label ", label, ": ", metric.title,
+    throw InputError(cat("every row of valid_data has the label ", label, ": ", metric.title(),
                          " is undefined and cannot choose the best model; give valid_data rows of both labels, or set "
                          "monitor: logloss"));
   }
 }
 
 std::string baseline_warning(const Evaluation& valid, double click_rate) {
-  const Metric& log_loss = metric_of_key("logloss");
+  const Metric log_loss = metric_of_key("logloss");
   if (!valid.ensemble.has(log_loss) || valid.rows == 0 || !(click_rate > 0 && click_rate < 1)) return "";
   const double rate = static_cast<double>(valid.positives) / static_cast<double>(valid.rows);
   const double constant = -rate * std::log(click_rate) - (1 - rate) * std::log1p(-click_rate);

@@ -33,13 +33,13 @@ MetricList measured(const std::vector<RunGroup>& groups) {
 
 std::vector<std::string> table_row(const RunGroup& g, const MetricList& metrics) {
   const Summary& s = g.summary;
-  const int decimals = metrics[0]->decimals;
+  const int decimals = metrics[0].decimals();
   const auto of_students = [&](const Statistic& value) {
     return g.students > 1 && std::isfinite(value.mean) ? plus_minus(value, decimals) : "";
   };
   std::vector<std::string> row = {cat(escape(g.ensemble), ", ", escape(g.networks)), cat(g.students),
                                   s.runs == g.runs.size() ? cat(s.runs) : cat(s.runs, " of ", g.runs.size())};
-  for (const Metric* m : metrics) row.push_back(plus_minus(s.metrics[*m], m->decimals));
+  for (const Metric& m : metrics) row.push_back(plus_minus(s.metrics[m], m.decimals()));
   const std::string gain = of_students(s.gain);
   row.insert(row.end(), {of_students(s.student_mean), of_students(s.student_weakest),
                          gain.empty() ? "" : cat(s.gain.mean > 0 ? "+" : "", gain), plus_minus(s.abundance, 2)});
@@ -70,9 +70,9 @@ std::string comparison_table(const std::vector<RunGroup>& groups, const std::str
                                        [&](const RunGroup& g) { return g.experiment != groups[0].experiment; });
   const MetricList metrics = measured(groups);
   std::vector<std::string> titles{"ensemble", "students", "finished runs"};
-  for (const Metric* m : metrics) titles.push_back(cat(data, " ", m->title));
+  for (const Metric& m : metrics) titles.push_back(cat(data, " ", m.title()));
   titles.insert(titles.end(),
-                {cat("students\u2019 mean ", metrics[0]->title), cat("weakest student\u2019s ", metrics[0]->title),
+                {cat("students\u2019 mean ", metrics[0].title()), cat("weakest student\u2019s ", metrics[0].title()),
                  "gain over students\u2019 mean", "information abundance"});
   if (experiments) titles.insert(titles.begin() + 1, "experiment");
   std::vector<std::vector<std::string>> rows;
@@ -150,17 +150,16 @@ std::string charts(const std::vector<RunGroup>& groups, const std::string& data)
   };
   std::vector<Shown> all;
   const MetricList metrics = measured(groups);
-  const Metric& main = *metrics[0];
-  for (const Metric* m : metrics) {
-    all.push_back({cat(heading(*m), " of the ensemble, ", data, " data"),
-                   m->higher_is_better ? "Higher is better." : "Lower is better.", m->title, m->decimals,
-                   [m](const Summary& s) { return s.metrics[*m]; }});
+  const Metric& main = metrics[0];
+  for (const Metric& m : metrics) {
+    all.push_back({cat(m.heading(), " of the ensemble, ", data, " data"), m.which_is_better(), m.title(), m.decimals(),
+                   [m](const Summary& s) { return s.metrics[m]; }});
   }
-  all.push_back({cat("Students\u2019 mean ", main.title, ", ", data, " data"),
-                 "The mean over the students, each alone.", main.title, main.decimals,
+  all.push_back({cat("Students\u2019 mean ", main.title(), ", ", data, " data"),
+                 "The mean over the students, each alone.", main.title(), main.decimals(),
                  [](const Summary& s) { return s.student_mean; }});
-  all.push_back({cat("Weakest student\u2019s ", main.title, ", ", data, " data"), "The weakest student of each run.",
-                 main.title, main.decimals, [](const Summary& s) { return s.student_weakest; }});
+  all.push_back({cat("Weakest student\u2019s ", main.title(), ", ", data, " data"), "The weakest student of each run.",
+                 main.title(), main.decimals(), [](const Summary& s) { return s.student_weakest; }});
   all.push_back({"Information abundance of the last hidden layer",
                  "Mean over students: how many of its dimensions a layer uses.", "information abundance", 2,
                  [](const Summary& s) { return s.abundance; }});
@@ -203,7 +202,7 @@ std::string run_list(const std::vector<RunRecord>& runs, const std::vector<RunGr
       if (run.finished()) {
         const Evaluation& e = run.best();
         row.push_back(run.test ? "test" : "validation");
-        for (const Metric* m : metrics) row.push_back(fixed(e.ensemble[*m], m->decimals));
+        for (const Metric& m : metrics) row.push_back(fixed(e.ensemble[m], m.decimals()));
       } else {
         row.push_back("not finished");
         row.resize(row.size() + metrics.size());
@@ -212,7 +211,7 @@ std::string run_list(const std::vector<RunRecord>& runs, const std::vector<RunGr
     }
   }
   std::vector<std::string> titles{"run", "experiment", "seed", "data"};
-  for (const Metric* m : metrics) titles.push_back(m->title);
+  for (const Metric& m : metrics) titles.push_back(m.title());
   return "<h3>Every run</h3>" + plot::table(titles, rows);
 }
 

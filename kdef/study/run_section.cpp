@@ -28,18 +28,18 @@ std::string facts(const RunRecord& run) {
   if (run.finished()) {
     const Evaluation& e = run.best();
     const std::string data = run.test ? "Test" : "Validation";
-    for (const Metric* m : e.ensemble.measured()) {
-      page += html::fact(cat(data, " ", m->title), fixed(e.ensemble[*m], m->decimals),
-                         run.test ? cat("validation ", fixed(run.valid->ensemble[*m], m->decimals)) : "");
+    for (const Metric& m : e.ensemble.measured()) {
+      page += html::fact(cat(data, " ", m.title()), fixed(e.ensemble[m], m.decimals()),
+                         run.test ? cat("validation ", fixed(run.valid->ensemble[m], m.decimals())) : "");
     }
     if (e.students.size() > 1 && students_trained(run)) {
-      const Metric& main = main_metric(e);
+      const Metric main = main_metric(e);
       const StudentSpread spread = student_spread(e);
       page += html::fact("Gain over its students\u2019 mean",
-                         html::signed_fixed(e.ensemble[main] - spread.mean, main.decimals), cat("in ", main.title));
-      page += html::fact(cat("Students\u2019 ", main.title), fixed(spread.mean, main.decimals),
-                         cat("weakest ", fixed(spread.weakest, main.decimals), ", standard deviation ",
-                             fixed(spread.deviation, main.decimals)));
+                         html::signed_fixed(e.ensemble[main] - spread.mean, main.decimals()), cat("in ", main.title()));
+      page += html::fact(cat("Students\u2019 ", main.title()), fixed(spread.mean, main.decimals()),
+                         cat("weakest ", fixed(spread.weakest, main.decimals()), ", standard deviation ",
+                             fixed(spread.deviation, main.decimals())));
     }
   }
   if (run.parameters) page += html::fact("Parameters", cat(*run.parameters));
@@ -62,11 +62,11 @@ std::string learning_curves(const RunRecord& run) {
       students_trained(run) && run.config.model.students.size() > 1 ? run.config.model.students.size() : 0;
 
   const auto chart = [&](const Metric& metric) {
-    const std::string what = heading(metric);
+    const std::string what = metric.heading();
     plot::Chart c;
     c.title = cat(what, " on the validation data");
     c.x = {.label = epochs ? "epoch" : "step", .whole = true};
-    c.y = {.label = what, .decimals = metric.decimals};
+    c.y = {.label = what, .decimals = metric.decimals()};
     for (size_t k = 0; k < students; ++k) {
       plot::Series s{.name = cat("student ", k + 1), .style = static_cast<int>(k)};
       for (const auto& e : all) {
@@ -86,7 +86,7 @@ std::string learning_curves(const RunRecord& run) {
     return plot::figure(c);
   };
   std::string page = "<h3>Learning curves</h3><div class=\"figures\">";
-  for (const Metric* m : all.back().valid.ensemble.measured()) page += chart(*m);
+  for (const Metric& m : all.back().valid.ensemble.measured()) page += chart(m);
   return page + "</div>";
 }
 
@@ -104,25 +104,25 @@ std::string students(const RunRecord& run) {
           : "<p>The output layers of a concat ensemble\u2019s students are not trained: the figures of a student alone "
             "mean nothing.</p>";
   const MetricList metrics = e.ensemble.measured();
-  const Metric& main = main_metric(e);
+  const Metric main = main_metric(e);
   std::vector<std::string> header = {"", "network"};
   std::vector<std::vector<std::string>> rows = {
       {"<strong>ensemble</strong>", escape(networks_label(run.config, true))}};
-  for (const Metric* m : metrics) {
-    header.push_back(cat(data, " ", m->title));
-    rows[0].push_back(fixed(e.ensemble[*m], m->decimals));
+  for (const Metric& m : metrics) {
+    header.push_back(cat(data, " ", m.title()));
+    rows[0].push_back(fixed(e.ensemble[m], m.decimals()));
   }
-  header.push_back(cat(main.title, " minus the ensemble\u2019s"));
+  header.push_back(cat(main.title(), " minus the ensemble\u2019s"));
   rows[0].push_back("");
   if (distances) {
     header.push_back("mean |p<sub>m</sub> \u2212 q|");
     rows[0].push_back("");
   }
   plot::Chart c;
-  c.title = cat(heading(main), " on the ", data, " data, student by student");
+  c.title = cat(main.heading(), " on the ", data, " data, student by student");
   c.note = "Each student alone; the line is the ensemble.";
   c.x = {.label = "student", .whole = true};
-  c.y = {.label = main.title, .decimals = main.decimals};
+  c.y = {.label = main.title(), .decimals = main.decimals()};
   plot::Series alone{.name = "student", .line = false},
       together{.name = "ensemble", .emphasized = true, .markers = false};
   for (size_t k = 0; k < e.students.size(); ++k) {
@@ -132,14 +132,52 @@ std::string students(const RunRecord& run) {
     together.points.push_back({x, e.ensemble[main]});
     rows.push_back({cat("student ", k + 1),
                     k < run.config.model.students.size() ? escape(network_label(run.config.model.students[k])) : ""});
-    for (const Metric* m : metrics) rows.back().push_back(fixed(q[*m], m->decimals));
-    rows.back().push_back(html::signed_fixed(q[main] - e.ensemble[main], main.decimals));
+    for (const Metric& m : metrics) rows.back().push_back(fixed(q[m], m.decimals()));
+    rows.back().push_back(html::signed_fixed(q[main] - e.ensemble[main], main.decimals()));
     if (distances) rows.back().push_back(fixed(run.collapse->distance_to_ensemble[k], 5));
   }
   c.series = {alone, together};
   page += plot::table(header, rows);
   if (students_trained(run)) page += cat("<div class=\"figures\">", plot::figure(c), "</div>");
   return page;
+}
+
+// Predicted against observed click rates, with the diagonal on which they are equal.
+plot::Chart calibration_chart(const std::string& title, const std::string& name, const Quality& quality) {
+  plot::Chart c;
+  c.title = title;
+  c.x = {.label = "mean prediction", .decimals = 5};
+  c.y = {.label = "click rate", .decimals = 5};
+  plot::Series equal{.name = "as predicted", .markers = false}, bins{.name = name, .emphasized = true};
+  for (const CalibrationBin& bin : quality.calibration) {
+    equal.points.push_back({bin.predicted, bin.predicted});
+    bins.points.push_back({bin.predicted, bin.observed});
+  }
+  c.series = {equal, bins};
+  return c;
+}
+
+std::string calibration(const RunRecord& run) {
+  if (!run.finished() || run.best().ensemble.calibration.empty()) return "";
+  const Evaluation& e = run.best();
+  const bool several = e.students.size() > 1;
+  const std::string data = run.test ? "test" : "validation";
+  plot::Chart all = calibration_chart(cat("Predicted and observed click rates, ", data, " data"),
+                                      several ? "ensemble" : "network", e.ensemble);
+  all.note =
+      cat("The rows in order of their prediction, in ", kCalibrationBins,
+          " bins of equal count. Below the line, the model predicts more clicks than there are; above it, fewer.");
+  std::string page = cat("<h3>Calibration</h3><div class=\"figures\">", plot::figure(all), "</div>");
+  if (!several || !students_trained(run)) return page;
+  std::string students;
+  for (size_t k = 0; k < e.students.size(); ++k) {
+    if (e.students[k].calibration.empty()) continue;
+    const std::string name = cat("student ", k + 1);
+    students += plot::figure(calibration_chart(cat("Calibration of ", name, ", ", data, " data"), name, e.students[k]));
+  }
+  if (students.empty()) return page;
+  return cat(page, "<details class=\"values\"><summary>Calibration of every student</summary><div class=\"figures\">",
+             students, "</div></details>");
 }
 
 plot::Chart spectrum_chart(const std::string& title, const std::string& note) {
@@ -284,10 +322,16 @@ std::string commands(const RunRecord& run) {
 }  // namespace
 
 std::string run_section(const RunRecord& run) {
+  std::vector<std::string> notes = run.notes;
+  if (run.finished() && run.best().ensemble["normalized_entropy"] > 1) {
+    notes.push_back(
+        "The normalized entropy is above 1: predicting the click rate of these rows for every row would have a smaller "
+        "log loss.");
+  }
   return cat("<p class=\"lead\">Data set ", escape(run.config.dataset_id), ", experiment ", escape(run.config.id),
              ", seed ", run.config.training.seed, ", directory <code>", escape(run.directory), "</code></p>",
-             facts(run), html::notes(run.notes), learning_curves(run), students(run), collapse(run), commands(run),
-             "<details class=\"values\"><summary>Configuration: every key, resolved</summary>",
+             facts(run), html::notes(notes), learning_curves(run), students(run), calibration(run), collapse(run),
+             commands(run), "<details class=\"values\"><summary>Configuration: every key, resolved</summary>",
              html::code({to_yaml(run.config)}), "</details>");
 }
 

@@ -1,6 +1,7 @@
 #include "kdef/study/summary.h"
 
 #include <algorithm>
+#include <set>
 
 namespace kdef {
 
@@ -20,14 +21,10 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   Summary s;
   s.runs = finished.size();
   PerMetric<std::vector<double>> metrics;
-  PerMetric<bool> measured;
   std::vector<double> mean, weakest, deviation, gain, abundance, seconds;
   for (const RunRecord* run : finished) {
     const Evaluation& e = on_test ? *run->test : *run->valid;
-    for (const Metric* m : e.ensemble.measured()) {
-      measured[*m] = true;
-      metrics[*m].push_back(e.ensemble[*m]);
-    }
+    for (const Metric& m : e.ensemble.measured()) metrics[m].push_back(e.ensemble[m]);
     if (ensemble_type(run->config.model.kind).trains_output_layers()) {
       const StudentSpread spread = student_spread(e);
       mean.push_back(spread.mean);
@@ -39,10 +36,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
     if (!run->evaluations.empty()) seconds.push_back(run->evaluations.back().seconds);
     s.parameters = run->parameters;
   }
-  for (const Metric& m : kMetrics) {
-    if (measured[m]) s.measured.push_back(&m);
-    s.metrics[m] = statistic(metrics[m]);
-  }
+  for (const Metric& m : metrics.metrics()) s.metrics[m] = statistic(metrics[m]);
   s.student_mean = statistic(mean);
   s.student_weakest = statistic(weakest);
   s.student_deviation = statistic(deviation);
@@ -57,15 +51,11 @@ bool all_have_test(const std::vector<const RunRecord*>& finished) {
 }
 
 MetricList measured_by(const std::vector<const Summary*>& summaries) {
-  PerMetric<bool> some;
+  std::set<Metric> some;
   for (const Summary* s : summaries) {
-    for (const Metric* m : s->measured) some[*m] = true;
+    for (const Metric& m : s->metrics.metrics()) some.insert(m);
   }
-  MetricList metrics;
-  for (const Metric& m : kMetrics) {
-    if (some[m]) metrics.push_back(&m);
-  }
-  return metrics.empty() ? metrics_of(default_task()) : metrics;
+  return some.empty() ? metrics_of(default_task()) : MetricList(some.begin(), some.end());
 }
 
 EnsembleKind trained_as(EnsembleKind kind, size_t students) {

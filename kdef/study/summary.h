@@ -13,8 +13,7 @@ namespace kdef {
 /// do not count.
 struct Summary {
   size_t runs = 0;
-  MetricList measured;           // by some run
-  PerMetric<Statistic> metrics;  // of the ensemble
+  PerMetric<Statistic> metrics;  // of the ensemble, for each metric that some run has measured
   /// The main metric over the students of a run (student_spread), then over runs; and the ensemble's value minus its
   /// students' mean. All are NaN for ensembles whose students' output layers are not trained.
   Statistic student_mean, student_weakest, student_deviation, gain;
@@ -30,7 +29,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test);
 /// Whether all of the runs have an evaluation on test data, so that they can be compared on it.
 bool all_have_test(const std::vector<const RunRecord*>& finished);
 
-/// The metrics of all summaries, in the order of the table of metrics; the default metrics if there are none.
+/// The metrics of all summaries, in their order; the default metrics if there are none.
 MetricList measured_by(const std::vector<const Summary*>& summaries);
 
 /// The kind as which an ensemble is trained. One student is the same network under kdef, mean and sum: the ensemble is

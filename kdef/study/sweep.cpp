@@ -126,16 +126,16 @@ SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std:
 }
 
 std::string to_csv(const SweepTable& table) {
-  const Metric& main = *table.metrics[0];
+  const Metric& main = table.metrics[0];
   std::string text = "ensemble,students,seeds,data";
-  for (const Metric* m : table.metrics) text += cat(",", m->key, ",", m->key, "_deviation");
-  for (const char* what : {"_mean", "_weakest", "_deviation"}) text += cat(",student_", main.key, what);
+  for (const Metric& m : table.metrics) text += cat(",", m.key(), ",", m.key(), "_deviation");
+  for (const char* what : {"_mean", "_weakest", "_deviation"}) text += cat(",student_", main.key(), what);
   text += ",information_abundance,parameters,seconds\n";
   for (const SweepRow& r : table.rows) {
     const Summary& s = r.summary;
     text += cat(name_of(r.ensemble), ",", r.students, ",", s.runs, ",", table.on_test ? "test" : "valid");
-    for (const Metric* m : table.metrics) {
-      text += cat(",", exact(s.metrics[*m].mean), ",", exact(s.metrics[*m].deviation));
+    for (const Metric& m : table.metrics) {
+      text += cat(",", exact(s.metrics[m].mean), ",", exact(s.metrics[m].deviation));
     }
     for (const double v : {s.student_mean.mean, s.student_weakest.mean, s.student_deviation.mean, s.abundance.mean}) {
       text += "," + exact(v);
@@ -146,27 +146,27 @@ std::string to_csv(const SweepTable& table) {
 }
 
 std::string to_markdown(const SweepTable& table) {
-  const Metric& main = *table.metrics[0];
+  const Metric& main = table.metrics[0];
   std::string titles, rule;
-  for (const Metric* m : table.metrics) titles += cat(" ", m->title, " |"), rule += " --: |";
+  for (const Metric& m : table.metrics) titles += cat(" ", m.title(), " |"), rule += " --: |";
   std::string text = cat("# ", table.experiment, " on ", table.dataset, "\n\n", table.finished, " of ", table.planned,
                          " runs are finished. ", table.on_test ? "Test" : "Validation",
                          " data; mean ± standard deviation (of the sample) over seeds.\n\n"
                          "| ensemble | students | seeds |",
-                         titles, " students' mean ", main.title,
+                         titles, " students' mean ", main.title(),
                          " | weakest | standard deviation | information abundance | parameters | seconds |\n"
                          "| --- | --: | --: |",
                          rule, " --: | --: | --: | --: | --: | --: |\n");
   for (const SweepRow& r : table.rows) {
     const Summary& s = r.summary;
     text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", s.runs, " | ");
-    for (const Metric* m : table.metrics) text += rounded(s.metrics[*m], m->decimals) + " | ";
-    text += cat(rounded(s.student_mean, main.decimals), " | ", rounded(s.student_weakest, main.decimals), " | ",
-                rounded(s.student_deviation.mean, main.decimals), " | ", rounded(s.abundance, 2), " | ",
+    for (const Metric& m : table.metrics) text += rounded(s.metrics[m], m.decimals()) + " | ";
+    text += cat(rounded(s.student_mean, main.decimals()), " | ", rounded(s.student_weakest, main.decimals()), " | ",
+                rounded(s.student_deviation.mean, main.decimals()), " | ", rounded(s.abundance, 2), " | ",
                 s.parameters ? cat(*s.parameters) : "", " | ", rounded(s.seconds.mean, 1), " |\n");
   }
   text +=
-      cat("\nStudents' ", main.title,
+      cat("\nStudents' ", main.title(),
           " is that of each student alone: mean, weakest and standard deviation within a run, then the mean over\n"
           "seeds. It is empty for concat, whose students' own output layers are not trained. ",
           kOneStudentNote,

@@ -19,18 +19,18 @@ namespace {
 constexpr double kImprovement = 1e-6;  // a monitored value that is better by less is no improvement
 constexpr size_t kStepsAhead = 32;     // steps that the host gives to a device before it waits for their losses
 
-// The weighted sum that decides which model is best.
+// The weighted sum that decides which model is best; of the distance to 1 for a metric whose best value is 1.
 double monitored(const Quality& q, const std::map<std::string, double>& monitor) {
   double value = 0;
   for (const auto& [name, weight] : monitor) {
     if (weight == 0) continue;
-    const Metric* metric = find_metric(name);
-    if (metric == nullptr || !q.has(*metric)) {
+    const std::optional<Metric> metric = find_metric(name);
+    if (!metric || !q.has(*metric)) {
       std::string known;
-      for (const Metric* m : q.measured()) known += cat(known.empty() ? "" : ", ", m->name);
+      for (const Metric& m : q.measured()) known += cat(known.empty() ? "" : ", ", m.name());
       throw InputError(cat("monitor: metric '", name, "' is not measured; measured are ", known));
     }
-    value += weight * q[*metric];
+    value += weight * metric->judged(q[*metric]);
   }
   return value;
 }
@@ -201,7 +201,7 @@ class Loop {
     e.learning_rate = optimizer_.learning_rate();
     e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
     try {
-      e.valid = evaluate(model_, valid_, config_.batch_size, config_.metrics);
+      e.valid = evaluate(model_, valid_, config_.batch_size, {config_.metrics});
     } catch (const CheckError& error) {
       throw CheckError(cat("validation after step ", state_.step, ": ", error.what()));
     }
@@ -323,10 +323,11 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
   const RunFiles files(directory);
   Group& group = Group::current();
   load_model(files.model(), model);  // which the first member has written
-  result.valid = evaluate(model, valid, config.batch_size, config.metrics);
+  const Measures what{config.metrics, true};
+  result.valid = evaluate(model, valid, config.batch_size, what);
   if (test != nullptr && test->rows() > 0) {
     result.has_test = true;
-    result.test = evaluate(model, *test, config.batch_size, config.metrics);
+    result.test = evaluate(model, *test, config.batch_size, what);
   }
   by_first_member(group, [&] {
     write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");

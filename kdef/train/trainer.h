@@ -23,7 +23,7 @@ struct TrainingConfig {
   ops::GemmPrecision precision = ops::GemmPrecision::f32;  // of the products of training steps; evaluation is fp32
   int64_t eval_steps = 0;                                  // steps between evaluations; 0: one epoch
   MetricList metrics;                                      // measured at each evaluation; empty: the task's
-  std::map<std::string, double> monitor = {{"AUC", 1.0}};  // Metric::name -> weight; the sum is monitored
+  std::map<std::string, double> monitor = {{"AUC", 1.0}};  // Metric::name() -> weight; the sum is monitored
   bool monitor_max = true;                                 // false: lower is better
   int64_t early_stop_patience = 2;                         // evaluations without improvement in a row that stop
   bool reduce_lr_on_plateau = true;                        // lr <- max(0.1 lr, 1e-6) at each of them

@@ -17,14 +17,17 @@ std::vector<std::string> keys(const Json& object) {
   return names;
 }
 
-// {"ensemble": {"auc", "logloss"}, "students": [{"auc", "logloss"}, ...]}
-void expect_evaluation(const Json& evaluation, size_t students) {
+// {"ensemble": {"auc", "logloss", "normalized_entropy"}, "students": [{..}, ...]}; with bins for the calibration plot.
+void expect_evaluation(const Json& evaluation, size_t students, bool bins) {
   EXPECT_THAT(keys(evaluation), testing::UnorderedElementsAre("ensemble", "students"));
   ASSERT_EQ(evaluation["students"].size(), students);
   std::vector<Json> all(evaluation["students"].begin(), evaluation["students"].end());
   all.push_back(evaluation["ensemble"]);
   for (const Json& quality : all) {
-    EXPECT_THAT(keys(quality), testing::UnorderedElementsAre("auc", "logloss"));
+    std::vector<std::string> expected = {"auc", "logloss", "normalized_entropy"};
+    if (bins) expected.emplace_back("calibration");
+    EXPECT_THAT(keys(quality), testing::UnorderedElementsAreArray(expected));
+    for (const Json& bin : quality.value("calibration", Json::array())) EXPECT_EQ(bin.size(), 3u);
     EXPECT_GT(quality["auc"].get<double>(), 0);
     EXPECT_LT(quality["auc"].get<double>(), 1);
     EXPECT_GT(quality["logloss"].get<double>(), 0);
@@ -42,12 +45,12 @@ TEST_F(RunTest, RecordsHaveTheFixedLayout) {
     EXPECT_EQ(record["step"], 5 * (i + 1));  // 2400 rows in batches of 512
     EXPECT_GE(record["seconds"].get<double>(), 0);
     EXPECT_GT(record["train_loss"].get<double>(), 0);
-    expect_evaluation(record["valid"], 2);
+    expect_evaluation(record["valid"], 2, false);
   }
   const Json result = Json::parse(read_file(path("run/result.json")));
   EXPECT_THAT(keys(result), testing::UnorderedElementsAre("valid", "test"));
-  expect_evaluation(result["valid"], 2);
-  expect_evaluation(result["test"], 2);
+  expect_evaluation(result["valid"], 2, true);
+  expect_evaluation(result["test"], 2, true);
 }
 
 TEST_F(RunTest, TheResolvedConfigurationStandsAlone) {

@@ -1,4 +1,4 @@
-// AUC and log loss measured on the device, against the CPU's.
+// AUC, log loss and normalized entropy measured on the device, against the CPU's.
 #include <cmath>
 
 #include "core/base/random.h"
@@ -31,7 +31,7 @@ std::vector<Quality> on_device(const Made& made) {
   const int64_t rows = static_cast<int64_t>(made.labels.size());
   return measure_columns(Tensor::from(made.probabilities, {rows, made.columns}, test::kDevice),
                          Tensor::from(made.labels, {rows, 1}, test::kDevice), Tensor(), Tensor(),
-                         metrics_of(default_task()));
+                         {metrics_of(default_task())});
 }
 
 void expect_as_on_cpu(const Made& made) {
@@ -46,6 +46,8 @@ void expect_as_on_cpu(const Made& made) {
     const Quality& q = have[static_cast<size_t>(k)];
     EXPECT_EQ(q["auc"], auc(column, made.labels)) << "column " << k;
     EXPECT_NEAR(q["logloss"], log_loss(column, made.labels), 1e-12 * std::abs(q["logloss"])) << "column " << k;
+    EXPECT_NEAR(q["normalized_entropy"], normalized_entropy(column, made.labels), 1e-12 * q["normalized_entropy"])
+        << "column " << k;
   }
 }
 
@@ -69,8 +71,28 @@ TEST(MetricsOnDevice, AreUndefinedWithoutBothClasses) {
     made.labels.assign(100, label);
     EXPECT_TRUE(std::isnan(on_device(made)[0]["auc"]));
     EXPECT_TRUE(std::isfinite(on_device(made)[0]["logloss"]));
+    EXPECT_TRUE(std::isnan(on_device(made)[0]["normalized_entropy"]));
   }
   EXPECT_TRUE(std::isnan(on_device(Made{{}, {}, 1})[0]["logloss"]));
+}
+
+// What has no function for the device is measured after one copy.
+TEST(MetricsOnDevice, TakeEveryMetricAndTheBins) {
+  const Made made = make(300, 2, 40, 5);
+  std::vector<int64_t> groups;
+  for (int64_t i = 0; i < 300; ++i) groups.push_back(i % 7);
+  Measures what{
+      metrics_to_measure(default_task(), {"gAUC", "avgAUC", "MRR", "NDCG@3", "PR_AUC", "PCOC", "ECE", "Brier"}), true};
+  const auto measured = [&](Device device) {
+    return measure_columns(Tensor::from(made.probabilities, {300, 2}, device),
+                           Tensor::from(made.labels, {300, 1}, device), Tensor(), Tensor::from(groups, {300}), what);
+  };
+  const std::vector<Quality> have = measured(test::kDevice), want = measured(kCpu);
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_EQ(have[k].measured(), what.metrics);
+    for (const Metric& m : what.metrics) EXPECT_NEAR(have[k][m], want[k][m], 1e-12) << m.key();
+    EXPECT_EQ(have[k].calibration, want[k].calibration);
+  }
 }
 
 TEST(MetricsOnDevice, AreNotANumberWhereAProbabilityIsNot) {

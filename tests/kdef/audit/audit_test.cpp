@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, Fixtures,
                          testing::Values("kdef_loss_M2", "kdef_loss_M3", "kdef_loss_M5", "kdef_loss_M10",
                                          "kdef_loss_M24", "kdef_mlp_M3_f64", "kdef_mlp_M3_clipped_f64",
                                          "kdef_mlp_M5_nobn_f64", "kdef_mlp_M3_f32", "kdef_mlp_M5_nobn_f32",
-                                         "kdef_large_f64", "kdef_large_f32", "backbones", "metrics"),
+                                         "kdef_large_f64", "kdef_large_f32", "backbones", "metrics", "metrics_grouped"),
                          [](const auto& test) { return std::string(test.param); });
 
 // A recorded run with one number changed must fail, whichever number it is.

@@ -394,6 +394,18 @@ TEST_F(ConfigTest, MetricsByGroupsNeedGroups) {
   EXPECT_EQ(load("Small", {"metrics=[AUC, gAUC]", "group_id=user"}).dataset.group, "user");
 }
 
+TEST_F(ConfigTest, NdcgHasAK) {
+  const ExperimentConfig c = load("Small", {"metrics=[AUC, NDCG@5, NDCG(k=10)]", "group_id=user",
+                                            "monitor={NDCG(5): 1, auc: 0.5}", "monitor.NDCG@10=2"});
+  EXPECT_THAT(c.metrics, ElementsAre("AUC", "NDCG(k=5)", "NDCG(k=10)"));
+  EXPECT_EQ(c.training.monitor, (std::map<std::string, double>{{"AUC", 0.5}, {"NDCG(k=5)", 1.0}, {"NDCG(k=10)", 2.0}}));
+  write("resolved.yaml", to_yaml(c));
+  const ExperimentConfig again = load_resolved((folder_ / "resolved.yaml").string());
+  EXPECT_EQ(again.metrics, c.metrics);
+  EXPECT_EQ(again.training.monitor, c.training.monitor);
+  EXPECT_THAT(refusal("Small", {"metrics=[AUC, NDCG(k=0)]"}), HasSubstr("did you mean 'NDCG(k=1)'?"));
+}
+
 TEST_F(ConfigTest, AColumnOfTypeMetaIsNoInput) {
   const ExperimentConfig c =
       load("Small", {"feature_cols=[{name: a}, {name: g, type: meta, active: true, remap: false}]"});
@@ -491,6 +503,7 @@ TEST_F(ConfigTest, MonitorModeFollowsTheMonitoredMetric) {
   EXPECT_TRUE(higher_is_better({"monitor=AUC"}));
   EXPECT_FALSE(higher_is_better({"monitor=logloss"}));
   EXPECT_FALSE(higher_is_better({"monitor=binary_crossentropy"}));
+  EXPECT_FALSE(higher_is_better({"metrics=[PCOC]", "monitor=predicted_over_actual"})) << "its distance to 1";
   EXPECT_TRUE(higher_is_better({"monitor={AUC: 1, logloss: 0}"}));
   EXPECT_TRUE(higher_is_better({"monitor={AUC: 1, logloss: -1}"}));
   EXPECT_FALSE(higher_is_better({"monitor={AUC: -1, logloss: 0.5}"}));

@@ -98,7 +98,7 @@ TEST(Collapse, AgreesWithFewerRowsThanColumns) {
 TEST(Collapse, IsReadBackFromJson) {
   CollapseReport report;
   report.rows = 7;
-  report.metric = &metric_of_key("rmse");
+  report.metric = metric_of_key("rmse");
   report.ensemble_value = 0.25;
   report.students = {0.5, 0.75, 0.125};
   report.embeddings = {{"embedding user", spectrum(with_singular_values({4, 2, 1}, 64))}};

@@ -75,8 +75,8 @@ TEST(Evaluate, MeasuresEveryModelOnAllBatches) {
     EXPECT_EQ(e.students[k]["logloss"], log_loss(twice(column(p.students, 2, k)), labels)) << k;
   }
   EXPECT_EQ(e.ensemble.measured(), metrics_of(small.model.task()));
-  const MetricList one = {&metric_of_key("pr_auc")};
-  EXPECT_EQ(evaluate(small.model, batches({batch}), one).ensemble.measured(), one);
+  const MetricList one = {metric_of_key("pr_auc")};
+  EXPECT_EQ(evaluate(small.model, batches({batch}), {one}).ensemble.measured(), one);
 }
 
 // Rows of weights 2, 0, 1 count as two, none and one of the row.
@@ -93,12 +93,25 @@ TEST(Evaluate, WeighsRowsAsRepeatedRows) {
     }
   }
   const MetricList all = metrics_to_measure(small.model.task(), {"PR_AUC"});
-  const Evaluation a = evaluate(small.model, batches({weighted}), all),
-                   b = evaluate(small.model, batches({repeated}), all);
-  for (const Metric* m : all) {
-    EXPECT_NEAR(a.ensemble[*m], b.ensemble[*m], 1e-12) << m->key;
-    for (size_t k = 0; k < 2; ++k) EXPECT_NEAR(a.students[k][*m], b.students[k][*m], 1e-12) << m->key;
+  const Evaluation a = evaluate(small.model, batches({weighted}), {all}),
+                   b = evaluate(small.model, batches({repeated}), {all});
+  for (const Metric& m : all) {
+    EXPECT_NEAR(a.ensemble[m], b.ensemble[m], 1e-12) << m.key();
+    for (size_t k = 0; k < 2; ++k) EXPECT_NEAR(a.students[k][m], b.students[k][m], 1e-12) << m.key();
   }
+}
+
+TEST(Evaluate, GivesCalibrationBinsOfEveryModelWhereTheyAreAskedFor) {
+  SmallModel small;
+  data::Batch batch = SmallModel::batch();
+  const Probabilities p = predict(small.model, model_input(batch, 1, 1));
+  const Evaluation e = evaluate(small.model, batches({batch}), {{}, true});
+  EXPECT_EQ(e.ensemble.measured(), metrics_of(small.model.task()));
+  EXPECT_EQ(e.ensemble.calibration, calibration_bins(column(p.ensemble, 1, 0), batch.labels));
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_EQ(e.students[k].calibration, calibration_bins(column(p.students, 2, k), batch.labels)) << k;
+  }
+  EXPECT_TRUE(evaluate(small.model, batches({batch})).ensemble.calibration.empty());
 }
 
 TEST(Evaluation, GroupsOfAllBatchesReachTheMetric) {
@@ -107,8 +120,8 @@ TEST(Evaluation, GroupsOfAllBatchesReachTheMetric) {
   one.groups = {1, 1, 2, 2, 1, 2};
   two.groups = {2, 3, 3, 1, 3, 1};
   const MetricList metrics = metrics_to_measure(small.model.task(), {"gAUC"});
-  const Metric& gauc = metric_of_key("gauc");
-  const Evaluation all = evaluate(small.model, batches({one, two}), metrics);
+  const Metric gauc = metric_of_key("gauc");
+  const Evaluation all = evaluate(small.model, batches({one, two}), {metrics});
   const Probabilities p = predict(small.model, model_input(one, 1, 1));
   std::vector<double> scores(p.ensemble.begin(), p.ensemble.end());
   scores.insert(scores.end(), p.ensemble.begin(), p.ensemble.end());

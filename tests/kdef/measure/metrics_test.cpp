@@ -73,27 +73,39 @@ TEST(LogLoss, ClippedAt1e7) {
   EXPECT_TRUE(std::isnan(log_loss(Scores{}, Labels{})));
 }
 
-// Rows of a linear congruential generator, and what average_precision_score and roc_auc_score of scikit-learn 1.9.1
-// give for them.
+struct Generator {
+  uint64_t x;
+  uint64_t operator()() { return (x = (x * 1103515245 + 12345) % 2147483648) >> 16; }
+};
+
+// Rows of a linear congruential generator, and what scikit-learn 1.9.1 gives for them: average_precision_score,
+// roc_auc_score, brier_score_loss, log_loss (of predictions clipped to [1e-7, 1 - 1e-7]) divided by log_loss of the
+// mean label; sum(w p) / sum(w y) by NumPy; and ndcg_score for k = 1 and 5 with all rows as one query (0 where rows
+// have weights, which it does not take).
 struct Recorded {
   size_t rows;
   uint64_t values, seed;
   bool weighted;
-  double average_precision, auc;
+  double average_precision, auc, brier, normalized_entropy, predicted_over_actual, ndcg_1, ndcg_5;
 };
 constexpr Recorded kRecorded[] = {
-    {20, 5, 1, false, 0.38370098039215689, 0.421875},
-    {200, 50, 2, false, 0.3181350617154699, 0.48405698778833117},
-    {1000, 7, 3, false, 0.33915067246165698, 0.50449566121629374},
-    {1000, 30000, 4, false, 0.32078046629368123, 0.49340791957026719},
-    {200, 10, 5, true, 0.25234083225920445, 0.42531712473572936},
-    {1000, 100, 6, true, 0.33627884072298692, 0.50713747454175151},
+    {20, 5, 1, false, 0.38370098039215689, 0.421875, 0.37, 3.4705580783391303, 1.075, 0.3333333333333333,
+     0.33333333333333326},
+    {200, 50, 2, false, 0.3181350617154699, 0.48405698778833117, 0.33421599999999996, 1.5378053932776325,
+     1.4757575757575758, 0, 0},
+    {1000, 7, 3, false, 0.33915067246165698, 0.50449566121629374, 0.3057755102040816, 2.1326229550202482,
+     1.2512755102040818, 0.3524590163934426, 0.35245901639344257},
+    {1000, 30000, 4, false, 0.32078046629368123, 0.49340791957026719, 0.32815356249555555, 1.6335455234540455,
+     1.366585975609756, 0, 0.13120507751234178},
+    {200, 10, 5, true, 0.25234083225920445, 0.42531712473572936, 0.34686468646864693, 2.024827404470404,
+     1.4909090909090907, 0, 0},
+    {1000, 100, 6, true, 0.33627884072298692, 0.50713747454175151, 0.33097456140350884, 1.6012062438730184,
+     1.4670999999999998, 0, 0},
 };
 
-TEST(AveragePrecision, EqualsScikitLearns) {
+TEST(Metrics, EqualScikitLearns) {
   for (const Recorded& r : kRecorded) {
-    uint64_t x = r.seed;
-    const auto next = [&] { return (x = (x * 1103515245 + 12345) % 2147483648) >> 16; };
+    Generator next{r.seed};
     Scores scores;
     Labels labels, weights;
     for (size_t i = 0; i < r.rows; ++i) {
@@ -103,6 +115,12 @@ TEST(AveragePrecision, EqualsScikitLearns) {
     }
     EXPECT_NEAR(average_precision(scores, labels, weights), r.average_precision, 1e-14) << r.seed;
     EXPECT_NEAR(auc(scores, labels, weights), r.auc, 1e-14) << r.seed;
+    EXPECT_NEAR(brier_score(scores, labels, weights), r.brier, 1e-14) << r.seed;
+    EXPECT_NEAR(normalized_entropy(scores, labels, weights), r.normalized_entropy, 1e-9) << r.seed;
+    EXPECT_NEAR(predicted_over_actual(scores, labels, weights), r.predicted_over_actual, 1e-14) << r.seed;
+    if (r.weighted) continue;
+    EXPECT_NEAR(ndcg(scores, labels, {}, {}, 1), r.ndcg_1, 1e-11) << r.seed;
+    EXPECT_NEAR(ndcg(scores, labels, {}, {}, 5), r.ndcg_5, 1e-11) << r.seed;
   }
 }
 
@@ -147,6 +165,106 @@ TEST(GroupAuc, IsTheMeanOverGroupsOfBothClassesByTheirRows) {
   EXPECT_TRUE(
       std::isnan(group_auc(std::vector<double>{0.1, 0.2}, std::vector<float>{1, 0}, {}, std::vector<int64_t>{1, 2})));
   EXPECT_THROW(group_auc(scores, labels, {}, std::vector<int64_t>{1}), Error);
+}
+
+TEST(GroupAuc, CountsEveryGroupOnceInTheMean) {
+  const std::vector<double> scores = {0.9, 0.2, 0.6, 0.4, 0.7, 0.1, 0.5, 0.3};
+  const std::vector<float> labels = {1, 0, 1, 1, 0, 0, 1, 0};
+  const std::vector<int64_t> groups = {3, 3, 5, 3, 3, 5, 8, 5};
+  EXPECT_DOUBLE_EQ(mean_group_auc(scores, labels, {}, groups), (0.75 + 1) / 2);
+  // The weights of group 5 leave it one class, so that group 3 is alone.
+  EXPECT_DOUBLE_EQ(mean_group_auc(scores, labels, std::vector<float>{1, 1, 0, 1, 1, 1, 1, 1}, groups), 0.75);
+}
+
+// Group 1: clicks at ranks 1 and 3; group 2: none; group 3: one click at rank 2.
+const std::vector<double> kScores = {0.9, 0.5, 0.7, 0.3, 0.2, 0.6, 0.4};
+const std::vector<float> kClicks = {1, 1, 0, 0, 0, 0, 1};
+const std::vector<int64_t> kGroups = {1, 1, 1, 2, 2, 3, 3};
+
+TEST(Ranks, AreThoseOfEachGroup) {
+  EXPECT_NEAR(mean_reciprocal_rank(kScores, kClicks, {}, kGroups), ((1 + 1.0 / 3) / 2 + 0 + 0.5) / 3, 1e-11);
+  EXPECT_NEAR(ndcg(kScores, kClicks, {}, kGroups, 1), (1.0 + 0 + 0) / 3, 1e-11);
+  const double log3 = std::log2(3.0);
+  EXPECT_NEAR(ndcg(kScores, kClicks, {}, kGroups, 2), (1 / (1 + 1 / log3) + 0 + 1 / log3) / 3, 1e-11);
+  EXPECT_NEAR(ndcg(kScores, kClicks, {}, kGroups, 100), (1.5 / (1 + 1 / log3) + 0 + 1 / log3) / 3, 1e-11);
+  EXPECT_THROW(ndcg(kScores, kClicks, {}, kGroups, 0), Error);
+  EXPECT_THROW(ndcg(kScores, kClicks, {}, std::vector<int64_t>{1}, 1), Error);
+  EXPECT_THROW(mean_reciprocal_rank(Scores{std::nan("")}, Labels{1}), Error);
+}
+
+// A row of weight 0 has no rank, and a group of such rows does not count. Other weights scale the gains.
+TEST(Ranks, CountRowsAndWeighTheirGains) {
+  const Labels weights = {2, 1, 0, 0, 0, 1, 1};  // the second click of group 1 now has rank 2; group 2 is gone
+  EXPECT_NEAR(mean_reciprocal_rank(kScores, kClicks, weights, kGroups), ((2 + 0.5) / 3 + 0.5) / 2, 1e-11);
+  const double log3 = std::log2(3.0);
+  EXPECT_NEAR(ndcg(kScores, kClicks, weights, kGroups, 2), (1 + 1 / log3) / 2, 1e-11);
+  const Labels heavier = {1, 3, 1, 1, 1, 1, 1};  // the ideal order of group 1 begins with its second click
+  EXPECT_NEAR(ndcg(kScores, kClicks, heavier, kGroups, 1), (1.0 / 3) / 3, 1e-11);
+}
+
+// A model that predicts a constant has the mean over all orders of the rows, whatever their order in the data.
+TEST(Ranks, AreSharedByRowsWithEqualScores) {
+  const Scores equal(3, 0.5);
+  for (const Labels& labels : {Labels{1, 0, 0}, Labels{0, 1, 0}, Labels{0, 0, 1}}) {
+    EXPECT_NEAR(mean_reciprocal_rank(equal, labels), (1 + 1.0 / 2 + 1.0 / 3) / 3, 1e-11);
+    EXPECT_NEAR(ndcg(equal, labels, {}, {}, 2), (1 + 1 / std::log2(3.0)) / 3, 1e-11);
+  }
+  EXPECT_NEAR(mean_reciprocal_rank(Scores{0.9, 0.5, 0.5}, Labels{0, 1, 0}), (1.0 / 2 + 1.0 / 3) / 2, 1e-11);
+}
+
+TEST(NormalizedEntropy, IsOneForTheConstantAndAboveForWorse) {
+  const Labels labels = {1, 0, 0, 0}, weights = {1, 2, 2, 5};
+  EXPECT_NEAR(normalized_entropy(Scores(4, 0.25), labels), 1, 1e-15);
+  EXPECT_NEAR(normalized_entropy(Scores(4, 0.1), labels, weights), 1, 1e-15);
+  EXPECT_GT(normalized_entropy(Scores(4, 0.3), labels), 1);
+  EXPECT_LT(normalized_entropy(Scores{0.7, 0.2, 0.2, 0.2}, labels), 1);
+  for (const float label : {0.0f, 1.0f}) EXPECT_TRUE(std::isnan(normalized_entropy(Scores{0.5}, Labels{label})));
+}
+
+TEST(PredictedOverActual, IsTheRatioOfSums) {
+  EXPECT_DOUBLE_EQ(predicted_over_actual(Scores{0.5, 0.25, 0.75}, Labels{1, 0, 0}), 1.5);
+  EXPECT_DOUBLE_EQ(predicted_over_actual(Scores{0.5, 0.25, 0.75}, Labels{1, 0, 0}, Labels{2, 4, 0}), 1);
+  EXPECT_TRUE(std::isnan(predicted_over_actual(Scores{0.5}, Labels{0})));
+  EXPECT_DOUBLE_EQ(predicted_over_actual(Scores{0.5}, Labels{1}), 0.5);
+}
+
+// calibration_curve of scikit-learn 1.9.1 with strategy "quantile" and 10 bins: 1000 different predictions p, of which
+// clicks have the probability p^2.
+TEST(Calibration, EqualsScikitLearnsOfDifferentPredictions) {
+  const std::vector<double> observed = {0.02, 0.02, 0.07, 0.1, 0.27, 0.27, 0.42, 0.58, 0.66, 0.9};
+  Generator next{7};
+  Scores scores;
+  Labels labels;
+  for (size_t i = 0; i < 1000; ++i) {
+    scores.push_back((static_cast<double>(i * 7919 % 1000) + 0.5) / 1000);
+    labels.push_back(static_cast<double>(next() % 1000) / 1000 < scores.back() * scores.back());
+  }
+  const std::vector<CalibrationBin> bins = calibration_bins(scores, labels);
+  ASSERT_EQ(bins.size(), observed.size());
+  for (size_t b = 0; b < bins.size(); ++b) {
+    EXPECT_NEAR(bins[b].observed, observed[b], 1e-14) << b;
+    EXPECT_NEAR(bins[b].predicted, 0.05 + 0.1 * static_cast<double>(b), 1e-14) << b;
+    EXPECT_NEAR(bins[b].share, 0.1, 1e-15) << b;
+  }
+  EXPECT_NEAR(calibration_error(scores, labels), 0.169, 1e-14);
+}
+
+TEST(Calibration, KeepsEqualPredictionsTogether) {
+  using Bins = std::vector<CalibrationBin>;
+  EXPECT_EQ(calibration_bins(Scores(4, 0.5), Labels{1, 0, 0, 0}), (Bins{{1, 0.5, 0.25}}));
+  EXPECT_EQ(calibration_error(Scores(4, 0.5), Labels{1, 0, 0, 0}), 0.25);
+  // 30 rows of 0.25 around the middle 1.5 of the ten bins, 70 rows of 0.75 around 6.5.
+  Scores scores(30, 0.25);
+  scores.insert(scores.end(), 70, 0.75);
+  Labels labels(100, 0);
+  for (size_t i = 0; i < 40; ++i) labels[2 * i] = 1;  // 15 of 30, 25 of 70
+  EXPECT_EQ(calibration_bins(scores, labels), (Bins{{0.3, 0.25, 0.5}, {0.7, 0.75, 25.0 / 70}}));
+  EXPECT_NEAR(calibration_error(scores, labels), 0.3 * 0.25 + 0.7 * (0.75 - 25.0 / 70), 1e-15);
+  // Weights place rows as repetitions would, and rows of weight 0 not at all.
+  EXPECT_EQ(calibration_bins(Scores{0.25, 0.75, 0.5}, Labels{1, 0, 1}, Labels{30, 70, 0}),
+            (Bins{{0.3, 0.25, 1}, {0.7, 0.75, 0}}));
+  EXPECT_EQ(calibration_bins(Scores{0.25}, Labels{1}, Labels{0}), Bins());
+  EXPECT_THROW(calibration_bins(Scores{std::nan("")}, Labels{1}), Error);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST(TaskTable, NamesEveryTaskOnceAndMetricsForItsLabels) {
     EXPECT_EQ(&find_task(task.name), &task);
     ASSERT_FALSE(task.loss_names.empty());
     ASSERT_FALSE(metrics_of(task).empty());
-    for (const Metric* m : metrics_of(task)) EXPECT_EQ(m->labels, task.labels) << m->key;
+    for (const Metric& m : metrics_of(task)) EXPECT_EQ(m.labels(), task.labels) << m.key();
   }
   EXPECT_EQ(task_names().size(), tasks().size());
   EXPECT_THROW(find_task("no such task"), Error);
@@ -27,11 +27,14 @@ TEST(TaskTable, NamesEveryTaskOnceAndMetricsForItsLabels) {
 
 TEST(TaskTable, MeasuresItsOwnMetricsAndThoseThatAreAskedFor) {
   const Task& clicks = default_task();
-  const MetricList own = {&metric_of_key("auc"), &metric_of_key("logloss")};
+  const MetricList own = {metric_of_key("auc"), metric_of_key("logloss"), metric_of_key("normalized_entropy")};
   EXPECT_EQ(metrics_of(clicks), own);
   EXPECT_EQ(metrics_to_measure(clicks, {"logloss"}), own);
-  EXPECT_EQ(metrics_to_measure(clicks, {"PR_AUC"}), (MetricList{own[0], own[1], &metric_of_key("pr_auc")}));
+  EXPECT_EQ(metrics_to_measure(clicks, {"PR_AUC"}), (MetricList{own[0], own[1], own[2], metric_of_key("pr_auc")}));
+  EXPECT_EQ(metrics_to_measure(clicks, {"NDCG@10", "NDCG(k=2)", "NDCG(2)"}),
+            (MetricList{own[0], own[1], own[2], metric_of_key("ndcg_2"), metric_of_key("ndcg_10")}));
   EXPECT_THROW(metrics_to_measure(clicks, {"F1"}), InputError);
+  EXPECT_THROW(metrics_to_measure(clicks, {"RMSE"}), InputError);
 }
 
 // Weights 2, 0, 1: the first row counts as twice itself.

@@ -74,6 +74,8 @@ TEST_P(ExportedStudent, PredictsItsColumnBitForBit) {
     EXPECT_EQ(read.parameters, exported.parameters);
     EXPECT_EQ(read.valid->ensemble["auc"], record.valid->students[k]["auc"]);
     EXPECT_EQ(read.test->ensemble["logloss"], record.test->students[k]["logloss"]);
+    EXPECT_FALSE(read.test->ensemble.calibration.empty());
+    EXPECT_EQ(read.test->ensemble.calibration, record.test->students[k].calibration);
   }
 }
 INSTANTIATE_TEST_SUITE_P(Ensembles, ExportedStudent,

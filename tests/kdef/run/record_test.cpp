@@ -85,6 +85,12 @@ TEST(RunRecord, DeepAndImpossibleNumbersAreNoted) {
         HasSubstr("metrics.jsonl:1: is not a file that kdef wrote: step: expected a whole number from 0 to 2^53"))
         << bad;
   }
+  const std::string bins = R"(,"calibration":[)";
+  ASSERT_NE(result.find(bins), std::string::npos);
+  const auto with_bins = [&](const std::string& text) {
+    return std::string(result).insert(result.find(bins) + bins.size(), text);
+  };
+  EXPECT_THAT(note(files.result(), result, with_bins("[1e300,0,0],")), HasSubstr("lists of three numbers from 0 to 1"));
   EXPECT_EQ(note(files.result(), result, result), "none");
 }
 

@@ -126,11 +126,13 @@ void expect_events_of_metrics(const std::string& run) {
     const auto& e = events[i + 1];
     EXPECT_EQ(e.step, metrics[i].step);
     EXPECT_GE(e.wall_time, events[i].wall_time);
-    EXPECT_EQ(e.values.size(), 4 + 2 * metrics[i].valid.students.size());
+    EXPECT_EQ(e.values.size(), 5 + 3 * metrics[i].valid.students.size());
     EXPECT_EQ(e.values.at("train/loss"), static_cast<float>(metrics[i].train_loss));
     EXPECT_EQ(e.values.at("train/lr"), static_cast<float>(metrics[i].learning_rate));
     EXPECT_EQ(e.values.at("valid/auc"), static_cast<float>(metrics[i].valid.ensemble["auc"]));
     EXPECT_EQ(e.values.at("valid/logloss"), static_cast<float>(metrics[i].valid.ensemble["logloss"]));
+    EXPECT_EQ(e.values.at("valid/normalized_entropy"),
+              static_cast<float>(metrics[i].valid.ensemble["normalized_entropy"]));
     EXPECT_EQ(e.values.at("valid/student_2/auc"), static_cast<float>(metrics[i].valid.students[1]["auc"]));
     EXPECT_EQ(e.values.at("valid/student_2/logloss"), static_cast<float>(metrics[i].valid.students[1]["logloss"]));
   }

@@ -103,6 +103,34 @@ TEST_F(ReportTest, OneRunShowsItsFiguresCurvesStudentsAndCollapse) {
   EXPECT_EQ(count(html, "<figure>"), 6u);  // AUC, log loss, students, two spectra, disagreement
 }
 
+TEST_F(ReportTest, CalibrationIsDrawnForTheEnsembleAndFoldedForStudents) {
+  Evaluation e = evaluation(0.8, {0.79, 0.81});
+  e.ensemble.calibration = {{0.5, 0.125, 0.25}, {0.5, 0.75, 0.625}};
+  e.students[0].calibration = {{1, 0.25, 0.5}};
+  e.students[1].calibration = {{1, 0.375, 0.5}};
+  const std::string html = to_html(read_report({finish("run", config(2, "kdef", 7), e)}));
+  EXPECT_THAT(html, HasSubstr("<h3>Calibration</h3>"));
+  EXPECT_THAT(html, HasSubstr("<td>0.75000</td><td>0.62500</td>"));  // the diagonal and the ensemble at 0.75
+  EXPECT_THAT(html, HasSubstr("<details class=\"values\"><summary>Calibration of every student</summary>"));
+  EXPECT_THAT(html, HasSubstr("Calibration of student 2, test data"));
+  EXPECT_EQ(count(html, "<figure>"), 6u);  // AUC, log loss, students, ensemble's calibration, two students'
+  // Without bins, as of runs before kdef kept them; and where the students' own output layers are not trained.
+  EXPECT_THAT(to_html(read_report({finish("old", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}))})),
+              Not(HasSubstr("Calibration")));
+  const std::string concat = to_html(read_report({finish("concat", config(2, "concat", 7), e)}));
+  EXPECT_THAT(concat, HasSubstr("<h3>Calibration</h3>"));
+  EXPECT_THAT(concat, Not(HasSubstr("Calibration of every student")));
+}
+
+TEST_F(ReportTest, AModelWorseThanTheConstantIsNoted) {
+  Evaluation e = evaluation(0.8, {0.79, 0.81});
+  e.ensemble.set("normalized_entropy", 0.99);
+  EXPECT_THAT(to_html(read_report({finish("good", config(2, "kdef", 7), e)})), Not(HasSubstr("above 1")));
+  e.ensemble.set("normalized_entropy", 1.01);
+  EXPECT_THAT(to_html(read_report({finish("bad", config(2, "kdef", 7), e)})),
+              HasSubstr("<li>The normalized entropy is above 1"));
+}
+
 TEST_F(ReportTest, ThePageStandsAlone) {
   const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
   add_collapse(run, 1.25);

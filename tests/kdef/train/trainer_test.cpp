@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/base/names.h"
 #include "core/base/parallel.h"
 #include "core/io/safetensors.h"
 #include "data/feed/batching.h"
+#include "kdef/run/record.h"
 #include "tests/kdef/support.h"
 
 namespace kdef {
@@ -228,6 +231,32 @@ TEST(Training, LeavesWhatTheContractSays) {
   const SafetensorsFile model(e.directory / "a/model.safetensors");
   EXPECT_TRUE(model.has("embedding_layer.embedding_layer.embedding_layers.user.weight"));
   EXPECT_TRUE(model.has("networks.2.mlp.0.weight"));
+}
+
+TEST(Training, MeasuresAndMonitorsEveryMetricForClicks) {
+  const SmallExperiment e;
+  std::vector<std::string> names;
+  MetricList expected;
+  for (const MetricRow& row : kMetrics) {
+    if (row.labels != data::LabelKind::click) continue;
+    expected.emplace_back(row, 3);
+    names.push_back(expected.back().name());
+  }
+  const TrainingResult result = run(e.load({"group_id=user", cat("metrics=[", joined(names), "]"),
+                                            "monitor={NDCG(k=3): 1, MRR: 1, predicted_over_actual: -1}"}),
+                                    e.directory / "a");
+  EXPECT_EQ(result.valid.ensemble.measured(), expected);
+  EXPECT_EQ(result.test.students.at(2).measured(), expected);
+  for (const Metric& m : expected) EXPECT_TRUE(std::isfinite(result.test.ensemble[m])) << m.key();
+  EXPECT_EQ(result.test.ensemble.calibration.size(), kCalibrationBins);
+  // The kept model is that with the best sum; a ratio of clicks counts by its distance to 1.
+  double best = -std::numeric_limits<double>::infinity();
+  for (const auto& step : read_metrics(e.directory / "a/metrics.jsonl")) {
+    const Quality& q = step.valid.ensemble;
+    best = std::max(best, q["ndcg_3"] + q["mrr"] - std::abs(q["predicted_over_actual"] - 1));
+  }
+  const Quality& kept = result.valid.ensemble;
+  EXPECT_NEAR(kept["ndcg_3"] + kept["mrr"] - std::abs(kept["predicted_over_actual"] - 1), best, 1e-5);
 }
 
 TEST(Training, ARunOpenedAgainPredictsTheSame) {
