@@ -148,7 +148,7 @@ plot::Chart calibration_chart(const std::string& title, const std::string& name,
   c.title = title;
   c.x = {.label = "mean prediction", .decimals = 5};
   c.y = {.label = "click rate", .decimals = 5};
-  plot::Series equal{.name = "as predicted", .markers = false}, bins{.name = name, .emphasized = true};
+  plot::Series equal{.name = "predicted = observed", .markers = false}, bins{.name = name, .emphasized = true};
   for (const CalibrationBin& bin : quality.calibration) {
     equal.points.push_back({bin.predicted, bin.predicted});
     bins.points.push_back({bin.predicted, bin.observed});

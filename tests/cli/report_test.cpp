@@ -132,9 +132,9 @@ TEST_F(ReportCommandTest, ABrowserShowsItWithoutComplaintOrRequest) {
     const auto console = browser.open(page, width, dark);
     ASSERT_EQ(console.size(), 1u) << testing::PrintToString(console);
     EXPECT_THAT(console[0], HasSubstr("width " + std::to_string(width) + " outside 0 "));
-    // Of the sweep: AUC, log loss, students' mean and least, abundance; of each run: AUC, log loss, students; of the
-    // one that is measured: two spectra, disagreement.
-    EXPECT_THAT(console[0], HasSubstr("figures 14 flat 0"));
+    // Of the sweep: AUC, log loss, normalized entropy, students' mean and least, abundance; of each run: the same three
+    // metrics, students, calibration; of the one that is measured: two spectra, disagreement.
+    EXPECT_THAT(console[0], HasSubstr("figures 19 flat 0"));
     EXPECT_THAT(console[0], HasSubstr(dark ? "rgb(22, 24, 26)" : "rgb(255, 255, 255)"));
   }
 }
