@@ -254,8 +254,9 @@ void resolve_task(Draft& d) {
   resolve_metrics(d);
   for (const Metric& m : c.training.metrics) {
     if (!m.by_groups() || !c.dataset.group.empty()) continue;
-    d.given.at(given("metrics") ? "metrics" : "task")
-        .fail(cat("metric ", m.name(), " is measured by groups; name their column with group_id: COLUMN"));
+    const bool listed = std::find(c.metrics.begin(), c.metrics.end(), m.name()) != c.metrics.end();
+    const char* key = !listed && given("monitor") ? "monitor" : given("metrics") ? "metrics" : "task";
+    d.given.at(key).fail(cat("metric ", m.name(), " is measured by groups; name their column with group_id: COLUMN"));
   }
   if (const std::string refusal = refusal_of(c.model.kind, task); !refusal.empty()) d.given.at("task").fail(refusal);
 }

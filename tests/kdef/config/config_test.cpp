@@ -273,8 +273,8 @@ TEST_F(ConfigTest, LaterSettingsWin) {
 // As in FuxiCTR, where `metrics` are for the last evaluation.
 TEST_F(ConfigTest, AMonitoredMetricNeedNotBeOneOfMetrics) {
   const ExperimentConfig c = load("Small", {"metrics=[logloss]", "monitor=PR_AUC"});
-  EXPECT_THAT(c.training.metrics, Contains(find_metric("PR_AUC")));
-  EXPECT_THAT(load("Small", {"metrics=[logloss]"}).training.metrics, Not(Contains(find_metric("PR_AUC"))));
+  EXPECT_THAT(c.training.metrics, Contains(*find_metric("PR_AUC")));
+  EXPECT_THAT(load("Small", {"metrics=[logloss]"}).training.metrics, Not(Contains(*find_metric("PR_AUC"))));
 }
 
 TEST_F(ConfigTest, OverridesAreYamlAndReachInside) {
@@ -391,6 +391,7 @@ TEST_F(ConfigTest, LabelsThatAreNotZeroAndOne) {
 TEST_F(ConfigTest, MetricsByGroupsNeedGroups) {
   EXPECT_THAT(refusal("Small", {"metrics=[AUC, gAUC]"}),
               HasSubstr("metric gAUC is measured by groups; name their column with group_id: COLUMN"));
+  EXPECT_THAT(refusal("Small", {"monitor=gAUC"}), AllOf(HasSubstr("key 'monitor'"), HasSubstr("group_id: COLUMN")));
   EXPECT_EQ(load("Small", {"metrics=[AUC, gAUC]", "group_id=user"}).dataset.group, "user");
 }
 
