@@ -154,6 +154,7 @@ ExperimentConfig load_config(const Parsed& parsed, bool dataset_required) {
   std::string ignored;
   for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
   if (!ignored.empty()) std::cerr << "kdef: keys without effect here: " << ignored << "\n";
+  for (const std::string& note : config.notes) std::cerr << "kdef: " << note << "\n";
   return config;
 }
 

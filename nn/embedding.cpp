@@ -18,7 +18,8 @@ std::vector<EmbeddingField> with_columns(std::vector<EmbeddingField> fields) {
   return fields;
 }
 
-EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build) {
+EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build, bool read)
+    : device_(build.device()), read_(read) {
   KDEF_CHECK(!fields.empty(), "embedding: no fields");
   bool uniform = true;
   shape_.list = with_columns(fields);
@@ -29,7 +30,7 @@ EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int6
     uniform = uniform && d == dim;
     shape_.width += d;
     ops::EmbedField field;
-    field.table = add_table(f, d, build);
+    field.table = read ? add_table(f, d, build) : -1;
     const bool numeric = f.kind == EmbeddingField::Kind::numeric;
     field.kind = f.kind;
     field.count = numeric ? 1 : f.max_len;
@@ -56,13 +57,14 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
   }
   const bool numeric = field.kind == EmbeddingField::Kind::numeric;
   KDEF_CHECK(numeric || field.vocab_size > 0, "embedding: vocabulary of field '", field.name, "' is empty");
-  Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, 1e-4);
+  Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, field.deviation);
   if (!numeric) t.rows(0, 1).fill(0);
   tables_.push_back(add_parameter("embedding_layer.embedding_layers." + field.name + ".weight", t, true));
   return static_cast<int>(tables_.size()) - 1;
 }
 
 Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fused) const {
+  KDEF_CHECK(read_, "embedding: these tables were made for networks that do not read them");
   if (fused && uniform()) return ops::embed_fields(tables_, ids, values, fields_);
   std::vector<Tensor> parts;
   for (size_t f = 0; f < fields_.size(); ++f) {
@@ -81,7 +83,7 @@ Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fu
 
 std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const Tensor& values,
                                                         const ops::DistinctLimits& limits) const {
-  if (!uniform() || !ids.defined()) return std::nullopt;
+  if (!read_ || !uniform() || !ids.defined()) return std::nullopt;
   std::vector<int64_t> table_rows;
   for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
   DistinctFields out;

@@ -16,11 +16,12 @@ struct EmbeddingField {
   using Kind = ops::EmbedField::Kind;
   std::string name;
   Kind kind = Kind::id;
-  int64_t vocab_size = 0;  // rows of the table, row 0 is padding; unused by numeric fields
-  int64_t max_len = 1;     // ids in a row: 1 unless the kind is average or sum
-  int64_t dim = 0;         // 0: the tables' common dimension
-  std::string shared;      // the name of an earlier field whose table it uses; empty: a new table
-  int64_t column = -1;     // its first column in the batch's ids or values; -1: the column after the field before it
+  int64_t vocab_size = 0;   // rows of the table, row 0 is padding; unused by numeric fields
+  int64_t max_len = 1;      // ids in a row: 1 unless the kind is average or sum
+  int64_t dim = 0;          // 0: the tables' common dimension
+  std::string shared;       // the name of an earlier field whose table it uses; empty: a new table
+  int64_t column = -1;      // its first column in the batch's ids or values; -1: the column after the field before it
+  double deviation = 1e-4;  // standard deviation of the initial values of its table
 };
 
 /// The fields with their columns filled in. Tables over some of these fields read the right columns of the same batch.
@@ -44,11 +45,13 @@ struct EmbeddingShape {
 
 /// Embeddings of a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in
 /// their order. The result is [B, F, D], or [B, sum of dims] where fields have different dimensions.
-/// Tables start normal with standard deviation 1e-4 and a zero row 0; a numeric field is a Linear(1, D) without bias.
+/// Tables start normal (EmbeddingField::deviation) with a zero row 0; a numeric field is a Linear(1, D) without bias.
 /// Names: embedding_layer.embedding_layers.FIELD.weight.
 class EmbeddingTables final : public Module {
  public:
-  EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build);
+  /// Where no network reads these tables (`read` is false), there are none: the object describes the batch only, and
+  /// forward() throws.
+  EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build, bool read = true);
   /// `fused` reads all fields in one op; otherwise primitive ops compute the same, to be read and compared.
   Tensor forward(const Tensor& ids, const Tensor& values, bool fused = true) const;
 
@@ -62,7 +65,7 @@ class EmbeddingTables final : public Module {
   /// Columns of ids / values up to the last one that a field reads.
   int64_t id_columns() const { return id_columns_; }
   int64_t value_columns() const { return value_columns_; }
-  Device device() const { return tables_[0].device(); }
+  Device device() const { return device_; }
 
  private:
   Tensor composed(const Tensor& ids, const Tensor& values, size_t field) const;
@@ -71,6 +74,8 @@ class EmbeddingTables final : public Module {
   int add_table(const EmbeddingField& field, int64_t dim, Builder& build);
   bool uniform() const { return shape_.dim > 0; }
 
+  Device device_;
+  bool read_;
   EmbeddingShape shape_;
   std::vector<ops::EmbedField> fields_;
   std::vector<Tensor> tables_;

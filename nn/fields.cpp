@@ -55,6 +55,11 @@ Fields Fields::through(const EmbeddingTables& tables) const {
   return Fields(tables, state_->ids, state_->values, state_->pass);
 }
 
+const Tensor& Fields::values() const {
+  KDEF_CHECK(state_->tables != nullptr, "fields: these are embeddings without a batch of values");
+  return state_->values;
+}
+
 int64_t Fields::rows() const {
   const Tensor& any = state_->ids.defined() ? state_->ids : state_->values.defined() ? state_->values : state_->whole;
   return any.shape()[0];

@@ -32,6 +32,10 @@ class Fields {
   /// The same batch, read through `tables`; throws Error where the batch itself is unknown.
   Fields through(const EmbeddingTables& tables) const;
 
+  /// The values [B, N] of the numeric fields, by EmbeddingField::column; undefined where the tables read none. Throws
+  /// Error where the batch itself is unknown.
+  const Tensor& values() const;
+
   int64_t rows() const;
   Device device() const;
   /// Whether both are the same batch, read through the same tables.

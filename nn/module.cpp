@@ -75,6 +75,11 @@ Tensor Builder::xavier_normal(int64_t out, int64_t in) {
   return normal({out, in}, std::sqrt(2.0 / static_cast<double>(in + out)));
 }
 
+Tensor Builder::xavier_normal(const Shape& shape) {
+  const int64_t fans = shape[1] * shape[2] + shape[0] * shape[2];
+  return normal(shape, std::sqrt(2.0 / static_cast<double>(fans)));
+}
+
 Tensor Builder::normal(const Shape& shape, double standard_deviation) {
   return fill(shape, 4, [=](Random& r) { return standard_deviation * r.normal(); });
 }

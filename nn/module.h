@@ -105,6 +105,8 @@ class Builder {
 
   /// A weight [out, in], normal with standard deviation sqrt(2 / (in + out)) (Glorot, Bengio 2010).
   Tensor xavier_normal(int64_t out, int64_t in);
+  /// The same for a weight [n, a, b], whose fans PyTorch counts as a b and n b.
+  Tensor xavier_normal(const Shape& shape);
   Tensor normal(const Shape& shape, double standard_deviation);
   Tensor uniform(const Shape& shape, double low, double high);
   Tensor constant(const Shape& shape, double value);

@@ -12,9 +12,11 @@
 #include <typeinfo>
 
 #include "core/base/json.h"
+#include "core/base/names.h"
 #include "core/base/random.h"
 #include "core/io/safetensors.h"
 #include "kdef/audit/audit.h"
+#include "kdef/config/config.h"
 #include "kdef/measure/metric.h"
 #include "kdef/method/ensemble.h"
 #include "nn/networks/registry.h"
@@ -171,13 +173,16 @@ int64_t count_in(const Json& json) {
 // A network's settings under the names of the recordings, which say cross_layers for num_cross_layers. The recordings
 // have no dropout.
 nn::NetworkConfig network_config(const std::string& name, const Json& s) {
+  // The networks of KDEF's authors, where FuxiCTR has another one of that name.
+  const std::vector<std::string> known = nn::network_names();
+  const std::string of_authors = "kdef_" + name;
   nn::NetworkConfig c;
-  c.network = name;
+  c.network = std::find(known.begin(), known.end(), of_authors) != known.end() ? of_authors : name;
   for (const Json& units : s.value("hidden_units", Json::array())) c.hidden_units.push_back(count_in(units));
   c.hidden_activations.assign(c.hidden_units.size(), "relu");
   c.batch_norm = s.value("batch_norm", false);
   c.layer_norm = s.value("layer_norm", false);
-  const nn::NetworkType& type = nn::network_type(name);
+  const nn::NetworkType& type = nn::network_type(c.network);
   for (const nn::SettingKey& key : type.keys) {
     const std::string recorded = key.name == "num_cross_layers" ? "cross_layers" : key.name;
     if (!s.contains(recorded)) continue;
@@ -248,43 +253,68 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused,
   return std::move(result).rows();
 }
 
+// A field in the metadata of a run of KDEF's authors: [name, rows of the table, ids in a row].
+nn::EmbeddingField field_in(const Json& f) {
+  nn::EmbeddingField field;
+  field.name = f.at(0);
+  field.vocab_size = count_in(f.at(1));
+  field.max_len = count_in(f.at(2));
+  field.kind = field.max_len > 1 ? nn::EmbeddingField::Kind::average : nn::EmbeddingField::Kind::id;
+  return field;
+}
+
+// A field in the metadata of a run of FuxiCTR: an entry of its feature map.
+nn::EmbeddingField feature_in(const std::string& path, const std::string& name, const Json& f) {
+  using Kind = nn::EmbeddingField::Kind;
+  static const std::map<std::string, Kind> kPoolings = {{"layers.MaskedAveragePooling()", Kind::average},
+                                                        {"layers.MaskedSumPooling()", Kind::sum}};
+  static const std::set<std::string> kKnown = {
+      "source", "type", "padding_idx", "vocab_size", "max_len", "feature_encoder", "embedding_dim", "share_embedding"};
+  const auto require = [&](bool known, const std::string& what) {
+    if (!known) throw InputError(cat(path, ": feature '", name, "' has ", what, ", which this program does not know"));
+  };
+  for (const auto& [key, value] : f.items()) require(kKnown.count(key) != 0, cat("the key '", key, "'"));
+  const std::string type = f.at("type"), encoder = f.value("feature_encoder", "none");
+  nn::EmbeddingField field{.name = name};
+  require(type == "numeric" || type == "categorical" || type == "sequence", cat("the type '", type, "'"));
+  if (type == "numeric") field.kind = Kind::numeric;
+  if (type == "sequence") {
+    require(kPoolings.count(encoder) != 0, cat("the encoder '", encoder, "'"));
+    field.kind = kPoolings.at(encoder);
+    field.max_len = count_in(f.at("max_len"));
+  }
+  if (f.contains("vocab_size")) field.vocab_size = count_in(f.at("vocab_size"));
+  if (f.contains("embedding_dim")) field.dim = count_in(f.at("embedding_dim"));
+  field.shared = f.value("share_embedding", "");
+  return field;
+}
+
 // A recorded training run: the model and settings from the metadata, then step by step.
 class Run {
  public:
-  Run(const SafetensorsFile& file, bool fused, Device device) : file_(file), fused_(fused), device_(device) {
-    const auto metadata = [&](const char* key) -> Json {
-      const auto it = file.metadata().find(key);
-      if (it == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no '", key, "'"));
-      return parse_json<Json>(it->second, file.path());
-    };
+  Run(const SafetensorsFile& file, bool fused, Device device)
+      : file_(file), fused_(fused), device_(device), of_fuxictr_(file.metadata().count("config") != 0) {
     try {
-      const Json fields = metadata("fields");
-      for (const Json& f : fields) {
-        nn::EmbeddingField field;
-        field.name = f.at(0);
-        field.vocab_size = count_in(f.at(1));
-        field.max_len = count_in(f.at(2));
-        field.kind = field.max_len > 1 ? nn::EmbeddingField::Kind::average : nn::EmbeddingField::Kind::id;
-        fields_.push_back(field);
-      }
-      EnsembleConfig config;
+      EnsembleConfig config = of_fuxictr_ ? fuxictr_model() : authors_model();
       config.fused = fused;
-      config.embedding_dim = count_in(metadata("embedding_dim"));
-      const Json model = metadata("model");
-      for (const Json& s : model.at("students")) config.students.push_back(network_config(s.at("network"), s));
       const Json optimizer = metadata("optimizer");
       settings_.kind = nn::parse_optimizer(optimizer.at("name"));
       settings_.learning_rate = optimizer.at("lr");
       settings_.beta1 = optimizer.at("betas").at(0);
       settings_.beta2 = optimizer.at("betas").at(1);
       settings_.eps = optimizer.at("eps");
-      settings_.embedding.l2 = metadata("embedding_regularizer");
       settings_.clip_norm = metadata("clip_norm");
       steps_ = count_in(metadata("steps"));
       dtype_ = file.dtype(prefixed("init."));
       nn::Builder build(0, dtype_, device);
       build.limit_values(file.values());
       model_.emplace(config, fields_, build);
+      if (!of_fuxictr_) return;
+      const int64_t recorded = count_in(metadata("parameters"));
+      if (model_->parameter_count() != recorded) {
+        throw InputError(cat(file.path(), ": the recorded model has ", recorded, " trained values, this program's has ",
+                             model_->parameter_count()));
+      }
     } catch (const Json::exception& e) {
       throw InputError(cat(file.path(), ": metadata is not that of a recorded run: ", e.what()));
     }
@@ -312,24 +342,28 @@ class Run {
       const std::string kind = p.embedding ? "final embeddings"
                                : judged    ? "final network parameters"
                                            : "final biases in front of batch norm";
-      result_.add(kind, p.name, p.tensor, file_.read("final." + p.name), judge_state ? tight : 0,
+      result_.add(kind, p.name, p.tensor, file_.read("final." + recorded(p.name)), judge_state ? tight : 0,
                   judge_state ? "" : kShown);
     }
     for (const nn::Buffer& b : model_->buffers()) {
       const bool mean = b.name.size() > 12 && b.name.compare(b.name.size() - 12, 12, "running_mean") == 0;
       result_.add(mean ? "final running means" : "final running variances", b.name, b.tensor,
-                  file_.read("final." + b.name), judge_state ? tight : 0, judge_state ? "" : kShown);
+                  file_.read("final." + recorded(b.name)), judge_state ? tight : 0, judge_state ? "" : kShown);
     }
     const Ensemble::Output output = predict();
     // Another device rounds differently, and the difference has the size of a few steps.
     const double prediction = judge_state ? tight : device_.is_cpu() ? kRoundingFactor * change_by_rounding(output) : 0;
-    const Tensor students = file_.read("eval.student_logits");
     // Noisy biases give probabilities near 1/2, which are judged by their absolute deviation.
     const char* how = judge_state        ? ""
                       : device_.is_cpu() ? "fp32 with batch norm: the absolute deviation, against that of roundings"
                                          : kShown;
     result_.add("predictions of the ensemble", "eval.prob", ops::sigmoid(output.ensemble), file_.read("eval.prob"),
                 prediction, how, !judge_state);
+    if (of_fuxictr_) {
+      compare_branches(output);
+      return std::move(result_).rows();
+    }
+    const Tensor students = file_.read("eval.student_logits");
     result_.add("predictions of the students", "sigmoid(eval.student_logits)", ops::sigmoid(output.students),
                 ops::sigmoid(students), prediction, how, !judge_state);
     result_.add("logits of the students", "eval.student_logits", output.students, students, judge_state ? tight : 0,
@@ -338,14 +372,71 @@ class Run {
   }
 
  private:
+  std::string text_metadata(const char* key) const {
+    const auto it = file_.metadata().find(key);
+    if (it == file_.metadata().end()) throw InputError(cat(file_.path(), ": metadata has no '", key, "'"));
+    return it->second;
+  }
+  Json metadata(const char* key) const { return parse_json<Json>(text_metadata(key), file_.path()); }
+
+  // The model, its fields and its regularizers in a recording of the classes of KDEF's authors.
+  EnsembleConfig authors_model() {
+    const Json fields = metadata("fields"), model = metadata("model");
+    for (const Json& f : fields) fields_.push_back(field_in(f));
+    settings_.embedding.l2 = metadata("embedding_regularizer");
+    EnsembleConfig config;
+    config.embedding_dim = count_in(metadata("embedding_dim"));
+    for (const Json& s : model.at("students")) config.students.push_back(network_config(s.at("network"), s));
+    return config;
+  }
+
+  // The same in a recording of a class of FuxiCTR: an experiment with the recorded keys is read as one of a file.
+  EnsembleConfig fuxictr_model() {
+    const auto features = parse_json<nlohmann::ordered_json>(text_metadata("features"), file_.path());
+    for (const auto& [name, feature] : features.items())
+      fields_.push_back(feature_in(file_.path(), name, Json(feature)));
+    Json keys = metadata("config");
+    keys["model"] = text_metadata("model");
+    const ExperimentConfig experiment = read_experiment(keys.dump(), cat(file_.path(), ", 'config' of the metadata"));
+    if (!experiment.ignored.empty()) {
+      throw InputError(cat(file_.path(), ": the recorded model has settings that this program's does not have: ",
+                           joined(experiment.ignored)));
+    }
+    settings_ = experiment.training.optimizer;
+    return experiment.model;
+  }
+
+  // The name of a parameter or buffer in the recording: FuxiCTR's model is one network and its tables.
+  std::string recorded(const std::string& name) const {
+    const std::string_view prefix = "networks.0.";
+    return of_fuxictr_ && name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+  }
+
+  // The logits of a network's branches, where they are recorded.
+  void compare_branches(const Ensemble::Output& output) {
+    if (file_.has("eval.student_logits")) {
+      result_.add("logits of the branches", "eval.student_logits", output.branches.at(0),
+                  file_.read("eval.student_logits"), kTolerance64);
+    }
+    if (file_.has("eval.student_probs")) {
+      result_.add("predictions of the branches", "eval.student_probs", ops::sigmoid(output.branches.at(0)),
+                  file_.read("eval.student_probs"), kTolerance64);
+    }
+  }
+
   // Trains from the weights that the model has, and calls `done` after every step.
   void train(const std::function<void(int64_t step, const Tensor& loss, const nn::StepRecord& report)>& done) {
     nn::Optimizer optimizer(model_->parameters(), settings_);
     for (int64_t step = 0; step < steps_; ++step) {
       const std::string at = cat("step", step, ".");
       const ModelInput input = batch(at + "x.", at + "y");
-      const Tensor loss = model_->loss(model_->forward(input, {.training = true}), input.labels);
+      const Ensemble::Output output = model_->forward(input, {.training = true});
+      const Tensor loss = model_->loss(output, input.labels);
       backward(loss);
+      if (step == 0 && done && of_fuxictr_ && file_.has(at + "prob")) {
+        result_.add("predictions in training, step 0", at + "prob", ops::sigmoid(output.ensemble),
+                    file_.read(at + "prob"), kTolerance64);
+      }
       if (step == 0 && done) compare_gradients(optimizer);
       const nn::StepRecord report = fused_ ? optimizer.step() : nn::composed_step(optimizer);
       if (done) done(step, loss, report);
@@ -387,8 +478,8 @@ class Run {
   }
 
   void load(const std::string& prefix) {
-    for (nn::Parameter& p : model_->parameters()) copy(p.tensor, prefix + p.name);
-    for (nn::Buffer& b : model_->buffers()) copy(b.tensor, prefix + b.name);
+    for (nn::Parameter& p : model_->parameters()) copy(p.tensor, prefix + recorded(p.name));
+    for (nn::Buffer& b : model_->buffers()) copy(b.tensor, prefix + recorded(b.name));
   }
   void copy(Tensor& to, const std::string& name) const {
     const Tensor from = file_.read(name);
@@ -401,23 +492,29 @@ class Run {
 
   ModelInput batch(const std::string& x, const std::string& y) const {
     ModelInput input;
-    int64_t rows = 0;
-    std::vector<std::vector<int64_t>> columns;
-    for (const nn::EmbeddingField& f : fields_) {
-      const Tensor ids = file_.read(x + f.name);
-      rows = ids.shape()[0];
-      if (ids.numel() != rows * f.max_len) {
+    const std::vector<nn::EmbeddingField> fields = nn::with_columns(fields_);
+    const int64_t rows = file_.read(x + fields.at(0).name).shape()[0];
+    const int64_t id_columns = model_->embedding().id_columns(), values = model_->embedding().value_columns();
+    if (id_columns > 0) input.ids = Tensor::empty({rows, id_columns}, DType::i32);
+    if (values > 0) input.values = Tensor::empty({rows, values}, dtype_);
+    for (const nn::EmbeddingField& f : fields) {
+      const Tensor cells = file_.read(x + f.name);
+      if (cells.numel() != rows * f.max_len) {
         throw InputError(
-            cat(file_.path(), ": tensor '", x, f.name, "' is ", ids.shape(), ", not [", rows, ", ", f.max_len, "]"));
+            cat(file_.path(), ": tensor '", x, f.name, "' is ", cells.shape(), ", not [", rows, ", ", f.max_len, "]"));
       }
-      columns.push_back(ids.to_vector<int64_t>());
-    }
-    input.ids = Tensor::empty({rows, model_->embedding().id_columns()}, DType::i32);
-    int32_t* out = input.ids.data<int32_t>();
-    for (int64_t b = 0; b < rows; ++b) {
-      for (size_t f = 0; f < fields_.size(); ++f) {
-        for (int64_t l = 0; l < fields_[f].max_len; ++l) {
-          *out++ = static_cast<int32_t>(columns[f][static_cast<size_t>(b * fields_[f].max_len + l)]);
+      if (f.kind == nn::EmbeddingField::Kind::numeric) {
+        KDEF_CHECK(dtype_ == DType::f64, "a run with numeric fields is recorded in fp64");
+        const std::vector<double> column = cells.to(DType::f64).to_vector<double>();
+        for (int64_t b = 0; b < rows; ++b)
+          input.values.data<double>()[b * values + f.column] = column[static_cast<size_t>(b)];
+        continue;
+      }
+      const std::vector<int64_t> ids = cells.to_vector<int64_t>();
+      for (int64_t b = 0; b < rows; ++b) {
+        for (int64_t l = 0; l < f.max_len; ++l) {
+          input.ids.data<int32_t>()[b * id_columns + f.column + l] =
+              static_cast<int32_t>(ids[static_cast<size_t>(b * f.max_len + l)]);
         }
       }
     }
@@ -430,7 +527,7 @@ class Run {
     const std::vector<nn::Parameter> parameters = model_->parameters();
     const double tolerance = dtype_ == DType::f64 ? kTolerance64 : kTolerance32;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      const std::string name = "step0.grad." + parameters[i].name;
+      const std::string name = "step0.grad." + recorded(parameters[i].name);
       const bool embedding = parameters[i].embedding;
       result_.add(embedding ? "gradient of the embeddings, step 0" : "gradient of the networks, step 0", name, grads[i],
                   file_.read(name), tolerance, embedding ? "" : kBiases, false, gradient_size(file_, name));
@@ -456,6 +553,7 @@ class Run {
   const SafetensorsFile& file_;
   bool fused_;
   Device device_;
+  bool of_fuxictr_;
   std::vector<nn::EmbeddingField> fields_;
   nn::OptimizerConfig settings_;
   int64_t steps_ = 0;

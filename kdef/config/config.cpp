@@ -96,6 +96,9 @@ StudentConfig student_of(const NetworkDraft& n) {
   StudentConfig s = n.settings;
   const nn::NetworkType& type = nn::network_type(s.network);
   s.settings = network_settings(type, n.given);
+  if (type.fuxictr) return {.network = s.network, .settings = s.settings};
+  const auto units = n.given.find("hidden_units");
+  if (units != n.given.end() && units->second.is_null()) units->second.expected("a list of integers");
   if (type.hidden_layers == nn::HiddenLayers::none) {
     s.hidden_units.clear();
     s.hidden_activations.clear();
@@ -114,10 +117,9 @@ StudentConfig student_of(const NetworkDraft& n) {
   return s;
 }
 
-void resolve_students(Draft& d) {
+// The students of a model, each with the settings that are its own or inherited.
+std::vector<NetworkDraft> students_of(Draft& d, const ModelName& model) {
   ExperimentConfig& c = d.config;
-  const ModelName& model = *find_row(models(), c.model_name);
-  c.model.kind = d.ensemble.value_or(model.ensemble);
   const auto given = [&](const char* key) { return d.given.count(key) != 0; };
   const auto unused = [&](const char* key) {
     if (given(key)) c.ignored.push_back(cat(key, " (", c.model_name, " does not use it)"));
@@ -159,30 +161,64 @@ void resolve_students(Draft& d) {
       n.settings.network = model.networks[0];
     }
     if (model.students != 0 && given("num_student") && d.num_student != model.students) {
-      d.given.at("num_student").fail(cat(c.model_name, " is one network; for several write model: MLPs_mean"));
+      d.given.at("num_student")
+          .fail(cat(c.model_name, " is one network; for several write model: KDEF, network: ", model.networks[0],
+                    " and ensemble: mean, or another one"));
     }
     networks.assign(static_cast<size_t>(model.students != 0 ? model.students : d.num_student), n);
     for (const char* key : {"net1_dropout", "net2_dropout", "net3_dropout"}) unused(key);
   }
-  c.model.students.clear();
-  for (const NetworkDraft& n : networks) c.model.students.push_back(student_of(n));
+  return networks;
+}
+
+// What follows from the students: the embedding_dim of FuxiCTR's classes, and what does not fit them.
+void settle_students(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const auto dim = d.given.find("embedding_dim");
   for (const StudentConfig& s : c.model.students) {
-    if (!s.hidden_units.empty() || nn::network_type(s.network).hidden_layers != nn::HiddenLayers::required) continue;
-    d.given.at(given("students") ? "students" : "hidden_units")
+    const nn::NetworkType& type = nn::network_type(s.network);
+    if (dim != d.given.end() && dim->second.is_list() && type.find_key("order_dims") == nullptr) {
+      dim->second.expected("one integer, since not all students are HOFM");
+    }
+    if (!s.hidden_units.empty() || type.hidden_layers != nn::HiddenLayers::required) continue;
+    d.given.at(d.given.count("students") != 0 ? "students" : "hidden_units")
         .fail(cat("network ", s.network, " needs at least one hidden layer"));
   }
+  const nn::NetworkType& first = nn::network_type(c.model.students[0].network);
+  if (dim == d.given.end() && first.fuxictr) c.model.embedding_dim = first.embedding_dim;
+}
+
+void resolve_students(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const ModelName& model = *find_row(models(), c.model_name);
+  c.model.kind = d.ensemble.value_or(model.ensemble);
+  c.model.students.clear();
+  std::set<std::string> notes;
+  for (const NetworkDraft& n : students_of(d, model)) {
+    c.model.students.push_back(student_of(n));
+    for (const std::string& note : n.notes) {
+      if (notes.insert(note).second) c.notes.push_back(note);
+    }
+  }
+  settle_students(d);
 }
 
 // Adds to `ignored` the keys at the top level that no student's network has.
 void list_unused_keys(Draft& d) {
-  for (const std::string& name : network_key_names()) {
-    const bool used =
-        std::any_of(d.config.model.students.begin(), d.config.model.students.end(),
-                    [&](const StudentConfig& s) { return nn::network_type(s.network).find_key(name) != nullptr; });
-    if (!used && d.given.count(name) != 0) {
-      d.config.ignored.push_back(cat(name, " (", d.config.model_name, " does not use it)"));
+  const auto check = [&](const std::vector<std::string>& names, bool common) {
+    for (const std::string& name : names) {
+      const auto& students = d.config.model.students;
+      const bool used = std::any_of(students.begin(), students.end(), [&](const StudentConfig& s) {
+        const nn::NetworkType& type = nn::network_type(s.network);
+        return type.find_key(name) != nullptr || (common && !type.fuxictr);
+      });
+      if (!used && d.given.count(name) != 0) {
+        d.config.ignored.push_back(cat(name, " (", d.config.model_name, " does not use it)"));
+      }
     }
-  }
+  };
+  check(common_key_names(), true);
+  check(network_key_names(), false);
 }
 
 void check_dataset(const Draft& d, const std::string& entry) {
@@ -351,6 +387,12 @@ void locate(std::string& path, const std::string& folder) {
 }
 
 }  // namespace
+
+ExperimentConfig read_experiment(const std::string& yaml, const std::string& source) {
+  Layer merged;
+  merge(merged, parse_yaml(yaml, source, ""));
+  return read_draft(merged).config;
+}
 
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
                                  const std::vector<std::string>& overrides, bool dataset_required) {

@@ -45,6 +45,8 @@ struct ExperimentConfig {
 
   /// Keys that are set and have no effect, each once, with the reason in brackets if it depends on other keys.
   std::vector<std::string> ignored;
+  /// Sentences about names whose meaning has changed, to be shown once.
+  std::vector<std::string> notes;
 };
 
 /// Reads experiment `expid` of `config_dir`. `overrides` are "key=value". The value is YAML; a dot in the key selects
@@ -54,6 +56,9 @@ struct ExperimentConfig {
 /// the data set's entry and files may be missing; the caller has the feature map from elsewhere.
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
                                  const std::vector<std::string>& overrides = {}, bool dataset_required = true);
+
+/// Reads the keys of one experiment from a YAML map (or JSON), without a data set. `source` names it in messages.
+ExperimentConfig read_experiment(const std::string& yaml, const std::string& source);
 
 /// The whole configuration with all defaults, as YAML that load_resolved() reads back. `ignored` and
 /// data::FieldConfig::where are left out.

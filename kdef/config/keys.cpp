@@ -12,19 +12,50 @@
 namespace kdef::config_keys {
 
 const std::vector<ModelName>& models() {
-  static const std::vector<ModelName> all = {
-      {"KDEF", EnsembleKind::kdef, 0, {}},
-      {"EKTF", EnsembleKind::kdef, 0, {"mlp"}},
-      {"EKTF_L", EnsembleKind::kdef, 3, {"product", "finalnet", "exponential_cross"}},
-      {"MLPs_mean", EnsembleKind::mean, 0, {"mlp"}},
-      {"MLP_mean", EnsembleKind::mean, 0, {"mlp"}},
-      {"MLPs_sum", EnsembleKind::sum, 0, {"mlp"}},
-      {"MLPs_concat", EnsembleKind::concat, 0, {"mlp"}},
-      {"MLP", EnsembleKind::mean, 1, {"mlp"}},
-      {"DNN", EnsembleKind::mean, 1, {"mlp"}},
-  };
+  static const std::vector<ModelName> all = [] {
+    std::vector<ModelName> names = {
+        {"KDEF", EnsembleKind::kdef, 0, {}},
+        {"EKTF", EnsembleKind::kdef, 0, {"mlp"}},
+        {"EKTF_L", EnsembleKind::kdef, 3, {"product", "kdef_finalnet", "exponential_cross"}},
+        {"MLPs_mean", EnsembleKind::mean, 0, {"mlp"}},
+        {"MLP_mean", EnsembleKind::mean, 0, {"mlp"}},
+        {"MLPs_sum", EnsembleKind::sum, 0, {"mlp"}},
+        {"MLPs_concat", EnsembleKind::concat, 0, {"mlp"}},
+        {"MLP", EnsembleKind::mean, 1, {"mlp"}},
+    };
+    // Every class of FuxiCTR under its name: the network alone.
+    for (const nn::NetworkType& type : nn::network_types()) {
+      if (type.fuxictr) names.push_back({type.name.c_str(), EnsembleKind::mean, 1, {type.name}});
+    }
+    return names;
+  }();
   return all;
 }
+
+namespace {
+
+// Names that meant a network of this program before they got FuxiCTR's meaning, as they were written then, and the name
+// of that network today; empty: it is not there any more.
+const std::map<std::string_view, std::string_view> kFormerNames = {{"finalnet", "kdef_finalnet"},
+                                                                   {"dcnv2", "kdef_dcnv2"},
+                                                                   {"xdeepfm", "kdef_xdeepfm"},
+                                                                   {"afn", "kdef_afn"},
+                                                                   {"autoint", "kdef_autoint"},
+                                                                   {"fm", ""},
+                                                                   {"deepfm", ""},
+                                                                   {"dcn", ""}};
+
+std::string read_network(NetworkDraft& n, const YamlValue& v) {
+  const std::string name = v.one_of(nn::network_names());
+  if (const auto former = kFormerNames.find(v.text()); former != kFormerNames.end()) {
+    n.notes.push_back(cat("network ", former->first, " is FuxiCTR's ", name, ", with its keys and defaults; ",
+                          former->second.empty() ? "the network that the name meant before is not there any more"
+                                                 : cat("the name meant ", former->second, " before")));
+  }
+  return name;
+}
+
+}  // namespace
 
 [[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known) {
   // Keys of other programs whose words do not lead to the name here.
@@ -226,6 +257,7 @@ template <class At>
 Key<NetworkDraft> widths_key(const char* name, At at, const char* meaning) {
   return {name, cat("list of integers in [1, ", kMaxWidth, "]"), meaning,
           [=](NetworkDraft& n, const YamlValue& v) {
+            if (v.is_null()) return;  // some networks have it; student_of() refuses it for the others
             at(n).clear();
             for (const YamlValue& item : v.list()) at(n).push_back(item.integer(1, kMaxWidth));
           },
@@ -235,6 +267,7 @@ Key<NetworkDraft> widths_key(const char* name, At at, const char* meaning) {
 // ---- Settings that only some networks have (nn/networks/registry.h).
 
 nn::SettingValue read_setting(const nn::SettingKey& key, const YamlValue& v) {
+  if (v.is_null() && key.null) return *key.null;
   const auto one = [&]<class T>(const T&, const YamlValue& item) -> T {
     if constexpr (std::is_same_v<T, bool>) return item.boolean();
     if constexpr (std::is_same_v<T, int64_t>)
@@ -246,7 +279,10 @@ nn::SettingValue read_setting(const nn::SettingKey& key, const YamlValue& v) {
       [&]<class T>(const T& standard) -> nn::SettingValue {
         if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
           T list;
-          for (const YamlValue& item : v.list()) list.push_back(one(typename T::value_type{}, item));
+          for (const YamlValue& item : key.per_layer && !v.is_list() ? std::vector{v} : v.list()) {
+            const bool null = item.is_null() && key.per_layer && key.null;
+            list.push_back(null ? std::get<T>(key.null->value).at(0) : one(typename T::value_type{}, item));
+          }
           return list;
         } else {
           return one(standard, v);
@@ -323,11 +359,26 @@ Key<NetworkDraft> network_key(const std::string& name) {
   return key;
 }
 
+// A common key of the networks of KDEF's authors, which FuxiCTR's networks may have as a setting of their own.
+Key<NetworkDraft> also_a_setting(const Key<NetworkDraft>& key) {
+  Key<NetworkDraft> both = key;
+  both.read = [name = key.name, read = key.read](NetworkDraft& n, const YamlValue& v) {
+    read(n, v);
+    n.given.insert_or_assign(name, v);
+  };
+  both.write = [name = key.name, write = key.write](const NetworkDraft& n) {
+    if (!nn::network_type(n.settings.network).fuxictr) return write(n);
+    const nn::SettingValue* value = n.settings.settings.find(name);
+    return value == nullptr ? "" : write_setting(*value);
+  };
+  return both;
+}
+
 const std::vector<Key<NetworkDraft>>& network_keys() {
   static const std::vector<Key<NetworkDraft>> keys = [] {
     std::vector<Key<NetworkDraft>> all = {
         {"network", joined(nn::network_names()), "the network; see the table of networks",
-         [](NetworkDraft& n, const YamlValue& v) { n.settings.network = v.one_of(nn::network_names()); },
+         [](NetworkDraft& n, const YamlValue& v) { n.settings.network = read_network(n, v); },
          [](const NetworkDraft& n) { return yaml_text(n.settings.network); }},
         widths_key("hidden_units", KDEF_AT(settings.hidden_units), "width of each hidden layer"),
         {"hidden_activations", cat(joined(nn::activation_names()), ", or a list of them"),
@@ -345,6 +396,9 @@ const std::vector<Key<NetworkDraft>>& network_keys() {
         boolean_key<NetworkDraft>("layer_norm", KDEF_AT(settings.layer_norm),
                                   "layer normalisation in every hidden layer, if batch_norm is false"),
     };
+    for (Key<NetworkDraft>& key : all) {
+      if (key.name != "network") key = also_a_setting(key);
+    }
     for (const std::string& name : network_key_names()) all.push_back(network_key(name));
     return all;
   }();
@@ -660,12 +714,20 @@ Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
 }  // namespace
 
 std::vector<std::string> network_key_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names, known = common_key_names();
   for (const nn::NetworkType& type : nn::network_types()) {
     for (const nn::SettingKey& key : type.keys) {
-      if (std::find(names.begin(), names.end(), key.name) == names.end()) names.push_back(key.name);
+      if (std::find(known.begin(), known.end(), key.name) != known.end()) continue;
+      known.push_back(key.name);
+      names.push_back(key.name);
     }
   }
+  return names;
+}
+
+const std::vector<std::string>& common_key_names() {
+  static const std::vector<std::string> names = {"hidden_units", "hidden_activations", "net_dropout", "batch_norm",
+                                                 "layer_norm"};
   return names;
 }
 
@@ -674,6 +736,10 @@ nn::Settings network_settings(const nn::NetworkType& type, const std::map<std::s
   for (const nn::SettingKey& key : type.keys) {
     const auto value = given.find(key.name);
     if (value != given.end()) settings.set(key.name, read_setting(key, value->second));
+  }
+  for (const nn::MlpKeys& mlp : type.mlps) {
+    const auto [key, problem] = mlp.problem(settings);
+    if (!key.empty()) given.at(given.count(key) != 0 ? key : mlp.units).fail(problem);
   }
   return settings;
 }
@@ -724,7 +790,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         integer_key<Draft>("num_student", KDEF_AT(num_student), 1,
                            "number of students; with `students`, how often the list is repeated", kMaxStudents),
         numbered_dropout_key("net1_dropout", "EKTF_L: dropout of the product network"),
-        numbered_dropout_key("net2_dropout", "EKTF_L: dropout of the finalnet network"),
+        numbered_dropout_key("net2_dropout", "EKTF_L: dropout of the kdef_finalnet network"),
         numbered_dropout_key("net3_dropout", "EKTF_L: dropout of the exponential_cross network"),
     };
     for (Key<Draft>& key : all) {
@@ -736,8 +802,14 @@ const std::vector<Key<Draft>>& experiment_keys() {
                      [write = key.write](const Draft& d) { return write(d.network); }, false, key.standard});
     }
     const std::vector<Key<Draft>> rest = {
-        integer_key<Draft>("embedding_dim", KDEF_AT(config.model.embedding_dim), 1, "columns of the embedding tables",
-                           data::kMaxEmbeddingDim),
+        {"embedding_dim", integer_type(1, data::kMaxEmbeddingDim),
+         "columns of the embedding tables; of HOFM also a list, which is its order_dims",
+         [](Draft& d, const YamlValue& v) {
+           if (v.is_list()) d.network.given.insert_or_assign("order_dims", v);
+           const YamlValue first = v.is_list() && !v.list().empty() ? v.list()[0] : v;
+           d.config.model.embedding_dim = first.integer(1, data::kMaxEmbeddingDim);
+         },
+         [](const Draft& d) { return cat(d.config.model.embedding_dim); }},
         {"embedding_initializer", "partial(nn.init.normal_, std=1e-4), null",
          "how embedding tables start: normal with standard deviation 1e-4, FuxiCTR's default, is the only one",
          [](Draft&, const YamlValue& v) {
@@ -779,6 +851,11 @@ const std::vector<Key<Draft>>& experiment_keys() {
                         "penalty on every row of every embedding table at every step: the sum of l2/2 w^2 + l1 abs(w)"),
         regularizer_key("net_regularizer", KDEF_AT(config.training.optimizer.net),
                         "the same penalty on all other parameters"),
+        {"regularizer", "number, l1(A), l2(B), l1_l2(A, B), null",
+         "both regularizers at once, as FuxiCTR's LR, FM and their relatives have it",
+         [](Draft& d, const YamlValue& v) {
+           d.config.training.optimizer.embedding = d.config.training.optimizer.net = read_regularizer(v);
+         }},
         {"max_gradient_norm", "number >= 0",
          "gradients whose L2 norm over all parameters is larger are scaled down to this norm; 0: no limit",
          [](Draft& d, const YamlValue& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
@@ -919,14 +996,18 @@ namespace kdef {
 // Every kind of network with its formula, paper and keys.
 static std::string networks_markdown() {
   std::string text =
-      "| Network | What it is | Paper | Logit of a row | Hidden layers | Keys of its own |\n"
+      "| Network | What it is | Paper | Logit of a row | Hidden layers | Keys of its own, with defaults |\n"
       "| --- | --- | --- | --- | --- | --- |\n";
   for (const nn::NetworkType& type : nn::network_types()) {
     std::string keys;
-    for (const nn::SettingKey& key : type.keys) keys += cat(keys.empty() ? "" : ", ", "`", key.name, "`");
+    for (const nn::SettingKey& key : type.keys) {
+      const std::string value = config_keys::write_setting(key.standard);
+      keys += cat(keys.empty() ? "" : ", ", "`", key.name, "` ", value);
+    }
     std::string formula = type.formula;
     for (size_t i = 0; (i = formula.find('|', i)) != std::string::npos; i += 2) formula.insert(i, "\\");
-    const char* hidden = type.hidden_layers == nn::HiddenLayers::none       ? "none"
+    const char* hidden = type.fuxictr                                       ? "by its keys"
+                         : type.hidden_layers == nn::HiddenLayers::none     ? "none"
                          : type.hidden_layers == nn::HiddenLayers::optional ? "optional"
                                                                             : "at least one";
     text += cat("| `", type.name, "` | ", type.title, " | ", type.source, " | `", formula, "` | ", hidden, " | ", keys,
@@ -948,7 +1029,13 @@ std::string keys_markdown() {
   return "## Keys of an experiment and of its data set\n\n" +
          config_keys::markdown_table(config_keys::experiment_keys()) + "\n## Keys of an entry of `students`\n\n" +
          config_keys::markdown_table(config_keys::student_keys()) +
-         "\n## Networks\n\nz is the logit, e_i the embedding of field i, x all of them side by side, `*` elementwise, "
+         "\n## Networks\n\nThe networks of KDEF's authors have the common keys `hidden_units`, `hidden_activations`, "
+         "`net_dropout`, `batch_norm` and `layer_norm`. A network with the name of a class of FuxiCTR is that class, "
+         "number "
+         "for number, with the keys and the defaults of the class; these names are values of `model`, too. LR is the "
+         "first "
+         "order: the sum over the fields of one number per id (or one number times the value), and a bias b. z is the "
+         "logit, e_i the embedding of field i, x all of them side by side, `*` elementwise, "
          "`.` an inner product.\n\n" +
          networks_markdown() +
          "\n## Metrics\n\nUpper and lower case letters of a name are equal. Where rows have weights, every metric is "

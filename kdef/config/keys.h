@@ -37,8 +37,10 @@ struct NetworkDraft {
                          .batch_norm = true};
   bool one_activation = true, one_dropout = true;
   YamlValue activations_at, dropout_at;
-  // Settings that only some networks have. The student's network takes those that it knows.
+  // All values as they are given. Of the settings that only some networks have, the student's network takes those that
+  // it knows; a network with FuxiCTR's name takes all its settings from here.
   std::map<std::string, YamlValue> given;
+  std::vector<std::string> notes;  // ExperimentConfig::notes
   int64_t repeat = 1;
 };
 
@@ -72,8 +74,10 @@ std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v);
 
 // The settings of a network of `type`: the values of `given` for the keys that it has, defaults for the others.
 nn::Settings network_settings(const nn::NetworkType& type, const std::map<std::string, YamlValue>& given);
-// The keys that only some networks have, each name once.
+// The keys that only some networks have, each name once; those that all networks of KDEF's authors have are
+// common_key_names().
 std::vector<std::string> network_key_names();
+const std::vector<std::string>& common_key_names();
 
 // Throws InputError for the unknown key `name`, and offers the nearest of `known`.
 [[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known);

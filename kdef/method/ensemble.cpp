@@ -1,5 +1,9 @@
 #include "kdef/method/ensemble.h"
 
+#include <algorithm>
+
+#include "nn/networks/registry.h"
+#include "ops/elementwise.h"
 #include "ops/layout.h"
 
 namespace kdef {
@@ -9,8 +13,11 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
   KDEF_CHECK(!config.students.empty(), "ensemble: needs at least one network");
   if (const std::string refusal = refusal_of(config.kind, *config.task); !refusal.empty()) throw InputError(refusal);
   for (size_t k = 0; k < (config.shared_embedding ? 1 : config.students.size()); ++k) {
+    const auto reads = [&](const nn::NetworkConfig& student) { return nn::reads_shared_tables(student); };
+    const bool read = config.shared_embedding ? std::any_of(config.students.begin(), config.students.end(), reads)
+                                              : reads(config.students[k]);
     embeddings_.push_back(&add_child(config.shared_embedding ? "embedding_layer" : cat("embedding_layers.", k),
-                                     std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build)));
+                                     std::make_unique<nn::EmbeddingTables>(fields, config.embedding_dim, build, read)));
   }
   int64_t width = 0;
   for (const nn::NetworkConfig& student : config.students) {
@@ -41,15 +48,17 @@ Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& give
   const nn::Pass pass = settled(given);
   const std::vector<nn::Fields> fields = read(input, pass);
   if (const auto combine = ensemble_type(config_.kind).combine; combine != nullptr) {
-    const Tensor z = nn::forward_all(networks_, fields, pass);
-    return {z, combine(z)};
+    Output out;
+    out.students = nn::forward_all(networks_, fields, pass, &out.branches);
+    out.ensemble = combine(out.students);
+    return out;
   }
   std::vector<Tensor> logits, hidden;
   for (size_t k = 0; k < networks_.size(); ++k) {
     hidden.push_back(networks_[k]->hidden(fields[k], pass));
     logits.push_back(networks_[k]->output(hidden.back()));
   }
-  return {ops::concat(logits, 1), concat_->forward(ops::concat(hidden, 1))};
+  return {ops::concat(logits, 1), concat_->forward(ops::concat(hidden, 1)), {}};
 }
 
 std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input) const {
@@ -69,8 +78,18 @@ std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input
 }
 
 Tensor Ensemble::loss(const Output& output, const Tensor& labels, const Tensor& weights) const {
-  return ensemble_type(config_.kind)
-      .objective.loss(task(), {output.students, output.ensemble, labels, weights}, config_.objective, config_.fused);
+  Tensor loss = ensemble_type(config_.kind)
+                    .objective.loss(task(), {output.students, output.ensemble, labels, weights}, config_.objective,
+                                    config_.fused);
+  for (size_t k = 0; k < output.branches.size(); ++k) {
+    if (!output.branches[k].defined()) continue;
+    const nn::TaskFunctions functions{
+        task().predict, [&](const Tensor& z, const Tensor& y) { return task().label_loss(z, y, weights); }};
+    const Tensor logit = ops::slice(output.students, 1, static_cast<int64_t>(k), 1);
+    const Tensor added = networks_[k]->branch_loss({logit, output.branches[k]}, labels, functions);
+    if (added.defined()) loss = ops::add(loss, added);
+  }
+  return loss;
 }
 
 }  // namespace kdef

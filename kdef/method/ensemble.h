@@ -38,11 +38,13 @@ class Ensemble final : public nn::Module {
   Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
 
   struct Output {
-    Tensor students;  // logits [B, M]
-    Tensor ensemble;  // logit [B, 1]
+    Tensor students;               // logits [B, M]
+    Tensor ensemble;               // logit [B, 1]
+    std::vector<Tensor> branches;  // of each student: nn::NetworkOutput::branches
   };
   Output forward(const ModelInput& input, const nn::Pass& pass) const;
-  /// The data loss of a batch, without the regularizers. Undefined weights: every row counts once.
+  /// The data loss of a batch, without the regularizers: the objective, and what students add for their branches.
+  /// Undefined weights: every row counts once.
   Tensor loss(const Output& output, const Tensor& labels, const Tensor& weights = {}) const;
 
   /// The hidden layers of each student in evaluation mode, each [B, width]. The last one is the representation that the

@@ -15,19 +15,18 @@ namespace {
 /// head softmax(Q K^T / sqrt(head size)) V, heads side by side, plus x (or W_res x), layer norm, ReLU -> [B, F, A].
 class Attention final : public Module {
  public:
-  Attention(int64_t in, const NetworkConfig& c, Builder& build)
-      : heads_(c.settings.integer("num_heads")),
-        width_(c.settings.integer("attention_dim")),
+  Attention(int64_t in, const Settings& s, double rate, bool layer_norm, Builder& build)
+      : heads_(s.integer("num_heads")),
+        width_(s.integer("attention_dim")),
         size_(width_ / heads_),
-        scale_(c.settings.flag("use_scale")),
-        residual_(c.settings.flag("use_residual")),
+        scale_(s.flag("use_scale")),
+        residual_(s.flag("use_residual")),
         q_(add_child("W_q", std::make_unique<Linear>(in, width_, build, false))),
         k_(add_child("W_k", std::make_unique<Linear>(in, width_, build, false))),
         v_(add_child("W_v", std::make_unique<Linear>(in, width_, build, false))) {
     if (residual_ && in != width_) res_ = &add_child("W_res", std::make_unique<Linear>(in, width_, build, false));
-    const double rate = c.dropout.empty() ? 0.0 : c.dropout[0];
     if (rate > 0) dropout_ = &add_child("dropout", std::make_unique<Dropout>(rate, build));
-    if (c.layer_norm) norm_ = &add_child("layer_norm", std::make_unique<LayerNorm>(width_, build));
+    if (layer_norm) norm_ = &add_child("layer_norm", std::make_unique<LayerNorm>(width_, build));
   }
 
   Tensor forward(const Tensor& x, const Pass& pass) const {
@@ -65,63 +64,82 @@ class Attention final : public Module {
   LayerNorm* norm_ = nullptr;
 };
 
-/// autoint (Song et al., CIKM 2019, arXiv 1810.11921): z = fc(flatten(attention layers(e))) + MLP(flatten(e)).
-class AutoInt final : public Network {
+/// AutoInt (Song et al., CIKM 2019, arXiv 1810.11921): z = fc(flatten(attention layers(e))) + MLP(flatten(e)) + first
+/// order without bias. kdef_autoint always has the MLP and never the first order; AutoInt has both by its settings.
+/// Names: self_attention.L.*, fc.*, dnn.mlp.*, lr_layer.*.
+class AutoInt final : public SumNetwork {
  public:
-  AutoInt(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
-      : dnn_(add_child("dnn", std::make_unique<Mlp>(shape.width, dnn_config(config), build))) {
-    require_uniform("autoint", shape);
-    const int64_t dim = config.settings.integer("attention_dim"), heads = config.settings.integer("num_heads");
+  AutoInt(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    const bool fuxictr = config.network == "AutoInt";
+    const Settings& s = config.settings;
+    require_uniform(config.network, shape);
+    const int64_t dim = s.integer("attention_dim"), heads = s.integer("num_heads");
     if (dim % heads != 0) {
-      throw InputError(cat("network autoint: attention_dim ", dim, " is not divisible by num_heads ", heads));
+      throw InputError(
+          cat("network ", config.network, ": attention_dim ", dim, " is not divisible by num_heads ", heads));
     }
-    for (int64_t i = 0; i < config.settings.integer("attention_layers"); ++i) {
-      layers_.push_back(
-          &add_child(cat("self_attention.", i), std::make_unique<Attention>(i == 0 ? shape.dim : dim, config, build)));
+    MlpConfig dnn = fuxictr ? mlp_config(s, dnn_keys()) : mlp_config(config);
+    // layer_norm is a setting of the attention layers; the MLP has batch norm or no normalisation.
+    dnn.layer_norm = false;
+    const double rate = fuxictr ? s.numbers("net_dropout").at(0) : config.dropout.empty() ? 0.0 : config.dropout[0];
+    const bool layer_norm = fuxictr ? s.flag("layer_norm") : config.layer_norm;
+    const bool has_dnn = !fuxictr || !dnn.hidden_units.empty();
+    Mlp* mlp = has_dnn ? &add_child("dnn", std::make_unique<Mlp>(shape.width, dnn, build)) : nullptr;
+    for (int64_t i = 0; i < s.integer("attention_layers"); ++i) {
+      layers_.push_back(&add_child(cat("self_attention.", i),
+                                   std::make_unique<Attention>(i == 0 ? shape.dim : dim, s, rate, layer_norm, build)));
     }
-    attention_width_ = shape.fields * dim;
-    fc_ = &add_child("fc", std::make_unique<Linear>(attention_width_, 1, build));
+    const int64_t width = shape.fields * dim;
+    Linear& fc = add_child("fc", std::make_unique<Linear>(width, 1, build));
+    add_part({width, [this](const Fields& x, const Pass& pass) { return attention(x, pass); },
+              [&fc](const Tensor& h) { return fc.forward(h); }});
+    if (mlp) add_mlp(*mlp);
+    if (fuxictr && s.flag("use_wide")) add_first_order("lr_layer", false, shape, build);
   }
-  Tensor hidden(const Fields& fields, const Pass& pass) const override {
+
+ private:
+  Tensor attention(const Fields& fields, const Pass& pass) const {
     Tensor x = fields.whole();
     for (const Attention* layer : layers_) {
       x = layer->forward(x, pass);
       pass.show(flatten(x));
     }
-    return ops::concat({flatten(x), dnn_.hidden(fields.flat(), pass)}, 1);
+    return flatten(x);
   }
-  Tensor output(const Tensor& h) const override {
-    return ops::add(fc_->forward(ops::slice(h, 1, 0, attention_width_)),
-                    dnn_.output(ops::slice(h, 1, attention_width_, dnn_.hidden_width())));
-  }
-  int64_t hidden_width() const override { return attention_width_ + dnn_.hidden_width(); }
-
- private:
-  // layer_norm is a setting of the attention layers; the MLP has batch norm or no normalisation.
-  static MlpConfig dnn_config(const NetworkConfig& config) {
-    MlpConfig mlp = mlp_config(config);
-    mlp.layer_norm = false;
-    return mlp;
-  }
-  int64_t attention_width_ = 0;
-  Mlp& dnn_;
   std::vector<Attention*> layers_;
-  Linear* fc_ = nullptr;
 };
+
+std::vector<SettingKey> attention_keys(bool scale) {
+  return {integer_setting("attention_layers", 2, 1, kMaxLayers, "number of attention layers"),
+          integer_setting("num_heads", 1, 1, kMaxWidth, "heads of each attention layer").with_small(2),
+          integer_setting("attention_dim", 8, 1, kMaxWidth, "width of all heads together").with_small(4),
+          flag_setting("use_scale", scale, "attention scores are divided by sqrt(head size)"),
+          flag_setting("use_residual", true, "the input of an attention layer is added to its result")};
+}
 
 }  // namespace
 
-NetworkType autoint_network() {
-  return {.name = "autoint",
-          .title = "AutoInt with an MLP (AutoInt+)",
+NetworkType kdef_autoint_network() {
+  return {.name = "kdef_autoint",
+          .title = "AutoInt with an MLP (AutoInt+), as KDEF's authors have it",
           .source = "Song et al., CIKM 2019, arXiv 1810.11921",
           .formula = "z = fc(attention layers(e)) + MLP(x)",
           .make = make<AutoInt>,
-          .keys = {integer_setting("attention_layers", 2, 1, kMaxLayers, "number of attention layers"),
-                   integer_setting("num_heads", 1, 1, kMaxWidth, "heads of each attention layer").with_small(2),
-                   integer_setting("attention_dim", 8, 1, kMaxWidth, "width of all heads together").with_small(4),
-                   flag_setting("use_scale", true, "attention scores are divided by sqrt(head size)"),
-                   flag_setting("use_residual", true, "the input of an attention layer is added to its result")}};
+          .keys = attention_keys(true)};
+}
+
+NetworkType AutoInt_network() {
+  std::vector<SettingKey> keys = attention_keys(false);
+  keys.push_back(flag_setting("layer_norm", false, "layer normalisation in every attention layer").with_small(true));
+  keys.push_back(flag_setting("use_wide", false, "a first order part is added").with_small(true));
+  return {.name = "AutoInt",
+          .title = "AutoInt, with an MLP AutoInt+",
+          .source = "Song et al., CIKM 2019, arXiv 1810.11921",
+          .formula = "z = fc(attention layers(e)) [+ MLP(x)] [+ LR without b]",
+          .make = make<AutoInt>,
+          .keys = keys,
+          .fuxictr = true,
+          .mlps = {dnn_keys()}};
 }
 
 }  // namespace kdef::nn

@@ -7,8 +7,8 @@
 namespace kdef::nn {
 namespace {
 
-/// dcn: cross layers x_{l+1} = x_0 (w_l . x_l) + b_l + x_l over x_0 = flatten(e), beside an MLP without head;
-/// z = fc([x_L, MLP(x_0)]), or fc(x_L) without hidden layers. Every w_l is one vector, so that a layer costs O(width).
+/// DCN: cross layers x_{l+1} = x_0 (w_l . x_l) + b_l + x_l over x_0 = flatten(e), beside an MLP without head;
+/// z = fc([x_L, MLP(x_0)]), or fc(x_L) without an MLP. Every w_l is one vector, so that a layer costs O(width).
 /// Names: crossnet.cross_net.L.weight.weight [1, width], crossnet.cross_net.L.bias [width], dnn.mlp.*, fc.*.
 class Dcn final : public Network {
  public:
@@ -20,9 +20,8 @@ class Dcn final : public Network {
       layer.b = add_parameter(name + ".bias", build.constant({width_}, 0));
       layers_.push_back(layer);
     }
-    if (!config.hidden_units.empty()) {
-      dnn_ = &add_child("dnn", std::make_unique<Mlp>(width_, mlp_config(config, 0), build));
-    }
+    const MlpConfig dnn = mlp_config(config.settings, dnn_keys(), 0);
+    if (!dnn.hidden_units.empty()) dnn_ = &add_child("dnn", std::make_unique<Mlp>(width_, dnn, build));
     fc_ = &add_child("fc", std::make_unique<Linear>(hidden_width(), 1, build));
   }
 
@@ -51,14 +50,17 @@ class Dcn final : public Network {
 
 }  // namespace
 
-NetworkType dcn_network() {
-  return {.name = "dcn",
+NetworkType DCN_network() {
+  MlpKeys dnn = dnn_keys();
+  dnn.standard_units = {};
+  return {.name = "DCN",
           .title = "Deep & Cross network (DCN)",
           .source = "Wang et al., ADKDD 2017, arXiv 1708.05123",
           .formula = "z = fc([x_L, MLP(x)]), x_{l+1} = x_0 (w_l . x_l) + b_l + x_l",
           .make = make<Dcn>,
-          .hidden_layers = HiddenLayers::optional,
-          .keys = {integer_setting("num_cross_layers", 3, 1, kMaxLayers, "number of cross layers").with_small(2)}};
+          .keys = {integer_setting("num_cross_layers", 3, 1, kMaxLayers, "number of cross layers").with_small(2)},
+          .fuxictr = true,
+          .mlps = {dnn}};
 }
 
 }  // namespace kdef::nn

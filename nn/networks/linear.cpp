@@ -26,7 +26,7 @@ class WideDeep final : public SumNetwork {
 
 NetworkType logistic_regression_network() {
   return {.name = "logistic_regression",
-          .title = "Logistic regression on the embeddings",
+          .title = "Logistic regression on the embeddings, as KDEF's authors have it",
           .source = "Richardson et al., WWW 2007",
           .formula = "z = w . x + b",
           .make = make<LogisticRegression>,
@@ -35,7 +35,7 @@ NetworkType logistic_regression_network() {
 
 NetworkType wide_deep_network() {
   return {.name = "wide_deep",
-          .title = "Wide & Deep, the wide part on the embeddings",
+          .title = "Wide & Deep as KDEF's authors have it, the wide part on the embeddings",
           .source = "Cheng et al. 2016, arXiv 1606.07792",
           .formula = "z = w . x + b + MLP(x)",
           .make = make<WideDeep>};

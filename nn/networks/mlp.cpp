@@ -9,11 +9,11 @@
 namespace kdef::nn {
 namespace {
 
-/// mlp: z = MLP(flatten(e)).
-class MlpNetwork final : public Network {
+/// z = MLP(flatten(e)). Names: mlp.N.*, with `name` in front of them.
+class MlpNetwork : public Network {
  public:
-  MlpNetwork(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
-      : mlp_(add_child("", std::make_unique<Mlp>(shape.width, mlp_config(config), build))) {}
+  MlpNetwork(const std::string& name, const MlpConfig& config, const EmbeddingShape& shape, Builder& build)
+      : mlp_(add_child(name, std::make_unique<Mlp>(shape.width, config, build))) {}
 
   Tensor forward(const Fields& x, const Pass& pass) const override { return mlp_.forward(x, pass); }
   Tensor hidden(const Fields& x, const Pass& pass) const override { return mlp_.hidden(x, pass); }
@@ -23,6 +23,20 @@ class MlpNetwork final : public Network {
 
  private:
   Mlp& mlp_;
+};
+
+/// mlp, as the authors of KDEF name its parameters.
+class PlainMlp final : public MlpNetwork {
+ public:
+  PlainMlp(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
+      : MlpNetwork("", mlp_config(config), shape, build) {}
+};
+
+/// DNN, as FuxiCTR does.
+class Dnn final : public MlpNetwork {
+ public:
+  Dnn(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
+      : MlpNetwork("mlp", mlp_config(config.settings, hidden_keys()), shape, build) {}
 };
 
 // Whether the networks are computed side by side (Mlp::forward_stacked): in training, on a device where the number of
@@ -46,25 +60,41 @@ const Mlp* mlp_of(const Network& network) {
   return mlp == nullptr ? nullptr : &mlp->mlp();
 }
 
-Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass) {
+Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass,
+                   std::vector<Tensor>* branches) {
   KDEF_CHECK(!networks.empty() && networks.size() == fields.size(), "networks: ", networks.size(),
              " networks with the embeddings of ", fields.size());
   if (runs_stacked(networks, fields, pass)) {
     std::vector<const Mlp*> mlps;
     for (const Network* network : networks) mlps.push_back(mlp_of(*network));
+    if (branches) branches->assign(networks.size(), Tensor());
     return Mlp::forward_stacked(mlps, fields[0].flat(), pass);
   }
   std::vector<Tensor> logits;
-  for (size_t k = 0; k < networks.size(); ++k) logits.push_back(networks[k]->forward(fields[k], pass));
+  for (size_t k = 0; k < networks.size(); ++k) {
+    NetworkOutput out = networks[k]->forward_branches(fields[k], pass);
+    logits.push_back(out.logit);
+    if (branches) branches->push_back(out.branches);
+  }
   return ops::concat(logits, 1);
 }
 
 NetworkType mlp_network() {
   return {.name = "mlp",
-          .title = "Multilayer perceptron (DNN)",
+          .title = "Multilayer perceptron, as KDEF's authors have it",
           .source = "Covington et al., RecSys 2016",
           .formula = "z = MLP(x)",
-          .make = make<MlpNetwork>};
+          .make = make<PlainMlp>};
+}
+
+NetworkType DNN_network() {
+  return {.name = "DNN",
+          .title = "FuxiCTR's DNN",
+          .source = "Covington et al., RecSys 2016",
+          .formula = "z = MLP(x)",
+          .make = make<Dnn>,
+          .fuxictr = true,
+          .mlps = {hidden_keys()}};
 }
 
 }  // namespace kdef::nn

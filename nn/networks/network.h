@@ -2,6 +2,7 @@
 // ensemble. nn/networks/registry.h lists them all; a network is a file of this folder and a row of that list.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,17 @@ struct NetworkConfig {
   Settings settings = {};  // a missing setting has its default value
 };
 
+/// A network's logit [B, 1], and the logits [B, K] of the branches that it trains beside; undefined: it has none.
+struct NetworkOutput {
+  Tensor logit, branches;
+};
+
+/// What a task makes of logits z [B, 1]: its prediction, and its loss for labels or predictions [B, 1].
+struct TaskFunctions {
+  std::function<Tensor(const Tensor& z)> predict;
+  std::function<Tensor(const Tensor& z, const Tensor& y)> loss;
+};
+
 class Network : public Module {
  public:
   /// The logit [B, 1] of each row of the batch: output(hidden(..)).
@@ -31,6 +43,13 @@ class Network : public Module {
   virtual Tensor hidden(const Fields& fields, const Pass& pass) const = 0;
   virtual Tensor output(const Tensor& hidden) const = 0;
   virtual int64_t hidden_width() const = 0;
+
+  /// forward() with the branches, for networks that have some.
+  virtual NetworkOutput forward_branches(const Fields& fields, const Pass& pass) const {
+    return {forward(fields, pass), {}};
+  }
+  /// What the network adds to the loss in training, where it has branches: labels [B, 1]. Undefined: nothing.
+  virtual Tensor branch_loss(const NetworkOutput&, const Tensor& /*labels*/, const TaskFunctions&) const { return {}; }
 };
 
 /// Builds the network that `config` names, for embeddings of `shape`. Throws InputError for an unknown name (it lists
@@ -38,11 +57,13 @@ class Network : public Module {
 /// network cannot read.
 std::unique_ptr<Network> make_network(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build);
 
-/// The logits [B, M] of M networks; network k reads fields[k]. MLPs of one shape that read the same embeddings are
+/// The logits [B, M] of M networks; network k reads fields[k]. `branches`, if given, gets M tensors
+/// (NetworkOutput::branches). MLPs of one shape that read the same embeddings are
 /// computed side by side in training on a CUDA device.
-Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass);
+Tensor forward_all(const std::vector<const Network*>& networks, const std::vector<Fields>& fields, const Pass& pass,
+                   std::vector<Tensor>* branches = nullptr);
 
-/// The Mlp of a network of type `mlp`; null for other networks.
+/// The Mlp of a network of type `mlp` or `DNN`; null for other networks.
 const Mlp* mlp_of(const Network& network);
 
 }  // namespace kdef::nn

@@ -1,7 +1,12 @@
 #include "nn/networks/parts.h"
 
+#include <algorithm>
+
+#include "core/base/names.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/pairs.h"
 #include "ops/reduce.h"
 
 namespace kdef::nn {
@@ -17,12 +22,39 @@ MlpConfig mlp_config(const NetworkConfig& config, int64_t output) {
   return mlp;
 }
 
+MlpConfig mlp_config(const Settings& settings, const MlpKeys& keys, int64_t output) {
+  MlpConfig mlp;
+  mlp.hidden_units = settings.integers(keys.units);
+  const size_t layers = mlp.hidden_units.size();
+  for (const std::string& name : settings.texts(keys.activations)) mlp.activations.push_back(parse_activation(name));
+  mlp.dropout = keys.dropout.empty() ? std::vector{0.0} : settings.numbers(keys.dropout);
+  if (mlp.activations.size() != layers) mlp.activations.resize(layers, mlp.activations.at(0));
+  if (mlp.dropout.size() != layers) mlp.dropout.resize(layers, mlp.dropout.at(0));
+  mlp.batch_norm = !keys.batch_norm.empty() && settings.flag(keys.batch_norm);
+  mlp.output = output;
+  return mlp;
+}
+
 void require_uniform(const std::string& network, const EmbeddingShape& shape) {
   if (shape.dim == 0) {
     throw InputError(cat("network ", network,
                          ": needs the same embedding_dim for all fields; remove embedding_dim from feature_cols, or "
                          "use mlp"));
   }
+}
+
+std::vector<EmbeddingField> fields_named(const std::vector<std::string>& names, const std::string& what,
+                                         const EmbeddingShape& shape) {
+  std::vector<EmbeddingField> fields;
+  for (const EmbeddingField& field : shape.list) {
+    if (std::find(names.begin(), names.end(), field.name) == names.end()) continue;
+    fields.push_back(field);
+    fields.back().dim = 0;
+  }
+  if (fields.size() != names.size()) {
+    throw InputError(cat(what, " names columns that the data set does not have: ", joined(names)));
+  }
+  return fields;
 }
 
 namespace {
@@ -32,6 +64,8 @@ std::vector<EmbeddingField> first_order_fields(const EmbeddingShape& shape) {
   std::vector<EmbeddingField> fields = shape.list;
   for (EmbeddingField& field : fields) {
     field.dim = 1;
+    // FuxiCTR draws the tables that share one elsewhere as PyTorch does.
+    if (!field.shared.empty()) field.deviation = 1;
     field.shared.clear();
     if (field.kind == EmbeddingField::Kind::average) field.kind = EmbeddingField::Kind::sum;
   }
@@ -49,6 +83,63 @@ Tensor FirstOrder::forward(const Fields& fields) const {
   const Tensor z = ops::sum(fields.through(tables_).flat(), 1, true);
   return bias_.defined() ? ops::add(z, bias_) : z;
 }
+
+Tensor taught_by_mean(const NetworkOutput& z, const TaskFunctions& task) {
+  const Tensor taught = task.predict(z.logit.detach());
+  Tensor sum;
+  for (int64_t k = 0; k < z.branches.shape()[1]; ++k) {
+    const Tensor loss = task.loss(ops::slice(z.branches, 1, k, 1), taught);
+    sum = sum.defined() ? ops::add(sum, loss) : loss;
+  }
+  return sum;
+}
+
+Tensor sum_of_pairs(const Tensor& e) {
+  return ops::scale(ops::sub(ops::square(ops::sum(e, 1)), ops::sum(ops::square(e), 1)), 0.5);
+}
+
+Tensor pair_products(const Tensor& e) {
+  return pair_products(e, [&](int64_t i) { return ops::slice(e, 1, i, 1); });
+}
+
+Tensor pair_products(const Tensor& e, const std::function<Tensor(int64_t i)>& left) {
+  const int64_t fields = e.shape()[1];
+  std::vector<Tensor> rows;
+  for (int64_t i = 0; i + 1 < fields; ++i) {
+    rows.push_back(ops::mul(left(i), ops::slice(e, 1, i + 1, fields - i - 1)));
+  }
+  return ops::concat(rows, 1);
+}
+
+Tensor bilinear_products(const Tensor& e, const Tensor& matrices) {
+  const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
+  int64_t first = 0;
+  return pair_products(e, [&](int64_t i) {
+    const int64_t count = fields - 1 - i;
+    const Tensor own = ops::transpose(ops::slice(matrices, 0, first, count), 0, 1);  // [D, count, D]
+    first += count;
+    const Tensor field = ops::reshape(ops::slice(e, 1, i, 1), {rows, dim});
+    return ops::reshape(ops::matmul(field, ops::reshape(own, {dim, count * dim})), {rows, count, dim});
+  });
+}
+
+std::vector<Tensor> subset_products(const Tensor& e, int64_t order) {
+  const int64_t rows = e.shape()[0], dim = e.shape()[2];
+  std::vector<Tensor> sums(static_cast<size_t>(order));  // over the fields so far
+  for (int64_t f = 0; f < e.shape()[1]; ++f) {
+    const Tensor field = ops::reshape(ops::slice(e, 1, f, 1), {rows, dim});
+    for (size_t k = static_cast<size_t>(std::min(order, f + 1)); k-- > 0;) {
+      const Tensor with = k == 0 ? field : ops::mul(sums[k - 1], field);
+      sums[k] = sums[k].defined() ? ops::add(sums[k], with) : with;
+    }
+  }
+  for (Tensor& sum : sums) {
+    if (!sum.defined()) sum = Tensor::zeros({rows, dim}, e.dtype(), e.device());  // fewer fields than that
+  }
+  return sums;
+}
+
+Tensor inner_products(const Tensor& e) { return ops::upper_triangle(ops::matmul(e, e, false, true)); }
 
 Tensor SumNetwork::hidden(const Fields& fields, const Pass& pass) const {
   std::vector<Tensor> all;
@@ -80,9 +171,22 @@ void SumNetwork::add_linear(const std::string& name, const EmbeddingShape& shape
 }
 
 void SumNetwork::add_mlp(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
-  Mlp& dnn = add_child("dnn", std::make_unique<Mlp>(shape.width, mlp_config(config), build));
-  add_part({dnn.hidden_width(), [&dnn](const Fields& x, const Pass& pass) { return dnn.hidden(x.flat(), pass); },
-            [&dnn](const Tensor& h) { return dnn.output(h); }});
+  add_mlp("dnn", mlp_config(config), shape, build);
+}
+
+void SumNetwork::add_mlp(const std::string& name, const MlpConfig& config, const EmbeddingShape& shape,
+                         Builder& build) {
+  add_mlp(add_child(name, std::make_unique<Mlp>(shape.width, config, build)));
+}
+
+void SumNetwork::add_mlp(const Mlp& mlp) {
+  add_part({mlp.hidden_width(), [&mlp](const Fields& x, const Pass& pass) { return mlp.hidden(x.flat(), pass); },
+            [&mlp](const Tensor& h) { return mlp.output(h); }});
+}
+
+void SumNetwork::add_first_order(const std::string& name, bool bias, const EmbeddingShape& shape, Builder& build) {
+  FirstOrder& lr = add_child(name, std::make_unique<FirstOrder>(shape, bias, build));
+  add_part({1, [&lr](const Fields& x, const Pass&) { return lr.forward(x); }, [](const Tensor& h) { return h; }});
 }
 
 }  // namespace kdef::nn

@@ -12,8 +12,21 @@ namespace kdef::nn {
 /// The hidden layers of `config` as an Mlp takes them, with `output` numbers at its end.
 MlpConfig mlp_config(const NetworkConfig& config, int64_t output = 1);
 
+/// The MLP that `keys` describe, of complete settings.
+MlpConfig mlp_config(const Settings& settings, const MlpKeys& keys, int64_t output = 1);
+
+/// FuxiCTR's two common names of an MLP's keys: of networks that are an MLP with something beside it, and of networks
+/// that have one.
+inline MlpKeys hidden_keys() { return {.units = "hidden_units", .activations = "hidden_activations"}; }
+inline MlpKeys dnn_keys() { return {.units = "dnn_hidden_units", .activations = "dnn_activations"}; }
+
 /// Throws InputError unless all fields have one dimension, which this network needs.
 void require_uniform(const std::string& network, const EmbeddingShape& shape);
+
+/// The fields of these names, in the order of the data set, whatever that of the names. Throws InputError where one is
+/// missing; `what` names the setting.
+std::vector<EmbeddingField> fields_named(const std::vector<std::string>& names, const std::string& what,
+                                         const EmbeddingShape& shape);
 
 /// The first-order part of FuxiCTR's networks: z = sum over the fields of one number per id (or number times value),
 /// plus a bias if wanted. Every field has a separate table [V, 1], and the numbers of a sequence are summed. Names:
@@ -29,6 +42,23 @@ class FirstOrder final : public Module {
   EmbeddingTables& tables_;
   Tensor bias_;
 };
+
+/// The loss of branches that learn from the network's logit z: the sum over k of loss(z_k, sg prediction(z)), sg a
+/// stop-gradient.
+Tensor taught_by_mean(const NetworkOutput& z, const TaskFunctions& task);
+
+/// sum over i < j of e_i * e_j = ((sum_f e)^2 - sum_f e^2) / 2 of e [B, F, D]: [B, D].
+Tensor sum_of_pairs(const Tensor& e);
+/// e_i * e_j for i < j, row by row of the upper triangle, of e [B, F, D]: [B, F (F-1) / 2, D].
+Tensor pair_products(const Tensor& e);
+/// The same with left(i), [B, 1 or F-1-i, D], in place of e_i.
+Tensor pair_products(const Tensor& e, const std::function<Tensor(int64_t i)>& left);
+/// (e_i M_ij) * e_j for i < j, e_i a row, of e [B, F, D] and matrices M [F (F-1) / 2, D, D]: [B, F (F-1) / 2, D].
+Tensor bilinear_products(const Tensor& e, const Tensor& matrices);
+/// The sums over all subsets of k fields of the products of their embeddings, for k = 1 .. order: [B, D] each.
+std::vector<Tensor> subset_products(const Tensor& e, int64_t order);
+/// The inner products <e_i, e_j> for i < j: [B, F (F-1) / 2].
+Tensor inner_products(const Tensor& e);
 
 /// A network whose logit is a sum of parts. hidden() concatenates the parts' inputs; output() adds the parts' logits.
 class SumNetwork : public Network {
@@ -49,6 +79,12 @@ class SumNetwork : public Network {
   void add_linear(const std::string& name, const EmbeddingShape& shape, Builder& build);
   /// MLP(flatten(e)). Names: dnn.*.
   void add_mlp(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build);
+  /// MLP(flatten(e)). Names: NAME.mlp.*.
+  void add_mlp(const std::string& name, const MlpConfig& config, const EmbeddingShape& shape, Builder& build);
+  /// A child that is there already, on flatten(e).
+  void add_mlp(const Mlp& mlp);
+  /// A FirstOrder. Names: NAME.*.
+  void add_first_order(const std::string& name, bool bias, const EmbeddingShape& shape, Builder& build);
 
  private:
   std::vector<Part> parts_;

@@ -25,38 +25,97 @@ struct NetworkType {
   /// For networks without hidden layers: the name of the integer setting that counts the layers that `dropout` has a
   /// rate for. Empty: `dropout` is not used.
   std::string dropout_layers = {};
+  /// Its own settings. network_types() puts those of `mlps` before them.
   std::vector<SettingKey> keys = {};
+
+  // -- Networks that are a model class of FuxiCTR, number for number, under its name and with its keys and defaults
+
+  /// All settings are then in `keys`; the common ones of NetworkConfig (hidden_units, dropout, ..) are not read.
+  bool fuxictr = false;
+  int64_t embedding_dim = 10;  // FuxiCTR's default
+  std::vector<MlpKeys> mlps = {};
+  /// Whether the network reads tables of its own alone, and not those that an ensemble shares; null: it does not.
+  bool (*own_tables)(const Settings&) = nullptr;
 
   /// Null if the network has no such setting.
   const SettingKey* find_key(const std::string& key) const;
   /// Settings with a value for every key, in the order of the keys. Throws InputError for a name that is no key and for
-  /// a value that its key does not allow.
+  /// a value that its key does not allow. Lists per layer must fit their layers.
   Settings resolved(const Settings& given) const;
   /// How many dropout rates a network with these settings takes.
   size_t dropout_rates(size_t hidden_layers, const Settings& given) const;
 };
 
-// X(name): name_network() in the network's file gives its type. The order is that of the documentation.
+// X(name): name_network() in the network's file gives its type. The order is that of the documentation: first the
+// networks of KDEF's authors, then those of FuxiCTR under its names.
 #define KDEF_NETWORKS(X) \
   X(mlp)                 \
   X(product)             \
-  X(finalnet)            \
+  X(kdef_finalnet)       \
   X(exponential_cross)   \
-  X(dcn)                 \
   X(cross_v2)            \
-  X(dcnv2)               \
+  X(kdef_dcnv2)          \
   X(cin)                 \
-  X(xdeepfm)             \
+  X(kdef_xdeepfm)        \
   X(wide_deep)           \
   X(logistic_regression) \
-  X(fm)                  \
-  X(deepfm)              \
-  X(afn)                 \
-  X(autoint)
+  X(kdef_afn)            \
+  X(kdef_autoint)        \
+  X(LR)                  \
+  X(FM)                  \
+  X(FFM)                 \
+  X(FFMv2)               \
+  X(FwFM)                \
+  X(FmFM)                \
+  X(HOFM)                \
+  X(AFM)                 \
+  X(LorentzFM)           \
+  X(DNN)                 \
+  X(WideDeep)            \
+  X(DeepFM)              \
+  X(NFM)                 \
+  X(PNN)                 \
+  X(ONN)                 \
+  X(ONNv2)               \
+  X(xDeepFM)             \
+  X(DeepIM)              \
+  X(FiBiNET)             \
+  X(HFM)                 \
+  X(AFN)                 \
+  X(DCN)                 \
+  X(DCNv2)               \
+  X(DCNv3)               \
+  X(ECN)                 \
+  X(GDCN)                \
+  X(GDCNP)               \
+  X(EDCN)                \
+  X(DeepCrossing)        \
+  X(FinalNet)            \
+  X(FinalMLP)            \
+  X(DualMLP)             \
+  X(MaskNet)             \
+  X(PPNet)               \
+  X(DLRM)                \
+  X(WuKong)              \
+  X(QNN)                 \
+  X(QNN_alpha)           \
+  X(AutoInt)             \
+  X(DESTINE)             \
+  X(InterHAt)            \
+  X(SAM)                 \
+  X(AOANet)              \
+  X(FiGNN)               \
+  X(FGCNN)
 
 #define KDEF_DECLARE(name) NetworkType name##_network();
 KDEF_NETWORKS(KDEF_DECLARE)
 #undef KDEF_DECLARE
+
+/// Whether the network that `config` names reads the tables that it is built for (NetworkType::own_tables).
+bool reads_shared_tables(const NetworkConfig& config);
+
+/// NetworkType::own_tables of a network that has no shared tables, whatever its settings.
+inline bool always(const Settings&) { return true; }
 
 /// All types, in the order of the list.
 const std::vector<NetworkType>& network_types();

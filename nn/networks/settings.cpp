@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/base/names.h"
+#include "nn/activations.h"
 
 namespace kdef::nn {
 
@@ -62,7 +63,9 @@ struct ListOf<std::vector<T>> : std::true_type {
 template <class T>
 bool allowed(const SettingKey& key, const T& value) {
   if constexpr (std::is_same_v<T, std::string>) {
-    return key.choices.empty() || std::find(key.choices.begin(), key.choices.end(), value) != key.choices.end();
+    return key.choices.empty() || std::any_of(key.choices.begin(), key.choices.end(), [&](const std::string& choice) {
+             return lower_case(choice) == lower_case(value);
+           });
   } else if constexpr (std::is_same_v<T, bool>) {
     return true;
   } else {
@@ -79,7 +82,19 @@ SettingKey SettingKey::with_small(SettingValue value) const {
   return key;
 }
 
+SettingKey SettingKey::with_null(SettingValue value) const {
+  SettingKey key = *this;
+  key.null = std::move(value);
+  return key;
+}
+
 std::string SettingKey::type() const {
+  if (per_layer) {
+    SettingKey one = *this;
+    one.per_layer = false;
+    one.standard = std::holds_alternative<std::vector<double>>(standard.value) ? SettingValue(0.0) : SettingValue("");
+    return one.type() + ", or a list of them";
+  }
   const std::string range = cat(" in [", min, ", ", max, below ? ")" : "]");
   return std::visit(
       [&]<class T>(const T&) -> std::string {
@@ -134,6 +149,59 @@ SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::
 
 SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning) {
   return {std::move(name), std::move(standard), std::move(meaning), 0, 1, true};
+}
+
+std::vector<SettingKey> MlpKeys::keys() const {
+  const std::string layer = of.empty() ? "hidden layer" : "hidden layer " + of;
+  std::vector<SettingKey> all = {
+      widths_setting(units, standard_units, "width of each " + layer).with_small(std::vector<int64_t>{6, 4})};
+  if (nullable) {
+    all[0].min = 0;
+    all[0] = all[0].with_null(std::vector<int64_t>{0});
+    all[0].meaning += "; null: there are none, and no output layer";
+  }
+  all.push_back(
+      activation_setting(activations, standard_activation, "the activation of every " + layer + ", or one for each")
+          .with_small(std::vector<std::string>{"relu", "sigmoid"}));
+  if (!dropout.empty()) {
+    all.push_back(rate_setting(dropout, standard_rate, "dropout rate of every layer, or one for each"));
+  }
+  if (!batch_norm.empty()) {
+    all.push_back(
+        flag_setting(batch_norm, standard_norm, "batch normalisation in every hidden layer").with_small(true));
+  }
+  return all;
+}
+
+bool MlpKeys::is_absent(const Settings& settings) const {
+  return nullable && settings.integers(units) == std::vector<int64_t>{0};
+}
+
+std::pair<std::string, std::string> MlpKeys::problem(const Settings& settings) const {
+  const size_t layers = settings.integers(units).size();
+  const auto wrong = [&](const std::string& key, size_t found) -> std::pair<std::string, std::string> {
+    if (layers == 0 || found == 1 || found == layers) return {};
+    return {key, cat("expected one value, or one for each of the ", layers, " layers of ", units, ", found ", found)};
+  };
+  const auto of_activations = wrong(activations, settings.texts(activations).size());
+  if (!of_activations.first.empty() || dropout.empty()) return of_activations;
+  return wrong(dropout, settings.numbers(dropout).size());
+}
+
+SettingKey activation_setting(std::string name, std::string standard, std::string meaning) {
+  SettingKey key = texts_setting(std::move(name), {std::move(standard)}, activation_names(), std::move(meaning));
+  key.per_layer = true;
+  return key.with_null(std::vector<std::string>{"none"});
+}
+
+SettingKey rate_setting(std::string name, double standard, std::string meaning) {
+  SettingKey key = rates_setting(std::move(name), {standard}, std::move(meaning));
+  key.per_layer = true;
+  return key;
+}
+
+SettingKey unread_embedding_dropout() {
+  return number_setting("embedding_dropout", 0, 0, 1, "not read, as in FuxiCTR");
 }
 
 SettingKey texts_setting(std::string name, std::vector<std::string> standard, std::vector<std::string> choices,

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -66,9 +67,13 @@ struct SettingKey {
   bool below = false;                // max itself is not allowed
   std::vector<std::string> choices;  // of texts, alone or in a list; empty: any text
   SettingValue small = standard;     // a value that keeps the network small, for gradient checks and tests
+  bool per_layer = false;            // of lists: a value alone is for all layers, and is a list of that value here
+  std::optional<SettingValue> null = std::nullopt;  // what `null` in a configuration stands for; nothing: it is refused
 
   /// The same key with another small value.
   SettingKey with_small(SettingValue value) const;
+  /// The same key, for which `null` in a configuration stands for `value`.
+  SettingKey with_null(SettingValue value) const;
   /// The type and range in words: "integer in [1, 1000]".
   std::string type() const;
   /// What is wrong with `value`: "expected integer in [1, 1000]"; empty if it is allowed.
@@ -84,8 +89,31 @@ SettingKey choice_setting(std::string name, std::string standard, std::vector<st
 SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::string meaning);
 /// A list of rates in [0, 1), for instance of dropout.
 SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning);
+/// The activation, or the dropout rate, of every layer, or one for each: a list of one is for all.
+SettingKey activation_setting(std::string name, std::string standard, std::string meaning);
+SettingKey rate_setting(std::string name, double standard, std::string meaning);
+/// FuxiCTR's key `embedding_dropout`, which its classes take and do not read.
+SettingKey unread_embedding_dropout();
 SettingKey texts_setting(std::string name, std::vector<std::string> standard, std::vector<std::string> choices,
                          std::string meaning);
+
+/// The keys of a multilayer perceptron, of which FuxiCTR's networks have up to two under various names. A list of
+/// activations or rates holds one value for each layer, or a single one for all layers.
+struct MlpKeys {
+  std::string units, activations;
+  std::string dropout = "net_dropout", batch_norm = "batch_norm";  // empty: there is no such key
+  std::vector<int64_t> standard_units = {64, 64, 64};
+  std::string standard_activation = "relu";
+  double standard_rate = 0;
+  bool standard_norm = false;
+  bool nullable = false;  // units: null is allowed, and means that there is no MLP (is_absent)
+  std::string of = "";    // which hidden layers they are: "behind the cross layers"
+
+  std::vector<SettingKey> keys() const;
+  bool is_absent(const Settings& settings) const;
+  /// Why the settings do not fit each other, after the name of the key that is wrong; empty: they do.
+  std::pair<std::string, std::string> problem(const Settings& settings) const;
+};
 
 /// Limits far above any use. A larger value is a typing error, and the message should say so before memory runs out.
 inline constexpr int64_t kMaxLayers = 1000, kMaxWidth = 1 << 20;

@@ -33,8 +33,9 @@ Tensor interactions(const Tensor& e, const std::vector<std::pair<Tensor, Tensor>
 class CinNetwork : public SumNetwork {
  protected:
   void add_cin(const std::string& prefix, const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
-    const std::vector<int64_t>& widths = config.settings.integers("cin_units");
-    if (widths.empty()) throw InputError(cat("network ", config.network, ": cin_units must name at least one layer"));
+    const char* key = config.network == "xDeepFM" ? "cin_hidden_units" : "cin_units";
+    const std::vector<int64_t>& widths = config.settings.integers(key);
+    if (widths.empty()) throw InputError(cat("network ", config.network, ": ", key, " must name at least one layer"));
     int64_t before = shape.fields, total = 0;
     std::vector<std::pair<Tensor, Tensor>> layers;
     for (const int64_t units : widths) {
@@ -60,19 +61,33 @@ class Cin final : public CinNetwork {
   }
 };
 
-/// xdeepfm: linear part, compressed interaction network and MLP.
+/// xDeepFM (Lian et al., KDD 2018, arXiv 1803.05170): z = first order + CIN(e) + MLP(x).
+/// Names: lr_layer.*, cin.*, dnn.mlp.*.
 class XDeepFm final : public CinNetwork {
  public:
   XDeepFm(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
-    require_uniform("xdeepfm", shape);
+    require_uniform(config.network, shape);
+    add_first_order("lr_layer", false, shape, build);
+    add_cin("cin.", config, shape, build);
+    const MlpConfig dnn = mlp_config(config.settings, dnn_keys());
+    if (!dnn.hidden_units.empty()) add_mlp("dnn", dnn, shape, build);
+  }
+};
+
+/// kdef_xdeepfm: a linear map of the embeddings in place of the first order.
+class KdefXDeepFm final : public CinNetwork {
+ public:
+  KdefXDeepFm(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
+    require_uniform(config.network, shape);
     add_linear("lr_layer.lr_layer", shape, build);
     add_cin("cin.", config, shape, build);
     add_mlp(config, shape, build);
   }
 };
 
-SettingKey cin_units() {
-  return widths_setting("cin_units", {}, "width of each interaction layer").with_small(std::vector<int64_t>{3, 2});
+SettingKey cin_units(const char* name, std::vector<int64_t> standard) {
+  return widths_setting(name, std::move(standard), "width of each interaction layer")
+      .with_small(std::vector<int64_t>{3, 2});
 }
 
 }  // namespace
@@ -84,16 +99,27 @@ NetworkType cin_network() {
           .formula = "z = fc([sum over d of X_l]), X_l[h] = sum over (i, j) of W_l[h, i, j] e_i * X_{l-1}[j] + b_l[h]",
           .make = make<Cin>,
           .hidden_layers = HiddenLayers::none,
-          .keys = {cin_units()}};
+          .keys = {cin_units("cin_units", {})}};
 }
 
-NetworkType xdeepfm_network() {
-  return {.name = "xdeepfm",
-          .title = "xDeepFM, its linear part on the embeddings",
+NetworkType kdef_xdeepfm_network() {
+  return {.name = "kdef_xdeepfm",
+          .title = "xDeepFM as KDEF's authors have it, its linear part on the embeddings",
           .source = "Lian et al., KDD 2018, arXiv 1803.05170",
           .formula = "z = w . x + b + cin(e) + MLP(x)",
+          .make = make<KdefXDeepFm>,
+          .keys = {cin_units("cin_units", {})}};
+}
+
+NetworkType xDeepFM_network() {
+  return {.name = "xDeepFM",
+          .title = "xDeepFM",
+          .source = "Lian et al., KDD 2018, arXiv 1803.05170",
+          .formula = "z = LR without b + cin(e) [+ MLP(x)]",
           .make = make<XDeepFm>,
-          .keys = {cin_units()}};
+          .keys = {cin_units("cin_hidden_units", {16, 16, 16})},
+          .fuxictr = true,
+          .mlps = {dnn_keys()}};
 }
 
 }  // namespace kdef::nn

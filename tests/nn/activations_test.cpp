@@ -125,7 +125,7 @@ TEST(Activations, HaveTheStateNamesOfFuxiCTR) {
   EXPECT_THAT(names("mlp"),
               ElementsAre("mlp.0.weight", "mlp.0.bias", "mlp.1.weight", "mlp.2.weight", "mlp.2.bias", "mlp.3.alpha",
                           "mlp.4.weight", "mlp.4.bias", "mlp.3.bn.running_mean", "mlp.3.bn.running_var"));
-  EXPECT_THAT(names("finalnet"),
+  EXPECT_THAT(names("kdef_finalnet"),
               testing::IsSupersetOf({"activation.0.weight", "activation.1.alpha", "activation.1.bn.running_mean"}));
 }
 

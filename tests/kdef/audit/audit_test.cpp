@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -97,6 +98,29 @@ INSTANTIATE_TEST_SUITE_P(Recorded, Fixtures,
                                          "kdef_large_f64", "kdef_large_f32", "backbones", "metrics", "metrics_grouped"),
                          [](const auto& test) { return std::string(test.param); });
 
+// The recordings of FuxiCTR's classes, each of which is a model name of this program.
+std::vector<std::string> zoo() {
+  std::vector<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(kFixtures + "zoo")) {
+    if (file.path().extension() == ".safetensors") names.push_back("zoo/" + file.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+class Zoo : public testing::TestWithParam<std::string> {};
+
+TEST_P(Zoo, IsReplayedFusedAndComposed) {
+  for (const bool fused : {true, false}) {
+    for (const FixtureRow& r : audit_fixture(kFixtures + GetParam() + ".safetensors", fused)) {
+      EXPECT_EQ(r.tolerance, 1e-8) << r.group;
+      EXPECT_TRUE(r.passed) << (fused ? "fused, " : "composed, ") << r.group << ": absolute " << r.absolute
+                            << ", relative " << r.relative << " at " << r.worst;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Recorded, Zoo, testing::ValuesIn(zoo()),
+                         [](const auto& test) { return test.param.substr(4); });
+
 // A recorded run with one number changed must fail, whichever number it is.
 TEST(FixturesThemselves, NoticeAChangedNumber) {
   const SafetensorsFile file(kFixtures + "kdef_mlp_M5_nobn_f64.safetensors");
@@ -116,6 +140,53 @@ TEST(FixturesThemselves, NoticeAChangedNumber) {
     for (const FixtureRow& r : audit_fixture(path, true)) failed = failed || !r.passed;
     EXPECT_TRUE(failed) << changed;
   }
+}
+
+// The same of a recording of FuxiCTR, by which of its values is wrong.
+TEST(FixturesThemselves, NoticeAChangedNumberOfFuxiCtr) {
+  const SafetensorsFile file(kFixtures + "zoo/fuxictr_FinalNet_2B_sum_f64.safetensors");
+  const test::TemporaryDirectory directory;
+  for (const char* changed : {"step0.prob", "step1.loss", "step2.grad_norm", "step0.grad.fc2.weight",
+                              "final.block1.norm.0.running_var", "eval.prob", "eval.student_logits"}) {
+    std::vector<std::pair<std::string, Tensor>> tensors;
+    for (const std::string& name : file.names()) {
+      Tensor t = file.read(name);
+      if (name == changed) t.data<double>()[0] += 1e-6;
+      tensors.emplace_back(name, t);
+    }
+    const std::string path = directory / "changed.safetensors";
+    write_safetensors(path, tensors, file.metadata());
+    bool failed = false;
+    for (const FixtureRow& r : audit_fixture(path, true)) failed = failed || !r.passed;
+    EXPECT_TRUE(failed) << changed;
+  }
+}
+
+// What a recording has and this program does not know is said in a sentence that names it.
+TEST(FixturesThemselves, TellWhatTheyDoNotKnow) {
+  const SafetensorsFile file(kFixtures + "zoo/fuxictr_DCN_f64.safetensors");
+  const test::TemporaryDirectory directory;
+  const auto refusal = [&](const char* key, const std::string& before, const std::string& after) -> std::string {
+    auto metadata = file.metadata();
+    std::string& text = metadata.at(key);
+    text.replace(text.find(before), before.size(), after);
+    std::vector<std::pair<std::string, Tensor>> tensors;
+    for (const std::string& name : file.names()) tensors.emplace_back(name, file.read(name));
+    write_safetensors(directory / "changed.safetensors", tensors, metadata);
+    try {
+      audit_fixture(directory / "changed.safetensors", true);
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  EXPECT_TRUE(says(refusal("config", "num_cross_layers", "num_crossings"), "unknown key 'num_crossings'"));
+  EXPECT_TRUE(says(refusal("model", "DCN", "DCNv9"), "'DCNv9'"));
+  EXPECT_TRUE(says(refusal("features", "MaskedAveragePooling()", "GRU()"),
+                   "feature 'tags' has the encoder 'layers.GRU()', which this program does not know"));
+  EXPECT_TRUE(says(refusal("features", "padding_idx", "oov_idx"), "feature 'user' has the key 'oov_idx'"));
+  EXPECT_TRUE(says(refusal("parameters", "6", "7"), "trained values, this program's has 653"));
 }
 
 // A bias in front of batch norm has a true gradient of zero: what is recorded is the rounding of the machine that
@@ -192,7 +263,7 @@ TEST(Published, ParameterCountsOfEveryRun) {
     config.students.assign(static_cast<size_t>(std::stoll(cells[3])), student);
     if (model_name == "EKTF_L") {
       config.students[0].network = "product";
-      config.students[1].network = "finalnet";
+      config.students[1].network = "kdef_finalnet";
       config.students[2].network = "exponential_cross";
       const int64_t layers = std::stoll(cells[5]);
       config.students[2].settings.set("num_cross_layers", layers);

@@ -174,7 +174,7 @@ TEST_F(ConfigTest, LargeModelHasThreeNetworksWithTheirOwnDropout) {
   ASSERT_EQ(c.model.students.size(), 3u);
   EXPECT_EQ(c.model.students[0].network, "product");
   EXPECT_THAT(c.model.students[0].dropout, ElementsAre(0.1, 0.1));
-  EXPECT_EQ(c.model.students[1].network, "finalnet");
+  EXPECT_EQ(c.model.students[1].network, "kdef_finalnet");
   EXPECT_THAT(c.model.students[1].dropout, ElementsAre(0.2, 0.2));
   EXPECT_EQ(c.model.students[2].network, "exponential_cross");
   EXPECT_THAT(c.model.students[2].dropout, ElementsAre(0.3, 0.3, 0.3, 0.3));
@@ -204,14 +204,14 @@ Mixed:
     batch_norm: no
     students:
     - {network: mlp, num_student: 2}
-    - {network: dcnv2, hidden_units: [16], dropout: [0.5], num_cross_layers: 2, hidden_activations: [tanh]}
+    - {network: kdef_dcnv2, hidden_units: [16], dropout: [0.5], num_cross_layers: 2, hidden_activations: [tanh]}
 )");
   const ExperimentConfig c = load("Mixed");
   ASSERT_EQ(c.model.students.size(), 3u);
   EXPECT_THAT(c.model.students[1].hidden_units, ElementsAre(8, 4));
   EXPECT_THAT(c.model.students[1].dropout, ElementsAre(0.2, 0.2));
   EXPECT_FALSE(c.model.students[1].batch_norm);
-  EXPECT_EQ(c.model.students[2].network, "dcnv2");
+  EXPECT_EQ(c.model.students[2].network, "kdef_dcnv2");
   EXPECT_EQ(c.model.students[2].settings.integer("num_cross_layers"), 2);
   EXPECT_THAT(c.model.students[2].hidden_activations, ElementsAre("tanh"));
   EXPECT_THAT(c.model.students[2].dropout, ElementsAre(0.5));
@@ -233,7 +233,7 @@ Own:
     logarithmic_neurons: 7
     students:
     - {network: mlp}
-    - {network: autoint, attention_dim: 16}
+    - {network: kdef_autoint, attention_dim: 16}
     - {network: cin, cin_units: [5, 4]}
 )");
   const ExperimentConfig c = load("Own");
@@ -357,16 +357,70 @@ TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
 TEST_F(ConfigTest, UnknownKeysAreComparedByMeaning) {
   const auto nearest = [&](const std::string& key) { return refusal_of(key + ": 3"); };
   EXPECT_THAT(nearest("patience"), HasSubstr("nearest known key is 'early_stop_patience'"));
-  EXPECT_THAT(nearest("dnn_hidden_units"), HasSubstr("nearest known key is 'hidden_units'"));
   EXPECT_THAT(nearest("lr"), HasSubstr("nearest known key is 'learning_rate'"));
   EXPECT_THAT(nearest("every_x_epochs"), HasSubstr("nearest known key is 'eval_steps'"));
   EXPECT_THAT(nearest("\"see\\u0501\""), HasSubstr("(spelt 'see' U+0501); the nearest known key is 'seed'"));
 }
 
+// A class of FuxiCTR: alone as `model`, or as `network`, with its keys and the defaults of the class.
+TEST_F(ConfigTest, NamesOfFuxiCtrHaveItsKeysAndDefaults) {
+  append("model_config.yaml", R"(
+Cross:
+    model: DCNv2
+    dataset_id: clicks
+    model_structure: stacked_parallel
+    stacked_dnn_hidden_units: [8, 4]
+    parallel_dnn_hidden_units: [16]
+    dnn_activations: [ReLU]
+    net_dropout: 0.2
+    regularizer: l1_l2(1.e-6, 0.5)
+Students:
+    model: KDEF
+    dataset_id: clicks
+    num_student: 2
+    network: DeepFM
+    hidden_units: [7]
+)");
+  const ExperimentConfig c = load("Cross");
+  ASSERT_EQ(c.model.students.size(), 1u);
+  EXPECT_EQ(c.model.kind, EnsembleKind::mean);
+  EXPECT_EQ(c.model.embedding_dim, 10);
+  EXPECT_EQ(c.training.optimizer.net.l2, 0.5);
+  EXPECT_EQ(c.training.optimizer.embedding.l1, 1e-6);
+  const nn::NetworkConfig& cross = c.model.students[0];
+  EXPECT_EQ(cross.network, "DCNv2");
+  EXPECT_TRUE(cross.hidden_units.empty()) << "a common setting, which FuxiCTR's networks do not have";
+  EXPECT_THAT(cross.settings.integers("stacked_dnn_hidden_units"), ElementsAre(8, 4));
+  EXPECT_THAT(cross.settings.texts("dnn_activations"), ElementsAre("relu"));
+  EXPECT_THAT(cross.settings.numbers("net_dropout"), ElementsAre(0.2));
+  EXPECT_FALSE(cross.settings.flag("batch_norm"));
+  EXPECT_EQ(cross.settings.integer("num_cross_layers"), 3);
+  const std::string yaml = to_yaml(c);
+  EXPECT_THAT(yaml, testing::Not(HasSubstr(" hidden_units"))) << "DCNv2 has no such key";
+  write("config.yaml", yaml);
+  EXPECT_EQ(to_yaml(load_resolved((folder_ / "config.yaml").string())), yaml);
+
+  EXPECT_THAT(refusal("Cross", {"net_dropout=[0.1, 0.2, 0.3]"}),
+              HasSubstr("key 'net_dropout': expected one value, or one for each of the 2 layers of "
+                        "stacked_dnn_hidden_units, found 3"));
+  EXPECT_THAT(refusal("Cross", {"num_student=2"}), HasSubstr("network: DCNv2 and ensemble: mean"));
+  EXPECT_THAT(load("Cross", {"hidden_units=[3]"}).ignored, testing::Contains("hidden_units (DCNv2 does not use it)"));
+  EXPECT_THAT(load("Students").model.students[1].settings.integers("hidden_units"), ElementsAre(7));
+  EXPECT_EQ(load("Cross", {"embedding_dim=4"}).model.embedding_dim, 4);
+}
+
+TEST_F(ConfigTest, NamesWhoseMeaningHasChangedAreToldOnce) {
+  EXPECT_THAT(load("Small", {"model=KDEF", "network=DCNv2"}).notes, testing::IsEmpty());
+  EXPECT_THAT(
+      load("Small", {"model=KDEF", "network=dcnv2"}).notes,
+      ElementsAre("network dcnv2 is FuxiCTR's DCNv2, with its keys and defaults; the name meant kdef_dcnv2 before"));
+  EXPECT_THAT(load("Small", {"model=KDEF", "network=fm"}).notes, ElementsAre(HasSubstr("not there any more")));
+}
+
 TEST_F(ConfigTest, ANetworkNamedAsTheModelIsTold) {
-  EXPECT_THAT(refusal("Small", {"model=DeepFM"}),
-              HasSubstr("'DeepFM' is a network; write model: KDEF and network: deepfm"));
-  EXPECT_THAT(refusal("Small", {"model=AutoInt"}), HasSubstr("network: autoint"));
+  EXPECT_THAT(refusal("Small", {"model=wide_deep"}),
+              HasSubstr("'wide_deep' is a network; write model: KDEF and network: wide_deep"));
+  EXPECT_THAT(refusal("Small", {"model=kdef_autoint"}), HasSubstr("network: kdef_autoint"));
   EXPECT_EQ(load_experiment(folder_.string(), "Small", {"model=MLP", "num_student=1"}).model.students.size(), 1u);
 }
 

@@ -110,8 +110,9 @@ TEST_P(EvaluationBits, AnEvaluationHasTheSameBitsForAnyBatchSize) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, RowIndependence,
                          testing::Values(Student{"mlp", false}, Student{"mlp", true}, Student{"mlp", true, false},
-                                         Student{"deepfm", false}, Student{"wide_deep", true}, Student{"dcnv2", false},
-                                         Student{"product", false}, Student{"autoint", false}));
+                                         Student{"DeepFM", false}, Student{"wide_deep", true},
+                                         Student{"kdef_dcnv2", false}, Student{"product", false},
+                                         Student{"kdef_autoint", false}));
 INSTANTIATE_TEST_SUITE_P(Networks, EvaluationBits, testing::Values(Student{"mlp", false}, Student{"mlp", true}));
 
 }  // namespace

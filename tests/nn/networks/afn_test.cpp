@@ -54,14 +54,14 @@ Row afn(const Example& net) {
 }
 
 TEST(Afn, HasItsFormula) {
-  NetworkConfig config = small_config("afn");
+  NetworkConfig config = small_config("kdef_afn");
   expect_formula(config, afn);
   config.settings.set("afn_hidden_units", std::vector<int64_t>{5, 4, 3});
   expect_formula(config, afn);
 }
 
 TEST(Afn, HasItsState) {
-  expect_state(one_layer("afn"),
+  expect_state(one_layer("kdef_afn"),
                {"coefficient_W.weight [3, 4]", "dense_layer.mlp.0.weight [4, 18]", "dense_layer.mlp.0.bias [4]",
                 "dense_layer.mlp.2.weight [1, 4]", "dense_layer.mlp.2.bias [1]", "log_batch_norm.weight [4]",
                 "log_batch_norm.bias [4]", "exp_batch_norm.weight [3]", "exp_batch_norm.bias [3]",
@@ -71,13 +71,13 @@ TEST(Afn, HasItsState) {
                3 * 4 + 4 * 18 + 4 + 4 + 1 + 2 * 4 + 2 * 3 + 5 * 24 + 5 + 5 + 1 + 2 + 1);
 }
 
-TEST(Afn, HasItsGradients) { expect_gradients(small_config("afn")); }
+TEST(Afn, HasItsGradients) { expect_gradients(small_config("kdef_afn")); }
 
 // hidden() is [MLP_1, MLP_2]. The layers of MLP_1 have the rates of the list, those beyond it the last rate.
 TEST(Afn, DropsUnitsOfBothMlps) {
-  expect_dropout_in(0, 4 + 5, one_layer("afn"));
-  expect_dropout_in(4, 4, small_config("afn"));  // the one layer of MLP_1 has the first of two rates, 0
-  NetworkConfig config = one_layer("afn");
+  expect_dropout_in(0, 4 + 5, one_layer("kdef_afn"));
+  expect_dropout_in(4, 4, small_config("kdef_afn"));  // the one layer of MLP_1 has the first of two rates, 0
+  NetworkConfig config = one_layer("kdef_afn");
   config.settings.set("afn_hidden_units", std::vector<int64_t>{5, 4});
   config.dropout = {0.5};
   EXPECT_TRUE(Example(config).has("dense_layer.mlp.6.weight")) << "linear, activation, dropout, twice";

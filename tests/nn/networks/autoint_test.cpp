@@ -68,24 +68,24 @@ Row autoint(const Example& net) {
 }
 
 NetworkConfig with_setting(const std::string& key, const SettingValue& value) {
-  NetworkConfig config = small_config("autoint");
+  NetworkConfig config = small_config("kdef_autoint");
   config.settings.set(key, value);
   return config;
 }
 
 TEST(AutoInt, HasItsFormula) {
-  expect_formula(small_config("autoint"), autoint);
-  expect_formula(small_config("autoint"), autoint, 4);  // as wide as the attention layers
+  expect_formula(small_config("kdef_autoint"), autoint);
+  expect_formula(small_config("kdef_autoint"), autoint, 4);  // as wide as the attention layers
   expect_formula(with_setting("use_scale", false), autoint);
   expect_formula(with_setting("use_residual", false), autoint);
   expect_formula(with_setting("num_heads", 1), autoint);
-  NetworkConfig config = small_config("autoint");
+  NetworkConfig config = small_config("kdef_autoint");
   config.layer_norm = true;
   expect_formula(config, autoint);
 }
 
 TEST(AutoInt, HasItsState) {
-  NetworkConfig config = one_layer("autoint");
+  NetworkConfig config = one_layer("kdef_autoint");
   config.layer_norm = true;
   config.settings.set("attention_layers", 2);
   const std::string first = "self_attention.0.", second = "self_attention.1.";
@@ -99,15 +99,15 @@ TEST(AutoInt, HasItsState) {
 }
 
 TEST(AutoInt, HasItsGradients) {
-  NetworkConfig config = small_config("autoint");
+  NetworkConfig config = small_config("kdef_autoint");
   config.layer_norm = true;
   expect_gradients(config);
 }
 
 // hidden() is [4 fields of attention width 4, MLP]. The first rate is that of the attention weights, too.
 TEST(AutoInt, DropsUnitsOfItsMlpAndAttentionWeights) {
-  expect_dropout_in(16, 4, small_config("autoint"));
-  NetworkConfig config = small_config("autoint");
+  expect_dropout_in(16, 4, small_config("kdef_autoint"));
+  NetworkConfig config = small_config("kdef_autoint");
   Example plain(config);
   config.dropout[0] = 0.5;
   Example dropping(config);
@@ -119,7 +119,7 @@ TEST(AutoInt, DropsUnitsOfItsMlpAndAttentionWeights) {
 }
 
 TEST(AutoInt, NeedsHeadsOfEqualWidth) {
-  expect_refusal(with_setting("num_heads", 3), "network autoint: attention_dim 4 is not divisible by num_heads 3");
+  expect_refusal(with_setting("num_heads", 3), "network kdef_autoint: attention_dim 4 is not divisible by num_heads 3");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// dcn against its formula.
+// DCN against its formula.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -10,58 +10,54 @@ namespace {
 
 using namespace test;
 
-// z = fc([x_L, MLP(x_0)]), x_{l+1} = x_0 (w_l . x_l) + b_l + x_l; fc(x_L) without hidden layers.
+// z = fc([x_L, MLP(x_0)]), x_{l+1} = x_0 (w_l . x_l) + b_l + x_l; fc(x_L) without an MLP.
 Row dcn(const Example& net) {
-  const Rows x0 = net.embeddings(), deep = net.hidden_layers("dnn.", x0, net.config());
-  const bool has_deep = !net.config().hidden_units.empty();
+  const Settings& s = net.config().settings;
+  NetworkConfig layers;
+  layers.hidden_units = s.integers("dnn_hidden_units");
+  layers.hidden_activations = {"relu", "tanh"};
+  layers.batch_norm = s.flag("batch_norm");
+  const Rows x0 = net.embeddings(), deep = net.hidden_layers("dnn.", x0, layers);
   Row z;
   for (size_t b = 0; b < x0.size(); ++b) {
     Row x = x0[b];
     for (int l = 0; l < 2; ++l) {
-      const double s = dot(net.at(cat("crossnet.cross_net.", l, ".weight.weight")), x);
+      const double w = dot(net.at(cat("crossnet.cross_net.", l, ".weight.weight")), x);
       const Row bias = net.at(cat("crossnet.cross_net.", l, ".bias"));
-      for (size_t k = 0; k < x.size(); ++k) x[k] += x0[b][k] * s + bias[k];
+      for (size_t k = 0; k < x.size(); ++k) x[k] += x0[b][k] * w + bias[k];
     }
-    z.push_back(net.linear("fc", has_deep ? joined(x, deep[b]) : x)[0]);
+    z.push_back(net.linear("fc", layers.hidden_units.empty() ? x : joined(x, deep[b]))[0]);
   }
   return z;
 }
 
-NetworkConfig crossing_only() {
-  NetworkConfig config = small_config("dcn");
-  config.hidden_units = {};
-  config.hidden_activations = {};
-  config.dropout = {};
+NetworkConfig with_units(const std::vector<int64_t>& units) {
+  NetworkConfig config = small_config("DCN");
+  config.settings.set("dnn_hidden_units", units);
+  config.settings.set("dnn_activations",
+                      units.empty() ? std::vector<std::string>{"relu"} : std::vector<std::string>{"relu", "tanh"});
   return config;
 }
 
 TEST(Dcn, HasItsFormula) {
-  expect_formula(small_config("dcn"), dcn);
-  expect_formula(crossing_only(), dcn);
+  for (const bool batch_norm : {false, true}) {
+    for (const std::vector<int64_t>& units : {std::vector<int64_t>{6, 4}, std::vector<int64_t>{}}) {
+      NetworkConfig config = with_units(units);
+      config.settings.set("batch_norm", batch_norm);
+      expect_formula(config, dcn);
+    }
+  }
 }
 
-TEST(Dcn, HasItsState) {
-  NetworkConfig config = one_layer("dcn");
-  config.settings.set("num_cross_layers", 1);
-  expect_state(config,
-               {"crossnet.cross_net.0.bias [24]", "crossnet.cross_net.0.weight.weight [1, 24]",
-                "dnn.mlp.0.weight [5, 24]", "dnn.mlp.0.bias [5]", "fc.weight [1, 29]", "fc.bias [1]"},
-               24 + 24 + 5 * 24 + 5 + 29 + 1);
-  config = crossing_only();
-  config.settings.set("num_cross_layers", 1);
-  expect_state(config,
-               {"crossnet.cross_net.0.bias [24]", "crossnet.cross_net.0.weight.weight [1, 24]", "fc.weight [1, 24]",
-                "fc.bias [1]"},
-               24 + 24 + 24 + 1);
+TEST(Dcn, HasItsGradients) {
+  NetworkConfig config = with_units({6, 4});
+  config.settings.set("net_dropout", std::vector<double>{0.3});
+  expect_gradients(config);
 }
-
-TEST(Dcn, HasItsGradients) { expect_gradients(small_config("dcn")); }
-
-TEST(Dcn, DropsUnitsOfItsMlpOnly) { expect_dropout_in(24, 4, small_config("dcn")); }
 
 // Its MLP multiplies the batch's distinct ids though the cross layers read whole embeddings.
 TEST(Dcn, ItsMlpReadsDistinctIds) {
-  Example net(small_config("dcn"));
+  Example net(small_config("DCN"));
   net.training = true;
   std::multiset<std::string> ops;
   const RecordObserver observer([&](const Recorded& r) { ops.insert(r.op.name); });

@@ -51,18 +51,18 @@ TEST(CrossV2, HasItsState) {
 
 TEST(CrossV2, HasItsGradients) { expect_gradients(small_config("cross_v2")); }
 
-TEST(DcnV2, HasItsFormula) { expect_formula(small_config("dcnv2"), dcnv2); }
+TEST(DcnV2, HasItsFormula) { expect_formula(small_config("kdef_dcnv2"), dcnv2); }
 
 TEST(DcnV2, HasItsState) {
-  expect_state(one_cross_layer("dcnv2"),
+  expect_state(one_cross_layer("kdef_dcnv2"),
                {"crossnet.cross_layers.0.weight [24, 24]", "crossnet.cross_layers.0.bias [24]",
                 "dnn.mlp.0.weight [5, 24]", "dnn.mlp.0.bias [5]", "fc.weight [1, 29]", "fc.bias [1]"},
                24 * 24 + 24 + 5 * 24 + 5 + 29 + 1);
 }
 
-TEST(DcnV2, HasItsGradients) { expect_gradients(small_config("dcnv2")); }
+TEST(DcnV2, HasItsGradients) { expect_gradients(small_config("kdef_dcnv2")); }
 
-TEST(DcnV2, DropsUnitsOfItsMlpOnly) { expect_dropout_in(0, 4, small_config("dcnv2")); }
+TEST(DcnV2, DropsUnitsOfItsMlpOnly) { expect_dropout_in(0, 4, small_config("kdef_dcnv2")); }
 
 }  // namespace
 }  // namespace kdef::nn

@@ -43,10 +43,10 @@ Row finalnet(const Example& net) {
   return z;
 }
 
-TEST(FinalNet, HasItsFormula) { expect_formula(small_config("finalnet"), finalnet); }
+TEST(FinalNet, HasItsFormula) { expect_formula(small_config("kdef_finalnet"), finalnet); }
 
 TEST(FinalNet, HasItsState) {
-  NetworkConfig config = one_layer("finalnet");
+  NetworkConfig config = one_layer("kdef_finalnet");
   config.hidden_units = {2};
   config.batch_norm = true;
   expect_state(config,
@@ -56,13 +56,13 @@ TEST(FinalNet, HasItsState) {
                2 * 48 + 2 + 2 * 2 + 4 * 4 + 4 + 2 + 1);
 }
 
-TEST(FinalNet, HasItsGradients) { expect_gradients(small_config("finalnet")); }
+TEST(FinalNet, HasItsGradients) { expect_gradients(small_config("kdef_finalnet")); }
 
-TEST(FinalNet, DropsUnitsOfItsLastLayer) { expect_dropout_in(0, 4, small_config("finalnet")); }
+TEST(FinalNet, DropsUnitsOfItsLastLayer) { expect_dropout_in(0, 4, small_config("kdef_finalnet")); }
 
 TEST(FinalNet, ItsGateStartsOpenWhereTheKeySaysSo) {
   for (const bool open : {false, true}) {
-    NetworkConfig config = small_config("finalnet");
+    NetworkConfig config = small_config("kdef_finalnet");
     config.settings.set("gate_starts_open", open);
     Builder build(3, DType::f64);
     const auto network = make_network(config, {.fields = 2, .dim = 4, .width = 8, .list = {}}, build);
@@ -79,7 +79,7 @@ TEST(FinalNet, ItsGateStartsOpenWhereTheKeySaysSo) {
 }
 
 TEST(FinalNet, NeedsWidthsThatCanBeHalved) {
-  expect_refusal(one_layer("finalnet"), "network finalnet: hidden_units 5 must be even");
+  expect_refusal(one_layer("kdef_finalnet"), "network kdef_finalnet: hidden_units 5 must be even");
 }
 
 }  // namespace

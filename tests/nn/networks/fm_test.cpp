@@ -1,52 +1,43 @@
-// fm and deepfm against their formulas.
+// FM against its formula, summed by hand.
 #include <gtest/gtest.h>
 
-#include "tests/nn/networks/example.h"
+#include <map>
+
+#include "tests/nn/networks/support.h"
 
 namespace kdef::nn {
 namespace {
 
 using namespace test;
 
-// z = w . x + b + sum over i < j of <e_i, e_j>
-Row fm(const Example& net) {
-  Row z;
-  for (const Row& x : net.embeddings()) {
-    z.push_back(net.linear("lr_layer", x)[0]);
-    for (size_t i = 0; i < net.fields(); ++i) {
-      for (size_t j = i + 1; j < net.fields(); ++j) z.back() += dot(net.field(x, i), net.field(x, j));
+// b + sum over f of w_f[id_f] + w . value + sum over i < j of <e_i, e_j>.
+TEST(Fm, SumsTheFirstOrderAndAllPairs) {
+  Builder build(3, DType::f64);
+  using Kind = EmbeddingField::Kind;
+  const EmbeddingTables tables({{"user", Kind::id, 5}, {"price", Kind::numeric}, {"item", Kind::id, 4}}, 3, build);
+  const auto network = make_network({.network = "FM"}, tables.shape(), build);
+  scramble(tables, 5);
+  scramble(*network, 7);
+  std::map<std::string, std::vector<double>> first;
+  for (const Parameter& p : network->parameters()) first[p.name] = p.tensor.to_vector<double>();
+  const auto of = [&](const char* field) {
+    return first.at(cat("fm.lr_layer.embedding_layer.embedding_layer.embedding_layers.", field, ".weight"));
+  };
+  const Tensor ids = Tensor::from<int32_t>({1, 2, 4, 3, 2, 1}, {3, 2}), value = ops::random_uniform({3, 1}, -1, 1, 3);
+  const std::vector<double> e = tables.forward(ids, value).to_vector<double>();
+  const std::vector<double> z = network->forward(Fields(tables, ids, value, {}), {}).to_vector<double>();
+  for (size_t b = 0; b < 3; ++b) {
+    const int32_t* id = ids.data<int32_t>() + 2 * b;
+    double want = first.at("fm.lr_layer.bias")[0] + of("user")[static_cast<size_t>(id[0])] +
+                  of("price")[0] * value.data<double>()[b] + of("item")[static_cast<size_t>(id[1])];
+    for (size_t i = 0; i < 3; ++i) {
+      for (size_t j = i + 1; j < 3; ++j) {
+        for (size_t d = 0; d < 3; ++d) want += e[(b * 3 + i) * 3 + d] * e[(b * 3 + j) * 3 + d];
+      }
     }
+    EXPECT_NEAR(z[b], want, 1e-13);
   }
-  return z;
 }
-
-// z = fm + MLP(x)
-Row deepfm(const Example& net) {
-  Row z = fm(net);
-  const Row deep = net.mlp("dnn.", net.embeddings());
-  for (size_t b = 0; b < z.size(); ++b) z[b] += deep[b];
-  return z;
-}
-
-TEST(Fm, HasItsFormula) { expect_formula(small_config("fm"), fm); }
-
-TEST(Fm, HasItsState) { expect_state(small_config("fm"), {"lr_layer.weight [1, 24]", "lr_layer.bias [1]"}, 24 + 1); }
-
-TEST(Fm, HasItsGradients) { expect_gradients(small_config("fm")); }
-
-TEST(DeepFm, HasItsFormula) { expect_formula(small_config("deepfm"), deepfm); }
-
-TEST(DeepFm, HasItsState) {
-  expect_state(one_layer("deepfm"),
-               {"lr_layer.weight [1, 24]", "lr_layer.bias [1]", "dnn.mlp.0.weight [5, 24]", "dnn.mlp.0.bias [5]",
-                "dnn.mlp.2.weight [1, 5]", "dnn.mlp.2.bias [1]"},
-               24 + 1 + 5 * 24 + 5 + 5 + 1);
-}
-
-TEST(DeepFm, HasItsGradients) { expect_gradients(small_config("deepfm")); }
-
-// hidden() is [x, 6 sums over the pairs, MLP].
-TEST(DeepFm, DropsUnitsOfItsMlpOnly) { expect_dropout_in(24 + 6, 4, small_config("deepfm")); }
 
 }  // namespace
 }  // namespace kdef::nn

@@ -41,7 +41,7 @@ TEST(ForwardAll, HasAColumnPerNetwork) {
   const EmbeddingTables tables(some_fields(), 6, build), others(some_fields(), 6, build);
   std::vector<std::unique_ptr<Network>> networks;
   std::vector<const Network*> all;
-  for (const char* name : {"mlp", "fm", "mlp"}) {
+  for (const char* name : {"mlp", "product", "mlp"}) {
     networks.push_back(make_network(small_config(name), tables.shape(), build));
     scramble(*networks.back(), 10 * networks.size());
     all.push_back(networks.back().get());

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -25,8 +27,8 @@ const EmbeddingShape kShape{.fields = 2, .dim = 4, .width = 8, .list = {}};
 
 TEST(Registry, UnknownNamesListTheKnown) {
   Builder build;
-  const std::string message = refusal([&] { make_network({.network = "dcnv3"}, kShape, build); });
-  EXPECT_TRUE(has(message, "'dcnv3' is unknown; did you mean 'dcnv2'?")) << message;
+  const std::string message = refusal([&] { make_network({.network = "dcnv4"}, kShape, build); });
+  EXPECT_TRUE(has(message, "'dcnv4' is unknown; did you mean 'DCNv2'?")) << message;
   EXPECT_TRUE(has(message, "known: mlp, product")) << message;
 }
 
@@ -51,7 +53,7 @@ TEST(Registry, NamesAreDistinctAndRowsComplete) {
 }
 
 TEST(Registry, SettingsAreCheckedAndCompleted) {
-  const NetworkType& type = network_type("autoint");
+  const NetworkType& type = network_type("kdef_autoint");
   const Settings s = type.resolved({{"num_heads", 4}, {"use_scale", false}});
   EXPECT_EQ(s.integer("num_heads"), 4);
   EXPECT_FALSE(s.flag("use_scale"));
@@ -59,7 +61,8 @@ TEST(Registry, SettingsAreCheckedAndCompleted) {
   EXPECT_EQ(s.entries().size(), type.keys.size());
 
   const auto problem = [&](const Settings& given) { return refusal([&] { type.resolved(given); }); };
-  EXPECT_TRUE(has(problem({{"num_head", 4}}), "network autoint: has no setting 'num_head'; did you mean 'num_heads'?"));
+  EXPECT_TRUE(
+      has(problem({{"num_head", 4}}), "network kdef_autoint: has no setting 'num_head'; did you mean 'num_heads'?"));
   EXPECT_TRUE(has(problem({{"num_heads", 0}}), "setting 'num_heads': expected integer in [1, 1048576]"));
   EXPECT_TRUE(has(problem({{"num_heads", 2.0}}), "expected integer"));
   EXPECT_TRUE(has(problem({{"use_scale", 1}}), "expected boolean"));
@@ -72,17 +75,33 @@ TEST(Registry, SettingsAreCheckedAndCompleted) {
 
 TEST(Registry, DropoutRatesFollowTheLayersThatHaveThem) {
   EXPECT_EQ(network_type("mlp").dropout_rates(3, {}), 3u);
-  EXPECT_EQ(network_type("fm").dropout_rates(3, {}), 0u);
+  EXPECT_EQ(network_type("FM").dropout_rates(3, {}), 0u);
   EXPECT_EQ(network_type("exponential_cross").dropout_rates(0, {}), 3u);
   EXPECT_EQ(network_type("exponential_cross").dropout_rates(0, {{"num_cross_layers", 5}}), 5u);
 }
 
-// The tests mirror the tree. The file of a network has to stand in tests/nn/CMakeLists.txt, too.
+// The tests mirror the tree. The file of a network has to stand in tests/nn/CMakeLists.txt, too. A class of FuxiCTR may
+// have a recording in place of a test: tests/kdef/audit replays it.
 TEST(Registry, EveryFileHasATest) {
   for (const auto& file : std::filesystem::directory_iterator("nn/networks")) {
     if (file.path().extension() != ".cpp") continue;
     const std::string name = file.path().stem().string() + "_test.cpp";
-    EXPECT_TRUE(std::filesystem::exists("tests/nn/networks/" + name)) << name;
+    std::ifstream in(file.path());
+    const std::string code{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_TRUE(std::filesystem::exists("tests/nn/networks/" + name) || has(code, ".fuxictr = true")) << name;
+  }
+}
+
+TEST(Registry, EveryClassOfFuxiCtrHasARecording) {
+  std::set<std::string> recorded;
+  for (const auto& file : std::filesystem::directory_iterator("tests/fixtures/zoo")) {
+    const std::string name = file.path().filename().string();  // fuxictr_NAME_VARIANT_f64, fcn_NAME_VARIANT_f64
+    for (const NetworkType& type : network_types()) {
+      if (has(name, "_" + type.name + "_")) recorded.insert(type.name);
+    }
+  }
+  for (const NetworkType& type : network_types()) {
+    if (type.fuxictr) EXPECT_EQ(recorded.count(type.name), 1u) << type.name;
   }
 }
 

@@ -66,10 +66,10 @@ TEST(Cin, NeedsALayer) {
   expect_refusal(config, "network cin: cin_units must name at least one layer");
 }
 
-TEST(XDeepFm, HasItsFormula) { expect_formula(small_config("xdeepfm"), xdeepfm); }
+TEST(XDeepFm, HasItsFormula) { expect_formula(small_config("kdef_xdeepfm"), xdeepfm); }
 
 TEST(XDeepFm, HasItsState) {
-  NetworkConfig config = one_layer("xdeepfm");
+  NetworkConfig config = one_layer("kdef_xdeepfm");
   config.settings.set("cin_units", std::vector<int64_t>{3});
   expect_state(
       config,
@@ -79,10 +79,10 @@ TEST(XDeepFm, HasItsState) {
       3 * 16 + 3 + 24 + 1 + 3 + 1 + 5 * 24 + 5 + 5 + 1);
 }
 
-TEST(XDeepFm, HasItsGradients) { expect_gradients(small_config("xdeepfm")); }
+TEST(XDeepFm, HasItsGradients) { expect_gradients(small_config("kdef_xdeepfm")); }
 
 // hidden() is [x, 5 sums of the interaction layers, MLP].
-TEST(XDeepFm, DropsUnitsOfItsMlpOnly) { expect_dropout_in(24 + 5, 4, small_config("xdeepfm")); }
+TEST(XDeepFm, DropsUnitsOfItsMlpOnly) { expect_dropout_in(24 + 5, 4, small_config("kdef_xdeepfm")); }
 
 }  // namespace
 }  // namespace kdef::nn
