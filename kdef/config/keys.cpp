@@ -1,12 +1,11 @@
 #include "kdef/config/keys.h"
 
-#include <limits>
 #include <map>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "data/field_keys.h"
+#include "kdef/config/key_types.h"
 #include "kdef/measure/metric.h"
 
 namespace kdef::config_keys {
@@ -94,83 +93,16 @@ std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v) {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
 // Limits far above any use: a larger number is a typing error, and the message should say so before memory runs out.
 constexpr int64_t kMaxStudents = 1000, kMaxWidth = 1 << 20;
 
-// ---- Readers and writers of common types. `at` returns a reference to the member of a T.
-
-template <class T, class At>
-Key<T> boolean_key(const char* name, At at, const char* meaning) {
-  return {name, "boolean", meaning, [=](T& t, const YamlValue& v) { at(t) = v.boolean(); },
-          [=](const T& t) { return std::string(at(t) ? "true" : "false"); }};
-}
-
-std::string integer_type(int64_t min, int64_t max) {
-  return max == kLargest ? cat("integer >= ", min) : cat("integer in [", min, ", ", max, "]");
-}
-
-template <class T, class At>
-Key<T> integer_key(const char* name, At at, int64_t min, const char* meaning, int64_t max = kLargest) {
-  using Integer = std::remove_cvref_t<decltype(at(std::declval<T&>()))>;
-  return {name, integer_type(min, max), meaning,
-          [=](T& t, const YamlValue& v) { at(t) = static_cast<Integer>(v.integer(min, max)); },
-          [=](const T& t) { return cat(at(t)); }};
-}
-
-template <class T, class At>
-Key<T> text_key(const char* name, At at, const char* meaning, const char* type = "text") {
-  return {name, type, meaning, [=](T& t, const YamlValue& v) { at(t) = v.is_null() ? "" : v.text(); },
-          [=](const T& t) { return yaml_text(at(t)); }};
-}
-
-template <class Enum>
-struct Choice {
-  const char* name;
-  Enum value;
-};
-
-template <class Enum>
-Enum read_choice(const std::vector<Choice<Enum>>& choices, const YamlValue& v) {
-  const std::string name = v.one_of(row_names(choices));
-  return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == name; })->value;
-}
-
-template <class Enum>
-std::string write_choice(const std::vector<Choice<Enum>>& choices, Enum value) {
-  return std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.value == value; })->name;
-}
-
-template <class T, class At, class Enum>
-Key<T> choice_key(const char* name, At at, const std::vector<Choice<Enum>>& choices, const char* meaning) {
-  return {name, joined(row_names(choices)), meaning, [=](T& t, const YamlValue& v) { at(t) = read_choice(choices, v); },
-          [=](const T& t) { return write_choice(choices, at(t)); }};
-}
-
-template <class V, class Write>
-std::string write_list(const std::vector<V>& values, Write write) {
-  std::vector<std::string> scalars;
-  for (const V& value : values) scalars.push_back(write(value));
-  return yaml_list(scalars);
-}
-
 // ---- Enumerations as they are written.
-
-// The rows of a table; `value` is their member of type Enum.
-template <class Table, class Row, class Enum>
-std::vector<Choice<Enum>> choices_of(const Table& table, Enum Row::*value) {
-  std::vector<Choice<Enum>> choices;
-  for (const Row& row : table) choices.push_back({row.name, row.*value});
-  return choices;
-}
 
 const auto kEnsembles = choices_of(ensemble_types(), &EnsembleType::kind);
 const auto kPrecisions = choices_of(ops::kPrecisions, &ops::PrecisionName::value);
 const auto kOptimizers = choices_of(nn::kOptimizers, &nn::OptimizerEntry::kind);
 const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::value);
 const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
-const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double_quote}, {"none", data::Quote::none}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The name of a metric, as kdef writes it.
 std::string read_metric(const YamlValue& v) {
@@ -249,9 +181,6 @@ template <class V, class Write>
 std::string write_layers(const std::vector<V>& values, bool one, Write write) {
   return one ? write(values.at(0)) : write_list(values, write);
 }
-
-#define KDEF_AT(member) \
-  [](auto& t) -> auto& { return t.member; }
 
 template <class At>
 Key<NetworkDraft> widths_key(const char* name, At at, const char* meaning) {
@@ -405,224 +334,7 @@ const std::vector<Key<NetworkDraft>>& network_keys() {
   return keys;
 }
 
-// ---- Keys of an entry of feature_cols.
-
-struct FieldDraft {
-  data::FieldConfig field;
-  std::vector<std::string> names;
-  std::map<std::string, YamlValue> given;
-  std::vector<std::string>* ignored = nullptr;
-  bool is_meta = false;  // FuxiCTR's type of a column that is no input, as the column of group_id
-};
-
-Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
-  return {name, "anything", cat("ignored: ", meaning),
-          [=](FieldDraft& f, const YamlValue&) { f.ignored->push_back(cat("feature_cols.", name)); }};
-}
-
-std::string type_of(const data::FieldKey& key) {
-  std::string type = key.shape == data::KeyShape::boolean   ? "boolean"
-                     : key.shape == data::KeyShape::integer ? integer_type(key.min, key.max)
-                     : key.shape == data::KeyShape::text    ? "text"
-                     : key.shape == data::KeyShape::choice  ? joined(key.choice_names())
-                     : key.shape == data::KeyShape::cells   ? "list of texts"
-                                                            : "text, number";
-  return key.nullable ? type + ", null" : type;
-}
-
-// A list of cells as they stand in a file. YAML reads NULL without quotes as nothing: every way to write it is meant.
-std::vector<std::string> read_cells(const YamlValue& v) {
-  std::vector<std::string> cells;
-  for (const YamlValue& item : v.list()) {
-    if (item.is_null()) {
-      cells.insert(cells.end(), {"NULL", "null", "Null"});
-    } else {
-      cells.push_back(item.text());
-    }
-  }
-  return cells;
-}
-
-// The place of a choice: by one of its other names, or by the name that the documentation has.
-int64_t read_choice(const data::FieldKey& key, const YamlValue& v) {
-  const auto place = [&](auto is_it) -> int64_t {
-    return std::find_if(key.choices.begin(), key.choices.end(), is_it) - key.choices.begin();
-  };
-  if (v.is_null() && key.nullable) return place([](const auto& choice) { return choice.name == nullptr; });
-  const std::string text = v.is_scalar() ? v.text() : "";
-  const int64_t other = place(
-      [&](const auto& choice) { return std::find(choice.also.begin(), choice.also.end(), text) != choice.also.end(); });
-  if (other != static_cast<int64_t>(key.choices.size())) return other;
-  const std::string name = v.one_of(key.choice_names());
-  return place([&](const auto& choice) { return choice.name != nullptr && choice.name == name; });
-}
-
-data::KeyValue read_value(const data::FieldKey& key, const YamlValue& v) {
-  if (key.shape == data::KeyShape::choice) return read_choice(key, v);
-  if (v.is_null() && key.nullable) return {};
-  switch (key.shape) {
-    case data::KeyShape::boolean:
-      return v.boolean();
-    case data::KeyShape::integer:
-      return v.integer(key.min, key.max);
-    case data::KeyShape::text:
-      if (v.is_null() && !key.not_empty) return std::string();
-      if (v.text().empty() && key.not_empty) v.expected("at least one character");
-      break;
-    case data::KeyShape::cells:
-      return read_cells(v);
-    default:
-      break;
-  }
-  return v.text();
-}
-
-std::string write_value(const data::FieldKey& key, const data::KeyValue& value) {
-  if (value == data::KeyValue()) return "null";
-  switch (key.shape) {
-    case data::KeyShape::boolean:
-      return std::get<bool>(value) ? "true" : "false";
-    case data::KeyShape::integer:
-      return cat(std::get<int64_t>(value));
-    case data::KeyShape::choice: {
-      const char* name = key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name;
-      return name == nullptr ? "null" : yaml_text(name);
-    }
-    case data::KeyShape::cells:
-      return write_list(std::get<std::vector<std::string>>(value), yaml_text);
-    default:
-      return yaml_text(std::get<std::string>(value));
-  }
-}
-
-// The keys of data/field_keys.h, and those that have no effect here.
-const std::vector<Key<FieldDraft>>& field_keys() {
-  static const std::vector<Key<FieldDraft>> keys = [] {
-    std::vector<Key<FieldDraft>> all;
-    for (const data::FieldKey& key : data::field_keys()) {
-      all.push_back({key.name, type_of(key), key.meaning,
-                     [&key](FieldDraft& f, const YamlValue& v) { key.config.set(f.field, read_value(key, v)); },
-                     [&key](const FieldDraft& f) { return write_value(key, key.config.get(f.field)); }});
-    }
-    // One entry may describe several columns.
-    Key<FieldDraft>& name = all.front();
-    name.type = "text, or a list of texts";
-    name.meaning += ", or columns that share the other settings";
-    name.read = [](FieldDraft& f, const YamlValue& v) {
-      f.names.clear();
-      for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
-    };
-    Key<FieldDraft>& type = *std::find_if(all.begin(), all.end(), [](const auto& key) { return key.name == "type"; });
-    type.type += ", meta";
-    type.meaning += "; meta: not an input, as active: false";
-    type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
-      f.is_meta = v.is_scalar() && v.text() == "meta";
-      if (!f.is_meta) read(f, v);
-    };
-    all.push_back(ignored_field_key("remap", "groups are told apart by their text"));
-    all.push_back(ignored_field_key("na_value", "fill_na is the value"));
-    all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; the key is feature_encoder"));
-    all.push_back(ignored_field_key("source", "all networks read all columns"));
-    return all;
-  }();
-  return keys;
-}
-
 // ---- Keys whose value is more than one scalar.
-
-// As a flow map, without the keys whose value is the default.
-template <class T>
-std::string write_map(const std::vector<Key<T>>& keys, const T& value, const std::set<std::string>& always) {
-  const T standard{};
-  std::string text;
-  for (const auto& key : keys) {
-    if (!key.write || !key.resolved) continue;
-    const std::string written = key.write(value);
-    if (written.empty()) continue;  // the network does not have the key
-    if (always.count(key.name) == 0 && written == key.write(standard)) continue;
-    text += cat(text.empty() ? "" : ", ", key.name, ": ", written);
-  }
-  return "{" + text + "}";
-}
-
-void read_fields(Draft& d, const YamlValue& v) {
-  data::DatasetConfig& dataset = d.config.dataset;
-  dataset.fields.clear();
-  std::set<std::string> seen;
-  for (const YamlValue& item : v.list()) {
-    FieldDraft f;
-    f.ignored = &d.config.ignored;
-    read_map(field_keys(), f, item);
-    for (const YamlValue::Entry& e : item.map()) f.given.emplace(e.name, e.value);
-    if (f.is_meta) f.field.active = false;
-    if (f.names.empty()) item.fail("expected a key 'name' with the name of the column");
-    if (f.given.count("dtype") == 0 && f.field.type == data::FieldType::numeric) f.field.cell = data::CellType::real;
-    if (f.given.count("feature_encoder") != 0 && f.field.type != data::FieldType::sequence) {
-      f.given.at("feature_encoder").fail("only a column of type sequence can have one");
-    }
-    if (!f.field.share_embedding.empty() && seen.count(f.field.share_embedding) == 0) {
-      f.given.at("share_embedding").fail(cat("there is no earlier column '", f.field.share_embedding, "'"));
-    }
-    for (const std::string& name : f.names) {
-      if (name.empty()) item.fail("a column's name must not be empty");
-      if (!seen.insert(name).second) item.fail(cat("column '", name, "' is listed twice"));
-      f.field.name = name;
-      f.field.where = item.where();
-      dataset.fields.push_back(f.field);
-    }
-  }
-}
-
-std::string write_fields(const Draft& d) {
-  std::string text;
-  for (const data::FieldConfig& field : d.config.dataset.fields) {
-    FieldDraft f;
-    f.field = field;
-    text += "\n  - " + write_map(field_keys(), f, {"name", "type", "dtype"});
-  }
-  return text.empty() ? "[]" : text;
-}
-
-void read_label(Draft& d, const YamlValue& v) {
-  d.config.dataset.label_positive.clear();
-  d.config.dataset.label_threshold.reset();
-  if (v.is_scalar()) {
-    d.config.dataset.label = v.text();
-    return;
-  }
-  YamlValue map = v;
-  if (v.is_list()) {
-    if (v.node().size() != 1) v.expected("one label column");
-    map = v.list()[0];
-  }
-  bool named = false;
-  data::DatasetConfig& dataset = d.config.dataset;
-  for (const YamlValue::Entry& e : map.map()) {
-    if (e.name == "name") {
-      dataset.label = e.value.text();
-      named = true;
-    } else if (e.name == "dtype") {
-      // A name is checked. It has no effect, since 0 and 1 are equal in every type.
-      read_value(data::field_key("dtype"), e.value);
-    } else if (e.name == "positive") {
-      for (const YamlValue& item : e.value.list()) dataset.label_positive.push_back(item.text());
-      if (dataset.label_positive.empty()) e.value.expected("the values that are clicks");
-    } else if (e.name == "threshold") {
-      dataset.label_threshold = e.value.real(-kInfinity, kInfinity);
-    } else {
-      fail_unknown(e.key, e.name, {"name", "dtype", "positive", "threshold"});
-    }
-  }
-  if (!named) map.fail("expected a key 'name' with the name of the label's column");
-  if (!dataset.label_positive.empty() && dataset.label_threshold) map.fail("give positive or threshold, not both");
-}
-
-std::string write_label(const Draft& d) {
-  const data::DatasetConfig& dataset = d.config.dataset;
-  return cat("{name: ", yaml_text(dataset.label),
-             dataset.label_positive.empty() ? "" : ", positive: " + write_list(dataset.label_positive, yaml_text),
-             dataset.label_threshold ? ", threshold: " + yaml_number(*dataset.label_threshold) : "", "}");
-}
 
 void read_monitor(Draft& d, const YamlValue& v) {
   std::map<std::string, double> monitor;
@@ -671,36 +383,7 @@ std::string markdown_table(const std::vector<Key<T>>& keys) {
   return text;
 }
 
-// ---- Keys of an experiment and of its data set.
-
-Key<Draft> dataset_text_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
-  return text_key<Draft>(
-      name, [=](auto& d) -> auto& { return d.config.dataset.*member; }, meaning, "path");
-}
-
-// The name of a column that a data set may lack.
-Key<Draft> column_or_none_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
-  return {name, "column, null", meaning,
-          [=](Draft& d, const YamlValue& v) { d.config.dataset.*member = v.is_null() ? "" : v.text(); },
-          [=](const Draft& d) {
-            const std::string& column = d.config.dataset.*member;
-            return column.empty() ? "null" : yaml_text(column);
-          }};
-}
-
-// A key that has no effect, whatever its value.
-Key<Draft> ignored_key(const char* name, const char* meaning) {
-  return {name, "anything", cat("ignored: ", meaning),
-          [=](Draft& d, const YamlValue&) { d.config.ignored.push_back(name); }};
-}
-
-// A key that would change results, and is not supported: only null is accepted.
-Key<Draft> null_key(const char* name, const char* instead) {
-  return {name, "null", cat("not supported; ", instead), [=](Draft& d, const YamlValue& v) {
-            if (!v.is_null()) v.fail(cat("expected null: this program does not support it; ", instead));
-            d.config.ignored.push_back(name);
-          }};
-}
+// ---- Keys of an experiment.
 
 Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
   return {name,
@@ -906,88 +589,14 @@ const std::vector<Key<Draft>>& experiment_keys() {
             "best model"),
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
                            "true: the run directory also gets an event file for TensorBoard"),
-        dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
-        dataset_text_key("train_data", &data::DatasetConfig::train_data,
-                         "training rows: a CSV or TSV file, plain or compressed by "
-                         "gzip or zstd, a pipe, or a folder of such files, which are read in the order of their names"),
-        dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
-        dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
-        {"separator", "one character, null", "separator between cells; null: a tab for .tsv, otherwise a comma",
-         [](Draft& d, const YamlValue& v) {
-           d.config.dataset.separator = v.is_null() ? "" : v.text();
-           if (d.config.dataset.separator.size() > 1) v.expected("one character (a tab is \"\\t\")");
-         },
-         [](const Draft& d) {
-           return d.config.dataset.separator.empty() ? "null" : yaml_text(d.config.dataset.separator);
-         }},
-        choice_key<Draft>(
-            "quote", KDEF_AT(config.dataset.quote), kQuotes,
-            "double: a cell that begins with a double quote ends at the next one, and may hold separators "
-            "and line ends; none: a quote is a character like any other"),
-        {"na_values", "list of texts, null",
-         "cells that are missing, as empty cells always are, in columns without na_values of their own; null: see the "
-         "key of `feature_cols`",
-         [](Draft& d, const YamlValue& v) {
-           d.config.dataset.na_values.reset();
-           if (!v.is_null()) d.config.dataset.na_values = read_cells(v);
-         },
-         [](const Draft& d) {
-           const auto& cells = d.config.dataset.na_values;
-           return cells ? write_list(*cells, yaml_text) : "null";
-         }},
-        {"columns", "list of texts, null",
-         "names of the columns, for files without a header line; null: the first line has them; columns that are not "
-         "used may have any names",
-         [](Draft& d, const YamlValue& v) {
-           d.config.dataset.columns.clear();
-           if (v.is_null()) return;
-           for (const YamlValue& item : v.list()) d.config.dataset.columns.push_back(item.text());
-         },
-         [](const Draft& d) {
-           const auto& columns = d.config.dataset.columns;
-           return columns.empty() ? "null" : write_list(columns, yaml_text);
-         }},
-        {"label_col", "map with name and dtype, and positive or threshold; or the name",
-         "the column of labels; 0 or 1, or any finite number for regression. `positive: [yes, 1]` lists the texts that "
-         "are clicks, all others are none; with `threshold: 0.5` numbers above it are clicks",
-         read_label, write_label},
-        column_or_none_key("weight_col", &data::DatasetConfig::weight,
-                           "the column of row weights, finite numbers >= 0; null: every row has weight 1"),
-        column_or_none_key("group_id", &data::DatasetConfig::group,
-                           "the column of groups, for metrics by group; rows with the same text are one group"),
-        integer_key<Draft>(
-            "min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
-            "a value gets an id if it occurs at least this often in the training rows; all rarer values share one id"),
-        {"feature_cols", "list of maps",
-         "the input columns, in the order of the model; each map has keys of the last table", read_fields,
-         write_fields},
-        {"data_format", "csv, h5, null", "ignored: the format follows from the name of the file",
-         [](Draft& d, const YamlValue& v) {
-           if (!v.is_null()) v.one_of({"csv", "h5"});
-           if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
-         }},
-        ignored_key("gpu", "the device is an option of the command line"),
-        ignored_key("num_workers", "rows are read by the threads of the process"),
-        ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),
-        ignored_key("use_hdf5", "the encoded cache has a format of its own"),
-        ignored_key("data_block_size", "data sets are streamed"),
-        ignored_key("verbose", "output is an option of the command line"),
-        ignored_key("debug_mode", "it has no effect in FuxiCTR"),
-        ignored_key("threshold", "EKTF does not use it"),
-        ignored_key("model_id", "the id of the experiment is used"),
-        ignored_key("version", "the version of FuxiCTR"),
-        null_key("use_features", "set `active: false` in feature_cols"),
-        null_key("ordered_features", "the order is that of feature_cols"),
-        null_key("feature_specs", "write settings into feature_cols"),
-        null_key("feature_config", "write settings into feature_cols"),
     };
     all.insert(all.end(), rest.begin(), rest.end());
+    all.insert(all.end(), dataset_keys().begin(), dataset_keys().end());
+    all.insert(all.end(), fuxictr_keys().begin(), fuxictr_keys().end());
     return all;
   }();
   return keys;
 }
-
-#undef KDEF_AT
 
 }  // namespace kdef::config_keys
 

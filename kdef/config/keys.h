@@ -1,4 +1,6 @@
-// The tables of configuration keys: each row reads, writes and documents one key. Private to kdef/config.
+// The tables of configuration keys: each row reads, writes and documents one key. Private to kdef/config. keys.cpp has
+// those of an experiment and its students, dataset_keys.cpp and field_keys.cpp those of a data set and its columns,
+// fuxictr_keys.cpp those that only FuxiCTR's files have.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "core/base/names.h"
+#include "data/field_keys.h"
 #include "kdef/config/config.h"
 #include "kdef/config/yaml_value.h"
 #include "nn/networks/registry.h"
@@ -64,8 +67,30 @@ struct ModelName {
 
 const std::vector<ModelName>& models();
 
+// One entry of `feature_cols`, which may describe several columns.
+struct FieldDraft {
+  data::FieldConfig field;
+  std::vector<std::string> names;
+  std::map<std::string, YamlValue> given;
+  std::vector<std::string>* ignored = nullptr;
+  bool is_meta = false;  // FuxiCTR's type of a column that is no input, as the column of group_id
+};
+
 // Keys of an experiment and of its data set: one flat map, as FuxiCTR merges them.
 const std::vector<Key<Draft>>& experiment_keys();
+// The keys among them that describe the data set, and those that FuxiCTR's files have and this program does not need.
+const std::vector<Key<Draft>>& dataset_keys();
+const std::vector<Key<Draft>>& fuxictr_keys();
+// Keys of an entry of `feature_cols`.
+const std::vector<Key<FieldDraft>>& field_keys();
+
+// The value of the key `feature_cols`, and the same back.
+void read_fields(Draft& d, const YamlValue& v);
+std::string write_fields(const Draft& d);
+// A list of cells as they stand in a file. YAML reads NULL without quotes as nothing: every way to write it is meant.
+std::vector<std::string> read_cells(const YamlValue& v);
+// The value of a key of a column.
+data::KeyValue read_value(const data::FieldKey& key, const YamlValue& v);
 // Keys of an entry of `students`.
 const std::vector<Key<NetworkDraft>>& student_keys();
 

@@ -1,0 +1,130 @@
+// The keys of a data set.
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "data/field_keys.h"
+#include "kdef/config/key_types.h"
+
+namespace kdef::config_keys {
+namespace {
+
+const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double_quote}, {"none", data::Quote::none}};
+
+void read_label(Draft& d, const YamlValue& v) {
+  d.config.dataset.label_positive.clear();
+  d.config.dataset.label_threshold.reset();
+  if (v.is_scalar()) {
+    d.config.dataset.label = v.text();
+    return;
+  }
+  YamlValue map = v;
+  if (v.is_list()) {
+    if (v.node().size() != 1) v.expected("one label column");
+    map = v.list()[0];
+  }
+  bool named = false;
+  data::DatasetConfig& dataset = d.config.dataset;
+  for (const YamlValue::Entry& e : map.map()) {
+    if (e.name == "name") {
+      dataset.label = e.value.text();
+      named = true;
+    } else if (e.name == "dtype") {
+      // A name is checked. It has no effect, since 0 and 1 are equal in every type.
+      read_value(data::field_key("dtype"), e.value);
+    } else if (e.name == "positive") {
+      for (const YamlValue& item : e.value.list()) dataset.label_positive.push_back(item.text());
+      if (dataset.label_positive.empty()) e.value.expected("the values that are clicks");
+    } else if (e.name == "threshold") {
+      dataset.label_threshold = e.value.real(-kInfinity, kInfinity);
+    } else {
+      fail_unknown(e.key, e.name, {"name", "dtype", "positive", "threshold"});
+    }
+  }
+  if (!named) map.fail("expected a key 'name' with the name of the label's column");
+  if (!dataset.label_positive.empty() && dataset.label_threshold) map.fail("give positive or threshold, not both");
+}
+
+std::string write_label(const Draft& d) {
+  const data::DatasetConfig& dataset = d.config.dataset;
+  return cat("{name: ", yaml_text(dataset.label),
+             dataset.label_positive.empty() ? "" : ", positive: " + write_list(dataset.label_positive, yaml_text),
+             dataset.label_threshold ? ", threshold: " + yaml_number(*dataset.label_threshold) : "", "}");
+}
+
+Key<Draft> dataset_text_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
+  return text_key<Draft>(
+      name, [=](auto& d) -> auto& { return d.config.dataset.*member; }, meaning, "path");
+}
+
+// The name of a column that a data set may lack.
+Key<Draft> column_or_none_key(const char* name, std::string data::DatasetConfig::*member, const char* meaning) {
+  return {name, "column, null", meaning,
+          [=](Draft& d, const YamlValue& v) { d.config.dataset.*member = v.is_null() ? "" : v.text(); },
+          [=](const Draft& d) {
+            const std::string& column = d.config.dataset.*member;
+            return column.empty() ? "null" : yaml_text(column);
+          }};
+}
+
+}  // namespace
+
+const std::vector<Key<Draft>>& dataset_keys() {
+  static const std::vector<Key<Draft>> keys = {
+      dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
+      dataset_text_key("train_data", &data::DatasetConfig::train_data,
+                       "training rows: a CSV or TSV file, plain or compressed by "
+                       "gzip or zstd, a pipe, or a folder of such files, which are read in the order of their names"),
+      dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
+      dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
+      {"separator", "one character, null", "separator between cells; null: a tab for .tsv, otherwise a comma",
+       [](Draft& d, const YamlValue& v) {
+         d.config.dataset.separator = v.is_null() ? "" : v.text();
+         if (d.config.dataset.separator.size() > 1) v.expected("one character (a tab is \"\\t\")");
+       },
+       [](const Draft& d) {
+         return d.config.dataset.separator.empty() ? "null" : yaml_text(d.config.dataset.separator);
+       }},
+      choice_key<Draft>("quote", KDEF_AT(config.dataset.quote), kQuotes,
+                        "double: a cell that begins with a double quote ends at the next one, and may hold separators "
+                        "and line ends; none: a quote is a character like any other"),
+      {"na_values", "list of texts, null",
+       "cells that are missing, as empty cells always are, in columns without na_values of their own; null: see the "
+       "key of `feature_cols`",
+       [](Draft& d, const YamlValue& v) {
+         d.config.dataset.na_values.reset();
+         if (!v.is_null()) d.config.dataset.na_values = read_cells(v);
+       },
+       [](const Draft& d) {
+         const auto& cells = d.config.dataset.na_values;
+         return cells ? write_list(*cells, yaml_text) : "null";
+       }},
+      {"columns", "list of texts, null",
+       "names of the columns, for files without a header line; null: the first line has them; columns that are not "
+       "used may have any names",
+       [](Draft& d, const YamlValue& v) {
+         d.config.dataset.columns.clear();
+         if (v.is_null()) return;
+         for (const YamlValue& item : v.list()) d.config.dataset.columns.push_back(item.text());
+       },
+       [](const Draft& d) {
+         const auto& columns = d.config.dataset.columns;
+         return columns.empty() ? "null" : write_list(columns, yaml_text);
+       }},
+      {"label_col", "map with name and dtype, and positive or threshold; or the name",
+       "the column of labels; 0 or 1, or any finite number for regression. `positive: [yes, 1]` lists the texts that "
+       "are clicks, all others are none; with `threshold: 0.5` numbers above it are clicks",
+       read_label, write_label},
+      column_or_none_key("weight_col", &data::DatasetConfig::weight,
+                         "the column of row weights, finite numbers >= 0; null: every row has weight 1"),
+      column_or_none_key("group_id", &data::DatasetConfig::group,
+                         "the column of groups, for metrics by group; rows with the same text are one group"),
+      integer_key<Draft>(
+          "min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
+          "a value gets an id if it occurs at least this often in the training rows; all rarer values share one id"),
+      {"feature_cols", "list of maps",
+       "the input columns, in the order of the model; each map has keys of the last table", read_fields, write_fields},
+  };
+  return keys;
+}
+
+}  // namespace kdef::config_keys
