@@ -83,8 +83,12 @@ const std::vector<FieldKey>& field_keys() {
            .always_stored = true},
           "how a cell is read; as float, 1 and 1.0 are the same value"),
       key("active", KDEF_AT(active), {}, "false: the column is not used"),
+      key("column", KDEF_AT(column), {.stored_in = kEncoder},
+          "the column of the file that it reads; empty: the one of its name"),
       key("fill_na", KDEF_AT(fill_na), {.stored_in = kEncoder},
           "replaces a missing cell; this value is never in the vocabulary"),
+      key("fill_by_type", KDEF_AT(fill_by_type), {.stored_in = kEncoder},
+          "true: without fill_na, a missing number is 0, a value like any other"),
       key("na_values", KDEF_AT(na_values), {.stored_in = kEncoder},
           "cells that are missing, as empty cells always are; null: na_values of the data set, or, if it has none, for "
           "a "
@@ -94,10 +98,16 @@ const std::vector<FieldKey>& field_keys() {
            .choices = {{nullptr, "none"},
                        {"convert_to_bucket", "convert_to_bucket"},
                        {"extract_country_code", "extract_country_code"},
-                       {"bucketize_age", "bucketize_age"}},
+                       {"bucketize_age", "bucketize_age"},
+                       {"convert_hour", "convert_hour"},
+                       {"convert_weekday", "convert_weekday"},
+                       {"convert_weekend", "convert_weekend"}},
            .stored_in = kEncoder,
            .always_stored = true},
-          "applied to the cell after fill_na; convert_to_bucket: floor(ln(v)^2) for v > 2, else v as an integer"),
+          "applied to the cell after fill_na, and before it where `column` is another one; convert_to_bucket: "
+          "floor(ln(v)^2) "
+          "for v > 2, else v as an integer; convert_hour, convert_weekday (Sunday is 0) and convert_weekend: of a time "
+          "YYMMDDHH"),
       key("min_categr_count", KDEF_AT(min_categr_count), {.min = 1, .stored_in = kFingerprint},
           "replaces the data set's min_categr_count for this column"),
       key("splitter", KDEF_AT(splitter),

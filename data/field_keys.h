@@ -1,5 +1,5 @@
 // The keys of an entry of `feature_cols`. One row says how a setting of a field is named, read, written, documented and
-// stored. The configuration with its documentation (kdef/config/keys.cpp), the files of a cache (schema_json.h,
+// stored. The configuration with its documentation (kdef/config/field_keys.cpp), the files of a cache (schema_json.h,
 // encode/feature_map.cpp) and the configurations of built-in data (builtin/yaml_files.cpp) iterate over the rows.
 #pragma once
 

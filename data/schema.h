@@ -12,12 +12,22 @@ namespace kdef::data {
 
 enum class FieldType { categorical, sequence, numeric };
 enum class CellType { str, integer, real };  // `dtype` in the configuration: str, int, float
-enum class Preprocess { none, convert_to_bucket, extract_country_code, bucketize_age };
+enum class Preprocess {
+  none,
+  convert_to_bucket,
+  extract_country_code,
+  bucketize_age,
+  // Of a time YYMMDDHH (Avazu's column `hour`): the hour; 0 to 6, Sunday is 0; 1 on Saturday and Sunday, else 0.
+  convert_hour,
+  convert_weekday,
+  convert_weekend
+};
 enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
 enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
 enum class Normalizer { none, standard, min_max };
-enum class Quote { double_quote, none };  // none: a quote is a byte like any other
-enum class LabelKind { click, number };   // click: 0 or 1; number: any finite number
+enum class Quote { double_quote, none };      // none: a quote is a byte like any other
+enum class LabelKind { click, number };       // click: 0 or 1; number: any finite number
+enum class SplitType { sequential, random };  // which rows of train_data become validation and test rows
 
 /// One input column, as configured. field_keys.h has a row for each member except `where`.
 struct FieldConfig {
@@ -25,11 +35,13 @@ struct FieldConfig {
   FieldType type = FieldType::categorical;
   CellType cell = CellType::str;
   bool active = true;                  // false: the column is not used
+  std::string column;                  // the column of the raw file that it reads; empty: `name`
   std::optional<std::string> fill_na;  // replaces missing cells; it is never in the vocabulary
+  bool fill_by_type = false;           // a missing number is 0, a value like any other; fill_na replaces it
   // Cells that are missing, as empty cells always are. Not set: the data set's, or, on a column of numbers with
   // fill_na, the usual markers (NaN, NULL, ...).
   std::optional<std::vector<std::string>> na_values;
-  Preprocess preprocess = Preprocess::none;  // applied after fill_na
+  Preprocess preprocess = Preprocess::none;  // applied after fill_na; where `column` is another one, before it
   std::optional<int64_t> min_categr_count;   // overrides the data set's
   std::string splitter = "^";                // sequence: between tokens
   int64_t max_len = 0;                       // sequence: ids that are kept; 0: as many as the longest training cell has
@@ -39,6 +51,11 @@ struct FieldConfig {
   std::optional<int64_t> embedding_dim;      // overrides the model's
   std::string share_embedding;               // name of an earlier field whose vocabulary and table it uses
   std::string where;                         // "file:line:column" of the entry, for messages
+
+  /// The column of the raw file that it reads.
+  const std::string& raw_column() const { return column.empty() ? name : column; }
+  /// Whether it is made from another column.
+  bool is_made() const { return raw_column() != name; }
 };
 
 /// One data set, as configured.
@@ -58,6 +75,14 @@ struct DatasetConfig {
   std::string weight;                       // column of the rows' weights, finite and >= 0; empty: all rows count as 1
   std::string group;  // column of groups, for metrics by group; equal texts, equal group; may be empty
   int64_t min_categr_count = 1;
+  // Rows of train_data that become validation and test rows: a fraction of all rows below 1, otherwise a number of
+  // rows; 0: those of valid_data and test_data.
+  double valid_size = 0, test_size = 0;
+  SplitType split_type = SplitType::sequential;
+  std::string split_by;       // sequential: by the numbers or texts of this column; empty: in the order of the file
+  int64_t split_seed = 2024;  // random
+  /// Whether rows of train_data become validation or test rows.
+  bool splits() const { return valid_size > 0 || test_size > 0; }
 };
 
 /// One encoded input field of a model: the settings of its embedding table. A member that FieldConfig has, too, has the

@@ -206,7 +206,7 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
   }
 }
 
-TargetSlots Encoder::select(RowSource& source, Targets targets) const {
+RowSlots Encoder::select(RowSource& source, Targets targets) const {
   return select_columns(source, config_.fields, config_, targets);
 }
 
@@ -220,14 +220,14 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
   }
 }
 
-void Encoder::encode(const Chunk& chunk, const TargetSlots& slots, Batch& out) const {
+void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
   out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
   int32_t* ids = out.ids.data();  // the first row's cell of the column that is encoded next
   float* numbers = out.numerics.data();
   for (size_t f = 0; f < columns_.size(); ++f) {
     const Column& column = columns_[f];
-    const int64_t slot = static_cast<int64_t>(f);
+    const int64_t slot = slots.fields[f];
     switch (column.cells.field().type) {
       case FieldType::numeric:
         encode_numbers(column, chunk, slot, numbers++);
@@ -262,8 +262,8 @@ void Encoder::encode_sequences(const Column& column, const Chunk& chunk, int64_t
   std::vector<int32_t> tokens;
   for (int64_t row = 0; row < chunk.rows(); ++row) {
     tokens.clear();
-    column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token) {
-      tokens.push_back(token.empty() ? 0 : column.vocabulary->id(token));
+    column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token, bool is_padding) {
+      tokens.push_back(is_padding ? 0 : column.vocabulary->id(token));
     });
     encode_sequence(tokens, field.max_len, field.padding, out + row * layout_.id_columns);
   }

@@ -44,10 +44,10 @@ class Encoder {
   int64_t numeric_columns() const { return layout_.numeric_columns; }
 
   /// Selects in `source` what encode() reads: the fields, and `targets`.
-  TargetSlots select(RowSource& source, Targets targets) const;
+  RowSlots select(RowSource& source, Targets targets) const;
   /// Encodes all rows of a parsed chunk of such a source, with the labels and weights that have a slot. Groups are left
   /// out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad cell.
-  void encode(const Chunk& chunk, const TargetSlots& slots, Batch& out) const;
+  void encode(const Chunk& chunk, const RowSlots& slots, Batch& out) const;
 
  private:
   // Each fills a column of a batch, or the columns of one sequence, from `out` on.
@@ -82,7 +82,7 @@ class RawFile {
 
   const Encoder& encoder_;
   std::unique_ptr<RowSource> source_;
-  TargetSlots slots_;
+  RowSlots slots_;
   GroupNumbers groups_;
   std::vector<Chunk> chunks_;
   std::vector<Batch> encoded_;

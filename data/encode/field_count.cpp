@@ -78,7 +78,9 @@ void FieldCount::read_cells(const Chunk& chunk, int64_t slot) {
 
 void FieldCount::read_sequence(std::string_view cell) {
   tokens_.clear();
-  cells_.tokens(cell, [&](std::string_view token) { tokens_.push_back(token.empty() ? 0 : count(number_of(token))); });
+  cells_.tokens(cell, [&](std::string_view token, bool is_padding) {
+    tokens_.push_back(is_padding ? 0 : count(number_of(token)));
+  });
   ids_.resize(ids_.size() + static_cast<size_t>(max_len_));
   encode_sequence(tokens_, max_len_, cells_.field().padding, ids_.data() + ids_.size() - max_len_);
 }

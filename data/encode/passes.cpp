@@ -22,7 +22,8 @@ void SplitWriter::append(const Batch& batch) {
   positives += std::count(batch.labels.begin(), batch.labels.end(), 1.0f);
 }
 
-void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fields, const ProgressListener& progress) {
+void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::vector<FieldConfig>& fields,
+                     const ProgressListener& progress) {
   std::vector<size_t> unknown;
   for (size_t f = 0; f < fields.size(); ++f) {
     if (fields[f].type == FieldType::sequence && fields[f].max_len == 0) unknown.push_back(f);
@@ -34,9 +35,9 @@ void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fiel
     throw InputError(cat("column ", fields[unknown[0]].name, ": with max_len 0 the training rows are read twice, and ",
                          file.path, " is a pipe; set max_len"));
   }
-  select_columns(*source, fields, config, Targets::none);
+  const RowSlots slots = select_columns(*source, fields, config, Targets::none);
   for (size_t f : unknown) fields[f].max_len = 1;
-  RowGroups groups(*source, "measuring", progress);
+  RowGroups groups(*source, "measuring", progress, rows);
   while (groups.next()) {
     groups.run(unknown.size(), [&](size_t task) {
       const size_t f = unknown[task];
@@ -44,7 +45,7 @@ void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fiel
       for (const Chunk& chunk : groups.chunks()) {
         for (int64_t row = 0; row < chunk.rows(); ++row) {
           int64_t length = 0;
-          cells.tokens(chunk.cell(row, static_cast<int64_t>(f)), [&](std::string_view) { ++length; });
+          cells.tokens(chunk.cell(row, slots.fields[f]), [&](std::string_view, bool) { ++length; });
           fields[f].max_len = std::max(fields[f].max_len, length);
         }
       }
@@ -90,16 +91,16 @@ ColumnReader group_column(GroupNumbers& groups, int64_t slot) {
 
 }  // namespace
 
-std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
-                                   GroupNumbers& group_numbers, Spool& spool, SourceReport& report,
-                                   const ProgressListener& progress) {
+std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter& rows,
+                                   const std::vector<FieldConfig>& fields, GroupNumbers& group_numbers, Spool& spool,
+                                   SourceReport& report, const ProgressListener& progress) {
   const auto source = open_rows(config.train_data, config);
-  const TargetSlots slots = select_columns(*source, fields, config, Targets::all);
+  const RowSlots slots = select_columns(*source, fields, config, Targets::all);
   std::vector<FieldCount> counts(fields.begin(), fields.end());
   std::vector<ColumnReader> columns;
   for (size_t f = 0; f < fields.size(); ++f) {
     columns.push_back([&, f](std::span<const Chunk> chunks, std::string& packed) {
-      counts[f].read(chunks, static_cast<int64_t>(f), packed);
+      counts[f].read(chunks, slots.fields[f], packed);
     });
   }
   columns.push_back(float_column(read_labels, slots.label, config));
@@ -109,7 +110,7 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vecto
   Spool::Group now, before;
   now.columns.resize(columns.size());
   before.columns.resize(columns.size());
-  RowGroups groups(*source, "counting", progress);
+  RowGroups groups(*source, "counting", progress, rows);
   while (groups.next()) {
     now.rows = groups.rows_in_group();
     groups.run(
@@ -228,15 +229,15 @@ void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& en
   out.append(before);
 }
 
-void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& group_numbers, SplitWriter& out,
-                 SourceReport& report, const ProgressListener& progress) {
+void encode_rows(const std::string& path, const RowFilter& rows, const Encoder& encoder, GroupNumbers& group_numbers,
+                 SplitWriter& out, SourceReport& report, const ProgressListener& progress) {
   const auto source = open_rows(path, encoder.config());
-  const TargetSlots slots = encoder.select(*source, Targets::all);
+  const RowSlots slots = encoder.select(*source, Targets::all);
   std::vector<Batch> now(kGroupChunks), before(kGroupChunks);
   const auto store = [&] {
     for (const Batch& batch : before) out.append(batch);
   };
-  RowGroups groups(*source, "encoding", progress);
+  RowGroups groups(*source, "encoding", progress, rows);
   while (groups.next()) {
     const std::span<const Chunk> chunks = groups.chunks();
     std::vector<int32_t> numbers;

@@ -10,6 +10,7 @@
 #include "data/encode/encoder.h"
 #include "data/encode/field_count.h"
 #include "data/encode/progress.h"
+#include "data/encode/split.h"
 #include "data/encode/spool.h"
 #include "data/encode/targets.h"
 #include "data/schema.h"
@@ -33,14 +34,16 @@ struct SourceReport {
 
 /// Gives every sequence field of `fields` with max_len 0 the length of its longest training cell. Reads the training
 /// file only if there is such a field. InputError for a length beyond kMaxLen, and for a training file that is a pipe.
-void resolve_lengths(const DatasetConfig& config, std::vector<FieldConfig>& fields, const ProgressListener& progress);
+/// `rows` of this and the next pass: the training rows of the file.
+void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::vector<FieldConfig>& fields,
+                     const ProgressListener& progress);
 
 /// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
 /// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
 /// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).
-std::vector<FieldCount> count_rows(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
-                                   GroupNumbers& groups, Spool& spool, SourceReport& report,
-                                   const ProgressListener& progress);
+std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter& rows,
+                                   const std::vector<FieldConfig>& fields, GroupNumbers& groups, Spool& spool,
+                                   SourceReport& report, const ProgressListener& progress);
 
 /// The encoder that follows from the counts of the training rows.
 Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts);
@@ -49,8 +52,8 @@ Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>&
 void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& encoder, Spool& spool, SplitWriter& out,
                         const ProgressListener& progress);
 
-/// Encodes the rows of another file, whose groups continue the numbers of `groups`.
-void encode_rows(const std::string& path, const Encoder& encoder, GroupNumbers& groups, SplitWriter& out,
-                 SourceReport& report, const ProgressListener& progress);
+/// Encodes rows of another file, or other rows of the training file. Their groups continue the numbers of `groups`.
+void encode_rows(const std::string& path, const RowFilter& rows, const Encoder& encoder, GroupNumbers& groups,
+                 SplitWriter& out, SourceReport& report, const ProgressListener& progress);
 
 }  // namespace kdef::data

@@ -32,16 +32,17 @@ constexpr const char* kMapName = "feature_map.json";
 struct Split {
   const char* name;
   const char* file;
+  Part part;  // of train_data, where it is split
   std::string DatasetConfig::*raw;
   int64_t Prepared::*rows;
   int64_t Prepared::*positives;
   std::optional<EncodedFile> PreparedData::*encoded;
 };
-constexpr Split kSplits[] = {{"train", "train.kdefbin", &DatasetConfig::train_data, &Prepared::train_rows,
+constexpr Split kSplits[] = {{"train", "train.kdefbin", Part::train, &DatasetConfig::train_data, &Prepared::train_rows,
                               &Prepared::train_positives, &PreparedData::train},
-                             {"valid", "valid.kdefbin", &DatasetConfig::valid_data, &Prepared::valid_rows,
+                             {"valid", "valid.kdefbin", Part::valid, &DatasetConfig::valid_data, &Prepared::valid_rows,
                               &Prepared::valid_positives, &PreparedData::valid},
-                             {"test", "test.kdefbin", &DatasetConfig::test_data, &Prepared::test_rows,
+                             {"test", "test.kdefbin", Part::test, &DatasetConfig::test_data, &Prepared::test_rows,
                               &Prepared::test_positives, &PreparedData::test}};
 
 std::string in_dir(const std::string& dir, const char* name) { return (fs::path(dir) / name).string(); }
@@ -63,6 +64,12 @@ Json fingerprint(const DatasetConfig& config) {
                {"fields", Json::array()}};
   if (config.quote == Quote::none) json["quote"] = false;
   if (config.na_values) json["na_values"] = *config.na_values;
+  if (config.splits()) {
+    json["split"] = {{"valid_size", config.valid_size},
+                     {"test_size", config.test_size},
+                     {"by", config.split_by},
+                     {"random", config.split_type == SplitType::random ? Json(config.split_seed) : Json()}};
+  }
   for (const FieldConfig& f : config.fields) {
     if (!f.active) continue;
     Json field;
@@ -75,12 +82,11 @@ Json fingerprint(const DatasetConfig& config) {
 
 // ---- Raw files: the states that a cache was made from.
 
-// The files of a path: none for an empty path, those of a folder.
+// The files of a path: none for an empty path, those of a folder or of a pattern.
 std::vector<FileState> states_of(const std::string& path) {
   std::vector<FileState> states;
   if (path.empty()) return states;
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return {file_state(path)};
+  if (!names_part_files(path)) return {file_state(path)};
   for (const std::string& part : part_files(path)) states.push_back(file_state(part));
   return states;
 }
@@ -157,7 +163,9 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
     if (!field.active) continue;
     const std::string where = cat(field.where.empty() ? "" : field.where + ": ", "field ", field.name, ": ");
     if (names.contains(field.name)) throw InputError(where + "the name stands twice in feature_cols");
-    if (field.name == config.label) throw InputError(where + "the label is not a feature; take it out of feature_cols");
+    if (field.name == config.label || field.raw_column() == config.label) {
+      throw InputError(where + "the label is not a feature; take it out of feature_cols");
+    }
     if (!field.share_embedding.empty()) {
       const auto at = names.find(field.share_embedding);
       const FieldConfig* owner = at == names.end() ? nullptr : &fields[at->second];
@@ -176,7 +184,25 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
   return fields;
 }
 
-void check_targets(const DatasetConfig& config) {
+void check_split(const DatasetConfig& config) {
+  const auto check = [&](double size, const std::string& path, const char* part) {
+    if (size > 0 && !path.empty()) {
+      throw InputError(cat("data set ", config.id, ": give ", part, "_data or ", part, "_size, not both"));
+    }
+  };
+  check(config.valid_size, config.valid_data, "valid");
+  check(config.test_size, config.test_data, "test");
+  if (config.split_type == SplitType::random && !config.split_by.empty()) {
+    throw InputError(
+        cat("data set ", config.id, ": split_by is an order; set split_type to sequential, or remove one"));
+  }
+}
+
+void check_settings(const DatasetConfig& config) {
+  if (config.train_data.empty()) {
+    throw InputError(cat("data set ", config.id, ": train_data is missing; name a CSV file"));
+  }
+  check_split(config);
   if (!config.weight.empty() && config.weight == config.label) {
     throw InputError(cat("data set ", config.id, ": column ", config.label,
                          " cannot be the label and the weight; correct label_col or weight_col"));
@@ -200,6 +226,18 @@ void check_files(const DatasetConfig& config, const std::vector<FieldConfig>& fi
   }
 }
 
+// Throws for a file that is not what it was `before` it was read.
+void check_unchanged(const DatasetConfig& config, std::span<const std::vector<FileState>> before,
+                     std::span<const SourceReport> reports) {
+  for (size_t i = 0; i < before.size(); ++i) {
+    const std::string& path = config.*kSplits[i].raw;
+    if (changed(before[i], reports[i].files) || changed(before[i], states_of(path))) {
+      throw InputError(
+          cat("data set ", config.id, ": ", path, " changed while it was read; prepare again when it is complete"));
+    }
+  }
+}
+
 // What the marker says beside the settings: rows and files of every split.
 void add_split(Json& marker, const Split& split, const Prepared& result, const SourceReport& report) {
   marker[split.name] = {
@@ -207,44 +245,44 @@ void add_split(Json& marker, const Split& split, const Prepared& result, const S
 }
 
 Prepared write_cache(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
-  if (config.train_data.empty()) {
-    throw InputError(cat("data set ", config.id, ": train_data is missing; name a CSV file"));
-  }
-  check_targets(config);
+  check_settings(config);
   std::vector<FieldConfig> fields = active_fields(config);
   constexpr size_t kCount = std::size(kSplits);
   std::vector<FileState> before[kCount];
   for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
   check_files(config, fields, before);
-  resolve_lengths(config, fields, progress);
+  std::optional<RowParts> parts;
+  if (config.splits()) parts.emplace(config, progress);
+  const RowFilter training{parts ? &*parts : nullptr, Part::train};
+  resolve_lengths(config, training, fields, progress);
 
   GroupNumbers groups;
   Spool spool(dir);
   SourceReport reports[kCount];
-  const std::vector<FieldCount> counts = count_rows(config, fields, groups, spool, reports[0], progress);
+  const std::vector<FieldCount> counts = count_rows(config, training, fields, groups, spool, reports[0], progress);
   const Encoder encoder = make_encoder(config, counts);
   Prepared result;
   result.map = encoder.feature_map();
   std::optional<SplitWriter> writers[kCount];
   for (size_t i = 0; i < kCount; ++i) {
     const std::string& path = config.*kSplits[i].raw;
-    if (path.empty()) continue;
+    const bool from_training = i > 0 && parts && parts->rows(kSplits[i].part) > 0;
+    if (path.empty() && !from_training) continue;
     SplitWriter& out = writers[i].emplace(in_dir(dir, kSplits[i].file), encoder.layout());
     if (i == 0) {
       write_counted_rows(counts, encoder, spool, out, progress);
+    } else if (from_training) {
+      SourceReport known;  // that of the training rows tells the same
+      encode_rows(config.train_data, {&*parts, kSplits[i].part}, encoder, groups, out, known, progress);
     } else {
-      encode_rows(path, encoder, groups, out, reports[i], progress);
+      encode_rows(path, {}, encoder, groups, out, reports[i], progress);
     }
     result.*kSplits[i].rows = out.file.rows();
     result.*kSplits[i].positives = out.positives;
   }
-  for (size_t i = 0; i < kCount; ++i) {
-    const std::string& path = config.*kSplits[i].raw;
-    if (changed(before[i], reports[i].files) || changed(before[i], states_of(path))) {
-      throw InputError(
-          cat("data set ", config.id, ": ", path, " changed while it was read; prepare again when it is complete"));
-    }
-    result.warnings.insert(result.warnings.end(), reports[i].warnings.begin(), reports[i].warnings.end());
+  check_unchanged(config, before, reports);
+  for (const SourceReport& report : reports) {
+    result.warnings.insert(result.warnings.end(), report.warnings.begin(), report.warnings.end());
   }
 
   // Removing the marker makes the old cache invalid; writing it last makes the new one valid.

@@ -9,20 +9,26 @@
 
 namespace kdef::data {
 
-RowGroups::RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress)
+RowGroups::RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter)
     : source_(source),
       stage_(cat(verb, " ", std::filesystem::path(source.path()).filename().string())),
-      progress_(progress) {}
+      progress_(progress),
+      filter_(filter) {}
 
 bool RowGroups::next() {
   if (!begun_) count_ahead_ = read_chunks(source_, ahead_);
   begun_ = true;
   std::swap(chunks_, ahead_);
   count_ = std::exchange(count_ahead_, 0);
-  if (count_ == 0 && rows_ == 0) {
+  if (count_ == 0 && read_ == 0) {
     throw InputError(cat(source_.path(), ": no rows after the header; the file needs at least one"));
   }
   for_each_index(count_, [&](size_t i) { source_.parse(chunks_[i]); });
+  for (size_t i = 0; i < count_; ++i) {
+    const int64_t rows = chunks_[i].rows();
+    keep_rows(chunks_[i], read_, filter_);
+    read_ += rows;
+  }
   return count_ > 0;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/encode/progress.h"
+#include "data/encode/split.h"
 #include "data/raw/row_source.h"
 
 namespace kdef::data {
@@ -15,15 +16,16 @@ namespace kdef::data {
 ///   while (groups.next()) groups.run(tasks, task, beside);
 class RowGroups {
  public:
-  /// `progress` reports the stage "VERB FILE". The listener may be empty.
-  RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress);
+  /// `progress` reports the stage "VERB FILE". The listener may be empty. Only rows of `filter` are given; a group may
+  /// have none of them.
+  RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter = {});
 
   /// Parses the next group; false at the end. InputError for a bad row, and for a source without any row.
   bool next();
   /// The chunks of the group.
   std::span<const Chunk> chunks() const { return {chunks_.data(), count_}; }
   int64_t rows_in_group() const;
-  /// Rows of all groups for which run() has ended.
+  /// Rows that were given in all groups for which run() has ended.
   int64_t rows() const { return rows_; }
 
   /// Calls task(i) for i in [0, tasks), on any thread. Meanwhile `beside` is called once, and the next group is read.
@@ -37,6 +39,8 @@ class RowGroups {
   std::vector<Chunk> chunks_, ahead_;
   size_t count_ = 0, count_ahead_ = 0;  // chunks of the group, and of the next one
   bool begun_ = false;
+  const RowFilter filter_;
+  int64_t read_ = 0;  // rows of the source in the groups so far
   int64_t rows_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "data/encode/targets.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
@@ -8,18 +9,18 @@
 
 namespace kdef::data {
 
-TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
-                           Targets targets) {
+RowSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
+                        Targets targets) {
   std::vector<std::string> names;
-  for (const FieldConfig& field : fields) names.push_back(field.name);
+  std::unordered_map<std::string, int64_t> places;
   const auto slot_of = [&](const std::string& name) -> int64_t {
     if (name.empty()) return -1;
-    const auto at = std::find(names.begin(), names.end(), name);
-    if (at != names.end()) return at - names.begin();
-    names.push_back(name);
-    return static_cast<int64_t>(names.size()) - 1;
+    const auto [at, is_new] = places.emplace(name, static_cast<int64_t>(names.size()));
+    if (is_new) names.push_back(name);
+    return at->second;
   };
-  TargetSlots slots;
+  RowSlots slots;
+  for (const FieldConfig& field : fields) slots.fields.push_back(slot_of(field.raw_column()));
   if (targets != Targets::none) slots.label = slot_of(config.label);
   if (targets == Targets::all) {
     slots.weight = slot_of(config.weight);

@@ -16,16 +16,17 @@ namespace kdef::data {
 /// Which of these columns are read in addition to the inputs.
 enum class Targets { none, label, all };  // all: the label, and weight and group where the data set has them
 
-/// Places of the target columns in the selection of a source; -1: the column is not read.
-struct TargetSlots {
+/// Places in the selection of a source: of every input, and of the target columns; -1: the column is not read. Inputs
+/// and targets that read one column have one place.
+struct RowSlots {
+  std::vector<int64_t> fields;
   int64_t label = -1, weight = -1, group = -1;
 };
 
-/// Selects in `source` the columns `fields`, in this order from slot 0, and the targets. A target may also be a field.
-/// Bounds a chunk to 64 MiB of ids.
-/// InputError for a column that the source does not have.
-TargetSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
-                           Targets targets);
+/// Selects in `source` the columns that `fields` read, and the targets. Bounds a chunk to 64 MiB of ids. InputError for
+/// a column that the source does not have.
+RowSlots select_columns(RowSource& source, const std::vector<FieldConfig>& fields, const DatasetConfig& config,
+                        Targets targets);
 
 /// Throws InputError "FILE: the label column click is missing: ADVICE" for a source that has no label column.
 void check_label(const RowSource& source, const DatasetConfig& config, const std::string& advice);

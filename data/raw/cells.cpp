@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <optional>
 #include <system_error>
@@ -125,6 +126,11 @@ std::string_view age_bucket(double age) {
   return kBuckets[age <= 60 ? static_cast<size_t>(std::ceil(age / 10)) - 1 : 6];
 }
 
+bool is_calendar(Preprocess preprocess) {
+  return preprocess == Preprocess::convert_hour || preprocess == Preprocess::convert_weekday ||
+         preprocess == Preprocess::convert_weekend;
+}
+
 [[noreturn]] void bad_cell(std::string_view cell, const FieldConfig& field, const Place& place,
                            const std::string& why) {
   throw InputError(cat(place.file, ":", place.line, ": column ", field.name, ": ", printable(cell), why));
@@ -220,7 +226,8 @@ float parse_weight(std::string_view cell, const std::string& column, const Place
   return static_cast<float>(value);
 }
 
-CellReader::CellReader(const FieldConfig& field) : field_(field), missing_(field.fill_na.value_or("")) {
+CellReader::CellReader(const FieldConfig& field)
+    : field_(field), missing_(field.fill_na.value_or("")), filler_(field.fill_na) {
   const std::string where = cat(field.where.empty() ? "" : field.where + ": ", "field ", field.name, ": ");
   const bool number = field.type == FieldType::numeric || field.cell != CellType::str;
   if (field.type == FieldType::numeric && field.cell == CellType::str) field_.cell = CellType::real;
@@ -233,6 +240,7 @@ CellReader::CellReader(const FieldConfig& field) : field_(field), missing_(field
       throw InputError(where + "a sequence must be pooled; set feature_encoder to layers.MaskedAveragePooling()");
     }
   }
+  if (!filler_ && field.fill_by_type && number) filler_ = "0";
   if (field.preprocess == Preprocess::convert_to_bucket && !number) {
     throw InputError(where + "convert_to_bucket works on numbers; set dtype to float or int");
   }
@@ -256,7 +264,7 @@ CellReader::CellReader(const FieldConfig& field) : field_(field), missing_(field
 
 std::string_view CellReader::filled(std::string_view cell, const Place& place) const {
   if (!is_missing(cell)) return cell;
-  if (field_.fill_na) return *field_.fill_na;
+  if (filler_) return *filler_;
   throw InputError(cat(place.file, ":", place.line, ": column ", field_.name, ": the cell is ",
                        cell.empty() ? "empty" : cat(printable(cell), ", a missing value (na_values)"),
                        field_.where.empty() ? "; the model has no fill_na for this column: write a value into the cell"
@@ -264,12 +272,32 @@ std::string_view CellReader::filled(std::string_view cell, const Place& place) c
                        as_text(field_)));
 }
 
+// Of a time YYMMDDHH.
+int64_t CellReader::calendar(std::string_view cell, const Place& place) const {
+  const auto two_digits = [&](size_t at) {
+    unsigned value = 0;
+    if (cell.size() < at + 2 || !parse_whole(cell.substr(at, 2), value)) {
+      bad_cell(cell, field_, place, " is no time YYMMDDHH, such as 14102118 for 18 h on 2014-10-21; correct the cell");
+    }
+    return value;
+  };
+  if (field_.preprocess == Preprocess::convert_hour) return two_digits(6);
+  using namespace std::chrono;
+  const year_month_day date(year(2000 + static_cast<int>(two_digits(0))), month(two_digits(2)), day(two_digits(4)));
+  if (!date.ok()) bad_cell(cell, field_, place, " begins with no date YYMMDD; correct the cell");
+  const unsigned day_of_week = weekday(sys_days(date)).c_encoding();
+  return field_.preprocess == Preprocess::convert_weekday ? day_of_week : day_of_week == 0 || day_of_week == 6;
+}
+
 double CellReader::number(std::string_view cell, const Place& place) const {
   double value;
+  const bool made_without_source = field_.is_made() && is_missing(cell);
+  const Preprocess preprocess = made_without_source ? Preprocess::none : field_.preprocess;
+  if (is_calendar(preprocess)) return static_cast<double>(calendar(filled(cell, place), place));
   const Parsed parsed = parse_number(filled(cell, place), value);
   if (parsed == Parsed::too_large) beyond_fp64(cell, field_, place);
   if (parsed == Parsed::text) not_a_number(cell, field_, place);
-  if (field_.preprocess == Preprocess::convert_to_bucket) return static_cast<double>(bucket(value));
+  if (preprocess == Preprocess::convert_to_bucket) return static_cast<double>(bucket(value));
   if (field_.cell == CellType::integer && value != std::trunc(value)) not_a_number(cell, field_, place);
   return value;
 }
@@ -284,8 +312,13 @@ void CellReader::too_large(double number, bool unscaled, const Place& place) con
 
 std::string_view CellReader::word(std::string_view cell, const Place& place, Scratch& scratch) const {
   if (field_.cell == CellType::str) {
+    if (field_.is_made() && is_missing(cell)) return missing_;
     cell = verbatim_word(cell);
     switch (field_.preprocess) {
+      case Preprocess::convert_hour:
+      case Preprocess::convert_weekday:
+      case Preprocess::convert_weekend:
+        return format(static_cast<double>(calendar(cell, place)), scratch);
       case Preprocess::extract_country_code:
         return cell.substr(0, 2);
       case Preprocess::bucketize_age: {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,8 @@ struct Place {
 };
 
 /// Turns the cells of one field into words (categorical) or numbers (numeric). Thread-safe.
-/// FuxiCTR's order: fill_na, then preprocess, then the type. A word of dtype float or int is the number's shortest
+/// FuxiCTR's order: fill_na, then preprocess, then the type; where the field is made from another column, preprocess
+/// and then fill_na. A word of dtype float or int is the number's shortest
 /// decimal form, so that 1, 1.0 and 01 are one word; an integer of up to 64 bits keeps all its digits. A cell is
 /// missing if it is empty or one of na_values.
 class CellReader {
@@ -41,14 +43,15 @@ class CellReader {
     if (!(std::abs(value) <= std::numeric_limits<float>::max())) too_large(number, shift == 0 && scale == 1, place);
     return value;
   }
-  /// Calls fn(token) for every token of a sequence. An empty token and fill_na become ""; an empty cell has one token.
+  /// Calls fn(token, is_padding) for every token of a sequence. fill_na is padding, and so is an empty token without
+  /// fill_na; an empty cell has one token.
   template <class Fn>
   void tokens(std::string_view cell, Fn&& fn) const {
     if (is_missing(cell)) cell = missing_;
     for (;;) {
       const size_t at = cell.find(field_.splitter);
       const std::string_view token = cell.substr(0, at);
-      fn(token == missing_ ? std::string_view() : token);
+      fn(token, token == missing_);
       if (at == std::string_view::npos) return;
       cell.remove_prefix(at + field_.splitter.size());
     }
@@ -67,10 +70,12 @@ class CellReader {
            (!na_values_.empty() && std::find(na_values_.begin(), na_values_.end(), cell) != na_values_.end());
   }
   [[noreturn]] void too_large(double number, bool unscaled, const Place& place) const;
+  int64_t calendar(std::string_view cell, const Place& place) const;
   std::string_view filled(std::string_view cell, const Place& place) const;
 
   FieldConfig field_;
   std::string missing_;
+  std::optional<std::string> filler_;  // of a missing cell, where the column's type has one
   std::vector<std::string> na_values_;
 };
 

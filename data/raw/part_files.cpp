@@ -1,5 +1,8 @@
 #include "data/raw/part_files.h"
 
+#include <glob.h>
+
+#include <algorithm>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -18,9 +21,37 @@ bool has_text_name(const fs::path& path) {
   return end == ".csv" || end == ".tsv" || end == ".txt";
 }
 
+// The files that a pattern matches, by name.
+std::vector<std::string> matches(const std::string& pattern) {
+  glob_t found{};
+  std::vector<std::string> paths;
+  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0) {
+    paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  }
+  globfree(&found);
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
 }  // namespace
 
+bool names_part_files(const std::string& path) {
+  std::error_code error;
+  return fs::is_directory(path, error) || (path.find_first_of("*?[") != std::string::npos && !fs::exists(path, error));
+}
+
+bool any_file(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path, error) || (names_part_files(path) && !matches(path).empty());
+}
+
 std::vector<std::string> part_files(const std::string& folder) {
+  std::error_code none;
+  if (!fs::is_directory(folder, none)) {
+    std::vector<std::string> paths = matches(folder);
+    if (paths.empty()) throw InputError(cat(folder, ": no file matches this pattern"));
+    return paths;
+  }
   std::vector<std::string> all, text;
   for (const std::string& name : names_in(folder)) {
     const std::string path = (fs::path(folder) / name).string();

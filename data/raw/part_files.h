@@ -1,4 +1,4 @@
-// The rows of a folder of files, as Spark and Hive write them.
+// The rows of several files: of a folder, as Spark and Hive write it, or of a pattern (part_*.csv).
 #pragma once
 
 #include <memory>
@@ -12,14 +12,20 @@ namespace kdef::data {
 
 /// The files of a folder that hold rows, in the order of their names: those named .csv, .tsv or .txt (with .gz or
 /// .zst), or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError for a folder
-/// without such files, and for one that holds another folder: its rows would be lost.
-std::vector<std::string> part_files(const std::string& folder);
+/// without such files, and for one that holds another folder: its rows would be lost. Of a pattern, all files that it
+/// matches; InputError where there is none.
+std::vector<std::string> part_files(const std::string& path);
+/// Whether a path names several files: it is a folder; or no file has this name, and it has one of the characters * ? [
+/// of a pattern.
+bool names_part_files(const std::string& path);
+/// Whether there is such a file or folder, or a file that the pattern matches.
+bool any_file(const std::string& path);
 
 /// One file after the other. Every file has a header line, or none has: the columns may have another order in each. A
 /// file without a byte has no rows.
 class PartFiles : public RowSource {
  public:
-  PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional = "");
+  PartFiles(const std::string& path, const DatasetConfig& config, const std::string& optional = "");
 
   void select(const std::vector<std::string>& names) override;
   void limit_rows(int64_t rows) override;

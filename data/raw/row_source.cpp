@@ -1,7 +1,6 @@
 #include "data/raw/row_source.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <unordered_map>
 
 #include "core/base/error.h"
@@ -90,8 +89,7 @@ std::vector<Chunk::Cell*> RowSource::make_cells(Chunk& chunk, int64_t rows) cons
 
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return std::make_unique<PartFiles>(path, config, optional);
+  if (names_part_files(path)) return std::make_unique<PartFiles>(path, config, optional);
   return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote);
 }
 

@@ -125,7 +125,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
                            "; resume with the same settings, or give another --run DIR to start anew"));
     }
   }
-  if (config.dataset.valid_data.empty()) {
+  if (config.dataset.valid_data.empty() && config.dataset.valid_size == 0) {
     throw InputError(
         cat("data set '", config.dataset_id, "' has no valid_data; training needs it to choose the best model"));
   }

@@ -307,7 +307,9 @@ std::string commands(const RunRecord& run) {
   const RunFiles files(run.directory);
   const std::string dir = shell_word(run.directory), again = shell_word(run.directory + "-again");
   const data::DatasetConfig& data = run.config.dataset;
-  const std::string file = shell_word(data.test_data.empty() ? data.valid_data : data.test_data);
+  const std::string file = shell_word(!data.test_data.empty()    ? data.test_data
+                                      : !data.valid_data.empty() ? data.valid_data
+                                                                 : data.train_data);
   std::vector<std::string> lines = {
       cat("kdef train --config ", shell_word(files.config()), " --run ", again),
       cat("kdef evaluate --run ", dir, " --data ", file),

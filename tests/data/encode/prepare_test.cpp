@@ -246,6 +246,14 @@ TEST_F(Prepare, FoldersAndPipes) {
   EXPECT_TRUE(prepare(folder, cache()).made);
   EXPECT_EQ(read_file(train_file(cache())), rows);
   EXPECT_FALSE(prepare(folder, cache()).made);
+  DatasetConfig pattern = folder;
+  pattern.train_data = dir_ / "parts/?.csv";
+  EXPECT_FALSE(prepare(pattern, cache()).made) << "the same files";
+  pattern.train_data = dir_ / "parts/b*";
+  EXPECT_EQ(prepare(pattern, cache()).train_rows, 1);
+  pattern.train_data = dir_ / "parts/c*";
+  expect_error<InputError>([&] { prepare(pattern, cache()); }, {"no file matches this pattern"});
+  EXPECT_TRUE(prepare(folder, cache()).made);
   dir_.file("parts/b.csv", "a,label\nz,1\n");
   EXPECT_TRUE(prepare(folder, cache()).made);
   DatasetConfig pipe = c;

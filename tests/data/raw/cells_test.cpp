@@ -217,13 +217,62 @@ TEST_F(Cells, TokensOfASequence) {
   const CellReader cells(f);
   const auto tokens = [&](std::string_view cell) {
     std::vector<std::string> all;
-    cells.tokens(cell, [&](std::string_view token) { all.emplace_back(token); });
+    cells.tokens(cell,
+                 [&](std::string_view token, bool is_padding) { all.emplace_back(is_padding ? "(pad)" : token); });
     return all;
   };
   EXPECT_EQ(tokens("a||b"), (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(tokens("a|b"), (std::vector<std::string>{"a|b"}));
-  EXPECT_EQ(tokens(""), (std::vector<std::string>{""}));
-  EXPECT_EQ(tokens("none||a||"), (std::vector<std::string>{"", "a", ""}));
+  EXPECT_EQ(tokens(""), (std::vector<std::string>{"(pad)"}));
+  EXPECT_EQ(tokens("none||a||"), (std::vector<std::string>{"(pad)", "a", ""})) << "with fill_na, '' is a word";
+}
+
+TEST_F(Cells, TimesBecomeHoursAndDays) {
+  FieldConfig f = field("hour");
+  const auto made = [&](Preprocess preprocess, std::string_view cell) {
+    f.preprocess = preprocess;
+    return word(f, cell);
+  };
+  // 2014-10-21 was a Tuesday.
+  EXPECT_EQ(made(Preprocess::convert_hour, "14102107"), "7");
+  EXPECT_EQ(made(Preprocess::convert_weekday, "14102107"), "2");
+  EXPECT_EQ(made(Preprocess::convert_weekday, "14102600"), "0") << "Sunday";
+  EXPECT_EQ(made(Preprocess::convert_weekend, "14102500"), "1");
+  EXPECT_EQ(made(Preprocess::convert_weekend, "14102400"), "0");
+  f.cell = CellType::integer;
+  EXPECT_EQ(made(Preprocess::convert_hour, "14102123"), "23");
+  expect_error<InputError>([&] { made(Preprocess::convert_hour, "2014-10-21"); },
+                           {"data.csv", "column hour", "YYMMDDHH"});
+  expect_error<InputError>([&] { made(Preprocess::convert_weekday, "14132107"); }, {"begins with no date YYMMDD"});
+}
+
+// FuxiCTR fills a column before it is preprocessed, and one that preprocess makes afterwards.
+TEST_F(Cells, FillingOfMadeColumns) {
+  FieldConfig f = field("day");
+  f.preprocess = Preprocess::convert_weekday;
+  f.fill_na = "none";
+  f.column = "hour";
+  EXPECT_EQ(word(f, ""), "none");
+  EXPECT_EQ(word(f, "14102107"), "2");
+  FieldConfig copy = field("b", FieldType::categorical, CellType::real);
+  copy.column = "a";
+  copy.preprocess = Preprocess::convert_to_bucket;
+  copy.fill_na = "100";
+  EXPECT_EQ(word(copy, ""), "100");
+  EXPECT_EQ(word(copy, "100"), "21");
+  copy.column = "";
+  EXPECT_EQ(word(copy, ""), "21");
+}
+
+TEST_F(Cells, MissingNumbersByType) {
+  FieldConfig f = field("n", FieldType::categorical, CellType::integer);
+  expect_error<InputError>([&] { word(f, ""); }, {"the cell is empty"});
+  f.fill_by_type = true;
+  EXPECT_EQ(word(f, ""), "0");
+  EXPECT_EQ(CellReader(f).missing(), "") << "0 is a value like any other";
+  f.fill_na = "-1";
+  EXPECT_EQ(word(f, ""), "-1");
+  EXPECT_EQ(CellReader(f).missing(), "-1");
 }
 
 TEST_F(Cells, TextForMessages) {
