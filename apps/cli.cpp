@@ -14,6 +14,7 @@
 #include "core/base/names.h"
 #include "core/base/parallel.h"
 #include "core/base/text.h"
+#include "data/raw/part_files.h"
 
 namespace kdef::apps {
 namespace {
@@ -163,8 +164,7 @@ std::string run_data(const Parsed& parsed, const std::string& configured, const 
   if (configured.empty()) {
     throw InputError(cat("the configuration of the run has no ", key, "; give a file with --data"));
   }
-  std::error_code error;
-  if (!std::filesystem::exists(configured, error)) {
+  if (!data::any_file(configured)) {
     throw InputError(cat(configured, ": the ", key,
                          " of the run's configuration does not exist here (a relative path starts ",
                          "at the current folder); give a file with --data"));

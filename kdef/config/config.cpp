@@ -9,6 +9,7 @@
 #include "core/base/names.h"
 #include "core/base/text.h"
 #include "core/io/file.h"
+#include "data/raw/part_files.h"
 #include "kdef/config/keys.h"
 #include "kdef/config/yaml_value.h"
 
@@ -24,10 +25,15 @@ using Layer = std::map<std::string, YamlValue>;
 
 // Later values of a key replace earlier ones. Unknown keys are refused here, while their place is known.
 void merge(Layer& merged, const YamlValue& map) {
+  std::map<std::string, std::string> seen;  // from the key to the name that it has in this map
   for (const YamlValue::Entry& e : map.map()) {
-    const std::string name = e.name == "dropout" ? "net_dropout" : e.name;
+    const std::string name = key_of(e.name);
     if (find_row(experiment_keys(), name) == nullptr) {
       fail_unknown(YamlValue(e.key.node(), e.key.source(), e.name), e.name, row_names(experiment_keys()));
+    }
+    const auto [before, is_new] = seen.emplace(name, e.name);
+    if (!is_new && YAML::Dump(merged.at(name).node()) != YAML::Dump(e.value.node())) {
+      e.key.fail(cat("is another name of ", before->second, ", which stands beside it with another value; keep one"));
     }
     merged.insert_or_assign(name, YamlValue(e.value.node(), e.value.source(), e.name));
   }
@@ -72,7 +78,7 @@ void merge_override(Layer& merged, const std::string& text) {
   const auto [path, written] = split_override(text);
   const YamlValue value = parse_yaml(written, kCommandLine, path, false);
   std::vector<std::string> parts = split(path, '.');
-  if (parts[0] == "dropout") parts[0] = "net_dropout";
+  parts[0] = key_of(parts[0]);
   const Key<Draft>* key = find_row(experiment_keys(), parts[0]);
   if (key == nullptr)
     fail_unknown(YamlValue({}, kCommandLine, parts[0], false), parts[0], row_names(experiment_keys()));
@@ -297,14 +303,54 @@ void resolve_task(Draft& d) {
   if (const std::string refusal = refusal_of(c.model.kind, task); !refusal.empty()) d.given.at("task").fail(refusal);
 }
 
-Draft read_draft(const Layer& merged) {
+// A model of FuxiCTR has FuxiCTR's defaults.
+void set_defaults(Draft& d) {
+  if (!is_fuxictrs(*find_row(models(), d.config.model_name))) return;
+  for (const Default& standard : fuxictr_defaults()) {
+    if (d.given.count(standard.name) != 0) continue;
+    find_row(experiment_keys(), standard.name)->read(d, parse_yaml(standard.value, "FuxiCTR", standard.name, false));
+  }
+}
+
+// Groups are told apart by the column that theirs is copied from.
+void resolve_group(Draft& d) {
+  data::DatasetConfig& dataset = d.config.dataset;
+  for (const data::FieldConfig& field : dataset.fields) {
+    if (field.name != dataset.group || !field.is_made()) continue;
+    if (field.preprocess != data::Preprocess::none) {
+      d.given.at("group_id").fail(cat("column '", field.name, "' is made by preprocess; name a column of the file"));
+    }
+    dataset.group = std::string(field.raw_column());
+    return;
+  }
+}
+
+// FuxiCTR reads the files, and puts rows of train_data in their place.
+void resolve_split(Draft& d) {
+  data::DatasetConfig& dataset = d.config.dataset;
+  const auto replace = [&](double size, std::string& path, const char* part) {
+    if (size == 0 || path.empty()) return;
+    d.config.ignored.push_back(cat(part, "_data (", part, "_size takes these rows from train_data)"));
+    path.clear();
+  };
+  replace(dataset.valid_size, dataset.valid_data, "valid");
+  replace(dataset.test_size, dataset.test_data, "test");
+}
+
+Draft read_draft(const Layer& merged, bool resolved = false) {
   Draft d;
   d.given = merged;
+  d.resolved = resolved;
+  d.dialect = dialect_of(merged);
   for (const Key<Draft>& key : experiment_keys()) {
     const auto value = merged.find(key.name);
     if (value != merged.end()) key.read(d, value->second);
   }
   d.config.dataset.id = d.config.dataset_id;
+  set_defaults(d);
+  resolve_group(d);
+  resolve_split(d);
+  if (d.needs_dialect) d.config.notes.push_back(describe(d.dialect));
   resolve_students(d);
   list_unused_keys(d);
   resolve_task(d);
@@ -318,7 +364,9 @@ Draft read_draft(const Layer& merged) {
 
 // ---- Files.
 
-// NAME.yaml of a folder, or else NAME/*.yaml by name.
+bool is_yaml(const fs::path& path) { return path.extension() == ".yaml" || path.extension() == ".yml"; }
+
+// NAME.yaml or NAME.yml of a folder, or else the files of NAME/ that are called so, by name.
 std::vector<std::string> config_files(const std::string& folder, const std::string& name, bool required = true) {
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw InputError(cat(folder, ": is a file; give the folder that holds model_config.yaml and dataset_config.yaml"));
@@ -327,12 +375,15 @@ std::vector<std::string> config_files(const std::string& folder, const std::stri
     throw InputError(cat(folder, ": there is no such configuration directory",
                          fs::path(folder).is_absolute() ? "" : cat(" in ", fs::current_path().string())));
   }
-  const fs::path single = fs::path(folder) / (name + ".yaml"), many = fs::path(folder) / name;
-  if (fs::exists(single)) return {single.string()};
+  for (const char* ending : {".yaml", ".yml"}) {
+    const fs::path single = fs::path(folder) / (name + ending);
+    if (fs::exists(single)) return {single.string()};
+  }
+  const fs::path many = fs::path(folder) / name;
   std::vector<std::string> files;
   if (fs::is_directory(many)) {
     for (const std::string& file : names_in(many.string())) {
-      if (fs::path(file).extension() == ".yaml") files.push_back((many / file).string());
+      if (is_yaml(file)) files.push_back((many / file).string());
     }
   }
   if (files.empty() && required)
@@ -381,9 +432,9 @@ const YamlValue* base_of(const Entries& entries, const YamlValue& experiment) {
 
 // Replaces a relative path that exists in `folder` and not in the working directory.
 void locate(std::string& path, const std::string& folder) {
-  if (path.empty() || fs::path(path).is_absolute() || fs::exists(path)) return;
+  if (path.empty() || fs::path(path).is_absolute() || data::any_file(path)) return;
   const fs::path there = (fs::path(folder) / path).lexically_normal();
-  if (fs::exists(there)) path = there.string();
+  if (data::any_file(there.string())) path = there.string();
 }
 
 }  // namespace
@@ -500,14 +551,14 @@ ExperimentConfig load_resolved(const std::string& path, const std::vector<std::s
   merge(merged, load_yaml_file(path));
   for (const std::string& text : overrides) {
     const std::string name = split(split_override(text).first, '.')[0];
-    const Key<Draft>* key = find_row(experiment_keys(), name == "dropout" ? "net_dropout" : name);
+    const Key<Draft>* key = find_row(experiment_keys(), key_of(name));
     if (key != nullptr && key->write && !key->resolved) {
       throw InputError(cat(kCommandLine, ": key '", name, "': ", path,
                            " has the settings of each student; write students.0.KEY=VALUE, students.1.KEY=VALUE, ..."));
     }
     merge_override(merged, text);
   }
-  return read_draft(merged).config;
+  return read_draft(merged, true).config;
 }
 
 }  // namespace kdef

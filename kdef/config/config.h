@@ -2,7 +2,8 @@
 // keys.
 //
 // A configuration directory holds model_config.yaml (or model_config/*.yaml): the entry `Base` and one per experiment,
-// and dataset_config.yaml (or dataset_config/*.yaml): one entry per data set. Later settings win:
+// and dataset_config.yaml (or dataset_config/*.yaml): one entry per data set. The names may end in .yml. Later settings
+// win:
 //   built-in default < Base < experiment < the data set's entry < command line.
 // keys_markdown() lists every key with its type, default and meaning, from the table that the loader uses.
 //
@@ -45,7 +46,7 @@ struct ExperimentConfig {
 
   /// Keys that are set and have no effect, each once, with the reason in brackets if it depends on other keys.
   std::vector<std::string> ignored;
-  /// Sentences about names whose meaning has changed, to be shown once.
+  /// Sentences about what was taken for what, and about names whose meaning has changed, to be shown once.
   std::vector<std::string> notes;
 };
 

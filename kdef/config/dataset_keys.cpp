@@ -1,5 +1,6 @@
 // The keys of a data set.
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "data/field_keys.h"
@@ -8,6 +9,8 @@
 namespace kdef::config_keys {
 namespace {
 
+const std::vector<Choice<data::SplitType>> kSplitTypes = {{"sequential", data::SplitType::sequential},
+                                                          {"random", data::SplitType::random}};
 const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double_quote}, {"none", data::Quote::none}};
 
 void read_label(Draft& d, const YamlValue& v) {
@@ -66,6 +69,17 @@ Key<Draft> column_or_none_key(const char* name, std::string data::DatasetConfig:
           }};
 }
 
+Key<Draft> part_size_key(const char* name, double data::DatasetConfig::*member, const char* rows) {
+  return {name, "number >= 0",
+          cat(rows, " rows that are taken from train_data: a fraction of its rows below 1, otherwise their number"),
+          [=](Draft& d, const YamlValue& v) {
+            const double size = v.is_null() ? 0 : v.real(0, kInfinity);
+            if (size > 1 && size != std::floor(size)) v.expected("a fraction below 1, or a number of rows");
+            d.config.dataset.*member = size;
+          },
+          [=](const Draft& d) { return yaml_number(d.config.dataset.*member); }};
+}
+
 }  // namespace
 
 const std::vector<Key<Draft>>& dataset_keys() {
@@ -73,9 +87,20 @@ const std::vector<Key<Draft>>& dataset_keys() {
       dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
       dataset_text_key("train_data", &data::DatasetConfig::train_data,
                        "training rows: a CSV or TSV file, plain or compressed by "
-                       "gzip or zstd, a pipe, or a folder of such files, which are read in the order of their names"),
+                       "gzip or zstd, a pipe, or a folder of such files or a pattern (part_*.csv), which are read in "
+                       "the order of their names"),
       dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
       dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
+      part_size_key("valid_size", &data::DatasetConfig::valid_size, "validation"),
+      part_size_key("test_size", &data::DatasetConfig::test_size, "test"),
+      choice_key<Draft>("split_type", KDEF_AT(config.dataset.split_type), kSplitTypes,
+                        "which rows those of valid_size and test_size are; sequential: test rows are the last ones, "
+                        "validation rows the last ones of the rest; random: the same after the rows are shuffled"),
+      column_or_none_key("split_by", &data::DatasetConfig::split_by,
+                         "sequential: the rows are taken in the order of this column, for instance a time, numbers by "
+                         "their value and other texts by their bytes; null: in the order of the file"),
+      integer_key<Draft>("split_seed", KDEF_AT(config.dataset.split_seed), 0,
+                         "random: the seed; FuxiCTR takes the same rows where its `seed` is this number", UINT32_MAX),
       {"separator", "one character, null", "separator between cells; null: a tab for .tsv, otherwise a comma",
        [](Draft& d, const YamlValue& v) {
          d.config.dataset.separator = v.is_null() ? "" : v.text();

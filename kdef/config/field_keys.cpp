@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "data/field_keys.h"
 #include "kdef/config/key_types.h"
 
@@ -90,7 +91,97 @@ data::KeyValue read_value(const data::FieldKey& key, const YamlValue& v) {
   return v.text();
 }
 
-// The keys of data/field_keys.h, and those that have no effect here.
+namespace {
+
+// The row of a key whose type or reader differs from that of data/field_keys.h.
+Key<FieldDraft>& row_of(std::vector<Key<FieldDraft>>& keys, const char* name) {
+  return *std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name; });
+}
+
+// NAME or NAME(COLUMN), as FuxiCTR writes it. Dates are read from Avazu's column `hour`, whatever the argument is.
+void read_preprocess(FieldDraft& f, const YamlValue& v) {
+  f.source.clear();
+  const data::FieldKey& key = data::field_key("preprocess");
+  std::string name = v.is_scalar() ? v.text() : "";
+  const size_t open = name.find('(');
+  if (open != std::string::npos) {
+    if (name.back() != ')') v.expected("NAME or NAME(COLUMN)");
+    f.source = name.substr(open + 1, name.size() - open - 2);
+    name.resize(open);
+  }
+  if (name.starts_with("convert_") && name != "convert_to_bucket") f.source = "hour";
+  f.field.preprocess = data::Preprocess::none;
+  if (name == "copy_from") {
+    if (f.source.empty()) v.expected("copy_from(COLUMN)");
+  } else if (!name.empty()) {
+    key.config.set(
+        f.field,
+        read_value(key, open == std::string::npos ? v : YamlValue(YAML::Node(name), v.where(), v.key(), false)));
+  }
+}
+
+// One of FuxiCTR's encoders: they are compared, never evaluated.
+void read_encoder(FieldDraft& f, const YamlValue& v) {
+  if (v.is_list() && v.node().size() == 1) return read_encoder(f, v.list()[0]);
+  const std::string text = v.is_scalar() ? v.text() : "";
+  const bool is_linear = text.find("nn.Linear(") != std::string::npos ||
+                         (v.is_list() && YAML::Dump(v.node()).find("nn.Linear(") != std::string::npos);
+  if (is_linear) v.fail("a linear layer (nn.Linear) behind the embedding of a column is not supported");
+  const bool is_none =
+      v.is_null() || (v.is_scalar() && text.empty()) || lower_case(text) == "none" || lower_case(text) == "null";
+  const data::FieldKey& key = data::field_key("feature_encoder");
+  if (is_none) {
+    f.field.pooling = data::Pooling::none;
+  } else {
+    key.config.set(f.field, read_value(key, v));
+  }
+}
+
+// A key that FuxiCTR reads in another version than that of the file; `key`: what it means in its own version.
+Key<FieldDraft> version_1_key(const char* name, const char* key,
+                              std::function<void(FieldDraft&, const YamlValue&)> read) {
+  return {name, cat("as ", key), cat(key, " in files of FuxiCTR 1; ignored in others"),
+          [=](FieldDraft& f, const YamlValue& v) {
+            if (f.version == 1) return read(f, v);
+            f.ignored->push_back(cat("feature_cols.", name));
+          }};
+}
+
+// A key that would change the column, and is not supported: only null is accepted.
+Key<FieldDraft> refused_field_key(const char* name, const char* reason) {
+  return {name, "null", cat("not supported: ", reason), [=](FieldDraft&, const YamlValue& v) {
+            if (!v.is_null()) v.fail(reason);
+          }};
+}
+
+std::vector<Key<FieldDraft>> foreign_field_keys(const std::vector<Key<FieldDraft>>& known) {
+  const auto read = [&](const char* name) { return find_row(known, name)->read; };
+  constexpr const char* kPretrained = "embedding tables from a file are not supported";
+  return {
+      {"remap", "boolean",
+       "true: ids are made from the words; false, for columns of type meta alone: groups are told apart by their text "
+       "in either case",
+       [](FieldDraft& f, const YamlValue& v) {
+         v.boolean();  // complete() knows the type
+         f.ignored->push_back("feature_cols.remap");
+       }},
+      version_1_key("na_value", "fill_na", read("fill_na")),
+      version_1_key("encoder", "feature_encoder", read("feature_encoder")),
+      ignored_field_key("source", "all networks read all columns"),
+      refused_field_key("pretrained_emb", kPretrained),
+      refused_field_key("pretrain_dim", kPretrained),
+      refused_field_key("pretrain_usage", kPretrained),
+      refused_field_key("freeze_emb", kPretrained),
+      refused_field_key("emb_output_dim", "the width of an embedding is embedding_dim"),
+      refused_field_key("category_processor", "FuxiCTR cannot encode such a column either"),
+      refused_field_key("num_buckets", "FuxiCTR cannot encode such a column either"),
+      refused_field_key("vocab_size", "ids are made from the raw rows"),
+  };
+}
+
+}  // namespace
+
+// The keys of data/field_keys.h, and those that files of FuxiCTR have.
 const std::vector<Key<FieldDraft>>& field_keys() {
   static const std::vector<Key<FieldDraft>> keys = [] {
     std::vector<Key<FieldDraft>> all;
@@ -107,21 +198,88 @@ const std::vector<Key<FieldDraft>>& field_keys() {
       f.names.clear();
       for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
     };
-    Key<FieldDraft>& type = *std::find_if(all.begin(), all.end(), [](const auto& key) { return key.name == "type"; });
+    Key<FieldDraft>& type = row_of(all, "type");
     type.type += ", meta";
     type.meaning += "; meta: not an input, as active: false";
     type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
       f.is_meta = v.is_scalar() && v.text() == "meta";
+      if (v.is_scalar() && v.text() == "embedding") v.fail("columns that hold vectors are not supported");
       if (!f.is_meta) read(f, v);
     };
-    all.push_back(ignored_field_key("remap", "groups are told apart by their text"));
-    all.push_back(ignored_field_key("na_value", "fill_na is the value"));
-    all.push_back(ignored_field_key("encoder", "FuxiCTR does not read it; the key is feature_encoder"));
-    all.push_back(ignored_field_key("source", "all networks read all columns"));
+    Key<FieldDraft>& preprocess = row_of(all, "preprocess");
+    preprocess.type = preprocess.type.substr(0, preprocess.type.rfind(", null")) + ", copy_from(COLUMN), null";
+    preprocess.meaning += "; NAME(COLUMN) reads that column, as FuxiCTR writes it";
+    preprocess.read = read_preprocess;
+    Key<FieldDraft>& encoder = row_of(all, "feature_encoder");
+    encoder.read = read_encoder;
+    Key<FieldDraft>& fill = row_of(all, "fill_na");
+    fill.meaning += "; not given: see fuxictr_version; null: a missing number is an error";
+    for (const Key<FieldDraft>& key : foreign_field_keys(all)) all.push_back(key);
     return all;
   }();
   return keys;
 }
+
+namespace {
+
+// What pandas takes for a missing cell, also in columns of texts, beside an empty one. Version 1 reads files by it.
+const std::vector<std::string>& missing_for_pandas() {
+  static const std::vector<std::string> all = {"#N/A", "#N/A N/A", "#NA",     "-1.#IND", "-1.#QNAN", "-NaN",
+                                               "-nan", "1.#IND",   "1.#QNAN", "<NA>",    "N/A",      "NA",
+                                               "NULL", "NaN",      "None",    "n/a",     "nan",      "null"};
+  return all;
+}
+
+// What an entry leaves open follows from its type and from the version of the file.
+void complete(Draft& d, FieldDraft& f) {
+  data::FieldConfig& field = f.field;
+  const auto given = [&](const char* key) { return f.given.count(key) != 0; };
+  if (f.is_meta) field.active = false;
+  if (given("remap") && !f.is_meta && !f.given.at("remap").boolean()) {
+    f.given.at("remap").fail(
+        "false is for columns of type meta alone; the ids of other columns are made from their words");
+  }
+  if (!given("dtype") && field.type == data::FieldType::numeric) field.cell = data::CellType::real;
+  if (d.resolved) return;
+  const bool is_first = d.dialect.version == 1, is_number = field.cell != data::CellType::str;
+  const bool fills = given("fill_na") || (is_first && given("na_value"));
+  if (field.type == data::FieldType::sequence && !given("splitter") && is_first) field.splitter = " ";
+  if (is_number && !fills && !is_first) field.fill_by_type = true;
+  if (!is_number && is_first && !field.na_values && !d.config.dataset.na_values) {
+    field.na_values = missing_for_pandas();
+  }
+  d.needs_dialect |= given("na_value") || given("encoder") || (is_number && !fills) ||
+                     (field.type == data::FieldType::sequence && !given("splitter"));
+}
+
+// FuxiCTR preprocesses the columns from the last to the first: a column that is made from one below it gets what that
+// one has become. Only unchanged cells are read here.
+void check_sources(const std::vector<data::FieldConfig>& fields) {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    for (size_t below = i + 1; below < fields.size() && fields[i].is_made(); ++below) {
+      const data::FieldConfig &made = fields[i], &source = fields[below];
+      if (source.name != made.raw_column()) continue;
+      const bool is_filled = source.fill_na && source.fill_na != made.fill_na;
+      if (source.preprocess == data::Preprocess::none && !source.is_made() && !is_filled) continue;
+      throw InputError(cat(made.where, ": column '", made.name, "' is made from column '", source.name,
+                           "', which stands below it and so is preprocessed or filled before; list '", source.name,
+                           "' above it"));
+    }
+  }
+}
+
+void check_encoder(FieldDraft& f, const YamlValue& at) {
+  if (f.field.type == data::FieldType::sequence) {
+    if (f.field.pooling == data::Pooling::none) {
+      at.fail(cat("a sequence must be pooled; known: ", joined(data::field_key("feature_encoder").choice_names())));
+    }
+  } else {
+    if (f.field.pooling != data::Pooling::none) at.fail("only a column of type sequence can have one");
+    f.field.pooling = data::FieldConfig().pooling;
+  }
+}
+
+}  // namespace
 
 void read_fields(Draft& d, const YamlValue& v) {
   data::DatasetConfig& dataset = d.config.dataset;
@@ -130,25 +288,92 @@ void read_fields(Draft& d, const YamlValue& v) {
   for (const YamlValue& item : v.list()) {
     FieldDraft f;
     f.ignored = &d.config.ignored;
+    f.version = d.dialect.version;
     read_map(field_keys(), f, item);
     for (const YamlValue::Entry& e : item.map()) f.given.emplace(e.name, e.value);
-    if (f.is_meta) f.field.active = false;
     if (f.names.empty()) item.fail("expected a key 'name' with the name of the column");
-    if (f.given.count("dtype") == 0 && f.field.type == data::FieldType::numeric) f.field.cell = data::CellType::real;
-    if (f.given.count("feature_encoder") != 0 && f.field.type != data::FieldType::sequence) {
-      f.given.at("feature_encoder").fail("only a column of type sequence can have one");
-    }
+    complete(d, f);
+    if (f.given.count("feature_encoder") != 0) check_encoder(f, f.given.at("feature_encoder"));
     if (!f.field.share_embedding.empty() && seen.count(f.field.share_embedding) == 0) {
       f.given.at("share_embedding").fail(cat("there is no earlier column '", f.field.share_embedding, "'"));
     }
+    const std::string column = f.source.empty() ? f.field.column : f.source;
     for (const std::string& name : f.names) {
       if (name.empty()) item.fail("a column's name must not be empty");
       if (!seen.insert(name).second) item.fail(cat("column '", name, "' is listed twice"));
       f.field.name = name;
+      f.field.column = column == name ? "" : column;
       f.field.where = item.where();
       dataset.fields.push_back(f.field);
     }
   }
+  if (!d.resolved) check_sources(dataset.fields);
+}
+
+namespace {
+
+// Calls fn(field) for every column that `v`, a name or a list of names, names.
+template <class Fn>
+void for_columns(std::vector<data::FieldConfig>& fields, const YamlValue& v, Fn fn) {
+  for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) {
+    const std::string name = item.text();
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == name; });
+    if (field == fields.end()) {
+      item.fail(cat("there is no column '", name, "' in feature_cols", did_you_mean(name, row_names(fields))));
+    }
+    fn(*field, item);
+  }
+}
+
+}  // namespace
+
+void read_feature_specs(Draft& d, const YamlValue& v) {
+  std::vector<data::FieldConfig>& fields = d.config.dataset.fields;
+  if (v.is_null() || fields.empty()) return;
+  for (const YamlValue& item : v.list()) {
+    const std::vector<YamlValue::Entry> entries = item.map();
+    const auto names = std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.name == "name"; });
+    if (names == entries.end()) item.fail("expected a key 'name' with the name of a column");
+    for_columns(fields, names->value, [&](data::FieldConfig& field, const YamlValue&) {
+      FieldDraft f;
+      f.field = field;
+      f.ignored = &d.config.ignored;
+      for (const YamlValue::Entry& e : entries) {
+        if (e.name == "name") continue;
+        if (e.name != "feature_encoder" && e.name != "embedding_dim") {
+          e.key.fail("feature_specs replaces feature_encoder and embedding_dim here; write this key into feature_cols");
+        }
+        find_row(field_keys(), e.name)->read(f, e.value);
+        if (e.name == "feature_encoder") check_encoder(f, e.value);
+      }
+      field = f.field;
+    });
+  }
+}
+
+void read_use_features(Draft& d, const YamlValue& v) {
+  std::vector<data::FieldConfig>& fields = d.config.dataset.fields;
+  if (v.is_null() || fields.empty()) return;
+  std::vector<data::FieldConfig> used;
+  for_columns(fields, v, [&](data::FieldConfig& field, const YamlValue& item) {
+    if (!field.active) item.fail(cat("column '", field.name, "' is not active"));
+    used.push_back(field);
+    field.active = false;
+  });
+  for (data::FieldConfig& field : fields) {
+    const auto shares = [&](const data::FieldConfig& other) {
+      return other.share_embedding == field.name || field.share_embedding == other.name;
+    };
+    if (field.active && std::any_of(used.begin(), used.end(), shares)) {
+      v.fail(cat("column '", field.name, "' shares the embedding of a column that is used; use it too"));
+    }
+  }
+  for (data::FieldConfig& field : fields) {
+    if (std::any_of(used.begin(), used.end(), [&](const auto& f) { return f.name == field.name; })) continue;
+    field.active = false;
+    used.push_back(field);
+  }
+  fields = used;
 }
 
 std::string write_fields(const Draft& d) {

@@ -1,4 +1,11 @@
-// Keys of FuxiCTR that have no effect here, or that are not supported.
+// What files of FuxiCTR have beside the keys of this program: other names of keys, keys without effect, keys that are
+// taken at one value only, and what follows from the version that a file was written for.
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/names.h"
+#include "core/base/text.h"
 #include "kdef/config/key_types.h"
 
 namespace kdef::config_keys {
@@ -10,23 +17,136 @@ Key<Draft> ignored_key(const char* name, const char* meaning) {
           [=](Draft& d, const YamlValue&) { d.config.ignored.push_back(name); }};
 }
 
-// A key that would change results, and is not supported: only null is accepted.
-Key<Draft> null_key(const char* name, const char* instead) {
-  return {name, "null", cat("not supported; ", instead), [=](Draft& d, const YamlValue& v) {
-            if (!v.is_null()) v.fail(cat("expected null: this program does not support it; ", instead));
+// A key of which one value, and null, changes nothing. Others would change results, and are refused.
+Key<Draft> neutral_key(const char* name, const char* value, const char* meaning) {
+  return {name, cat(value, ", null"), cat("taken at this value only; ", meaning), [=](Draft& d, const YamlValue& v) {
+            const std::string text = value;
+            const bool is_boolean = text == "true" || text == "false";
+            const bool is_neutral = v.is_null() || (is_boolean ? v.boolean() == (text == "true")
+                                                               : cat(shortest(v.real(-kInfinity, kInfinity))) == text);
+            if (!is_neutral) v.expected(cat(text, " (", meaning, ")"));
             d.config.ignored.push_back(name);
           }};
 }
 
+// The keys that FuxiCTR read before version 2 alone.
+constexpr const char* kVersion1Keys[] = {"patience", "every_x_epochs", "workers", "use_hdf5", "partition_block_size"};
+
 }  // namespace
+
+const std::vector<Alias>& aliases() {
+  static const std::vector<Alias> all = {
+      {"dropout", "net_dropout"},
+      {"patience", "early_stop_patience"},
+      {"sep", "separator"},
+      {"workers", "num_workers"},
+      {"crossing_layers", "num_cross_layers"},
+      {"cin_layer_units", "cin_hidden_units"},
+      {"partition_block_size", "data_block_size"},
+      {"ordered_features", "use_features"},
+  };
+  return all;
+}
+
+std::string key_of(const std::string& name) {
+  const Alias* alias = find_row(aliases(), name);
+  return alias == nullptr ? name : alias->key;
+}
+
+const std::vector<ForeignKeys>& foreign_keys() {
+  static const std::vector<ForeignKeys> all = {
+      {"APG",
+       {"condition_features", "condition_mode", "generate_bias", "hypernet_config", "new_condition_emb", "overparam_p",
+        "rank_k"}},
+      {"BST",
+       {"bst_sequence_field", "bst_target_field", "seq_pooling_type", "stacked_transformer_layers", "use_causal_mask",
+        "use_position_emb"}},
+      {"CCPM", {"activation"}},
+      {"DIEN",
+       {"attention_type", "aux_loss_alpha", "dien_neg_seq_field", "dien_sequence_field", "dien_target_field",
+        "gru_type", "use_attention_softmax"}},
+      {"DIEN, DMIN", {"aux_activation", "aux_hidden_units"}},
+      {"DIEN, DIN, DMIN, DMR", {"attention_hidden_units"}},
+      {"DIEN, DMIN, DMR", {"attention_activation", "enable_sum_pooling"}},
+      {"DIN",
+       {"attention_hidden_activations", "attention_output_activation", "din_sequence_field", "din_target_field",
+        "din_use_softmax"}},
+      {"DMIN", {"aux_loss_lambda", "use_behavior_refiner"}},
+      {"DMIN, DMR", {"bn_only_once", "neg_seq_field", "pos_emb_dim", "sequence_field", "target_field", "use_pos_emb"}},
+      {"DMR", {"aux_loss_beta", "context_field", "enable_i2i_rel", "enable_u2i_rel"}},
+      {"DSSM",
+       {"item_tower_activations", "item_tower_dropout", "item_tower_units", "user_tower_activations",
+        "user_tower_dropout", "user_tower_units"}},
+      {"EulerNet", {"net_ex_dropout", "net_im_dropout", "shape"}},
+      {"MMoE, PLE, ShareBottom", {"num_tasks", "tower_hidden_units"}},
+      {"MMoE, PLE", {"expert_hidden_units", "gate_hidden_units"}},
+      {"PLE", {"num_shared_experts", "num_specific_experts"}},
+      {"ShareBottom", {"bottom_hidden_units"}},
+      {"ETA, MIRRN, SDIM, SIM, TWIN",
+       {"Kc_cross_features", "alpha", "beta", "gsu_type", "hash_bits", "l2_norm", "max_len", "num_hashes", "reuse_hash",
+        "short_seq_len", "topk", "use_qkvo"}},
+      {"TransAct",
+       {"concat_max_pool", "dcn_cross_layers", "dcn_hidden_units", "dim_feedforward", "first_k_cols",
+        "sequence_item_field", "target_item_field", "time_window_ms", "transformer_dropout", "transformer_layers",
+        "use_time_window_mask"}},
+      {"WideDeep for TensorFlow", {"deep_learning_rate", "deep_optimizer", "wide_learning_rate"}},
+  };
+  return all;
+}
+
+Dialect dialect_of(const std::map<std::string, YamlValue>& given) {
+  const auto version = given.find("fuxictr_version");
+  if (version != given.end() && !version->second.is_null()) {
+    return {static_cast<int>(version->second.integer(1, 2)), "fuxictr_version says so"};
+  }
+  std::set<std::string> found;
+  for (const auto& [key, value] : given) {
+    const auto& names = kVersion1Keys;
+    if (std::find(std::begin(names), std::end(names), value.key()) != std::end(names)) found.insert(value.key());
+  }
+  if (found.empty()) return {2, "it has no key that only version 1 reads"};
+  return {1, cat("version 1 alone reads ", either({found.begin(), found.end()}))};
+}
+
+std::string describe(const Dialect& dialect) {
+  return cat("this configuration is read as one of FuxiCTR ", dialect.version, ", since ", dialect.reason,
+             dialect.version == 1
+                 ? ": encoder pools a sequence, whose splitter is a blank, and na_value replaces missing cells"
+                 : ": encoder and na_value have no effect, the splitter of a sequence is ^, and a missing number is 0",
+             ", where nothing else is set; the key fuxictr_version: ", 3 - dialect.version, " changes that");
+}
+
+const std::vector<Default>& fuxictr_defaults() {
+  static const std::vector<Default> all = {{"batch_size", "32"}, {"epochs", "1"}};
+  return all;
+}
 
 const std::vector<Key<Draft>>& fuxictr_keys() {
   static const std::vector<Key<Draft>> keys = {
+      {"fuxictr_version", "1, 2, null",
+       "the version of FuxiCTR that the file was written for, which decides what `encoder`, `na_value`, a sequence "
+       "without `splitter` and a missing number without `fill_na` mean; null: 1 if a key is there that only version 1 "
+       "reads, otherwise 2",
+       [](Draft&, const YamlValue& v) {
+         if (!v.is_null()) v.integer(1, 2);
+       }},
+      {"feature_specs", "list of maps, null",
+       "`name`, a column or a list of columns, and values of feature_encoder and embedding_dim that replace those of "
+       "feature_cols",
+       read_feature_specs},
+      {"use_features", "list of columns, null", "the input columns, in this order; null: those of feature_cols",
+       read_use_features},
       {"data_format", "csv, h5, null", "ignored: the format follows from the name of the file",
        [](Draft& d, const YamlValue& v) {
          if (!v.is_null()) v.one_of({"csv", "h5"});
          if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
        }},
+      neutral_key("every_x_epochs", "1", "rows are evaluated after every epoch, or every eval_steps steps"),
+      neutral_key("eval_interval", "1", "rows are evaluated after every epoch, or every eval_steps steps"),
+      neutral_key("accumulation_steps", "1", "every batch is a step; set a larger batch_size"),
+      neutral_key("embedding_dropout", "0", "embeddings have no dropout; net_dropout is that of the layers"),
+      neutral_key("debug", "false", "all rows are read"),
+      neutral_key("rebuild_dataset", "true", "ids are made from raw rows"),
       ignored_key("gpu", "the device is an option of the command line"),
       ignored_key("num_workers", "rows are read by the threads of the process"),
       ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),
@@ -37,10 +157,7 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       ignored_key("threshold", "EKTF does not use it"),
       ignored_key("model_id", "the id of the experiment is used"),
       ignored_key("version", "the version of FuxiCTR"),
-      null_key("use_features", "set `active: false` in feature_cols"),
-      null_key("ordered_features", "the order is that of feature_cols"),
-      null_key("feature_specs", "write settings into feature_cols"),
-      null_key("feature_config", "write settings into feature_cols"),
+      ignored_key("feature_config", "FuxiCTR does not read it"),
   };
   return keys;
 }

@@ -55,14 +55,18 @@ std::string read_network(NetworkDraft& n, const YamlValue& v) {
 }
 
 }  // namespace
+bool is_fuxictrs(const ModelName& model) {
+  return model.networks.size() == 1 && nn::network_type(model.networks[0]).fuxictr;
+}
 
 [[noreturn]] void fail_unknown(const YamlValue& key, const std::string& name, const std::vector<std::string>& known) {
   // Keys of other programs whose words do not lead to the name here.
-  static const std::map<std::string_view, const char*> kElsewhere = {{"lr", "learning_rate"},
-                                                                     {"weight_decay", "net_regularizer"},
-                                                                     {"every_x_epochs", "eval_steps"},
-                                                                     {"eval_interval", "eval_steps"},
-                                                                     {"max_epochs", "epochs"}};
+  static const std::map<std::string_view, const char*> kElsewhere = {
+      {"lr", "learning_rate"}, {"weight_decay", "net_regularizer"}, {"max_epochs", "epochs"}};
+  for (const ForeignKeys& foreign : foreign_keys()) {
+    if (std::find(foreign.keys.begin(), foreign.keys.end(), name) == foreign.keys.end()) continue;
+    key.fail(cat("this key is FuxiCTR's for ", foreign.networks, ", which this program does not have"));
+  }
   const auto elsewhere = kElsewhere.find(name);
   const bool has =
       elsewhere != kElsewhere.end() && std::find(known.begin(), known.end(), elsewhere->second) != known.end();

@@ -47,6 +47,41 @@ struct NetworkDraft {
   int64_t repeat = 1;
 };
 
+// ---- What files of FuxiCTR have beside these keys (fuxictr_keys.cpp).
+
+// Another name of a key.
+struct Alias {
+  const char* name;
+  const char* key;
+};
+const std::vector<Alias>& aliases();
+// The key that a name means; the name itself where it is no alias.
+std::string key_of(const std::string& name);
+
+// Keys of networks of FuxiCTR that this program does not have. Who adds such a network removes its names here.
+struct ForeignKeys {
+  const char* networks;
+  std::vector<std::string> keys;
+};
+const std::vector<ForeignKeys>& foreign_keys();
+
+// What a file of FuxiCTR means where its versions differ.
+struct Dialect {
+  int version = 2;  // 1: before 2.0
+  std::string reason;
+};
+// By the key fuxictr_version, or by the keys that only version 1 reads.
+Dialect dialect_of(const std::map<std::string, YamlValue>& given);
+// A sentence for the user.
+std::string describe(const Dialect& dialect);
+
+// The value of a key of training that a model of FuxiCTR has where none is given, if it differs from this program's.
+struct Default {
+  const char* name;
+  const char* value;  // YAML
+};
+const std::vector<Default>& fuxictr_defaults();
+
 // What the merged keys of an experiment are read into. The models, students and fields are resolved from it afterwards.
 struct Draft {
   ExperimentConfig config;
@@ -55,6 +90,9 @@ struct Draft {
   std::optional<EnsembleKind> ensemble;
   std::map<std::string, YamlValue> dropouts;  // net1_dropout .. net3_dropout
   std::map<std::string, YamlValue> given;     // every key that is set, with the value that counts
+  Dialect dialect;
+  bool needs_dialect = false;  // a column means something else in another version
+  bool resolved = false;       // the file was written by to_yaml(): nothing is left open
 };
 
 // A name that the key `model` may have, and the ensemble that it stands for.
@@ -66,6 +104,8 @@ struct ModelName {
 };
 
 const std::vector<ModelName>& models();
+// Whether FuxiCTR has a model of this name, whose defaults count then.
+bool is_fuxictrs(const ModelName& model);
 
 // One entry of `feature_cols`, which may describe several columns.
 struct FieldDraft {
@@ -73,6 +113,8 @@ struct FieldDraft {
   std::vector<std::string> names;
   std::map<std::string, YamlValue> given;
   std::vector<std::string>* ignored = nullptr;
+  int version = 2;       // Dialect::version
+  std::string source;    // the column that `preprocess` reads, if it names one
   bool is_meta = false;  // FuxiCTR's type of a column that is no input, as the column of group_id
 };
 
@@ -86,6 +128,9 @@ const std::vector<Key<FieldDraft>>& field_keys();
 
 // The value of the key `feature_cols`, and the same back.
 void read_fields(Draft& d, const YamlValue& v);
+// The values of keys that change the columns that have been read.
+void read_feature_specs(Draft& d, const YamlValue& v);
+void read_use_features(Draft& d, const YamlValue& v);
 std::string write_fields(const Draft& d);
 // A list of cells as they stand in a file. YAML reads NULL without quotes as nothing: every way to write it is meant.
 std::vector<std::string> read_cells(const YamlValue& v);
@@ -111,7 +156,7 @@ const std::vector<std::string>& common_key_names();
 template <class T>
 void read_map(const std::vector<Key<T>>& keys, T& target, const YamlValue& map) {
   for (const YamlValue::Entry& e : map.map()) {
-    const Key<T>* key = find_row(keys, e.name == "dropout" ? "net_dropout" : e.name);
+    const Key<T>* key = find_row(keys, key_of(e.name));
     if (key == nullptr) fail_unknown(e.key, e.name, row_names(keys));
     key->read(target, e.value);
   }

@@ -1,0 +1,328 @@
+// Files as FuxiCTR has them: what their keys mean, and that rows become what FuxiCTR makes of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "core/base/error.h"
+#include "core/base/names.h"
+#include "core/base/text.h"
+#include "data/encode/cache.h"
+#include "data/encode/prepare.h"
+#include "kdef/config/config.h"
+#include "kdef/config/keys.h"
+#include "tests/support/files.h"
+
+namespace kdef {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class FuxiCtr : public testing::Test {
+ protected:
+  FuxiCtr() { models("model: EKTF"); }
+
+  void models(const std::string& keys) { put("model_config.yaml", "X: {dataset_id: set, " + keys + "}\n"); }
+  // The data set's columns, as a flow list, and further keys.
+  void columns(const std::string& list, const std::string& keys = "") {
+    put("dataset_config.yaml", "set: {label_col: y, train_data: train.csv, feature_cols: [" + list + "]" +
+                                   (keys.empty() ? "" : ", ") + keys + "}\n");
+  }
+  void put(const std::string& name, const std::string& text) { test::put(dir_ / name, text); }
+  ExperimentConfig load(const std::vector<std::string>& overrides = {}) {
+    return load_experiment(dir_.path(), "X", overrides);
+  }
+  std::vector<data::FieldConfig> fields() { return load().dataset.fields; }
+  std::string refusal(const std::vector<std::string>& overrides = {}) {
+    try {
+      load(overrides);
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    ADD_FAILURE() << "accepted";
+    return "";
+  }
+  std::string refusal_of(const std::string& list) {
+    columns(list);
+    return refusal();
+  }
+
+  test::TemporaryDirectory dir_;
+};
+
+TEST_F(FuxiCtr, TheVersionDecidesWhatAColumnMeans) {
+  columns("{name: s, type: sequence, encoder: MaskedSumPooling}, {name: n, dtype: int, na_value: 7}, {name: a}");
+  const ExperimentConfig second = load();
+  EXPECT_EQ(second.dataset.fields[0].pooling, data::Pooling::average);
+  EXPECT_EQ(second.dataset.fields[0].splitter, "^");
+  EXPECT_TRUE(second.dataset.fields[1].fill_by_type);
+  EXPECT_FALSE(second.dataset.fields[1].fill_na.has_value());
+  EXPECT_FALSE(second.dataset.fields[2].fill_by_type);
+  EXPECT_THAT(second.notes,
+              ElementsAre(HasSubstr("as one of FuxiCTR 2, since it has no key that only version 1 reads")));
+
+  models("model: EKTF, patience: 2, every_x_epochs: 1");
+  const ExperimentConfig first = load();
+  EXPECT_EQ(first.dataset.fields[0].pooling, data::Pooling::sum);
+  EXPECT_EQ(first.dataset.fields[0].splitter, " ");
+  EXPECT_FALSE(first.dataset.fields[1].fill_by_type);
+  EXPECT_EQ(first.dataset.fields[1].fill_na, "7");
+  EXPECT_THAT(first.dataset.fields[2].na_values, testing::Optional(testing::Contains("NaN"))) << "as pandas reads it";
+  EXPECT_THAT(first.notes, ElementsAre(HasSubstr("FuxiCTR 1, since version 1 alone reads every_x_epochs or patience")));
+  EXPECT_EQ(first.training.early_stop_patience, 2);
+
+  EXPECT_EQ(load({"fuxictr_version=2"}).dataset.fields[0].pooling, data::Pooling::average);
+  EXPECT_THAT(load({"fuxictr_version=2"}).notes, ElementsAre(HasSubstr("since fuxictr_version says so")));
+  EXPECT_THAT(refusal({"fuxictr_version=3"}), HasSubstr("an integer in [1, 2]"));
+
+  // What a run has resolved stays.
+  const std::string file = test::put(dir_ / "config.yaml", to_yaml(first));
+  EXPECT_EQ(to_yaml(load_resolved(file)), to_yaml(first));
+  EXPECT_THAT(load_resolved(file).notes, IsEmpty());
+}
+
+TEST_F(FuxiCtr, NothingIsSaidWhereNoVersionMatters) {
+  columns("{name: a}, {name: n, dtype: int, fill_na: 0}, {name: s, type: sequence, splitter: ' '}");
+  EXPECT_THAT(load().notes, IsEmpty());
+  columns("{name: n, type: numeric, fill_na: null}");
+  EXPECT_FALSE(fields()[0].fill_by_type) << "a missing number is an error where the file says so";
+}
+
+TEST_F(FuxiCtr, OldNamesOfKeys) {
+  columns("{name: a}", "sep: ';'");
+  models("model: EKTF, patience: 3, workers: 3, partition_block_size: -1");
+  EXPECT_EQ(load().dataset.separator, ";");
+  EXPECT_EQ(load().training.early_stop_patience, 3);
+  EXPECT_EQ(load({"early_stop_patience=4"}).training.early_stop_patience, 4);
+  models("model: EKTF, patience: 3, early_stop_patience: 2");
+  EXPECT_THAT(refusal(), HasSubstr("is another name of patience"));
+  models("model: EKTF, ordered_features: null, use_features: null");
+  EXPECT_NO_THROW(load());
+  for (const config_keys::Alias& alias : config_keys::aliases()) {
+    EXPECT_NE(find_row(config_keys::experiment_keys(), alias.key), nullptr) << alias.name;
+    EXPECT_EQ(find_row(config_keys::experiment_keys(), alias.name), nullptr) << alias.name;
+  }
+}
+
+TEST_F(FuxiCtr, KeysThatAreTakenAtOneValue) {
+  columns("{name: a}");
+  models(
+      "model: EKTF, every_x_epochs: 1, eval_interval: 1, embedding_dropout: 0.0, debug: False, accumulation_steps: 1");
+  EXPECT_THAT(load().ignored, testing::IsSupersetOf({"every_x_epochs", "embedding_dropout", "debug"}));
+  EXPECT_THAT(refusal({"every_x_epochs=2"}), HasSubstr("expected 1 (rows are evaluated after every epoch"));
+  EXPECT_THAT(refusal({"embedding_dropout=0.1"}), HasSubstr("expected 0"));
+  EXPECT_THAT(refusal({"debug=true"}), HasSubstr("expected false"));
+  EXPECT_THAT(load({"feature_config=[{name: a}]"}).ignored, testing::Contains("feature_config"));
+}
+
+TEST_F(FuxiCtr, KeysOfOtherNetworksNameThem) {
+  columns("{name: a}");
+  EXPECT_THAT(refusal({"gnn_layers=3"}), HasSubstr("FuxiCTR's for FiGNN, which this program does not have"));
+  models("model: EKTF, residual_blocks: [3]");
+  EXPECT_THAT(refusal(),
+              HasSubstr("model_config.yaml:1:35: key 'residual_blocks': this key is FuxiCTR's for DeepCrossing"));
+  for (const config_keys::ForeignKeys& foreign : config_keys::foreign_keys()) {
+    for (const std::string& key : foreign.keys) {
+      EXPECT_EQ(find_row(config_keys::experiment_keys(), key), nullptr)
+          << key << " is known; take it out of foreign_keys()";
+    }
+  }
+}
+
+TEST_F(FuxiCtr, ModelsHaveFuxiCtrsDefaults) {
+  columns("{name: a}");
+  EXPECT_EQ(load({"model=EKTF"}).training.epochs, 100);
+  EXPECT_EQ(load({"model=DNN"}).training.epochs, 1);
+  EXPECT_EQ(load({"model=DNN", "epochs=3"}).training.epochs, 3);
+}
+
+TEST_F(FuxiCtr, FilesMayEndInYml) {
+  std::filesystem::remove(dir_ / "model_config.yaml");
+  std::filesystem::create_directories(dir_ / "model_config");
+  put("model_config/one.yml", "X: {dataset_id: set, batch_size: 7}\n");
+  put("dataset_config.yml", "set: {label_col: y, train_data: t.csv, feature_cols: [{name: a}]}\n");
+  EXPECT_EQ(load().training.batch_size, 7);
+}
+
+TEST_F(FuxiCtr, ColumnsThatPreprocessMakes) {
+  columns(
+      "{name: hour, preprocess: convert_hour}, {name: weekday, preprocess: convert_weekday}, "
+      "{name: b, preprocess: copy_from(hour)}, {name: n, dtype: float, preprocess: convert_to_bucket(x)}");
+  const std::vector<data::FieldConfig> made = fields();
+  EXPECT_FALSE(made[0].is_made());
+  EXPECT_EQ(made[1].raw_column(), "hour");
+  EXPECT_EQ(made[1].preprocess, data::Preprocess::convert_weekday);
+  EXPECT_EQ(made[2].raw_column(), "hour");
+  EXPECT_EQ(made[2].preprocess, data::Preprocess::none);
+  EXPECT_EQ(made[3].raw_column(), "x");
+  const std::string file = test::put(dir_ / "config.yaml", to_yaml(load()));
+  EXPECT_EQ(load_resolved(file).dataset.fields[1].raw_column(), "hour");
+
+  EXPECT_THAT(refusal_of("{name: b, preprocess: copy_from(a)}, {name: a, preprocess: bucketize_age}"),
+              HasSubstr("column 'b' is made from column 'a', which stands below it"));
+  EXPECT_THAT(refusal_of("{name: b, preprocess: copy_from}"), HasSubstr("copy_from(COLUMN)"));
+  EXPECT_THAT(refusal_of("{name: b, preprocess: 'hash(a)'}"), HasSubstr("expected one of"));
+}
+
+TEST_F(FuxiCtr, AMetaColumnIsNoInputAndNamesGroups) {
+  columns("{active: true, name: g, preprocess: copy_from(user), remap: false, type: meta}, {name: user}");
+  models("model: EKTF, group_id: g, metrics: [gAUC, AUC]");
+  EXPECT_FALSE(fields()[0].active);
+  EXPECT_EQ(load().dataset.group, "user");
+  EXPECT_THAT(refusal_of("{name: a, remap: false}"), HasSubstr("for columns of type meta alone"));
+  EXPECT_THAT(refusal_of("{name: a, type: embedding}"), HasSubstr("columns that hold vectors"));
+}
+
+TEST_F(FuxiCtr, EncodersAreComparedAndNotEvaluated) {
+  const auto pooling = [&](const std::string& encoder) {
+    columns("{name: s, type: sequence, feature_encoder: " + encoder + "}");
+    return fields()[0].pooling;
+  };
+  EXPECT_EQ(pooling("[layers.MaskedSumPooling()]"), data::Pooling::sum);
+  EXPECT_EQ(pooling("'layers.MaskedAveragePooling()'"), data::Pooling::average);
+  EXPECT_THAT(refusal_of("{name: s, type: sequence, feature_encoder: ['layers.MaskedAveragePooling()', 'nn.Linear(64, "
+                         "64, bias=False)']}"),
+              HasSubstr("a linear layer (nn.Linear) behind the embedding"));
+  EXPECT_THAT(refusal_of("{name: a, feature_encoder: '__import__(\"os\")'}"), HasSubstr("expected one of"));
+  columns("{name: a, feature_encoder: null}");
+  EXPECT_NO_THROW(load()) << "a column of one id has none";
+}
+
+TEST_F(FuxiCtr, SpecsReplaceSettingsOfColumns) {
+  columns("{name: a}, {name: s, type: sequence}, {name: t, type: sequence}");
+  models("feature_specs: [{name: [s, t], feature_encoder: layers.MaskedSumPooling()}, {name: a, embedding_dim: 3}]");
+  EXPECT_EQ(fields()[0].embedding_dim, 3);
+  EXPECT_EQ(fields()[1].pooling, data::Pooling::sum);
+  EXPECT_EQ(fields()[2].pooling, data::Pooling::sum);
+  models("feature_specs: [{name: u, embedding_dim: 3}]");
+  EXPECT_THAT(refusal(), HasSubstr("there is no column 'u' in feature_cols"));
+  models("feature_specs: [{name: a, max_len: 3}]");
+  EXPECT_THAT(refusal(), HasSubstr("write this key into feature_cols"));
+}
+
+TEST_F(FuxiCtr, UsedFeaturesInTheirOrder) {
+  columns("{name: a}, {name: b}, {name: c}, {name: s, share_embedding: b}");
+  models("use_features: [c, a]");
+  std::vector<std::string> active;
+  for (const data::FieldConfig& field : fields()) {
+    if (field.active) active.push_back(field.name);
+  }
+  EXPECT_THAT(active, ElementsAre("c", "a"));
+  models("ordered_features: [b]");
+  EXPECT_THAT(refusal(), HasSubstr("column 's' shares the embedding"));
+}
+
+TEST_F(FuxiCtr, KeysOfColumnsThatAreNotSupported) {
+  EXPECT_THAT(refusal_of("{name: a, pretrained_emb: emb.npz}"),
+              HasSubstr("embedding tables from a file are not supported"));
+  EXPECT_THAT(refusal_of("{name: a, category_processor: hash_bucket}"), HasSubstr("FuxiCTR cannot encode"));
+  columns("{name: a, pretrained_emb: null}");
+  EXPECT_NO_THROW(load());
+}
+
+TEST_F(FuxiCtr, RowsOfTheTrainingFileBecomeTheOthers) {
+  columns("{name: a}",
+          "valid_data: v.csv, test_data: t.csv, valid_size: 0.1, test_size: 2, split_type: random, split_seed: 7");
+  const data::DatasetConfig d = load().dataset;
+  EXPECT_EQ(d.valid_size, 0.1);
+  EXPECT_EQ(d.test_size, 2);
+  EXPECT_EQ(d.split_type, data::SplitType::random);
+  EXPECT_EQ(d.valid_data + d.test_data, "") << "FuxiCTR does not use them either";
+  EXPECT_THAT(load().ignored, testing::Contains("valid_data (valid_size takes these rows from train_data)"));
+  const std::string file = test::put(dir_ / "config.yaml", to_yaml(load({"split_type=sequential", "split_by=time"})));
+  EXPECT_EQ(load_resolved(file).dataset.split_by, "time");
+  EXPECT_EQ(load_resolved(file).dataset.split_seed, 7);
+  EXPECT_EQ(load_resolved(file).dataset.valid_size, 0.1);
+  EXPECT_THAT(refusal({"valid_size=1.5"}), HasSubstr("a fraction below 1, or a number of rows"));
+}
+
+// ---- Rows as FuxiCTR's own preprocessing encodes them (tests/fixtures/README.md).
+
+std::vector<std::vector<std::string>> rows_of(const std::string& path) {
+  std::vector<std::vector<std::string>> rows;
+  for (const std::string& line : split(test::read_file(path), '\n')) {
+    if (!line.empty()) rows.push_back(split(line, ','));
+  }
+  return rows;
+}
+
+class FuxiCtrForms : public FuxiCtr, public testing::WithParamInterface<const char*> {};
+
+// FuxiCTR numbers the words of columns of numbers by their value, this program by their counts: such ids must be the
+// same up to the numbering. Those of texts must be the same.
+class SameIds {
+ public:
+  SameIds(int64_t vocab_size, bool is_text) : is_text_(is_text) {
+    for (const int64_t fixed : {int64_t{0}, vocab_size - 1}) expect(fixed, fixed);
+  }
+  void expect(int64_t ours, int64_t theirs) {
+    if (is_text_) {
+      EXPECT_EQ(ours, theirs);
+      return;
+    }
+    EXPECT_EQ(to_.emplace(ours, theirs).first->second, theirs);
+    EXPECT_EQ(back_.emplace(theirs, ours).first->second, ours);
+  }
+
+ private:
+  bool is_text_;
+  std::map<int64_t, int64_t> to_, back_;
+};
+
+TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
+  const std::string form = GetParam(), folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr/" + form + "/";
+  put("model_config.yaml", "X: {model: DNN, dataset_id: " + form + "}\n");
+  put("dataset_config.yaml", test::read_file(folder + "dataset_config.yaml"));
+  const data::DatasetConfig config =
+      load({"train_data=" + folder + "train.csv", "valid_data=" + folder + "valid.csv"}).dataset;
+  const data::Prepared prepared = data::prepare(config, dir_ / "cache");
+  const auto sizes = rows_of(folder + "vocab_sizes.csv");
+  ASSERT_EQ(prepared.map.fields.size() + 1, sizes.size());
+  std::vector<SameIds> same;
+  for (size_t f = 0; f < prepared.map.fields.size(); ++f) {
+    const data::Field& field = prepared.map.fields[f];
+    EXPECT_EQ(field.name, sizes[f + 1][0]);
+    EXPECT_EQ(cat(field.vocab_size), sizes[f + 1][1]) << field.name;
+    EXPECT_EQ(cat(field.max_len), sizes[f + 1][2]) << field.name;
+    const auto column =
+        std::find_if(config.fields.begin(), config.fields.end(), [&](const auto& c) { return c.name == field.name; });
+    const bool gives_numbers = column->cell != data::CellType::str ||
+                               column->preprocess == data::Preprocess::convert_hour ||
+                               column->preprocess == data::Preprocess::convert_weekday ||
+                               column->preprocess == data::Preprocess::convert_weekend;
+    same.emplace_back(field.vocab_size, !gives_numbers);
+  }
+  for (const std::string part : {"train", "valid"}) {
+    const data::EncodedFile file(part == "train" ? data::train_file(dir_ / "cache") : data::valid_file(dir_ / "cache"));
+    const auto expected = rows_of(folder + part + "_ids.csv");
+    ASSERT_EQ(file.rows() + 1, static_cast<int64_t>(expected.size()));
+    for (int64_t row = 0; row < file.rows(); ++row) {
+      const int32_t* id = file.ids(row);
+      const float* number = file.numerics(row);
+      for (size_t f = 0; f < same.size(); ++f) {
+        const std::string& cell = expected[static_cast<size_t>(row) + 1][f];
+        SCOPED_TRACE(cat(part, " row ", row, " ", prepared.map.fields[f].name, " ", cell));
+        if (prepared.map.fields[f].type == data::FieldType::numeric) {
+          double value = 0;
+          ASSERT_TRUE(read_number(cell, value));
+          EXPECT_EQ(*number++, static_cast<float>(value));
+          continue;
+        }
+        for (const std::string& theirs : split(cell, '^')) {
+          int64_t value = 0;
+          ASSERT_TRUE(read_number(theirs, value));
+          same[f].expect(*id++, value);
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, FuxiCtrForms, testing::Values("criteo", "avazu", "kkbox", "video"),
+                         [](const auto& form) { return std::string(form.param); });
+
+}  // namespace
+}  // namespace kdef
