@@ -6,9 +6,14 @@ option(KDEF_TESTS "Build the test suite (GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
 option(KDEF_INSTALL "Install rules for libraries, headers and the program" ${PROJECT_IS_TOP_LEVEL})
 option(KDEF_BENCH "Build the microbenchmarks (Google Benchmark)" OFF)
 option(KDEF_WERROR "Warnings are errors" OFF)
+option(KDEF_FUZZ "Build the fuzz targets with libFuzzer (Clang, with KDEF_SANITIZE=address,undefined)" OFF)
 set(KDEF_ARCH "native" CACHE STRING
   "-march= of kdef's own code. native runs on processors like this machine's only; for other machines give x86-64-v3, or nothing")
 set(KDEF_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize= (address,undefined)")
+
+if(KDEF_FUZZ AND NOT (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND KDEF_SANITIZE MATCHES "address"))
+  message(FATAL_ERROR "KDEF_FUZZ=ON needs Clang, and KDEF_SANITIZE with address: cmake --preset check")
+endif()
 
 set(apps ${PROJECT_IS_TOP_LEVEL})
 if(KDEF_MINIMAL)
@@ -26,12 +31,12 @@ target_include_directories(kdef_flags INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kdef>)
 target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-missing-field-initializers: settings are written down as far as they differ from their defaults.
-# -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329).
+# -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329). Clang has no such warning.
 # -Wno-psabi: vector types wider than the processor's registers are passed between inline functions of one file only.
 # -ffp-contract=fast is the compiler's default; it is stated since results depend on it. errno and
 # floating-point traps, which nothing here uses, would keep loops from vector registers.
 function(kdef_compile_options target)
-  set(options -Wall -Wextra -Wshadow -Wno-restrict -Wno-missing-field-initializers -Wno-psabi
+  set(options -Wall -Wextra -Wshadow $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> -Wno-missing-field-initializers -Wno-psabi
     -ffp-contract=fast -fno-math-errno -fno-trapping-math)
   if(KDEF_ARCH)
     list(APPEND options -march=${KDEF_ARCH})
@@ -41,6 +46,9 @@ function(kdef_compile_options target)
   endif()
   if(KDEF_SANITIZE)
     list(APPEND options -fsanitize=${KDEF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  endif()
+  if(KDEF_FUZZ)
+    list(APPEND options -fsanitize=fuzzer-no-link)
   endif()
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
 endfunction()

@@ -44,7 +44,8 @@ void hidden_row(const T* __restrict x, const NormColumns<T>& c, const uint16_t* 
       const Vec<T> v = c.vector(x, j), zero = {};
       Mask<T> passes = ~(v <= zero);  // NaN passes
       if constexpr (has_bits) passes &= load_mask<T>(bits + j, threshold);
-      put(j, passes ? v * factor : zero);
+      const Vec<T> y = passes ? v * factor : zero;
+      put(j, y);
       if constexpr (has_kept) store_mask(passes, kept + j);
     }
   };

@@ -26,6 +26,9 @@ namespace fs = std::filesystem;
 constexpr const char* kExpected =
     "; the MovieLens-1M archive of GroupLens (ml-1m.zip), or its unpacked folder, is expected";
 
+// The most bytes of a file that is unpacked; the real files have 25 MB.
+constexpr zip_uint64_t kMaxZipped = zip_uint64_t{1} << 28;
+
 // The content of file `name` of the archive, in any folder of it.
 std::string read_zipped(const std::string& path, const std::string& name) {
   int error = 0;
@@ -42,18 +45,24 @@ std::string read_zipped(const std::string& path, const std::string& name) {
   const zip_int64_t index = zip_name_locate(archive, name.c_str(), ZIP_FL_NODIR);
   zip_stat_t info;
   if (index >= 0 && zip_stat_index(archive, static_cast<zip_uint64_t>(index), 0, &info) == 0 &&
-      (info.valid & ZIP_STAT_SIZE)) {
+      (info.valid & ZIP_STAT_SIZE) && info.size <= kMaxZipped) {
     if (zip_file_t* file = zip_fopen_index(archive, static_cast<zip_uint64_t>(index), 0)) {
-      constexpr zip_uint64_t kMaxBytes = zip_uint64_t{1} << 30;  // the real files have 25 MB
-      text.resize(std::min(info.size, kMaxBytes));
-      complete =
-          zip_fread(file, text.data(), text.size()) == static_cast<zip_int64_t>(text.size()) && info.size <= kMaxBytes;
+      // The size is what the archive claims; memory is taken for bytes that are there.
+      char block[65536];
+      zip_int64_t n;
+      while ((n = zip_fread(file, block, sizeof(block))) > 0 && text.size() + static_cast<size_t>(n) <= info.size) {
+        text.append(block, static_cast<size_t>(n));
+      }
+      complete = n == 0 && text.size() == info.size;
       complete &= zip_fclose(file) == 0;
     }
   }
   zip_discard(archive);
   if (index < 0) throw InputError(cat(path, ": no ", name, " in the archive", kExpected));
-  if (!complete) throw InputError(cat(path, ": ", name, " cannot be unpacked; the archive is damaged, fetch it again"));
+  if (!complete) {
+    throw InputError(cat(path, ": ", name, " cannot be unpacked, or has more than ", kMaxZipped >> 20,
+                         " MiB; the archive is damaged, fetch it again"));
+  }
   return text;
 }
 

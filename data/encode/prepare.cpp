@@ -104,14 +104,14 @@ Json json_of(const std::vector<FileState>& states) {
   return list;
 }
 
-std::vector<FileState> read_states(const Json& list) {
+std::vector<FileState> read_states(const Json& list, const std::string& marker) {
   std::vector<FileState> states;
   for (const Json& json : list) {
     FileState& state = states.emplace_back();
-    json.at("size").get_to(state.size);
-    json.at("modified").get_to(state.modified);
-    json.at("changed").get_to(state.changed);
-    json.at("inode").get_to(state.inode);
+    state.size = integer_at<int64_t>(json, "size", marker);
+    state.modified = integer_at<int64_t>(json, "modified", marker);
+    state.changed = integer_at<int64_t>(json, "changed", marker);
+    state.inode = integer_at<uint64_t>(json, "inode", marker);
     json.at("content").get_to(state.content);
     state.regular = !state.content.empty();  // the bytes of a pipe are not known
   }
@@ -318,8 +318,9 @@ PreparedData open_files(const std::string& dir) {
     layout.groups = json.at("made_from").value("group", "") != "";
     json.at("warnings").get_to(data.summary.warnings);
     for (const Split& split : kSplits) {
-      const int64_t rows = data.summary.*split.rows = json.at(split.name).at("rows").get<int64_t>();
-      data.summary.*split.positives = json.at(split.name).at("positives").get<int64_t>();
+      const Json& numbers = json.at(split.name);
+      const int64_t rows = data.summary.*split.rows = integer_at<int64_t>(numbers, "rows", marker);
+      data.summary.*split.positives = integer_at<int64_t>(numbers, "positives", marker);
       if (rows < 0 || data.summary.*split.positives < 0 || data.summary.*split.positives > rows) {
         throw InputError(cat(marker, ": impossible numbers; delete the folder and prepare the data again"));
       }
@@ -356,7 +357,7 @@ Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& r
     for (const Split& split : kSplits) {
       Json& files = renewed.at(split.name).at("files");
       std::vector<FileState> now = states_of(config.*split.raw);
-      const Freshness here = compare(read_states(files), now);
+      const Freshness here = compare(read_states(files, marker), now);
       if (here == Freshness::stale) return here;
       if (here == Freshness::same_content) result = here;
       files = json_of(now);

@@ -9,7 +9,9 @@
 #include <set>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <typeinfo>
+#include <vector>
 
 #include "core/base/json.h"
 #include "core/base/names.h"
@@ -170,6 +172,20 @@ int64_t count_in(const Json& json) {
   return json.get<int64_t>();
 }
 
+// The value of a network's setting.
+template <class T>
+T setting_in(const Json& json) {
+  if constexpr (std::is_same_v<T, int64_t>) {
+    return count_in(json);
+  } else if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+    T counts;
+    for (const Json& count : json) counts.push_back(count_in(count));
+    return counts;
+  } else {
+    return json.get<T>();
+  }
+}
+
 // A network's settings under the names of the recordings, which say cross_layers for num_cross_layers. The recordings
 // have no dropout.
 nn::NetworkConfig network_config(const std::string& name, const Json& s) {
@@ -178,7 +194,7 @@ nn::NetworkConfig network_config(const std::string& name, const Json& s) {
   const std::string of_authors = "kdef_" + name;
   nn::NetworkConfig c;
   c.network = std::find(known.begin(), known.end(), of_authors) != known.end() ? of_authors : name;
-  for (const Json& units : s.value("hidden_units", Json::array())) c.hidden_units.push_back(count_in(units));
+  c.hidden_units = setting_in<std::vector<int64_t>>(s.value("hidden_units", Json::array()));
   c.hidden_activations.assign(c.hidden_units.size(), "relu");
   c.batch_norm = s.value("batch_norm", false);
   c.layer_norm = s.value("layer_norm", false);
@@ -186,7 +202,7 @@ nn::NetworkConfig network_config(const std::string& name, const Json& s) {
   for (const nn::SettingKey& key : type.keys) {
     const std::string recorded = key.name == "num_cross_layers" ? "cross_layers" : key.name;
     if (!s.contains(recorded)) continue;
-    std::visit([&]<class T>(const T&) { c.settings.set(key.name, s.at(recorded).get<T>()); }, key.standard.value);
+    std::visit([&]<class T>(const T&) { c.settings.set(key.name, setting_in<T>(s.at(recorded))); }, key.standard.value);
   }
   c.dropout.assign(type.dropout_rates(c.hidden_units.size(), c.settings), 0.0);
   return c;

@@ -110,5 +110,20 @@ TEST(MovieLens, FilesOfAnotherForm) {
   expect_error<InputError>([&] { convert_movielens(dir / "none", dir / "out"); }, {"none", "no such file or folder"});
 }
 
+// The central directory claims a size that the file has not; nothing of that size is reserved.
+TEST(MovieLens, AnArchiveThatClaimsAnotherSize) {
+  TemporaryFolder dir;
+  Files().write_zip(dir / "ml-1m.zip");
+  const std::string whole = read_file(dir / "ml-1m.zip");
+  const size_t size = whole.find("PK\x01\x02") + 24;
+  for (const char* claimed : {"\x10\0\0", "\xFF\xFF\x0F", "\xFF\xFF\x7F"}) {
+    std::string bytes = whole;
+    bytes.replace(size + 1, 3, claimed, 3);
+    dir.file("ml-1m.zip", bytes);
+    expect_error<InputError>([&] { convert_movielens(dir / "ml-1m.zip", dir / "out"); },
+                             {"ml-1m.zip", "users.dat cannot be unpacked, or has more than 256 MiB"});
+  }
+}
+
 }  // namespace
 }  // namespace kdef::data

@@ -45,6 +45,8 @@ TEST(FeatureMap, WrongContent) {
   expect_error<InputError>(one(R"({"name": "a", "type": "categorical"})"), {"(a)", "vocab_size", "missing"});
   expect_error<InputError>(one(R"({"name": "a", "type": "categorical", "vocab_size": -4})"), {"vocab_size", "-4"});
   expect_error<InputError>(one(R"({"name": "a", "type": "categorical", "vocab_size": 1.5})"), {"vocab_size", "1.5"});
+  expect_error<InputError>(one(R"({"name": "a", "type": "categorical", "vocab_size": 1e999})"),
+                           {"m.json", "too large"});
   expect_error<InputError>(one(R"({"name": "a", "type": "sequence", "vocab_size": 9})"), {"max_len"});
   expect_error<InputError>(one(R"({"name": "a", "type": "numeric"}, {"name": "a", "type": "numeric"})"),
                            {"two fields"});

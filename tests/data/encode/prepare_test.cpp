@@ -197,6 +197,32 @@ TEST_F(Prepare, FreshUntilSomethingThatMattersChanges) {
   expect_error<InputError>([&] { open_prepared(cache()); }, {"train.kdefbin", "truncated"});
 }
 
+// A number that is none of a count's type is not converted, which would be undefined.
+TEST_F(Prepare, ImpossibleNumbersOfAMarker) {
+  const DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  const std::string marker = cache() + "/prepared.json";
+  prepare(c, cache());
+  const std::string whole = read_file(marker);
+  for (const char* key : {"rows", "positives"}) {
+    for (const char* bad : {"1e300", "-1e300", "0.5", "\"2\"", "null"}) {
+      std::string text = whole;
+      const std::string quoted = cat('"', key, "\": ");
+      const size_t at = text.find(quoted) + quoted.size();
+      text.replace(at, 1, bad);
+      std::ofstream(marker) << text;
+      expect_error<InputError>([&] { open_prepared(cache()); }, {"prepared.json", key, "no whole number"});
+    }
+  }
+  for (const char* key : {"size", "modified", "changed", "inode"}) {
+    const std::string quoted = cat('"', key, "\": ");
+    const size_t at = whole.find(quoted) + quoted.size();
+    std::string text = whole;
+    text.replace(at, text.find_first_of(",\n", at) - at, "1e300");
+    std::ofstream(marker) << text;
+    EXPECT_FALSE(is_fresh(c, cache())) << key;
+  }
+}
+
 // Size, times and inode say that a file is the same; otherwise its content decides.
 TEST_F(Prepare, FreshIfTheContentIsThatOfBefore) {
   using namespace std::chrono_literals;
