@@ -19,13 +19,12 @@ Key<Draft> ignored_key(const char* name, const char* meaning) {
 
 // A key of which one value, and null, changes nothing. Others would change results, and are refused.
 Key<Draft> neutral_key(const char* name, const char* value, const char* meaning) {
-  return {name, cat(value, ", null"), cat("taken at this value only; ", meaning), [=](Draft& d, const YamlValue& v) {
+  return {name, cat(value, ", null"), cat("taken at this value only; ", meaning), [=](Draft&, const YamlValue& v) {
             const std::string text = value;
             const bool is_boolean = text == "true" || text == "false";
             const bool is_neutral = v.is_null() || (is_boolean ? v.boolean() == (text == "true")
                                                                : cat(shortest(v.real(-kInfinity, kInfinity))) == text);
             if (!is_neutral) v.expected(cat(text, " (", meaning, ")"));
-            d.config.ignored.push_back(name);
           }};
 }
 

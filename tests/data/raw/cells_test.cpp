@@ -229,7 +229,7 @@ TEST_F(Cells, TokensOfASequence) {
 
 TEST_F(Cells, TimesBecomeHoursAndDays) {
   FieldConfig f = field("hour");
-  const auto made = [&](Preprocess preprocess, std::string_view cell) {
+  const auto made = [&](Preprocess preprocess, const std::string& cell) {
     f.preprocess = preprocess;
     return word(f, cell);
   };

@@ -408,11 +408,11 @@ Students:
 }
 
 TEST_F(ConfigTest, NamesWhoseMeaningHasChangedAreToldOnce) {
-  EXPECT_THAT(load("Small", {"model=KDEF", "network=DCNv2"}).notes, testing::IsEmpty());
-  EXPECT_THAT(
-      load("Small", {"model=KDEF", "network=dcnv2"}).notes,
-      ElementsAre("network dcnv2 is FuxiCTR's DCNv2, with its keys and defaults; the name meant kdef_dcnv2 before"));
-  EXPECT_THAT(load("Small", {"model=KDEF", "network=fm"}).notes, ElementsAre(HasSubstr("not there any more")));
+  EXPECT_THAT(load("Small", {"model=KDEF", "network=DCNv2"}).notes, Not(Contains(HasSubstr("network"))));
+  EXPECT_THAT(load("Small", {"model=KDEF", "network=dcnv2"}).notes,
+              Contains("network dcnv2 is FuxiCTR's DCNv2, with its keys and defaults; the name meant kdef_dcnv2 before")
+                  .Times(1));
+  EXPECT_THAT(load("Small", {"model=KDEF", "network=fm"}).notes, Contains(HasSubstr("not there any more")).Times(1));
 }
 
 TEST_F(ConfigTest, ANetworkNamedAsTheModelIsTold) {
