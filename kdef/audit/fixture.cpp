@@ -224,12 +224,13 @@ std::vector<FixtureRow> replay_networks(const SafetensorsFile& file, bool fused,
   if (meta == file.metadata().end()) throw InputError(cat(file.path(), ": metadata has no 'networks'"));
   try {
     const Json networks = parse_json<Json>(meta->second, file.path());
-    for (const auto& [name, settings] : networks.items()) {
+    for (const auto& item : networks.items()) {
+      const std::string& name = item.key();
       Tensor in = file.read(name + ".in").to(device);
       KDEF_CHECK(in.shape().rank() == 3, "tensor '", name, ".in' is ", in.shape(), ", not [rows, fields, dimensions]");
       in.set_requires_grad();
       const double tight = in.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
-      const nn::NetworkConfig config = network_config(name, settings);
+      const nn::NetworkConfig config = network_config(name, item.value());
       nn::Builder build(0, in.dtype(), device);
       build.limit_values(file.values());  // the file holds the model, and its gradients or its states
       const nn::EmbeddingShape shape{

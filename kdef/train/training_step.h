@@ -39,7 +39,7 @@ class TrainingStep {
   nn::Optimizer& optimizer_;
   ops::GemmPrecision precision_;
   uint64_t seed_;
-  int64_t batch_size_;
+  [[maybe_unused]] int64_t batch_size_;  // of full batches; only a CUDA device asks
   std::unique_ptr<OnDevice> on_device_;  // null for the CPU
 };
 
