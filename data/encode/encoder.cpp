@@ -14,6 +14,7 @@
 #include "core/io/file.h"
 #include "data/encode/feature_map.h"
 #include "data/encode/recent_cells.h"
+#include "data/encode/value_ids.h"
 #include "data/raw/chunks.h"
 #include "data/schema_json.h"
 
@@ -250,26 +251,47 @@ void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) cons
 }
 
 void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, float* out) const {
+  const TypedColumn* typed = chunk.flat_column(slot);
   for (int64_t row = 0; row < chunk.rows(); ++row) {
     const Place place{chunk.file(), chunk.line(row)};
-    const double number = column.cells.number(chunk.cell(row, slot), place);
+    const double number =
+        typed == nullptr ? column.cells.number(chunk.cell(row, slot), place) : column.cells.number(*typed, row, place);
     out[row * layout_.numeric_columns] = column.cells.scaled(number, column.shift, column.scale, place);
   }
 }
 
 void Encoder::encode_sequences(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const {
   const FieldConfig& field = column.cells.field();
+  const TypedColumn* typed = chunk.typed_column(slot);
+  ValueIds ids;
+  if (typed != nullptr) ids.begin(*typed);
+  const auto id_of = [&](std::string_view token) { return column.vocabulary->id(token); };
   std::vector<int32_t> tokens;
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    tokens.clear();
-    column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token, bool is_padding) {
-      tokens.push_back(is_padding ? 0 : column.vocabulary->id(token));
-    });
+    if (typed == nullptr) {
+      tokens.clear();
+      column.cells.tokens(chunk.cell(row, slot), [&](std::string_view token, bool is_padding) {
+        tokens.push_back(is_padding ? 0 : id_of(token));
+      });
+    } else {
+      token_ids(column.cells, *typed, row, ids, id_of, tokens);
+    }
     encode_sequence(tokens, field.max_len, field.padding, out + row * layout_.id_columns);
   }
 }
 
 void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const {
+  if (const TypedColumn* typed = chunk.flat_column(slot)) {
+    ValueIds ids;
+    CellReader::Scratch scratch;
+    ids.begin(*typed);
+    for (int64_t row = 0; row < chunk.rows(); ++row) {
+      out[row * layout_.id_columns] = ids.id(row, [&](std::string_view cell) {
+        return column.vocabulary->id(column.cells.word(cell, {chunk.file(), chunk.line(row)}, scratch));
+      });
+    }
+    return;
+  }
   if (!column.cells.verbatim()) {
     RecentCells recent;
     CellReader::Scratch scratch;
@@ -306,10 +328,7 @@ RawFile::RawFile(const Encoder& encoder, std::unique_ptr<RowSource> source, bool
 bool RawFile::read_group() {
   count_ = read_chunks(*source_, chunks_);
   encoded_.resize(kGroupChunks);
-  for_each_index(count_, [&](size_t i) {
-    source_->parse(chunks_[i]);
-    encoder_.encode(chunks_[i], slots_, encoded_[i]);
-  });
+  source_->parse_all({chunks_.data(), count_}, [&](size_t i) { encoder_.encode(chunks_[i], slots_, encoded_[i]); });
   if (slots_.group >= 0) {
     std::vector<int32_t> numbers;
     groups_.append({chunks_.data(), count_}, slots_.group, numbers);

@@ -30,7 +30,9 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& 
   ids_.clear();
   numbers_.clear();
   for (const Chunk& chunk : chunks) {
-    if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
+    if (!chunk.typed.empty()) {
+      read_typed(chunk, slot);
+    } else if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
       read_words(chunk, slot);
     } else {
       read_cells(chunk, slot);
@@ -69,9 +71,26 @@ void FieldCount::read_cells(const Chunk& chunk, int64_t slot) {
         read_sequence(cell);
         break;
       case FieldType::numeric:
-        read_number(cells_.number(cell, place));
-        if (cells_.field().normalizer == Normalizer::none) cells_.scaled(numbers_.back(), 0, 1, place);
+        read_number(cells_.number(cell, place), place);
         break;
+    }
+  }
+}
+
+void FieldCount::read_typed(const Chunk& chunk, int64_t slot) {
+  const bool is_sequence = cells_.field().type == FieldType::sequence;
+  const TypedColumn& column = is_sequence ? *chunk.typed_column(slot) : *chunk.flat_column(slot);
+  CellReader::Scratch scratch;
+  typed_.begin(column);
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    const Place place{chunk.file(), chunk.line(row)};
+    if (is_sequence) {
+      read_typed_sequence(column, row);
+    } else if (cells_.field().type == FieldType::numeric) {
+      read_number(cells_.number(column, row, place), place);
+    } else {
+      ids_.push_back(
+          count(typed_.id(row, [&](std::string_view cell) { return number_of(cells_.word(cell, place, scratch)); })));
     }
   }
 }
@@ -81,11 +100,25 @@ void FieldCount::read_sequence(std::string_view cell) {
   cells_.tokens(cell, [&](std::string_view token, bool is_padding) {
     tokens_.push_back(is_padding ? 0 : count(number_of(token)));
   });
+  add_tokens();
+}
+
+void FieldCount::read_typed_sequence(const TypedColumn& column, int64_t row) {
+  token_ids(
+      cells_, column, row, typed_, [&](std::string_view token) { return number_of(token); }, tokens_);
+  for (const int32_t number : tokens_) {
+    if (number > 0) count(number);
+  }
+  add_tokens();
+}
+
+void FieldCount::add_tokens() {
   ids_.resize(ids_.size() + static_cast<size_t>(max_len_));
   encode_sequence(tokens_, max_len_, cells_.field().padding, ids_.data() + ids_.size() - max_len_);
 }
 
-void FieldCount::read_number(double value) {
+void FieldCount::read_number(double value, const Place& place) {
+  if (cells_.field().normalizer == Normalizer::none) cells_.scaled(value, 0, 1, place);
   numbers_.push_back(value);
   const double delta = value - mean_;
   mean_ += delta / static_cast<double>(++values_);

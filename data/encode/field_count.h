@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/encode/recent_cells.h"
+#include "data/encode/value_ids.h"
 #include "data/encode/vocabulary.h"
 #include "data/raw/cells.h"
 #include "data/raw/row_source.h"
@@ -44,7 +45,10 @@ class FieldCount {
   void read_words(const Chunk& chunk, int64_t slot);
   void read_cells(const Chunk& chunk, int64_t slot);
   void read_sequence(std::string_view cell);
-  void read_number(double value);
+  void read_typed(const Chunk& chunk, int64_t slot);
+  void read_typed_sequence(const TypedColumn& column, int64_t row);
+  void add_tokens();
+  void read_number(double value, const Place& place);
   void pack(std::string& packed) const;
   template <class T>
   void pack_as(std::string& packed) const;
@@ -62,6 +66,7 @@ class FieldCount {
   std::vector<double> numbers_;
   std::vector<int32_t> tokens_;
   RecentCells recent_;
+  ValueIds typed_;
 };
 
 /// A packed column of ids of a FieldCount.

@@ -43,9 +43,16 @@ void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::ve
       const size_t f = unknown[task];
       const CellReader cells(fields[f]);
       for (const Chunk& chunk : groups.chunks()) {
+        const TypedColumn* typed = chunk.typed_column(slots.fields[f]);
         for (int64_t row = 0; row < chunk.rows(); ++row) {
           int64_t length = 0;
-          cells.tokens(chunk.cell(row, slots.fields[f]), [&](std::string_view, bool) { ++length; });
+          if (typed != nullptr && typed->lists) {
+            length = typed->end(row) - typed->begin(row);
+          } else {
+            Values::Scratch scratch;
+            cells.tokens(typed == nullptr ? chunk.cell(row, slots.fields[f]) : typed->cell(row, scratch),
+                         [&](std::string_view, bool) { ++length; });
+          }
           fields[f].max_len = std::max(fields[f].max_len, length);
         }
       }

@@ -23,7 +23,7 @@ bool RowGroups::next() {
   if (count_ == 0 && read_ == 0) {
     throw InputError(cat(source_.path(), ": no rows after the header; the file needs at least one"));
   }
-  for_each_index(count_, [&](size_t i) { source_.parse(chunks_[i]); });
+  source_.parse_all({chunks_.data(), count_}, {});
   for (size_t i = 0; i < count_; ++i) {
     const int64_t rows = chunks_[i].rows();
     keep_rows(chunks_[i], read_, filter_);

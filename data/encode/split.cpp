@@ -21,9 +21,11 @@ struct Words {
   std::vector<int32_t> of_row;
 
   void read(std::span<const Chunk> chunks, const std::string& column) {
+    Values::Scratch scratch;
     for (const Chunk& chunk : chunks) {
+      const TypedColumn* typed = chunk.flat_column(0);
       for (int64_t row = 0; row < chunk.rows(); ++row) {
-        const std::string_view cell = chunk.cell(row, 0);
+        const std::string_view cell = typed == nullptr ? chunk.cell(row, 0) : typed->cell(row, scratch);
         if (cell.empty()) {
           throw InputError(cat(chunk.file(), ":", chunk.line(row), ": column ", column,
                                ": the cell is empty; split_by needs a value in every row"));
@@ -135,18 +137,18 @@ Part RowParts::part(int64_t row) const {
 
 void keep_rows(Chunk& chunk, int64_t first, const RowFilter& filter) {
   if (filter.parts == nullptr) return;
-  const int64_t rows = chunk.rows(),
-                slots = static_cast<int64_t>(chunk.cells.size()) / std::max<int64_t>(1, chunk.capacity);
-  int64_t kept = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    if (filter.parts->part(first + row) != filter.part) continue;
-    for (int64_t slot = 0; slot < slots; ++slot) {
-      Chunk::Cell* cells = chunk.cells.data() + slot * chunk.capacity;
-      cells[kept] = cells[row];
-    }
-    chunk.lines[static_cast<size_t>(kept++)] = chunk.lines[static_cast<size_t>(row)];
+  const int64_t slots = static_cast<int64_t>(chunk.cells.size()) / std::max<int64_t>(1, chunk.capacity);
+  std::vector<int64_t> kept;
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    if (filter.parts->part(first + row) == filter.part) kept.push_back(row);
   }
-  chunk.lines.resize(static_cast<size_t>(kept));
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    Chunk::Cell* cells = chunk.cells.data() + slot * chunk.capacity;
+    for (size_t i = 0; i < kept.size(); ++i) cells[i] = cells[kept[i]];
+  }
+  for (TypedColumn& column : chunk.typed) column.keep(kept);
+  for (size_t i = 0; i < kept.size(); ++i) chunk.lines[i] = chunk.lines[static_cast<size_t>(kept[i])];
+  chunk.lines.resize(kept.size());
 }
 
 }  // namespace kdef::data

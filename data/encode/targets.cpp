@@ -42,20 +42,33 @@ void check_label(const RowSource& source, const DatasetConfig& config, const std
 }
 
 void read_labels(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out) {
+  const TypedColumn* typed = chunk.flat_column(slot);
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    out[row] = parse_label(chunk.cell(row, slot), config, {chunk.file(), chunk.line(row)});
+    const Place place{chunk.file(), chunk.line(row)};
+    out[row] =
+        typed == nullptr ? parse_label(chunk.cell(row, slot), config, place) : parse_label(*typed, row, config, place);
   }
 }
 
 void read_weights(const Chunk& chunk, int64_t slot, const DatasetConfig& config, float* out) {
+  const TypedColumn* typed = chunk.flat_column(slot);
   for (int64_t row = 0; row < chunk.rows(); ++row) {
-    out[row] = parse_weight(chunk.cell(row, slot), config.weight, {chunk.file(), chunk.line(row)});
+    const Place place{chunk.file(), chunk.line(row)};
+    out[row] = typed == nullptr ? parse_weight(chunk.cell(row, slot), config.weight, place)
+                                : parse_weight(*typed, row, config.weight, place);
   }
 }
 
 void GroupNumbers::append(std::span<const Chunk> chunks, int64_t slot, std::vector<int32_t>& out) {
   std::vector<std::string_view> texts;
   for (const Chunk& chunk : chunks) {
+    if (const TypedColumn* typed = chunk.flat_column(slot)) {
+      ids_.begin(*typed);
+      for (int64_t row = 0; row < chunk.rows(); ++row) {
+        out.push_back(ids_.id(row, [&](std::string_view cell) { return static_cast<int32_t>(texts_.insert(cell)); }));
+      }
+      continue;
+    }
     texts.clear();
     for (int64_t row = 0; row < chunk.rows(); ++row) texts.push_back(chunk.cell(row, slot));
     out.resize(out.size() + texts.size());

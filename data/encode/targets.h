@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "data/encode/value_ids.h"
 #include "data/encode/vocabulary.h"
 #include "data/raw/row_source.h"
 #include "data/schema.h"
@@ -44,6 +45,7 @@ class GroupNumbers {
 
  private:
   StringSet texts_;
+  ValueIds ids_;
 };
 
 /// Gives the rows of consecutive batches their groups: `numbers` has one number per row of all batches.

@@ -202,28 +202,65 @@ int64_t bucket(double v) {
                        cell.empty() ? "" : printable(cell), problem));
 }
 
+// The label that a number is; nothing where it is none.
+static std::optional<float> label_of(double value, const DatasetConfig& config) {
+  if (!std::isfinite(static_cast<float>(value))) return std::nullopt;
+  if (config.label_threshold) return static_cast<float>(value > *config.label_threshold);
+  if (config.label_kind == LabelKind::click && value != 0 && value != 1) return std::nullopt;
+  return static_cast<float>(value);
+}
+
 float parse_label(std::string_view cell, const DatasetConfig& config, const Place& place) {
   if (!config.label_positive.empty()) {
     if (cell.empty()) not_a_label(cell, config, place);
     return std::find(config.label_positive.begin(), config.label_positive.end(), cell) != config.label_positive.end();
   }
-  const bool as_is = !config.label_threshold;
-  if (as_is && cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) return static_cast<float>(cell[0] - '0');
-  double value;
-  const bool number = parse_number(cell, value) == Parsed::number && std::isfinite(static_cast<float>(value));
-  if (!number || (as_is && config.label_kind == LabelKind::click && value != 0 && value != 1)) {
-    not_a_label(cell, config, place);
+  if (!config.label_threshold && cell.size() == 1 && (cell[0] == '0' || cell[0] == '1')) {
+    return static_cast<float>(cell[0] - '0');
   }
-  return as_is ? static_cast<float>(value) : static_cast<float>(value > *config.label_threshold);
+  double value;
+  const bool number = parse_number(cell, value) == Parsed::number;
+  const std::optional<float> label = number ? label_of(value, config) : std::nullopt;
+  if (!label) not_a_label(cell, config, place);
+  return *label;
 }
 
-float parse_weight(std::string_view cell, const std::string& column, const Place& place) {
-  double value;
-  if (parse_number(cell, value) != Parsed::number || value < 0 || !std::isfinite(static_cast<float>(value))) {
+float parse_label(const TypedColumn& column, int64_t i, const DatasetConfig& config, const Place& place) {
+  Values::Scratch scratch;
+  if (column.is_missing(i) || column.values->is_text()) return parse_label(column.cell(i, scratch), config, place);
+  const double value = column.values->number(static_cast<size_t>(column.place(i)));
+  if (!config.label_positive.empty()) {
+    return std::any_of(config.label_positive.begin(), config.label_positive.end(), [&](const std::string& positive) {
+      double click;
+      return parse_number(positive, click) == Parsed::number && value == click;
+    });
+  }
+  const std::optional<float> label = label_of(value, config);
+  if (!label) not_a_label(column.cell(i, scratch), config, place);
+  return *label;
+}
+
+static float weight_of(bool number, double value, std::string_view cell, const std::string& column,
+                       const Place& place) {
+  if (!number || !(value >= 0) || !std::isfinite(static_cast<float>(value))) {
     throw InputError(cat(place.file, ":", place.line, ": weight column ", column, ": ", printable(cell),
                          " is not a number from 0 to 3.4e38 (fp32); correct the row or leave it out"));
   }
   return static_cast<float>(value);
+}
+
+float parse_weight(std::string_view cell, const std::string& column, const Place& place) {
+  double value;
+  const bool number = parse_number(cell, value) == Parsed::number;
+  return weight_of(number, value, cell, column, place);
+}
+
+float parse_weight(const TypedColumn& column, int64_t i, const std::string& name, const Place& place) {
+  Values::Scratch scratch;
+  if (column.is_missing(i) || column.values->is_text()) return parse_weight(column.cell(i, scratch), name, place);
+  const double value = column.values->number(static_cast<size_t>(column.place(i)));
+  if (value >= 0 && std::isfinite(static_cast<float>(value))) return static_cast<float>(value);
+  return weight_of(false, value, column.cell(i, scratch), name, place);
 }
 
 CellReader::CellReader(const FieldConfig& field)
@@ -260,6 +297,10 @@ CellReader::CellReader(const FieldConfig& field)
   }
   if (field.na_values) na_values_ = *field.na_values;
   if (!field.na_values && field.fill_na && number) na_values_ = missing_numbers();
+  for (const std::string& marker : na_values_) {
+    double value;
+    if (parse_number(marker, value) == Parsed::number) na_numbers_.push_back(value);
+  }
 }
 
 std::string_view CellReader::filled(std::string_view cell, const Place& place) const {
@@ -299,6 +340,22 @@ double CellReader::number(std::string_view cell, const Place& place) const {
   if (parsed == Parsed::text) not_a_number(cell, field_, place);
   if (preprocess == Preprocess::convert_to_bucket) return static_cast<double>(bucket(value));
   if (field_.cell == CellType::integer && value != std::trunc(value)) not_a_number(cell, field_, place);
+  return value;
+}
+
+double CellReader::number(const TypedColumn& column, int64_t i, const Place& place) const {
+  Scratch scratch;
+  if (column.is_missing(i)) return number(std::string_view(), place);
+  const size_t at = static_cast<size_t>(column.place(i));
+  if (column.values->is_text() || is_calendar(field_.preprocess))
+    return number(column.values->cell(at, scratch), place);
+  const double value = column.values->number(at);
+  if (std::find(na_numbers_.begin(), na_numbers_.end(), value) != na_numbers_.end()) return number("", place);
+  if (!std::isfinite(value)) not_a_number(column.values->cell(at, scratch), field_, place);
+  if (field_.preprocess == Preprocess::convert_to_bucket) return static_cast<double>(bucket(value));
+  if (field_.cell == CellType::integer && value != std::trunc(value)) {
+    not_a_number(column.values->cell(at, scratch), field_, place);
+  }
   return value;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/raw/typed_column.h"
 #include "data/schema.h"
 
 namespace kdef::data {
@@ -31,12 +32,14 @@ class CellReader {
   /// Throws InputError for settings that contradict each other.
   explicit CellReader(const FieldConfig& field);
 
-  using Scratch = std::array<char, 40>;
+  using Scratch = Values::Scratch;
   /// The word of a categorical cell: a view of `cell`, of `scratch` or of this reader.
   /// InputError: text where a number is expected; an integer of more than 64 bits; a missing number without fill_na.
   std::string_view word(std::string_view cell, const Place& place, Scratch& scratch) const;
   /// The number of a numeric cell in fp64, before it is scaled.
   double number(std::string_view cell, const Place& place) const;
+  /// The same of value i of a typed column.
+  double number(const TypedColumn& column, int64_t i, const Place& place) const;
   /// What the number becomes in fp32: (number - shift) * scale, rounded once. InputError where fp32 cannot hold it.
   float scaled(double number, double shift, double scale, const Place& place) const {
     const float value = static_cast<float>((number - shift) * scale);
@@ -56,6 +59,8 @@ class CellReader {
       cell.remove_prefix(at + field_.splitter.size());
     }
   }
+  /// Whether an element of a list is padding: it is fill_na or missing.
+  bool is_padding(std::string_view element) const { return element.empty() || element == missing_; }
   /// True where word() gives what verbatim_word() gives.
   bool verbatim() const { return field_.cell == CellType::str && field_.preprocess == Preprocess::none; }
   /// The cell itself, or missing() for a missing cell.
@@ -77,13 +82,16 @@ class CellReader {
   std::string missing_;
   std::optional<std::string> filler_;  // of a missing cell, where the column's type has one
   std::vector<std::string> na_values_;
+  std::vector<double> na_numbers_;  // those that are numbers
 };
 
 /// The label in a cell: a decimal number, which must be 0 or 1 where the labels are clicks and the data set has neither
 /// label_positive nor label_threshold. InputError for anything else, and for an empty cell.
 float parse_label(std::string_view cell, const DatasetConfig& config, const Place& place);
+float parse_label(const TypedColumn& column, int64_t i, const DatasetConfig& config, const Place& place);
 /// The weight in a cell: a finite decimal number that is not negative. InputError for anything else.
 float parse_weight(std::string_view cell, const std::string& column, const Place& place);
+float parse_weight(const TypedColumn& column, int64_t i, const std::string& name, const Place& place);
 
 /// Criteo's bucket: v > 2 becomes floor(ln(v)^2), otherwise v truncated to an integer.
 int64_t bucket(double v);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/io/file.h"
 
 namespace kdef::data {
@@ -14,11 +15,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool has_text_name(const fs::path& path) {
+bool names_rows(const fs::path& path) {
   fs::path name = path.filename();
   if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
   const std::string end = lower_case(name.extension().string());
-  return end == ".csv" || end == ".tsv" || end == ".txt";
+  return end == ".csv" || end == ".tsv" || end == ".txt" || end == ".npz";
 }
 
 // The files that a pattern matches, by name.
@@ -52,7 +53,7 @@ std::vector<std::string> part_files(const std::string& folder) {
     if (paths.empty()) throw InputError(cat(folder, ": no file matches this pattern"));
     return paths;
   }
-  std::vector<std::string> all, text;
+  std::vector<std::string> all, rows;
   for (const std::string& name : names_in(folder)) {
     const std::string path = (fs::path(folder) / name).string();
     if (name[0] == '.' || name[0] == '_') continue;
@@ -62,10 +63,10 @@ std::vector<std::string> part_files(const std::string& folder) {
           cat(folder, ": holds the folder ", name, ", whose files are not read; move them into one folder"));
     }
     all.push_back(path);
-    if (has_text_name(path)) text.push_back(path);
+    if (names_rows(path)) rows.push_back(path);
   }
-  if (all.empty()) throw InputError(cat(folder, ": is a folder without data files; name a CSV or TSV file"));
-  return text.empty() ? all : text;
+  if (all.empty()) throw InputError(cat(folder, ": is a folder without data files; name a file of rows"));
+  return rows.empty() ? all : rows;
 }
 
 PartFiles::PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional)
@@ -80,8 +81,7 @@ PartFiles::PartFiles(const std::string& folder, const DatasetConfig& config, con
 }
 
 void PartFiles::open(size_t part) {
-  parts_[part] = std::make_unique<CsvReader>(paths_[part], config_.separator, config_.columns, optional_, config_.quote,
-                                             CsvReader::Empty::allowed);
+  parts_[part] = open_part(paths_[part], config_, optional_);
   parts_[part]->limit_rows(max_rows_);
   if (!selected_.empty() && !parts_[part]->columns().empty()) parts_[part]->select(selected_);
 }
@@ -101,6 +101,22 @@ bool PartFiles::read(Chunk& chunk) {
     if (parts_[at_]->read(chunk)) return true;
     if (at_ + 1 == paths_.size()) return false;
     open(++at_);
+  }
+}
+
+void PartFiles::parse_all(std::span<Chunk> chunks, const std::function<void(size_t)>& then) const {
+  for_each_index(chunks.size(), [&](size_t i) {
+    if (!chunks[i].source->parses_chunks()) return;
+    chunks[i].source->parse(chunks[i]);
+    if (then) then(i);
+  });
+  for (size_t first = 0, end = 0; first < chunks.size(); first = end) {
+    const RowSource* part = chunks[first].source;
+    while (end < chunks.size() && chunks[end].source == part) ++end;
+    if (part->parses_chunks()) continue;
+    part->parse_all(chunks.subspan(first, end - first), [&](size_t i) {
+      if (then) then(first + i);
+    });
   }
 }
 

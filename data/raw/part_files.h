@@ -5,15 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "data/raw/csv_reader.h"
 #include "data/raw/row_source.h"
 
 namespace kdef::data {
 
 /// The files of a folder that hold rows, in the order of their names: those named .csv, .tsv or .txt (with .gz or
-/// .zst), or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError for a folder
-/// without such files, and for one that holds another folder: its rows would be lost. Of a pattern, all files that it
-/// matches; InputError where there is none.
+/// .zst) or .npz, or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError
+/// for a folder without such files, and for one that holds another folder: its rows would be lost. Of a pattern, all
+/// files that it matches; InputError where there is none.
 std::vector<std::string> part_files(const std::string& path);
 /// Whether a path names several files: it is a folder; or no file has this name, and it has one of the characters * ? [
 /// of a pattern.
@@ -31,6 +30,7 @@ class PartFiles : public RowSource {
   void limit_rows(int64_t rows) override;
   bool read(Chunk& chunk) override;
   void parse(Chunk& chunk) const override { chunk.source->parse(chunk); }
+  void parse_all(std::span<Chunk> chunks, const std::function<void(size_t)>& then) const override;
   double fraction() const override;
   std::vector<FileState> files() const override;
   int64_t lines() const override;
@@ -42,7 +42,7 @@ class PartFiles : public RowSource {
   const DatasetConfig& config_;  // separator, quote and columns
   const std::string optional_;
   std::vector<std::string> paths_, selected_;
-  std::vector<std::unique_ptr<CsvReader>> parts_;  // those that have been opened; chunks refer to them
+  std::vector<std::unique_ptr<RowSource>> parts_;  // those that have been opened; chunks refer to them
   size_t at_ = 0;                                  // the part that is being read
 };
 

@@ -1,11 +1,15 @@
 #include "data/raw/row_source.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
+#include "core/base/parallel.h"
+#include "core/base/text.h"
 #include "data/raw/csv_reader.h"
+#include "data/raw/npz_reader.h"
 #include "data/raw/part_files.h"
 
 namespace kdef::data {
@@ -37,6 +41,15 @@ bool looks_like_data(const std::vector<std::string>& columns) {
 }
 
 }  // namespace
+
+const TypedColumn* Chunk::flat_column(int64_t slot) const {
+  const TypedColumn* column = typed_column(slot);
+  if (column != nullptr && column->lists) {
+    throw InputError(cat(file(), ": column ", source->selection()[static_cast<size_t>(slot)],
+                         " holds lists; set its type to sequence, or leave it out"));
+  }
+  return column;
+}
 
 void RowSource::set_columns(std::vector<std::string> names) {
   columns_ = std::move(names);
@@ -73,12 +86,28 @@ void RowSource::select(const std::vector<std::string>& names) {
     KDEF_CHECK(slot < 0, "RowSource::select: column '", names[i], "' is named twice");
     slot = static_cast<int32_t>(i);
   }
-  selected_ = static_cast<int64_t>(names.size());
+  selection_ = names;
+}
+
+std::vector<size_t> RowSource::selected_columns() const {
+  std::vector<size_t> columns(selection_.size());
+  for (size_t c = 0; c < slots_.size(); ++c) {
+    if (slots_[c] >= 0) columns[static_cast<size_t>(slots_[c])] = c;
+  }
+  return columns;
+}
+
+void RowSource::parse_all(std::span<Chunk> chunks, const std::function<void(size_t)>& then) const {
+  for_each_index(chunks.size(), [&](size_t i) {
+    parse(chunks[i]);
+    if (then) then(i);
+  });
 }
 
 std::vector<Chunk::Cell*> RowSource::make_cells(Chunk& chunk, int64_t rows) const {
   chunk.capacity = rows;
-  chunk.cells.resize(static_cast<size_t>(selected_ * rows));
+  chunk.cells.resize(selection_.size() * static_cast<size_t>(rows));
+  chunk.typed.clear();
   chunk.lines.clear();
   std::vector<Chunk::Cell*> places(columns_.size());
   for (size_t c = 0; c < places.size(); ++c) {
@@ -87,10 +116,29 @@ std::vector<Chunk::Cell*> RowSource::make_cells(Chunk& chunk, int64_t rows) cons
   return places;
 }
 
+namespace {
+
+// The reader of one file, which its first bytes decide. Those of a pipe are gone once they are read: it is text.
+std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfig& config, const std::string& optional,
+                                     CsvReader::Empty empty) {
+  if (std::filesystem::is_regular_file(path)) {
+    const std::string head(ByteSource::open_raw(path)->peek(4));
+    if (head.starts_with("PK") && lower_case(path).ends_with(".npz")) return std::make_unique<NpzReader>(path);
+  }
+  return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote, empty);
+}
+
+}  // namespace
+
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional) {
   if (names_part_files(path)) return std::make_unique<PartFiles>(path, config, optional);
-  return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote);
+  return open_file(path, config, optional, CsvReader::Empty::refused);
+}
+
+std::unique_ptr<RowSource> open_part(const std::string& path, const DatasetConfig& config,
+                                     const std::string& optional) {
+  return open_file(path, config, optional, CsvReader::Empty::allowed);
 }
 
 }  // namespace kdef::data

@@ -1,30 +1,40 @@
 // Where rows come from: a source gives chunks of whole rows, one after the other, and cuts a chunk into cells. Reading
-// is serial; chunks are parsed independently of each other, so that threads share that work. A new format of files is
-// one class, and one line in open_rows().
+// is serial; threads share the parsing, by chunks or by columns. A source of text gives cells of text; a format with
+// types gives typed columns. A new format of files is one class, and one line in open_rows().
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/raw/byte_source.h"
+#include "data/raw/typed_column.h"
 #include "data/schema.h"
 
 namespace kdef::data {
 
 class RowSource;
 
-/// Some whole rows. RowSource::read() fills `source`, `text` and `first_line`, RowSource::parse() the rest.
+/// Some whole rows. RowSource::read() fills `source`, `text` and `first_line`, RowSource::parse() the rest: `cells` or
+/// `typed`, one of which is empty.
 struct Chunk {
   struct Cell {
     uint32_t offset, size;  // bytes of `text`
   };
 
   int64_t rows() const { return static_cast<int64_t>(lines.size()); }
-  /// `slot`: position in the selection.
+  /// `slot`: position in the selection. nullptr: the source gives text.
+  const TypedColumn* typed_column(int64_t slot) const {
+    return typed.empty() ? nullptr : &typed[static_cast<size_t>(slot)];
+  }
+  /// The same; InputError for a column of lists.
+  const TypedColumn* flat_column(int64_t slot) const;
+  /// Of a source that gives text.
   std::string_view cell(int64_t row, int64_t slot) const {
     const Cell& c = cells[static_cast<size_t>(slot * capacity + row)];
     return {text.data() + c.offset, c.size};
@@ -38,9 +48,10 @@ struct Chunk {
   const RowSource* source = nullptr;  // what cuts the text into cells
   std::string text;
   int64_t first_line = 1;
-  int64_t capacity = 0;        // rows that a column of `cells` can hold; at least rows()
-  std::vector<Cell> cells;     // column by column: they are counted and encoded by columns
-  std::vector<int64_t> lines;  // per row
+  int64_t capacity = 0;            // rows that a column of `cells` can hold; at least rows()
+  std::vector<Cell> cells;         // column by column: they are counted and encoded by columns
+  std::vector<TypedColumn> typed;  // one per selected column
+  std::vector<int64_t> lines;      // per row
 };
 
 class RowSource {
@@ -50,6 +61,8 @@ class RowSource {
   /// Names the source in messages: the path of a file.
   const std::string& path() const { return path_; }
   const std::vector<std::string>& columns() const { return columns_; }
+  /// The names that were selected.
+  const std::vector<std::string>& selection() const { return selection_; }
   bool has_column(const std::string& name) const;
   /// The columns whose cells parse() keeps, in this order; no name twice. InputError for a column that the source has
   /// twice or, with the names of all columns, not at all.
@@ -60,8 +73,13 @@ class RowSource {
 
   /// The next whole rows; false at the end.
   virtual bool read(Chunk& chunk) = 0;
-  /// Cuts a chunk that read() filled into cells. Thread-safe. InputError for a row with too few or too many cells.
+  /// Cuts a chunk that read() filled into cells. Thread-safe where the source gives text; typed columns are parsed in
+  /// the order of their chunks. InputError for a row with too few or too many cells.
   virtual void parse(Chunk& chunk) const = 0;
+  /// Whether chunks can be parsed in any order, and so by any thread; else threads share the columns.
+  virtual bool parses_chunks() const { return true; }
+  /// Does so for chunks in the order of read(), with all threads, and calls then(i) once chunk i is parsed.
+  virtual void parse_all(std::span<Chunk> chunks, const std::function<void(size_t)>& then) const;
   /// Share of the source that has been read, in [0, 1].
   virtual double fraction() const = 0;
 
@@ -78,6 +96,8 @@ class RowSource {
   explicit RowSource(std::string path) : path_(std::move(path)) {}
   /// Sets the names of the columns. Columns that are not selected may have any names, equal or empty.
   void set_columns(std::vector<std::string> names);
+  /// Of every selected column its place among columns().
+  std::vector<size_t> selected_columns() const;
   /// Makes `chunk` ready for at most `rows` rows of selected cells, and returns for every column of the source where
   /// its cells go; nullptr: nowhere.
   std::vector<Chunk::Cell*> make_cells(Chunk& chunk, int64_t rows) const;
@@ -86,7 +106,7 @@ class RowSource {
   std::string path_;
   std::vector<std::string> columns_;
   std::vector<int32_t> slots_;  // per column: its place in the selection, -1 if none
-  int64_t selected_ = 0;
+  std::vector<std::string> selection_;
 
  protected:
   int64_t max_rows_ = std::numeric_limits<int64_t>::max();  // of a chunk
@@ -94,10 +114,13 @@ class RowSource {
 
 inline const std::string& Chunk::file() const { return source->path(); }
 
-/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, a folder of such
+/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, an .npz file, a folder of such
 /// files, or a pattern that they match (part_files.h). A file without header may lack the column `optional` of
 /// `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
+                                     const std::string& optional = "");
+/// The same of one file, which may be empty: then it has no columns and no rows.
+std::unique_ptr<RowSource> open_part(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");
 
 }  // namespace kdef::data

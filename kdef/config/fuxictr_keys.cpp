@@ -135,10 +135,10 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
        read_feature_specs},
       {"use_features", "list of columns, null", "the input columns, in this order; null: those of feature_cols",
        read_use_features},
-      {"data_format", "csv, h5, null", "ignored: the format follows from the name of the file",
+      {"data_format", "csv, h5, npz, null", "ignored: the format follows from the name of the file",
        [](Draft& d, const YamlValue& v) {
-         if (!v.is_null()) v.one_of({"csv", "h5"});
-         if (!v.is_null() && v.text() != "csv") d.config.ignored.push_back("data_format");
+         if (!v.is_null()) v.one_of({"csv", "h5", "npz"});
+         if (!v.is_null() && v.text() == "h5") d.config.ignored.push_back("data_format");
        }},
       neutral_key("every_x_epochs", "1", "rows are evaluated after every epoch, or every eval_steps steps"),
       neutral_key("eval_interval", "1", "rows are evaluated after every epoch, or every eval_steps steps"),

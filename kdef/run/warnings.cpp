@@ -28,7 +28,10 @@ std::string first_value(const std::string& path, const data::DatasetConfig& conf
     data::Chunk chunk;
     if (!source->read(chunk)) return "";
     source->parse(chunk);
-    return chunk.rows() == 0 ? "" : data::printable(chunk.cell(0, 0));
+    if (chunk.rows() == 0) return "";
+    data::Values::Scratch scratch;
+    const data::TypedColumn* typed = chunk.typed_column(0);
+    return data::printable(typed == nullptr ? chunk.cell(0, 0) : typed->cell(0, scratch));
   } catch (const std::exception&) {
     return "";  // the warning stands without an example
   }
