@@ -24,23 +24,15 @@ struct Contestant {
 };
 
 void print_table(const std::vector<Contestant>& all) {
-  const Metric main = main_metric(all[0].result.valid);
   const MetricList metrics = all[0].result.valid.ensemble.measured();
-  print("\n%-36s", "test data");
-  const auto width = [](const Metric& m) { return static_cast<int>(std::max<size_t>(10, m.title().size())); };
-  for (const Metric& m : metrics) print(" %*s", width(m), m.title().c_str());
-  print("   students' %s\n", main.title().c_str());
+  print("\n%-31s", "test data");
+  for (const Metric& m : metrics) print(" %9s", column_title(m).c_str());
+  print("   students' %s\n", column_title(main_metric(all[0].result.valid)).c_str());
   for (const Contestant& c : all) {
     const Evaluation& e = c.result.has_test ? c.result.test : c.result.valid;
-    std::string students;
-    if (e.students.size() > 1) {
-      for (const Quality& q : e.students) {
-        students += (students.empty() ? "" : " ") + metric_text(main, q[main]).substr(0, 6);
-      }
-    }
-    print("%-36s", c.title);
-    for (const Metric& m : metrics) print(" %*s", width(m), metric_text(m, e.ensemble[m]).c_str());
-    print("   %s\n", students.c_str());
+    print("%-31s", c.title);
+    for (const Metric& m : metrics) print(" %9s", metric_text(m, e.ensemble[m]).c_str());
+    print("%s\n", e.students.size() > 1 ? cat("   ", students_range(e)).c_str() : "");
   }
 }
 

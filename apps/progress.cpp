@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "apps/report_lines.h"
 #include "apps/terminal.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -32,9 +33,22 @@ std::string bar(double fraction) {
          "]";
 }
 
-// With two decimals fewer than in tables.
-std::string short_text(const Metric& m, double value) {
-  return std::isnan(value) ? "undefined" : fixed_point(value, m.decimals() - 2);
+// A column of the table of evaluations, with its value in one line.
+struct Cell {
+  std::string title, value;
+};
+
+std::vector<Cell> cells(const TrainingListener::Evaluated& e) {
+  std::vector<Cell> row{{"epoch", std::to_string(e.epoch)},
+                        {"  step", std::to_string(e.step)},
+                        {"    time", clock_time(e.seconds)},
+                        {"  train loss", format("%.4f", e.train_loss)}};
+  for (const Metric& m : e.valid.ensemble.measured())
+    row.push_back({cat("  ", column_title(m)), short_text(m, e.valid.ensemble[m])});
+  if (e.valid.students.size() > 1) {
+    row.push_back({cat("  students' ", column_title(main_metric(e.valid))), students_range(e.valid)});
+  }
+  return row;
 }
 
 }  // namespace
@@ -107,23 +121,17 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
-  const MetricList metrics = e.valid.ensemble.measured();
-  std::string values;
-  for (const Metric& m : metrics) {
-    values += cat(values.empty() ? "" : "  ", m.title(), " ", short_text(m, e.valid.ensemble[m]));
+  std::string titles, values;
+  for (const auto& [title, value] : cells(e)) {
+    const int width = static_cast<int>(std::max(title.size(), value.size() + 2));
+    titles += format("%*s", width, title.c_str());
+    values += format("%*s", width, value.c_str());
   }
-  line(format("epoch %-3lld step %-7lld %8s  lr %.0e  train loss %.4f  valid %s%s", static_cast<long long>(e.epoch),
-              static_cast<long long>(e.step), clock_time(e.seconds).c_str(), e.learning_rate, e.train_loss,
-              values.c_str(),
-              e.improved  ? "  best"
-              : e.stopped ? "  not better: stopped"
-                          : "  not better"));
-  for (const Metric& m : metrics) {
-    if (e.valid.students.size() < 2) break;
-    std::string text = cat("          students' ", m.title());
-    for (const Quality& q : e.valid.students) text += " " + short_text(m, q[m]);
-    line(text);
-  }
+  if (titles != titles_) line(titles_ = titles);
+  if (e.learning_rate != learning_rate_ && learning_rate_ > 0) line(format("learning rate %.0e", e.learning_rate));
+  learning_rate_ = e.learning_rate;
+  line(values + (e.improved ? "  best" : ""));
+  if (e.stopped) line("Stopped early: validation got no better.");
   epoch_ = -1;  // evaluation time does not count as training
 }
 

@@ -24,6 +24,7 @@ class ProgressDisplay {
 
   void preparing(const data::Progress& progress);
   void step(const TrainingListener::Step& step);
+  /// Prints a line of the table of evaluations, which begins with a line of titles.
   void evaluated(const TrainingListener::Evaluated& e);
   /// Prints a whole line above the bar.
   void line(const std::string& text);
@@ -42,6 +43,8 @@ class ProgressDisplay {
   double last_ = 0;                    // when the bar was drawn
   double epoch_start_ = 0, rows_ = 0;  // of the current epoch, for rows/s
   int64_t epoch_ = 0;
+  std::string titles_;        // of the table of evaluations, as printed last
+  double learning_rate_ = 0;  // of the last evaluation
 };
 
 }  // namespace kdef::apps

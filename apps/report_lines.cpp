@@ -1,5 +1,6 @@
 #include "apps/report_lines.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -7,6 +8,24 @@ namespace kdef::apps {
 
 std::string metric_text(const Metric& metric, double value) {
   return std::isnan(value) ? "undefined" : fixed_point(value, metric.decimals());
+}
+
+std::string short_text(const Metric& metric, double value) {
+  return std::isnan(value) ? "undefined" : fixed_point(value, metric.decimals() - 2);
+}
+
+std::string column_title(const Metric& metric) {
+  const char* other = metric.row().other_name;
+  return other != nullptr && std::string_view(other).size() < metric.name().size() ? other : metric.name();
+}
+
+std::string students_range(const Evaluation& e) {
+  if (e.students.size() < 2) return "";
+  const Metric main = main_metric(e);
+  std::vector<double> values;
+  for (const Quality& q : e.students) values.push_back(q[main]);
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return short_text(main, *low) + "-" + short_text(main, *high);
 }
 
 std::string quality_line(const std::string& who, const Quality& q) {

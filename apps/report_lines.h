@@ -10,6 +10,15 @@ namespace kdef::apps {
 /// "0.902606", or "undefined" for NaN, as the AUC of one class.
 std::string metric_text(const Metric& metric, double value);
 
+/// With two decimals fewer.
+std::string short_text(const Metric& metric, double value);
+
+/// The shorter one of its names in a configuration ("NE"), for titles of columns: lines fit 80 columns.
+std::string column_title(const Metric& metric);
+
+/// The main metric of the worst and the best student, "0.7640-0.7654"; empty where there is one student.
+std::string students_range(const Evaluation& evaluation);
+
 /// `who` and every metric that was measured. No final newline.
 std::string quality_line(const std::string& who, const Quality& quality);
 
