@@ -142,6 +142,8 @@ const std::vector<FieldKey>& field_keys() {
           "replaces the model's embedding_dim for this column"),
       key("share_embedding", KDEF_AT(share_embedding), {.stored_in = kEncoder, .always_stored = true},
           "name of an earlier column; this column uses its vocabulary and its embedding table"),
+      key("source", KDEF_AT(source), {.stored_in = kEncoder},
+          "the group of the column: user, item, context or another word; FLEN reads it, other networks do not"),
   };
   return keys;
 }

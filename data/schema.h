@@ -50,6 +50,7 @@ struct FieldConfig {
   Normalizer normalizer = Normalizer::none;  // numeric
   std::optional<int64_t> embedding_dim;      // overrides the model's
   std::string share_embedding;               // name of an earlier field whose vocabulary and table it uses
+  std::string source;                        // user, item, context or another word: the group that FLEN puts it into
   std::string where;                         // "file:line:column" of the entry, for messages
 
   /// The column of the raw file that it reads.
@@ -95,6 +96,7 @@ struct Field {
   Pooling pooling = Pooling::average;
   std::optional<int64_t> embedding_dim;
   std::string share_embedding;  // uses that field's table
+  std::string source;           // the group of fields that it belongs to
 };
 
 /// The encoded schema: fields in model order.

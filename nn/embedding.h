@@ -22,6 +22,7 @@ struct EmbeddingField {
   std::string shared;       // the name of an earlier field whose table it uses; empty: a new table
   int64_t column = -1;      // its first column in the batch's ids or values; -1: the column after the field before it
   double deviation = 1e-4;  // standard deviation of the initial values of its table
+  std::string source;       // the group of columns that it belongs to: user, item, context or another word
 };
 
 /// The fields with their columns filled in. Tables over some of these fields read the right columns of the same batch.

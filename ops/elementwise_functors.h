@@ -121,6 +121,28 @@ struct Tanh {  // y = tanh(x) | dx = dy (1 - y^2)
     return dy * (T(1) - y * y);
   }
 };
+struct Sin {  // y = sin x | dx = dy cos x
+  static constexpr unsigned kReads = kX;
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::sin(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return dy * std::cos(x);
+  }
+};
+struct Cos {  // y = cos x | dx = -dy sin x
+  static constexpr unsigned kReads = kX;
+  template <class T>
+  static KDEF_HD T f(T x) {
+    return std::cos(x);
+  }
+  template <class T>
+  static KDEF_HD T dx(T dy, T x, T) {
+    return -dy * std::sin(x);
+  }
+};
 
 struct Silu {  // y = x s, s = sigmoid(x) | dx = dy s (1 + x (1 - s))  (Elfwing, Uchibe, Doya 2018, arXiv 1702.03118)
   static constexpr unsigned kReads = kX;
@@ -276,6 +298,24 @@ struct Div {  // y = a / b | da = dy / b, db = -dy y / b
     return -dy * y / b;
   }
 };
+struct Atan2 {  // y = the angle of (b, a), in [-pi, pi] | da = dy b / (a^2 + b^2), db = -dy a / (a^2 + b^2), 0 at (0,
+                // 0)
+  static constexpr unsigned kReadsDa = kA | kB, kReadsDb = kA | kB;
+  template <class T>
+  static KDEF_HD T f(T a, T b) {
+    return std::atan2(a, b);
+  }
+  template <class T>
+  static KDEF_HD T da(T dy, T a, T b, T) {
+    const T square = a * a + b * b;
+    return square > T(0) ? dy * b / square : T(0);
+  }
+  template <class T>
+  static KDEF_HD T db(T dy, T a, T b, T) {
+    const T square = a * a + b * b;
+    return square > T(0) ? -dy * a / square : T(0);
+  }
+};
 
 }  // namespace kdef::ops
 
@@ -292,6 +332,8 @@ struct Div {  // y = a / b | da = dy / b, db = -dy y / b
   X(relu, Relu, "y = max(x, 0)", "dx = dy [x > 0]", -2, 2, 0)                           \
   X(sigmoid, Sigmoid, "y = 1 / (1 + e^-x)", "dx = dy y (1 - y)", -4, 4, NAN)            \
   X(tanh, Tanh, "y = tanh(x)", "dx = dy (1 - y^2)", -2, 2, NAN)                         \
+  X(sin, Sin, "y = sin x", "dx = dy cos x", -4, 4, NAN)                                 \
+  X(cos, Cos, "y = cos x", "dx = -dy sin x", -4, 4, NAN)                                \
   X(silu, Silu, "y = x s, s = 1 / (1 + e^-x)", "dx = dy s (1 + x (1 - s))", -4, 4, NAN) \
   X(gelu, Gelu, "y = x P, P = (1 + erf(x / sqrt 2)) / 2", "dx = dy (P + x e^(-x^2/2) / sqrt(2 pi))", -4, 4, NAN)
 
@@ -304,8 +346,9 @@ struct Div {  // y = a / b | da = dy / b, db = -dy y / b
   X(leaky_relu, LeakyRelu, "y = x where x > 0, else c x", "dx = dy where x > 0, else c dy", -2, 2, 0, 0.01)
 
 //   X(function, Functor, value, derivatives, low, high)
-#define KDEF_BINARY_OPS(X)                              \
-  X(add, Add, "y = a + b", "da = dy, db = dy", -2, 2)   \
-  X(sub, Sub, "y = a - b", "da = dy, db = -dy", -2, 2)  \
-  X(mul, Mul, "y = a b", "da = dy b, db = dy a", -2, 2) \
-  X(div, Div, "y = a / b", "da = dy / b, db = -dy y / b", 0.3, 2)
+#define KDEF_BINARY_OPS(X)                                        \
+  X(add, Add, "y = a + b", "da = dy, db = dy", -2, 2)             \
+  X(sub, Sub, "y = a - b", "da = dy, db = -dy", -2, 2)            \
+  X(mul, Mul, "y = a b", "da = dy b, db = dy a", -2, 2)           \
+  X(div, Div, "y = a / b", "da = dy / b, db = -dy y / b", 0.3, 2) \
+  X(atan2, Atan2, "y = the angle of (b, a)", "da = dy b / (a^2 + b^2), db = -dy a / (a^2 + b^2)", 0.3, 2)

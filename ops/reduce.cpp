@@ -5,12 +5,14 @@
 #include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
 #include "ops/device/launch_cpu.h"
+#include "ops/reduce_functors.h"
 
 namespace kdef::ops {
 
 const OpInfo kSumInfo{"sum", "y = sum_i x_i", "dx_i = dy"};
 const OpInfo kMeanInfo{"mean", "y = (1/n) sum_i x_i", "dx_i = dy / n"};
 const OpInfo kMaxInfo{"max", "y = max_i x_i", "dx_i = dy [i = first argmax]"};
+const OpInfo kKMaxInfo{"k_max", "y_s = x_(i_s), i_1 < .. < i_k the places of the k largest", "dx_(i_s) = dy_s, else 0"};
 
 namespace cpu {
 
@@ -62,6 +64,32 @@ void reduce_max(const Tensor& x, const Tensor& y, const Tensor& index, int64_t o
       }
       arg[q] = best;
       out[q] = column[best * inner];
+    });
+  });
+}
+
+void k_max_forward(const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n, int64_t inner,
+                   int64_t k) {
+  for_float(x.dtype(), "k_max", [&]<class T>() {
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    int64_t* arg = index.data<int64_t>();
+    for_each(outer * inner, [=](int64_t q) {
+      const int64_t o = q / inner, j = q % inner;
+      KMaxColumn<T>{in + o * n * inner + j, out + o * k * inner + j, arg + o * k * inner + j, n, k, inner}.forward();
+    });
+  });
+}
+
+void k_max_backward(const Tensor& dy, const Tensor& index, const Tensor& dx, int64_t outer, int64_t n, int64_t inner,
+                    int64_t k) {
+  for_float(dy.dtype(), "k_max", [&]<class T>() {
+    const T* g = dy.data<T>();
+    T* d = dx.data<T>();
+    const int64_t* arg = index.data<int64_t>();
+    for_each(outer * inner, [=](int64_t q) {
+      const int64_t o = q / inner, j = q % inner, kept = o * k * inner + j;
+      k_max_column_backward(g + kept, arg + kept, d + o * n * inner + j, n, k, inner);
     });
   });
 }
@@ -182,6 +210,24 @@ Tensor max(const Tensor& x, int axis, bool keep) {
         return {dx};
       },
       over(x, axis, keep, "max"));
+}
+
+Tensor k_max(const Tensor& x, int axis, int64_t k) {
+  const Axis s = split(x, axis, true, "k_max");
+  KDEF_CHECK(k > 0 && k <= s.n, "k_max: ", k, " of the ", s.n, " elements along axis ", axis, " of ", x.shape());
+  const int a = x.shape().axis(axis, "k_max");
+  Shape kept = x.shape();
+  kept[a] = k;
+  const Tensor y = Tensor::empty(kept, x.dtype(), x.device()), index = Tensor::empty(kept, DType::i64, x.device());
+  KDEF_LAUNCH(x.device(), k_max_forward, x, y, index, s.outer, s.n, s.inner, k);
+  const Shape shape = x.shape();
+  return record(kKMaxInfo, y, {x}, {index},
+                [=](const BackwardContext& c, const Tensor& dy) -> std::vector<Gradient> {
+                  const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+                  KDEF_LAUNCH(dy.device(), k_max_backward, dy, c.saved[0], dx, s.outer, s.n, s.inner, k);
+                  return {dx};
+                },
+                {{"axis", a}, {"k", k}});
 }
 
 }  // namespace kdef::ops

@@ -1,6 +1,7 @@
 #include "core/cuda/launch.cuh"
 #include "ops/device/tiles.cuh"
 #include "ops/reduce.h"
+#include "ops/reduce_functors.h"
 
 namespace kdef::ops::cuda {
 namespace {
@@ -89,6 +90,30 @@ struct Max {
 };
 
 template <class T>
+struct KMax {
+  const T* x;
+  T* y;
+  int64_t* index;
+  int64_t n, inner, k;
+  KDEF_DEVICE void operator()(int64_t q) const {
+    const int64_t o = q / inner, j = q % inner, kept = o * k * inner + j;
+    KMaxColumn<T>{x + o * n * inner + j, y + kept, index + kept, n, k, inner}.forward();
+  }
+};
+
+template <class T>
+struct KMaxBackward {
+  const T* dy;
+  const int64_t* index;
+  T* dx;
+  int64_t n, inner, k;
+  KDEF_DEVICE void operator()(int64_t q) const {
+    const int64_t o = q / inner, j = q % inner, kept = o * k * inner + j;
+    k_max_column_backward(dy + kept, index + kept, dx + o * n * inner + j, n, k, inner);
+  }
+};
+
+template <class T>
 struct Spread {
   const T* dy;
   T* dx;
@@ -130,6 +155,20 @@ void reduce_sum(const Tensor& x, const Tensor& y, int64_t outer, int64_t n, int6
 void reduce_max(const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n, int64_t inner) {
   for_float(x.dtype(), "max", [&]<class T>() {
     for_each(outer * inner, Max<T>{x.data<T>(), y.data<T>(), index.data<int64_t>(), n, inner});
+  });
+}
+
+void k_max_forward(const Tensor& x, const Tensor& y, const Tensor& index, int64_t outer, int64_t n, int64_t inner,
+                   int64_t k) {
+  for_float(x.dtype(), "k_max", [&]<class T>() {
+    for_each(outer * inner, KMax<T>{x.data<T>(), y.data<T>(), index.data<int64_t>(), n, inner, k});
+  });
+}
+
+void k_max_backward(const Tensor& dy, const Tensor& index, const Tensor& dx, int64_t outer, int64_t n, int64_t inner,
+                    int64_t k) {
+  for_float(dy.dtype(), "k_max", [&]<class T>() {
+    for_each(outer * inner, KMaxBackward<T>{dy.data<T>(), index.data<int64_t>(), dx.data<T>(), n, inner, k});
   });
 }
 

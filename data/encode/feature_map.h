@@ -1,6 +1,7 @@
 // Feature maps as JSON:
 //   {"dataset": NAME, "label": COLUMN, "fields": [{"name": .., "type": "categorical" | "sequence" | "numeric",
-//     "vocab_size": .., "max_len": .., "pooling": "average" | "sum", "embedding_dim": .., "share_embedding": ..}, ..]}
+//     "vocab_size": .., "max_len": .., "pooling": "average" | "sum", "embedding_dim": .., "share_embedding": ..,
+//     "source": ..}, ..]}
 // vocab_size counts padding (0) and out-of-vocabulary (the last); required are name, type and what the type needs.
 #pragma once
 

@@ -53,10 +53,11 @@ GradientReport check_module(const M& module, Tensor x, Fn f) {
 
 const std::vector<nn::EmbeddingField>& some_fields() {
   using Kind = nn::EmbeddingField::Kind;
-  static const std::vector<nn::EmbeddingField> fields = {{"user", Kind::id, 5, 1, 0, ""},
-                                                         {"tags", Kind::average, 6, 3, 0, ""},
-                                                         {"price", Kind::numeric, 0, 1, 0, ""},
-                                                         {"words", Kind::sum, 6, 2, 0, "tags"}};
+  static const std::vector<nn::EmbeddingField> fields = {
+      {.name = "user", .kind = Kind::id, .vocab_size = 5, .source = "user"},
+      {.name = "tags", .kind = Kind::average, .vocab_size = 6, .max_len = 3, .source = "item"},
+      {.name = "price", .kind = Kind::numeric, .source = "context"},
+      {.name = "words", .kind = Kind::sum, .vocab_size = 6, .max_len = 2, .shared = "tags", .source = "item"}};
   return fields;
 }
 

@@ -20,7 +20,7 @@
 #include "kdef/audit/audit.h"
 #include "kdef/config/config.h"
 #include "kdef/measure/metric.h"
-#include "kdef/method/ensemble.h"
+#include "kdef/method/state_dict.h"
 #include "nn/networks/registry.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/elementwise.h"
@@ -303,6 +303,7 @@ nn::EmbeddingField feature_in(const std::string& path, const std::string& name, 
   if (f.contains("vocab_size")) field.vocab_size = count_in(f.at("vocab_size"));
   if (f.contains("embedding_dim")) field.dim = count_in(f.at("embedding_dim"));
   field.shared = f.value("share_embedding", "");
+  field.source = f.value("source", "");
   return field;
 }
 
@@ -425,8 +426,7 @@ class Run {
 
   // The name of a parameter or buffer in the recording: FuxiCTR's model is one network and its tables.
   std::string recorded(const std::string& name) const {
-    const std::string_view prefix = "networks.0.";
-    return of_fuxictr_ && name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+    return of_fuxictr_ ? name_in_fuxictr(model_->config(), name) : name;
   }
 
   // The logits of a network's branches, where they are recorded.

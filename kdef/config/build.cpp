@@ -33,7 +33,8 @@ std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
                       .vocab_size = f.vocab_size,
                       .max_len = f.max_len,
                       .dim = f.embedding_dim.value_or(0),
-                      .shared = f.share_embedding});
+                      .shared = f.share_embedding,
+                      .source = f.source});
   }
   return fields;
 }

@@ -216,7 +216,7 @@ void list_unused_keys(Draft& d) {
       const auto& students = d.config.model.students;
       const bool used = std::any_of(students.begin(), students.end(), [&](const StudentConfig& s) {
         const nn::NetworkType& type = nn::network_type(s.network);
-        return type.find_key(name) != nullptr || (common && !type.fuxictr);
+        return has_setting(type, name) || (common && !type.fuxictr);
       });
       if (!used && d.given.count(name) != 0) {
         d.config.ignored.push_back(cat(name, " (", d.config.model_name, " does not use it)"));

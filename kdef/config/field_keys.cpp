@@ -167,7 +167,6 @@ std::vector<Key<FieldDraft>> foreign_field_keys(const std::vector<Key<FieldDraft
        }},
       version_1_key("na_value", "fill_na", read("fill_na")),
       version_1_key("encoder", "feature_encoder", read("feature_encoder")),
-      ignored_field_key("source", "all networks read all columns"),
       refused_field_key("pretrained_emb", kPretrained),
       refused_field_key("pretrain_dim", kPretrained),
       refused_field_key("pretrain_usage", kPretrained),

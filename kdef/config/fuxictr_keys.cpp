@@ -54,13 +54,9 @@ std::string key_of(const std::string& name) {
 
 const std::vector<ForeignKeys>& foreign_keys() {
   static const std::vector<ForeignKeys> all = {
-      {"APG",
-       {"condition_features", "condition_mode", "generate_bias", "hypernet_config", "new_condition_emb", "overparam_p",
-        "rank_k"}},
       {"BST",
        {"bst_sequence_field", "bst_target_field", "seq_pooling_type", "stacked_transformer_layers", "use_causal_mask",
         "use_position_emb"}},
-      {"CCPM", {"activation"}},
       {"DIEN",
        {"attention_type", "aux_loss_alpha", "dien_neg_seq_field", "dien_sequence_field", "dien_target_field",
         "gru_type", "use_attention_softmax"}},
@@ -76,7 +72,6 @@ const std::vector<ForeignKeys>& foreign_keys() {
       {"DSSM",
        {"item_tower_activations", "item_tower_dropout", "item_tower_units", "user_tower_activations",
         "user_tower_dropout", "user_tower_units"}},
-      {"EulerNet", {"net_ex_dropout", "net_im_dropout", "shape"}},
       {"MMoE, PLE, ShareBottom", {"num_tasks", "tower_hidden_units"}},
       {"MMoE, PLE", {"expert_hidden_units", "gate_hidden_units"}},
       {"PLE", {"num_shared_experts", "num_specific_experts"}},

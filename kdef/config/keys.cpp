@@ -224,6 +224,8 @@ nn::SettingValue read_setting(const nn::SettingKey& key, const YamlValue& v) {
       key.standard.value);
 }
 
+}  // namespace
+
 std::string write_setting(const nn::SettingValue& setting) {
   const auto one = []<class T>(const T& v) -> std::string {
     if constexpr (std::is_same_v<T, bool>) return v ? "true" : "false";
@@ -241,6 +243,8 @@ std::string write_setting(const nn::SettingValue& setting) {
       },
       setting.value);
 }
+
+namespace {
 
 // The texts of(key) of all networks that have the key: "A, B: text" where two have the same text, otherwise "A: text;
 // B: other text".
@@ -292,6 +296,46 @@ Key<NetworkDraft> network_key(const std::string& name) {
   return key;
 }
 
+// A key whose value is a map: its entries are the settings NAME.ENTRY.
+Key<NetworkDraft> map_of_settings(const std::string& name, const std::vector<std::string>& settings) {
+  std::vector<Key<NetworkDraft>> entries;
+  Key<NetworkDraft> key;
+  key.name = name;
+  key.type = "map";
+  for (const std::string& setting : settings) {
+    entries.push_back(network_key(setting));
+    Key<NetworkDraft>& entry = entries.back();
+    entry.name = setting.substr(name.size() + 1);
+    key.meaning += cat(key.meaning.empty() ? "" : "; ", "`", entry.name, "` (", entry.type, "), ", entry.meaning);
+    key.standard += cat(key.standard.empty() ? "" : ", ", entry.name, ": ", entry.standard);
+  }
+  key.standard = "{" + key.standard + "}";
+  key.read = [entries](NetworkDraft& n, const YamlValue& v) {
+    if (!v.is_null()) read_map(entries, n, v);
+  };
+  key.write = [entries](const NetworkDraft& n) {
+    std::string text;
+    for (const Key<NetworkDraft>& entry : entries) {
+      const std::string value = entry.write(n);
+      if (!value.empty()) text += cat(text.empty() ? "" : ", ", entry.name, ": ", value);
+    }
+    return text.empty() ? "" : "{" + text + "}";
+  };
+  return key;
+}
+
+// The settings that the entries of the key `name`, if it is a map, stand for.
+std::vector<std::string> entries_of(const std::string& name) {
+  std::vector<std::string> found;
+  for (const nn::NetworkType& type : nn::network_types()) {
+    for (const nn::SettingKey& key : type.keys) {
+      if (!key.name.starts_with(name + ".")) continue;
+      if (std::find(found.begin(), found.end(), key.name) == found.end()) found.push_back(key.name);
+    }
+  }
+  return found;
+}
+
 // A common key of the networks of KDEF's authors, which FuxiCTR's networks may have as a setting of their own.
 Key<NetworkDraft> also_a_setting(const Key<NetworkDraft>& key) {
   Key<NetworkDraft> both = key;
@@ -332,7 +376,10 @@ const std::vector<Key<NetworkDraft>>& network_keys() {
     for (Key<NetworkDraft>& key : all) {
       if (key.name != "network") key = also_a_setting(key);
     }
-    for (const std::string& name : network_key_names()) all.push_back(network_key(name));
+    for (const std::string& name : network_key_names()) {
+      const std::vector<std::string> entries = entries_of(name);
+      all.push_back(entries.empty() ? network_key(name) : map_of_settings(name, entries));
+    }
     return all;
   }();
   return keys;
@@ -400,13 +447,19 @@ Key<Draft> numbered_dropout_key(const char* name, const char* meaning) {
 
 }  // namespace
 
+bool has_setting(const nn::NetworkType& type, const std::string& key) {
+  return std::any_of(type.keys.begin(), type.keys.end(),
+                     [&](const auto& setting) { return setting.name == key || setting.name.starts_with(key + "."); });
+}
+
 std::vector<std::string> network_key_names() {
   std::vector<std::string> names, known = common_key_names();
   for (const nn::NetworkType& type : nn::network_types()) {
     for (const nn::SettingKey& key : type.keys) {
-      if (std::find(known.begin(), known.end(), key.name) != known.end()) continue;
-      known.push_back(key.name);
-      names.push_back(key.name);
+      const std::string name = key.name.substr(0, key.name.find('.'));
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      known.push_back(name);
+      names.push_back(name);
     }
   }
   return names;

@@ -142,8 +142,12 @@ const std::vector<Key<NetworkDraft>>& student_keys();
 // One rate for every layer, or a list.
 std::vector<double> read_dropout(NetworkDraft& n, const YamlValue& v);
 
+// The value of a setting as YAML.
+std::string write_setting(const nn::SettingValue& setting);
 // The settings of a network of `type`: the values of `given` for the keys that it has, defaults for the others.
 nn::Settings network_settings(const nn::NetworkType& type, const std::map<std::string, YamlValue>& given);
+// Whether the network has the setting `key`, or settings that are entries of the map `key`.
+bool has_setting(const nn::NetworkType& type, const std::string& key);
 // The keys that only some networks have, each name once; those that all networks of KDEF's authors have are
 // common_key_names().
 std::vector<std::string> network_key_names();

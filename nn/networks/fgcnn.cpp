@@ -1,12 +1,11 @@
 // New fields made by convolutions over the fields.
-#include <cmath>
 #include <limits>
 
+#include "nn/networks/convolution.h"
 #include "nn/networks/parts.h"
 #include "nn/networks/registry.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
-#include "ops/linear.h"
 #include "ops/reduce.h"
 
 namespace kdef::nn {
@@ -19,44 +18,9 @@ MlpKeys fgcnn_keys() {
   return keys;
 }
 
-/// x [B, C, H, D] with `count` rows of `value` at both ends of H.
-Tensor padded(const Tensor& x, int64_t count, double value) {
-  if (count == 0) return x;
-  const Shape& s = x.shape();
-  const Tensor rows = Tensor::full({s[0], s[1], count, s[3]}, value, x.dtype(), x.device());
-  return ops::concat({rows, x, rows}, 2);
-}
-
-/// A convolution over H of x [B, C, H, D], with a kernel of odd height k and zeros at the ends, so that H stays:
-///   y[c', h] = sum over c, m of W[c', c, m] x[c, h + m - (k - 1) / 2] + b[c'].
-/// Values start uniform in [-1/sqrt(C k), 1/sqrt(C k)], as PyTorch's do. Names: weight [C', C, k, 1], bias [C'].
-class FieldConvolution final : public Module {
- public:
-  FieldConvolution(int64_t in, int64_t out, int64_t height, Builder& build) : in_(in), out_(out), height_(height) {
-    const double bound = 1 / std::sqrt(static_cast<double>(in * height));
-    weight_ = add_parameter("weight", build.uniform({out, in, height, 1}, -bound, bound));
-    bias_ = add_parameter("bias", build.uniform({out}, -bound, bound));
-  }
-  Tensor forward(const Tensor& x) const {
-    const int64_t rows = x.shape()[0], fields = x.shape()[2], dim = x.shape()[3];
-    const Tensor wide = padded(x, (height_ - 1) / 2, 0);
-    std::vector<Tensor> shifted;
-    for (int64_t m = 0; m < height_; ++m) shifted.push_back(ops::slice(wide, 2, m, fields));
-    // [B, C, k, H D] -> rows of [B H D, C k]
-    const Tensor all = ops::reshape(ops::stack(shifted, 2), {rows, in_ * height_, fields * dim});
-    const Tensor flat = ops::reshape(ops::transpose(all, 1, 2), {rows * fields * dim, in_ * height_});
-    const Tensor y = ops::linear(flat, ops::reshape(weight_, {out_, in_ * height_}), bias_);
-    return ops::reshape(ops::transpose(ops::reshape(y, {rows, fields * dim, out_}), 1, 2), {rows, out_, fields, dim});
-  }
-
- private:
-  int64_t in_, out_, height_;
-  Tensor weight_, bias_;
-};
-
 /// The maxima of s rows of H each, with H mod s rows of -infinity at both ends: [B, C, H, D] -> [B, C, H', D].
 Tensor pooled(const Tensor& x, int64_t s) {
-  const Tensor wide = padded(x, x.shape()[2] % s, -std::numeric_limits<double>::infinity());
+  const Tensor wide = padded_fields(x, x.shape()[2] % s, -std::numeric_limits<double>::infinity());
   const int64_t rows = x.shape()[0], channels = x.shape()[1], dim = x.shape()[3], kept = wide.shape()[2] / s;
   return ops::max(ops::reshape(ops::slice(wide, 2, 0, kept * s), {rows, channels, kept, s, dim}), 3);
 }
@@ -86,8 +50,8 @@ class Fgcnn final : public Network {
       if (heights[l] % 2 == 0) throw InputError(cat("network FGCNN: kernel height ", heights[l], " must be odd"));
       const std::string name = cat("fgcnn_layer.conv_layers.", l, ".");
       Layer layer;
-      layer.convolution =
-          &add_child(name + "0", std::make_unique<FieldConvolution>(in, channels[l], heights[l], build));
+      layer.convolution = &add_child(
+          name + "0", std::make_unique<FieldConvolution>(in, channels[l], heights[l], (heights[l] - 1) / 2, build));
       if (s.flag("conv_batch_norm")) {
         layer.norm = &add_child(name + "1", std::make_unique<BatchNorm1d>(channels[l], build));
       }
@@ -133,12 +97,10 @@ class Fgcnn final : public Network {
   };
   // Batch norm and activation of x [B, C, H, D], whose columns are the channels.
   static Tensor by_channel(const Layer& layer, const Tensor& x, const Pass& pass) {
-    const int64_t rows = x.shape()[0], channels = x.shape()[1], size = x.shape()[2] * x.shape()[3];
-    Tensor y = ops::transpose(ops::reshape(x, {rows, channels, size}), 1, 2);
-    y = ops::reshape(y, {rows * size, channels});
+    Tensor y = channel_rows(x);
     if (layer.norm) y = layer.norm->forward(y, pass);
     if (layer.activation) y = layer.activation->forward(y, pass);
-    return ops::reshape(ops::transpose(ops::reshape(y, {rows, size, channels}), 1, 2), x.shape());
+    return from_channel_rows(y, x.shape()[0], x.shape()[2]);
   }
   EmbeddingTables* tables_ = nullptr;
   std::vector<Layer> layers_;

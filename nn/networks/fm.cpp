@@ -1,7 +1,6 @@
 // First order and pairs: logistic regression, factorization machines, Wide & Deep, DeepFM and NFM.
 #include "nn/networks/parts.h"
 #include "nn/networks/registry.h"
-#include "ops/reduce.h"
 
 namespace kdef::nn {
 namespace {
@@ -19,9 +18,7 @@ class Fm : public SumNetwork {
  public:
   Fm(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
     require_uniform(config.network, shape);
-    add_first_order("fm.lr_layer", true, shape, build);
-    add_part({shape.dim, [](const Fields& x, const Pass&) { return sum_of_pairs(x.whole()); },
-              [](const Tensor& h) { return ops::sum(h, 1, true); }});
+    add_fm("fm.lr_layer", shape, build);
   }
 };
 

@@ -43,18 +43,38 @@ void require_uniform(const std::string& network, const EmbeddingShape& shape) {
   }
 }
 
+std::vector<int64_t> field_numbers(const std::vector<std::string>& names, const std::string& what,
+                                   const EmbeddingShape& shape) {
+  std::vector<int64_t> places;
+  for (size_t f = 0; f < shape.list.size(); ++f) {
+    if (std::find(names.begin(), names.end(), shape.list[f].name) == names.end()) continue;
+    places.push_back(static_cast<int64_t>(f));
+  }
+  if (places.size() != names.size()) {
+    throw InputError(cat(what, " names columns that the data set does not have: ", joined(names)));
+  }
+  return places;
+}
+
 std::vector<EmbeddingField> fields_named(const std::vector<std::string>& names, const std::string& what,
                                          const EmbeddingShape& shape) {
   std::vector<EmbeddingField> fields;
-  for (const EmbeddingField& field : shape.list) {
-    if (std::find(names.begin(), names.end(), field.name) == names.end()) continue;
-    fields.push_back(field);
+  for (const int64_t place : field_numbers(names, what, shape)) {
+    fields.push_back(shape.list[static_cast<size_t>(place)]);
     fields.back().dim = 0;
   }
-  if (fields.size() != names.size()) {
-    throw InputError(cat(what, " names columns that the data set does not have: ", joined(names)));
-  }
   return fields;
+}
+
+Tensor chosen_fields(const Tensor& e, const std::vector<int64_t>& places) {
+  std::vector<Tensor> runs;
+  for (size_t i = 0; i < places.size();) {
+    size_t end = i + 1;
+    while (end < places.size() && places[end] == places[end - 1] + 1) ++end;
+    runs.push_back(ops::slice(e, 1, places[i], static_cast<int64_t>(end - i)));
+    i = end;
+  }
+  return runs.size() == 1 ? runs[0] : ops::concat(runs, 1);
 }
 
 namespace {
@@ -187,6 +207,12 @@ void SumNetwork::add_mlp(const Mlp& mlp) {
 void SumNetwork::add_first_order(const std::string& name, bool bias, const EmbeddingShape& shape, Builder& build) {
   FirstOrder& lr = add_child(name, std::make_unique<FirstOrder>(shape, bias, build));
   add_part({1, [&lr](const Fields& x, const Pass&) { return lr.forward(x); }, [](const Tensor& h) { return h; }});
+}
+
+void SumNetwork::add_fm(const std::string& name, const EmbeddingShape& shape, Builder& build) {
+  add_first_order(name, true, shape, build);
+  add_part({shape.dim, [](const Fields& x, const Pass&) { return sum_of_pairs(x.whole()); },
+            [](const Tensor& h) { return ops::sum(h, 1, true); }});
 }
 
 }  // namespace kdef::nn

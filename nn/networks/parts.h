@@ -28,6 +28,12 @@ void require_uniform(const std::string& network, const EmbeddingShape& shape);
 std::vector<EmbeddingField> fields_named(const std::vector<std::string>& names, const std::string& what,
                                          const EmbeddingShape& shape);
 
+/// The places of these fields in `shape`, in the order of the data set. Errors as above.
+std::vector<int64_t> field_numbers(const std::vector<std::string>& names, const std::string& what,
+                                   const EmbeddingShape& shape);
+/// The fields at these places, which ascend, of e [B, F, D]: [B, their number, D].
+Tensor chosen_fields(const Tensor& e, const std::vector<int64_t>& places);
+
 /// The first-order part of FuxiCTR's networks: z = sum over the fields of one number per id (or number times value),
 /// plus a bias if wanted. Every field has a separate table [V, 1], and the numbers of a sequence are summed. Names:
 /// bias, embedding_layer.embedding_layer.embedding_layers.FIELD.weight.
@@ -85,6 +91,8 @@ class SumNetwork : public Network {
   void add_mlp(const Mlp& mlp);
   /// A FirstOrder. Names: NAME.*.
   void add_first_order(const std::string& name, bool bias, const EmbeddingShape& shape, Builder& build);
+  /// A factorization machine: a FirstOrder with a bias, and the sum over i < j of <e_i, e_j>. Names: NAME.*.
+  void add_fm(const std::string& name, const EmbeddingShape& shape, Builder& build);
 
  private:
   std::vector<Part> parts_;

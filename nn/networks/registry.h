@@ -36,8 +36,10 @@ struct NetworkType {
   std::vector<MlpKeys> mlps = {};
   /// Whether the network reads tables of its own alone, and not those that an ensemble shares; null: it does not.
   bool (*own_tables)(const Settings&) = nullptr;
+  /// What stands before embedding_layer.embedding_layers.FIELD.weight in the state_dict of the class.
+  std::string tables = "embedding_layer.";
 
-  /// Null if the network has no such setting.
+  /// Null if the network has no such setting. In a configuration, a setting A.B is the entry B of the map A.
   const SettingKey* find_key(const std::string& key) const;
   /// Settings with a value for every key, in the order of the keys. Throws InputError for a name that is no key and for
   /// a value that its key does not allow. Lists per layer must fit their layers.
@@ -105,7 +107,11 @@ struct NetworkType {
   X(SAM)                 \
   X(AOANet)              \
   X(FiGNN)               \
-  X(FGCNN)
+  X(FGCNN)               \
+  X(CCPM)                \
+  X(FLEN)                \
+  X(EulerNet)            \
+  X(APG_DeepFM)
 
 #define KDEF_DECLARE(name) NetworkType name##_network();
 KDEF_NETWORKS(KDEF_DECLARE)

@@ -92,7 +92,9 @@ std::string SettingKey::type() const {
   if (per_layer) {
     SettingKey one = *this;
     one.per_layer = false;
-    one.standard = std::holds_alternative<std::vector<double>>(standard.value) ? SettingValue(0.0) : SettingValue("");
+    one.standard = std::holds_alternative<std::vector<double>>(standard.value)    ? SettingValue(0.0)
+                   : std::holds_alternative<std::vector<int64_t>>(standard.value) ? SettingValue(int64_t{0})
+                                                                                  : SettingValue("");
     return one.type() + ", or a list of them";
   }
   const std::string range = cat(" in [", min, ", ", max, below ? ")" : "]");

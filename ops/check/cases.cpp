@@ -124,6 +124,7 @@ std::vector<OpCase> op_cases() {
   add_case(kMeanInfo, "axis -1, kept", of_one({2, 3, 4}, [](const Tensor& x) { return mean(x, -1, true); }));
   add_case(kMeanInfo, "all", of_one({2, 3}, [](const Tensor& x) { return mean(x); }));
   add_case(kMaxInfo, "axis 1 of [2,3,4]", of_one({2, 3, 4}, [](const Tensor& x) { return max(x, 1); }));
+  add_case(kKMaxInfo, "3 along axis 1 of [2,5,2]", of_one({2, 5, 2}, [](const Tensor& x) { return k_max(x, 1, 3); }));
   add_case(kReshapeInfo, "", of_one({2, 6}, [](const Tensor& x) { return reshape(x, {3, 4}); }));
   add_case(kTransposeInfo, "axes 0 and 2 of [2,3,4]",
            of_one({2, 3, 4}, [](const Tensor& x) { return transpose(x, 0, 2); }));

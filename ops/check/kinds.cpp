@@ -41,7 +41,7 @@ std::map<std::string, const char*> all_kinds() {
   add(kNorm, {&kBatchNormInfo, &kBatchNormEvalInfo, &kBatchNormReluDropoutInfo, &kStackedBatchNormReluDropoutInfo,
               &kLayerNormInfo, &kDropoutInfo, &kReluInfo, &kSigmoidInfo, &kTanhInfo, &kSiluInfo, &kGeluInfo,
               &kLeakyReluInfo, &kSoftmaxInfo, &kSoftminInfo});
-  add(kReduction, {&kSumInfo, &kMeanInfo, &kMaxInfo});
+  add(kReduction, {&kSumInfo, &kMeanInfo, &kMaxInfo, &kKMaxInfo});
   add(kLayout, {&kReshapeInfo, &kTransposeInfo, &kConcatInfo, &kSliceInfo, &kUpperTriangleInfo});
   add(kObjective, {&kBceInfo, &kBceWithLogitsInfo, &kMseInfo});
   return kinds;

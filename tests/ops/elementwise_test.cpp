@@ -21,6 +21,8 @@ TEST(Elementwise, Unary) {
   expect_near(values(relu(x)), {0, 0, 2});
   expect_near(values(sigmoid(x)), {1 / (1 + std::exp(1.5)), 0.5, 1 / (1 + std::exp(-2.0))});
   expect_near(values(tanh(x)), {std::tanh(-1.5), 0, std::tanh(2.0)});
+  expect_near(values(sin(x)), {std::sin(-1.5), 0, std::sin(2.0)});
+  expect_near(values(cos(x)), {std::cos(-1.5), 1, std::cos(2.0)});
   expect_near(values(scale(x, 3)), {-4.5, 0, 6});
   expect_near(values(shift(x, 3)), {1.5, 3, 5});
   expect_near(values(pow(t({4, 2}, {2}), 1.5)), {8, std::pow(2.0, 1.5)});
@@ -47,6 +49,19 @@ TEST(Elementwise, SigmoidIsExactAtBothEnds) {
   EXPECT_NEAR(y[1] / std::exp(-40.0), 1, 1e-12);
   EXPECT_NEAR(y[2], 1, 1e-15);
   EXPECT_EQ(y[3], 1);
+}
+
+// The gradient check draws points of one quadrant.
+TEST(Elementwise, TheAngleInEveryQuadrantAndAtTheOrigin) {
+  const double pi = std::acos(-1.0);
+  Tensor a = t({1, 1, -1, -1, 0, 2, 0}, {7}), b = t({1, -1, -1, 1, -3, 0, 0}, {7});
+  a.set_requires_grad();
+  b.set_requires_grad();
+  const Tensor y = atan2(a, b);
+  expect_near(values(y), {pi / 4, 3 * pi / 4, -3 * pi / 4, -pi / 4, pi, pi / 2, 0});
+  backward(y, Tensor::full({7}, 2, DType::f64));
+  expect_near(values(a.grad()), {1, -1, -1, 1, -2.0 / 3, 0, 0});
+  expect_near(values(b.grad()), {-1, -1, 1, 1, 0, -1, 0});
 }
 
 TEST(Elementwise, BinaryBroadcasts) {

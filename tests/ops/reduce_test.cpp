@@ -21,6 +21,22 @@ TEST(Reduce, Reductions) {
   EXPECT_THROW(sum(x, 2), Error);
 }
 
+TEST(Reduce, TheLargestStayInTheirOrder) {
+  // Columns 5 1 4 4 2 and 0 0 0 -1 0: of equal values the first are kept.
+  Tensor x = t({5, 0, 1, 0, 4, 0, 4, -1, 2, 0}, {5, 2});
+  x.set_requires_grad();
+  const Tensor y = k_max(x, 0, 3);
+  EXPECT_EQ(y.shape(), (Shape{3, 2}));
+  expect_near(values(y), {5, 0, 4, 0, 4, 0});
+  backward(y, t({1, 2, 3, 4, 5, 6}, {3, 2}));
+  expect_near(values(x.grad()), {1, 2, 0, 4, 3, 6, 5, 0, 0, 0});
+  expect_near(values(k_max(t({1, 3, 2}, {1, 3}), -1, 2)), {3, 2});
+  expect_near(values(k_max(t({1, 3, 2}, {3}), 0, 3)), {1, 3, 2});
+  expect_near(values(k_max(t({4, 4, 4, 4}, {4}), 0, 1)), {4});
+  EXPECT_THROW(k_max(x, 0, 6), Error);
+  EXPECT_THROW(k_max(x, 0, 0), Error);
+}
+
 TEST(Reduce, SumDoesNotDependOnThreads) {
   Tensor x = random_uniform({5000, 7}, -1, 1, 3).to(DType::f32);
   std::vector<float> first;

@@ -120,15 +120,47 @@ TEST_F(FuxiCtr, KeysThatAreTakenAtOneValue) {
 
 TEST_F(FuxiCtr, KeysOfOtherNetworksNameThem) {
   columns("{name: a}");
-  EXPECT_THAT(refusal({"generate_bias=true"}), HasSubstr("FuxiCTR's for APG, which this program does not have"));
-  models("model: EKTF, rank_k: [3]");
-  EXPECT_THAT(refusal(), HasSubstr("model_config.yaml:1:35: key 'rank_k': this key is FuxiCTR's for APG"));
+  EXPECT_THAT(refusal({"gru_type=AGRU"}), HasSubstr("FuxiCTR's for DIEN, which this program does not have"));
+  models("model: EKTF, gru_type: AGRU");
+  EXPECT_THAT(refusal(), HasSubstr("model_config.yaml:1:35: key 'gru_type': this key is FuxiCTR's for DIEN"));
   for (const config_keys::ForeignKeys& foreign : config_keys::foreign_keys()) {
     for (const std::string& key : foreign.keys) {
       EXPECT_EQ(find_row(config_keys::experiment_keys(), key), nullptr)
           << key << " is known; take it out of foreign_keys()";
     }
   }
+}
+
+// A setting A.B of a network is the entry B of the map A, in a file, in config.yaml and on the command line.
+TEST_F(FuxiCtr, ASettingMayBeAnEntryOfAMap) {
+  columns("{name: a}");
+  models(
+      "model: APG_DeepFM, hidden_units: [8, 8], rank_k: [null, 4], overparam_p: null, hypernet_config: {hidden_units: "
+      "[5, 6], dropout_rates: 0.1}");
+  const ExperimentConfig c = load();
+  const nn::Settings& s = c.model.students.at(0).settings;
+  EXPECT_EQ(s.integers("hypernet_config.hidden_units"), (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(s.numbers("hypernet_config.dropout_rates"), (std::vector<double>{0.1}));
+  EXPECT_EQ(s.integers("rank_k"), (std::vector<int64_t>{0, 4}));
+  EXPECT_THAT(c.ignored, testing::Not(testing::Contains(HasSubstr("hypernet_config"))));
+  const std::string yaml = to_yaml(c);
+  EXPECT_THAT(yaml, HasSubstr("hypernet_config: {hidden_units: [5, 6], hidden_activations: [relu], "));
+  EXPECT_EQ(to_yaml(read_experiment(yaml, "config.yaml")), yaml);
+
+  EXPECT_EQ(
+      load({"hypernet_config.hidden_units=[7]"}).model.students.at(0).settings.integers("hypernet_config.hidden_units"),
+      (std::vector<int64_t>{7}));
+  EXPECT_THAT(refusal({"hypernet_config={hidden_unit: [5]}"}),
+              HasSubstr("unknown key 'hidden_unit'; the nearest known key is 'hidden_units'"));
+  EXPECT_THAT(refusal({"hypernet_config={hidden_activations: [relu, relu, relu]}"}),
+              HasSubstr("expected one value, or one for each of the"));
+  models("model: DNN, hypernet_config: {hidden_units: [5]}");
+  EXPECT_THAT(load().ignored, testing::Contains("hypernet_config (DNN does not use it)"));
+}
+
+TEST_F(FuxiCtr, TheSourceOfAColumnReachesTheFeatureMap) {
+  columns("{name: a, source: user}");
+  EXPECT_EQ(load({"model=DNN"}).dataset.fields.at(0).source, "user");
 }
 
 TEST_F(FuxiCtr, ModelsHaveFuxiCtrsDefaults) {

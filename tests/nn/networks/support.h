@@ -10,7 +10,10 @@ namespace kdef::nn::test {
 /// row 0 of its table, but the row gets no gradient.
 inline std::vector<EmbeddingField> some_fields() {
   using Kind = EmbeddingField::Kind;
-  return {{"user", Kind::id, 5}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}, {"item", Kind::id, 4}};
+  return {{.name = "user", .kind = Kind::id, .vocab_size = 5, .source = "user"},
+          {.name = "tags", .kind = Kind::average, .vocab_size = 6, .max_len = 2, .source = "item"},
+          {.name = "price", .kind = Kind::numeric, .source = "context"},
+          {.name = "item", .kind = Kind::id, .vocab_size = 4, .source = "item"}};
 }
 inline Tensor some_ids() {
   return Tensor::from<int32_t>({1, 2, 0, 3, 2, 1, 5, 1, 4, 3, 3, 2, 1, 4, 0, 1, 3, 5, 2, 3, 2, 0, 0, 1}, {6, 4});
