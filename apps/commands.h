@@ -14,6 +14,7 @@ int demo(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 int export_run(const Arguments& arguments);
 int info(const Arguments& arguments);
+int networks(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int prepare(const Arguments& arguments);
 int report(const Arguments& arguments);

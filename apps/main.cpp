@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"export", "write one student of an ensemble, to serve it", export_run},
     {"report", "show runs or a sweep as one HTML page", report},
     {"info", "print the networks and parameters of an experiment", info},
+    {"networks", "list the networks; print their papers, formulas and keys", networks},
     {"audit", "check gradients; replay recorded runs", audit},
     {"bench", "measure speed: training, prediction, data", bench},
 };

@@ -8,6 +8,8 @@
 #include <fstream>
 
 #include "core/base/error.h"
+#include "kdef/config/networks_page.h"
+#include "nn/networks/registry.h"
 #include "tests/support/files.h"
 
 namespace kdef {
@@ -744,6 +746,25 @@ TEST(Keys, DocumentIsCurrent) {
   const std::string text = test::read_file(std::string(KDEF_SOURCE_DIR) + "/docs/configuration.md");
   EXPECT_NE(text.find(keys_markdown()), std::string::npos)
       << "docs/configuration.md does not end with what kdef train --keys prints";
+}
+
+TEST(Networks, DocumentIsCurrent) {
+  const std::string page = networks_page();
+  EXPECT_EQ(test::read_file(std::string(KDEF_SOURCE_DIR) + "/docs/networks.md"), page)
+      << "docs/networks.md is not what the code states; write it anew with: kdef networks --markdown > "
+         "docs/networks.md";
+  for (const nn::NetworkType& type : nn::network_types()) {
+    const std::string section = network_section(type.name);
+    EXPECT_THAT(page, HasSubstr("\n" + section.substr(0, section.size() - 1))) << type.name;
+    for (const std::string& part : {type.source, type.formula}) EXPECT_THAT(section, HasSubstr(part)) << type.name;
+    for (const nn::SettingKey& key : type.keys) {
+      EXPECT_THAT(section, HasSubstr("| `" + key.name + "` | " + key.type())) << type.name;
+    }
+    EXPECT_THAT(networks_list(), HasSubstr(type.name + " ")) << type.name;
+  }
+  EXPECT_THAT(network_section("xDeepFM"),
+              HasSubstr("| `cin_hidden_units` | list of integers in [1, 1048576] | `[16, 16, 16]` |"));
+  EXPECT_THROW(network_section("xDeepMF"), InputError);
 }
 
 }  // namespace
