@@ -7,6 +7,7 @@
 #include "apps/terminal.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
+#include "data/raw/parquet.h"
 #include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
@@ -66,7 +67,9 @@ int run(const Arguments& arguments) {
     return kDone;
   }
   if (name == "--version") {
-    std::cout << "kdef " << KDEF_VERSION << "\n" << ops::gemm_backend_name() << built_with_cuda() << "\n";
+    std::cout << "kdef " << KDEF_VERSION << "\n"
+              << ops::gemm_backend_name() << built_with_cuda()
+              << (data::reads_parquet() ? ", Parquet" : ", without Parquet") << "\n";
     return kDone;
   }
   std::vector<std::string> names;

@@ -138,6 +138,11 @@ const std::vector<FieldKey>& field_keys() {
            .stored_in = kFingerprint,
            .always_stored = true},
           "scaling of a numeric column, fitted to the training rows"),
+      key("remap", KDEF_AT(remap), {.stored_in = kEncoder},
+          "true: the values of the training rows get ids; false: the cells are the ids, from 0, which is padding, to "
+          "vocab_size - 1"),
+      key("vocab_size", KDEF_AT(id_count), {.max = (int64_t{1} << 31) - 1, .stored_in = kEncoder},
+          "with remap: false the number of ids; 0: the largest one of the training rows + 1"),
       key("embedding_dim", KDEF_AT(embedding_dim), {.min = 1, .max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "replaces the model's embedding_dim for this column"),
       key("share_embedding", KDEF_AT(share_embedding), {.stored_in = kEncoder, .always_stored = true},

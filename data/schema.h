@@ -48,6 +48,8 @@ struct FieldConfig {
   Padding padding = Padding::post;
   Pooling pooling = Pooling::average;
   Normalizer normalizer = Normalizer::none;  // numeric
+  bool remap = true;                         // false: the cells are ids
+  int64_t id_count = 0;                      // then: they are below this; 0: the largest one of the training rows + 1
   std::optional<int64_t> embedding_dim;      // overrides the model's
   std::string share_embedding;               // name of an earlier field whose vocabulary and table it uses
   std::string source;                        // user, item, context or another word: the group that FLEN puts it into
@@ -57,6 +59,8 @@ struct FieldConfig {
   const std::string& raw_column() const { return column.empty() ? name : column; }
   /// Whether it is made from another column.
   bool is_made() const { return raw_column() != name; }
+  /// Whether its cells are ids, of which none is made.
+  bool has_ids() const { return !remap && type != FieldType::numeric; }
 };
 
 /// One data set, as configured.
@@ -64,8 +68,9 @@ struct DatasetConfig {
   std::string id;                                 // the entry's key
   std::string data_root = "../data/";             // the encoded cache is in data_root/id
   std::string train_data, valid_data, test_data;  // raw files; valid and test may be empty
-  std::string separator;                          // between cells; empty: by file name (.tsv -> tab, else comma)
-  std::vector<std::string> columns;               // names of the columns of a file without header; empty: header line
+  bool rebuild = true;    // false: the files hold ids, as FuxiCTR's prepared data do, and every field has remap false
+  std::string separator;  // between cells; empty: by file name (.tsv -> tab, else comma)
+  std::vector<std::string> columns;  // names of the columns of a file without header; empty: header line
   Quote quote = Quote::double_quote;
   std::optional<std::vector<std::string>> na_values;  // of the fields that do not set their own
   std::vector<FieldConfig> fields;                    // in model order

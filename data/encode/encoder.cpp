@@ -182,8 +182,9 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
       if (!settings) throw InputError(cat(path, ": unexpected content", remedy));
       const FieldConfig& field = *settings;
       Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
+      if (field.has_ids() && field.id_count < 2) throw InputError(cat(path, ": inconsistent content", remedy));
       if (owns_vocabulary(field)) {
-        auto vocabulary = std::make_shared<Vocabulary>();
+        auto vocabulary = std::make_shared<Vocabulary>(field.has_ids() ? field.id_count : 0);
         for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
           const uint32_t size = in.get<uint32_t>();
           vocabulary->add(std::string_view(in.take(size), size));
@@ -193,6 +194,9 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
         const auto owner = vocabularies.find(field.share_embedding);
         if (owner == vocabularies.end()) throw InputError(cat(path, ": inconsistent content", remedy));
         column.vocabulary = owner->second;
+        if (field.has_ids() && field.id_count != column.vocabulary->size()) {
+          throw InputError(cat(path, ": inconsistent content", remedy));
+        }
       }
       if (!std::isfinite(column.shift) || !std::isfinite(column.scale) || field.max_len < 0 ||
           (field.type == FieldType::sequence && (id_columns += field.max_len) > kMaxColumns)) {
@@ -221,6 +225,33 @@ void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Paddin
   }
 }
 
+void encode_ids(const CellReader& cells, const Chunk& chunk, int64_t slot, int64_t max_len, int64_t stride,
+                int32_t* out) {
+  const bool is_sequence = cells.field().type == FieldType::sequence;
+  const TypedColumn* typed = is_sequence ? chunk.typed_column(slot) : chunk.flat_column(slot);
+  std::vector<int32_t> tokens;
+  for (int64_t row = 0; row < chunk.rows(); ++row, out += stride) {
+    const Place place{chunk.file(), chunk.line(row)};
+    if (!is_sequence) {
+      *out = typed == nullptr ? cells.id(chunk.cell(row, slot), place) : cells.id(*typed, row, place);
+      continue;
+    }
+    tokens.clear();
+    if (typed != nullptr && typed->lists) {
+      for (int64_t i = typed->begin(row); i < typed->end(row); ++i) {
+        tokens.push_back(typed->is_missing(i) ? 0 : cells.id(*typed, i, place));
+      }
+    } else {
+      Values::Scratch scratch;
+      const std::string_view cell = typed == nullptr ? chunk.cell(row, slot) : typed->cell(row, scratch);
+      cells.tokens(cell, [&](std::string_view token, bool is_padding) {
+        tokens.push_back(is_padding ? 0 : cells.id(token, place));
+      });
+    }
+    encode_sequence(tokens, max_len, cells.field().padding, out);
+  }
+}
+
 void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
   out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
@@ -229,7 +260,14 @@ void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) cons
   for (size_t f = 0; f < columns_.size(); ++f) {
     const Column& column = columns_[f];
     const int64_t slot = slots.fields[f];
-    switch (column.cells.field().type) {
+    const FieldConfig& field = column.cells.field();
+    if (field.has_ids()) {
+      const int64_t count = field.type == FieldType::sequence ? field.max_len : 1;
+      encode_ids(column.cells, chunk, slot, count, layout_.id_columns, ids);
+      ids += count;
+      continue;
+    }
+    switch (field.type) {
       case FieldType::numeric:
         encode_numbers(column, chunk, slot, numbers++);
         break;
@@ -238,7 +276,7 @@ void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) cons
         break;
       case FieldType::sequence:
         encode_sequences(column, chunk, slot, ids);
-        ids += column.cells.field().max_len;
+        ids += field.max_len;
         break;
     }
   }

@@ -64,6 +64,10 @@ class Encoder {
 /// The ids of one sequence cell: at most max_len, padded with 0.
 void encode_sequence(const std::vector<int32_t>& tokens, int64_t max_len, Padding padding, int32_t* out);
 
+/// The ids of a chunk of a field whose cells are ids, [rows, max_len] in a matrix of `stride` columns from `out` on.
+void encode_ids(const CellReader& cells, const Chunk& chunk, int64_t slot, int64_t max_len, int64_t stride,
+                int32_t* out);
+
 /// The rows of a source, encoded, in their order. The columns may stand in any order, with others among them. The
 /// encoder must outlive this object. Errors are those of RowSource and Encoder::encode.
 class RawFile {

@@ -30,7 +30,9 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& 
   ids_.clear();
   numbers_.clear();
   for (const Chunk& chunk : chunks) {
-    if (!chunk.typed.empty()) {
+    if (cells_.field().has_ids()) {
+      read_ids(chunk, slot);
+    } else if (!chunk.typed.empty()) {
       read_typed(chunk, slot);
     } else if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
       read_words(chunk, slot);
@@ -95,6 +97,14 @@ void FieldCount::read_typed(const Chunk& chunk, int64_t slot) {
   }
 }
 
+void FieldCount::read_ids(const Chunk& chunk, int64_t slot) {
+  const size_t rows = static_cast<size_t>(chunk.rows()), columns = static_cast<size_t>(max_len_);
+  ids_.resize(ids_.size() + rows * columns);
+  int32_t* const out = ids_.data() + ids_.size() - rows * columns;
+  encode_ids(cells_, chunk, slot, max_len_, max_len_, out);
+  for (size_t i = 0; i < rows * columns; ++i) largest_ = std::max<int64_t>(largest_, out[i]);
+}
+
 void FieldCount::read_sequence(std::string_view cell) {
   tokens_.clear();
   cells_.tokens(cell, [&](std::string_view token, bool is_padding) {
@@ -130,9 +140,9 @@ void FieldCount::read_number(double value, const Place& place) {
 void FieldCount::pack(std::string& packed) const {
   if (cells_.field().type == FieldType::numeric) {
     pack_column(numbers_, packed);
-  } else if (words_.size() < 1 << 8) {
+  } else if (std::max(words_.size(), largest_) < 1 << 8) {
     pack_as<uint8_t>(packed);
-  } else if (words_.size() < 1 << 16) {
+  } else if (std::max(words_.size(), largest_) < 1 << 16) {
     pack_as<uint16_t>(packed);
   } else {
     pack_as<int32_t>(packed);
@@ -177,7 +187,7 @@ void PackedIds::translate_as(int64_t first, int64_t last, int32_t* out, int64_t 
     for (int64_t k = 0; k < max_len_; ++k) {
       T number;
       std::memcpy(&number, data_ + static_cast<size_t>(row * max_len_ + k) * sizeof(T), sizeof(T));
-      out[row * stride + k] = table_[number];
+      out[row * stride + k] = table_ == nullptr ? static_cast<int32_t>(number) : table_[number];
     }
   }
 }

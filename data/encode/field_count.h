@@ -1,6 +1,7 @@
 // The counting pass over one field of the training rows; internal to data/.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -18,7 +19,7 @@
 namespace kdef::data {
 
 /// Counts the words of a categorical or sequence field, or the moments of a numeric one. The cells become provisional
-/// numbers: of a word its index in the order of first appearance + 1, of padding 0.
+/// numbers: of a word its index in the order of first appearance + 1, of padding 0, of an id itself.
 class FieldCount {
  public:
   /// The max_len of a sequence must be known.
@@ -30,6 +31,8 @@ class FieldCount {
   void read(std::span<const Chunk> chunks, int64_t slot, std::string& packed);
 
   const CellReader& cells() const { return cells_; }
+  /// Of a field whose cells are ids: how many there are, its own number or the largest one + 1.
+  int64_t id_count() const { return std::max(cells_.field().id_count, largest_ + 1); }
   /// Ids per row; 1 unless a sequence.
   int64_t max_len() const { return max_len_; }
   /// Words in the order of their provisional numbers, and how often each was seen.
@@ -48,6 +51,7 @@ class FieldCount {
   void read_typed(const Chunk& chunk, int64_t slot);
   void read_typed_sequence(const TypedColumn& column, int64_t row);
   void add_tokens();
+  void read_ids(const Chunk& chunk, int64_t slot);
   void read_number(double value, const Place& place);
   void pack(std::string& packed) const;
   template <class T>
@@ -57,6 +61,7 @@ class FieldCount {
   int64_t max_len_ = 1;
   StringSet words_;
   std::vector<int64_t> counts_;
+  int64_t largest_ = 0;  // of the ids
   // Of a numeric field: Welford's running mean and sum of squared deviations.
   int64_t values_ = 0;
   double mean_ = 0, squares_ = 0;
@@ -72,7 +77,8 @@ class FieldCount {
 /// A packed column of ids of a FieldCount.
 class PackedIds {
  public:
-  /// `packed` and `table` must outlive this object; `table` has the final id of every provisional number.
+  /// `packed` and `table` must outlive this object; `table` has the final id of every provisional number. nullptr: the
+  /// numbers are the ids.
   PackedIds(const std::string& packed, int64_t max_len, const int32_t* table)
       : data_(packed.data() + 1), width_(packed[0]), max_len_(max_len), table_(table) {}
 

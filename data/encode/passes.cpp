@@ -132,12 +132,35 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter&
   return counts;
 }
 
+namespace {
+
+// The ids of a field that has ids, and of those that share its table.
+int64_t ids_of_table(const std::vector<FieldCount>& counts, const std::string& owner) {
+  int64_t ids = 2;
+  for (const FieldCount& count : counts) {
+    const FieldConfig& field = count.cells().field();
+    if (field.name == owner || field.share_embedding == owner) ids = std::max(ids, count.id_count());
+  }
+  return ids;
+}
+
+}  // namespace
+
 Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts) {
   std::vector<Encoder::Column> columns;
   std::vector<std::shared_ptr<Vocabulary>> vocabularies(counts.size());
   std::unordered_map<std::string_view, size_t> places;
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
+    if (field.has_ids()) {
+      places.emplace(field.name, f);
+      vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>(ids_of_table(counts, field.name))
+                                                      : vocabularies[places.at(field.share_embedding)];
+      FieldConfig known = field;
+      known.id_count = vocabularies[f]->size();
+      columns.push_back({CellReader(known), vocabularies[f], 0, 1});
+      continue;
+    }
     if (field.type != FieldType::numeric) {
       vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>()
                                                       : vocabularies[places.at(field.share_embedding)];
@@ -157,7 +180,8 @@ namespace {
 std::vector<std::vector<int32_t>> id_tables(const std::vector<FieldCount>& counts, const Encoder& encoder) {
   std::vector<std::vector<int32_t>> tables(counts.size());
   for_each_index(counts.size(), [&](size_t f) {
-    if (counts[f].cells().field().type == FieldType::numeric) return;
+    const FieldConfig& field = counts[f].cells().field();
+    if (field.type == FieldType::numeric || field.has_ids()) return;
     const StringSet& words = counts[f].words();
     tables[f].push_back(0);
     for (int64_t i = 0; i < words.size(); ++i) {
@@ -193,7 +217,8 @@ void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
       }
       ++number;
     } else {
-      PackedIds(packed, counts[f].max_len(), tables[f].data()).translate(first, last, id, layout.id_columns);
+      const int32_t* table = column.cells.field().has_ids() ? nullptr : tables[f].data();
+      PackedIds(packed, counts[f].max_len(), table).translate(first, last, id, layout.id_columns);
       id += counts[f].max_len();
     }
   }

@@ -174,6 +174,9 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
         throw InputError(cat(where, "share_embedding is '", field.share_embedding,
                              "'; it must name an earlier categorical or sequence field that has its own embedding"));
       }
+      if (owner->has_ids() != field.has_ids()) {
+        throw InputError(cat(where, "shares the embedding of ", owner->name, ", which has another value of remap"));
+      }
     }
     CellReader{field};  // refuses settings that contradict each other
     names.emplace(field.name, fields.size());

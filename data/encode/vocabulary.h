@@ -1,6 +1,7 @@
 // Sets of byte strings with dense indices, and the vocabulary that is made from the counts of a training file.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -69,8 +70,11 @@ class StringSet {
 /// The ids of a field: 0 is padding, the words have 1 and more, and size() - 1 is every other text (out of vocabulary).
 class Vocabulary {
  public:
-  /// Rows of an embedding table: words + 2.
-  int64_t size() const { return words_.size() + 2; }
+  Vocabulary() = default;
+  /// Of a field whose cells are ids: there are no words.
+  explicit Vocabulary(int64_t ids) : ids_(ids) {}
+  /// Rows of an embedding table: words + 2, or the number of ids.
+  int64_t size() const { return std::max(ids_, words_.size() + 2); }
   int32_t out_of_vocabulary() const { return static_cast<int32_t>(size() - 1); }
   int32_t id(std::string_view word) const {
     const int64_t index = words_.find(word);
@@ -87,6 +91,7 @@ class Vocabulary {
 
  private:
   StringSet words_;
+  int64_t ids_ = 0;
 };
 
 }  // namespace kdef::data

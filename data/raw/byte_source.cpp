@@ -220,7 +220,7 @@ constexpr Magic kForeign[] = {
     {"7z\xBC\xAF\x27\x1C"sv, 0, "a 7z archive", kUnpack},
     {"Rar!\x1A\x07"sv, 0, "a rar archive", kUnpack},
     {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, 0, "an Excel workbook", "save the sheet as CSV and name that file"},
-    {"PAR1"sv, 0, "a Parquet file", kExport},
+    {"PAR1"sv, 0, "a Parquet file in a pipe or compressed once more", "name the Parquet file itself"},
     {"ORC"sv, 0, "an ORC file", kExport},
     {"ARROW1\0\0"sv, 0, "a Feather (Arrow) file", kExport},
     {"FEA1"sv, 0, "a Feather file", kExport},
@@ -270,7 +270,7 @@ Descriptor open_file(const std::string& path) {
   if (path.empty()) throw InputError("the name of a data file is empty; give the path of a CSV or TSV file");
   if (path == "-") return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
   std::string advice = "; check the path";
-  for (const char* other : {".h5", ".hdf5", ".parquet", ".feather", ".xlsx", ".zip"}) {
+  for (const char* other : {".h5", ".hdf5", ".feather", ".xlsx", ".zip"}) {
     if (path.ends_with(other)) advice = cat("; ", other, " files are not read: ", kExport);
   }
   return open_to_read(path, advice);

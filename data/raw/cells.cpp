@@ -359,6 +359,32 @@ double CellReader::number(const TypedColumn& column, int64_t i, const Place& pla
   return value;
 }
 
+int32_t CellReader::id(std::string_view cell, const Place& place) const {
+  Scratch scratch;
+  std::string_view digits;
+  int64_t number = -1;
+  const bool whole = format_integer(filled(cell, place), scratch, digits) == Whole::fits && parse_whole(digits, number);
+  if (!whole || !is_id(number)) not_an_id(cell, place);
+  return static_cast<int32_t>(number);
+}
+
+int32_t CellReader::id(const TypedColumn& column, int64_t i, const Place& place) const {
+  const Values& values = *column.values;
+  const size_t at = static_cast<size_t>(column.place(i));
+  if (!column.is_missing(i) && values.kind == Values::Kind::integer && is_id(values.integers[at])) {
+    return static_cast<int32_t>(values.integers[at]);
+  }
+  Scratch scratch;
+  return id(column.cell(i, scratch), place);
+}
+
+void CellReader::not_an_id(std::string_view cell, const Place& place) const {
+  bad_cell(cell, field_, place,
+           cat(" is not an id: an integer from 0 to ", field_.id_count > 0 ? field_.id_count - 1 : kMaxId,
+               field_.where.empty() ? "; correct the cell"
+                                    : "; correct the cell, or vocab_size; or set remap: true, if ids are to be made"));
+}
+
 void CellReader::too_large(double number, bool unscaled, const Place& place) const {
   throw InputError(
       cat(place.file, ":", place.line, ": column ", field_.name, ": ", shortest(number),

@@ -40,6 +40,11 @@ class CellReader {
   double number(std::string_view cell, const Place& place) const;
   /// The same of value i of a typed column.
   double number(const TypedColumn& column, int64_t i, const Place& place) const;
+  /// The id in a cell of a field that has ids, at most kMaxId and below id_count where that is known. InputError for
+  /// anything else.
+  int32_t id(std::string_view cell, const Place& place) const;
+  int32_t id(const TypedColumn& column, int64_t i, const Place& place) const;
+  static constexpr int64_t kMaxId = (int64_t{1} << 31) - 4;
   /// What the number becomes in fp32: (number - shift) * scale, rounded once. InputError where fp32 cannot hold it.
   float scaled(double number, double shift, double scale, const Place& place) const {
     const float value = static_cast<float>((number - shift) * scale);
@@ -75,6 +80,10 @@ class CellReader {
            (!na_values_.empty() && std::find(na_values_.begin(), na_values_.end(), cell) != na_values_.end());
   }
   [[noreturn]] void too_large(double number, bool unscaled, const Place& place) const;
+  [[noreturn]] void not_an_id(std::string_view cell, const Place& place) const;
+  bool is_id(int64_t number) const {
+    return number >= 0 && number <= (field_.id_count > 0 ? field_.id_count - 1 : kMaxId);
+  }
   int64_t calendar(std::string_view cell, const Place& place) const;
   std::string_view filled(std::string_view cell, const Place& place) const;
 

@@ -10,7 +10,7 @@
 namespace kdef::data {
 
 /// The files of a folder that hold rows, in the order of their names: those named .csv, .tsv or .txt (with .gz or
-/// .zst) or .npz, or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError
+/// .zst), .parquet or .npz, or, if there are none, all files. Names that begin with '.' or '_' are left out. InputError
 /// for a folder without such files, and for one that holds another folder: its rows would be lost. Of a pattern, all
 /// files that it matches; InputError where there is none.
 std::vector<std::string> part_files(const std::string& path);

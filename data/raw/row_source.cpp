@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "data/raw/csv_reader.h"
 #include "data/raw/npz_reader.h"
+#include "data/raw/parquet.h"
 #include "data/raw/part_files.h"
 
 namespace kdef::data {
@@ -122,7 +123,10 @@ namespace {
 std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfig& config, const std::string& optional,
                                      CsvReader::Empty empty) {
   if (std::filesystem::is_regular_file(path)) {
-    const std::string head(ByteSource::open_raw(path)->peek(4));
+    const std::string head(ByteSource::open_raw(path)->peek(16));
+    // A line of text may begin with these letters; the next bytes of a Parquet file are numbers.
+    const bool is_binary = std::any_of(head.begin(), head.end(), [](unsigned char c) { return c < '\t'; });
+    if (head.starts_with("PAR1") && is_binary) return open_parquet(path);
     if (head.starts_with("PK") && lower_case(path).ends_with(".npz")) return std::make_unique<NpzReader>(path);
   }
   return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote, empty);

@@ -114,8 +114,8 @@ class RowSource {
 
 inline const std::string& Chunk::file() const { return source->path(); }
 
-/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, an .npz file, a folder of such
-/// files, or a pattern that they match (part_files.h). A file without header may lack the column `optional` of
+/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, a Parquet or .npz file, a folder of
+/// such files, or a pattern that they match (part_files.h). A file without header may lack the column `optional` of
 /// `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");

@@ -11,6 +11,7 @@
 #include "core/io/file.h"
 #include "data/raw/part_files.h"
 #include "kdef/config/keys.h"
+#include "kdef/config/prepared_data.h"
 #include "kdef/config/yaml_value.h"
 
 namespace kdef {
@@ -231,7 +232,11 @@ void check_dataset(const Draft& d, const std::string& entry) {
   const data::DatasetConfig& dataset = d.config.dataset;
   for (const char* key : {"feature_cols", "label_col", "train_data"}) {
     if (d.given.count(key) == 0) {
-      throw InputError(cat(entry, ": data set '", d.config.dataset_id, "' has no key '", key, "'"));
+      const bool columns = std::string_view(key) == "feature_cols";
+      throw InputError(cat(entry, ": data set '", d.config.dataset_id, "' has no key '", key, "'",
+                           columns ? cat("; for data that FuxiCTR has prepared, its feature_map.json is expected in ",
+                                         (fs::path(dataset.data_root) / d.config.dataset_id).string())
+                                   : ""));
     }
   }
   if (std::none_of(dataset.fields.begin(), dataset.fields.end(), [](const auto& f) { return f.active; })) {
@@ -479,6 +484,7 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   }
   for (const std::string& text : overrides) merge_override(merged, text);
 
+  add_prepared_data(merged, config_dir);
   Draft d = read_draft(merged);
   if (dataset_required) check_dataset(d, place);
   d.config.id = expid;

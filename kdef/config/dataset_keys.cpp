@@ -85,11 +85,16 @@ Key<Draft> part_size_key(const char* name, double data::DatasetConfig::*member, 
 const std::vector<Key<Draft>>& dataset_keys() {
   static const std::vector<Key<Draft>> keys = {
       dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
-      dataset_text_key(
-          "train_data", &data::DatasetConfig::train_data,
-          "training rows: a CSV or TSV file, plain or compressed by "
-          "gzip or zstd, a pipe, an .npz file, or a folder of such files or a pattern (part_*.csv), which are read in "
-          "the order of their names"),
+      boolean_key<Draft>(
+          "rebuild_dataset", KDEF_AT(config.dataset.rebuild),
+          "true: ids are made from the values of the columns; false: the files hold ids, as the data that "
+          "FuxiCTR has prepared; so it is for a data set without feature_cols, whose columns "
+          "data_root/dataset_id/feature_map.json describes"),
+      dataset_text_key("train_data", &data::DatasetConfig::train_data,
+                       "training rows: a CSV or TSV file, plain or compressed by "
+                       "gzip or zstd, a pipe, a Parquet or .npz file, or a folder of such files or a pattern "
+                       "(part_*.csv), which are read in "
+                       "the order of their names"),
       dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),
       dataset_text_key("test_data", &data::DatasetConfig::test_data, "test rows"),
       part_size_key("valid_size", &data::DatasetConfig::valid_size, "validation"),

@@ -158,13 +158,6 @@ std::vector<Key<FieldDraft>> foreign_field_keys(const std::vector<Key<FieldDraft
   const auto read = [&](const char* name) { return find_row(known, name)->read; };
   constexpr const char* kPretrained = "embedding tables from a file are not supported";
   return {
-      {"remap", "boolean",
-       "true: ids are made from the words; false, for columns of type meta alone: groups are told apart by their text "
-       "in either case",
-       [](FieldDraft& f, const YamlValue& v) {
-         v.boolean();  // complete() knows the type
-         f.ignored->push_back("feature_cols.remap");
-       }},
       version_1_key("na_value", "fill_na", read("fill_na")),
       version_1_key("encoder", "feature_encoder", read("feature_encoder")),
       refused_field_key("pretrained_emb", kPretrained),
@@ -174,7 +167,6 @@ std::vector<Key<FieldDraft>> foreign_field_keys(const std::vector<Key<FieldDraft
       refused_field_key("emb_output_dim", "the width of an embedding is embedding_dim"),
       refused_field_key("category_processor", "FuxiCTR cannot encode such a column either"),
       refused_field_key("num_buckets", "FuxiCTR cannot encode such a column either"),
-      refused_field_key("vocab_size", "ids are made from the raw rows"),
   };
 }
 
@@ -199,7 +191,7 @@ const std::vector<Key<FieldDraft>>& field_keys() {
     };
     Key<FieldDraft>& type = row_of(all, "type");
     type.type += ", meta";
-    type.meaning += "; meta: not an input, as active: false";
+    type.meaning += "; meta: not an input, as active: false (its groups are told apart by their texts, with any remap)";
     type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
       f.is_meta = v.is_scalar() && v.text() == "meta";
       if (v.is_scalar() && v.text() == "embedding") v.fail("columns that hold vectors are not supported");
@@ -234,12 +226,12 @@ void complete(Draft& d, FieldDraft& f) {
   data::FieldConfig& field = f.field;
   const auto given = [&](const char* key) { return f.given.count(key) != 0; };
   if (f.is_meta) field.active = false;
-  if (given("remap") && !f.is_meta && !f.given.at("remap").boolean()) {
-    f.given.at("remap").fail(
-        "false is for columns of type meta alone; the ids of other columns are made from their words");
+  if (!d.config.dataset.rebuild) field.remap = false;
+  if (given("vocab_size") && field.remap && !d.resolved) {
+    f.given.at("vocab_size").fail("is used with remap: false; ids are made from the values of this column");
   }
   if (!given("dtype") && field.type == data::FieldType::numeric) field.cell = data::CellType::real;
-  if (d.resolved) return;
+  if (d.resolved || !d.config.dataset.rebuild) return;
   const bool is_first = d.dialect.version == 1, is_number = field.cell != data::CellType::str;
   const bool fills = given("fill_na") || (is_first && given("na_value"));
   if (field.type == data::FieldType::sequence && !given("splitter") && is_first) field.splitter = " ";

@@ -130,9 +130,9 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
        read_feature_specs},
       {"use_features", "list of columns, null", "the input columns, in this order; null: those of feature_cols",
        read_use_features},
-      {"data_format", "csv, h5, npz, null", "ignored: the format follows from the name of the file",
+      {"data_format", "csv, h5, npz, parquet, null", "ignored: the format follows from the name of the file",
        [](Draft& d, const YamlValue& v) {
-         if (!v.is_null()) v.one_of({"csv", "h5", "npz"});
+         if (!v.is_null()) v.one_of({"csv", "h5", "npz", "parquet"});
          if (!v.is_null() && v.text() == "h5") d.config.ignored.push_back("data_format");
        }},
       neutral_key("every_x_epochs", "1", "rows are evaluated after every epoch, or every eval_steps steps"),
@@ -140,7 +140,6 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       neutral_key("accumulation_steps", "1", "every batch is a step; set a larger batch_size"),
       neutral_key("embedding_dropout", "0", "embeddings have no dropout; net_dropout is that of the layers"),
       neutral_key("debug", "false", "all rows are read"),
-      neutral_key("rebuild_dataset", "true", "ids are made from raw rows"),
       ignored_key("gpu", "the device is an option of the command line"),
       ignored_key("num_workers", "rows are read by the threads of the process"),
       ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),

@@ -99,10 +99,9 @@ std::filesystem::path below(const std::string& id, const char* what, const char*
 }  // namespace
 
 std::string cache_directory(const ExperimentConfig& config) {
-  return (config.dataset.data_root /
-          below(config.dataset_id, "data set", "give it another name in dataset_config.yaml"))
-      .lexically_normal()
-      .string();
+  const std::filesystem::path folder =
+      config.dataset.data_root / below(config.dataset_id, "data set", "give it another name in dataset_config.yaml");
+  return (config.dataset.rebuild ? folder : folder / "kdef").lexically_normal().string();
 }
 
 std::string default_run_directory(const ExperimentConfig& config) {

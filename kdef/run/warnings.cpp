@@ -64,6 +64,7 @@ void warn_of_empty_vocabularies(const ExperimentConfig& config, const data::Feat
                                 std::vector<std::string>& warnings) {
   for (const data::Field& field : map.fields) {
     if (field.type == data::FieldType::numeric || field.vocab_size > 2 || !field.share_embedding.empty()) continue;
+    if (!config.dataset.rebuild) continue;
     const auto& fields = config.dataset.fields;
     const auto settings =
         std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == field.name; });
@@ -157,9 +158,10 @@ std::vector<std::string> UnknownValues::warnings(const std::string& what, const 
     const auto known = std::find_if(encoder.columns().begin(), encoder.columns().end(),
                                     [&](const auto& c) { return c.cells.field().name == column.name; });
     const std::string here = first_value(path, encoder.config(), column.name);
-    const std::string there = known != encoder.columns().end() && known->vocabulary && known->vocabulary->size() > 2
-                                  ? data::printable(known->vocabulary->words()[0])
-                                  : "";
+    const std::string there =
+        known != encoder.columns().end() && known->vocabulary && known->vocabulary->words().size() > 0
+            ? data::printable(known->vocabulary->words()[0])
+            : "";
     lines.push_back(cat("column ", column.name, ": ", percent(share(column)), " of ", rows_, " rows of ", what,
                         " have a value that is not in the vocabulary of train_data",
                         here.empty() ? "" : cat(", as ", here),

@@ -203,7 +203,11 @@ TEST_F(FuxiCtr, AMetaColumnIsNoInputAndNamesGroups) {
   models("model: EKTF, group_id: g, metrics: [gAUC, AUC]");
   EXPECT_FALSE(fields()[0].active);
   EXPECT_EQ(load().dataset.group, "user");
-  EXPECT_THAT(refusal_of("{name: a, remap: false}"), HasSubstr("for columns of type meta alone"));
+  columns("{name: a, remap: false}");
+  EXPECT_FALSE(fields()[0].remap);
+  columns("{name: a, remap: false, vocab_size: 9}");
+  EXPECT_EQ(fields()[0].id_count, 9);
+  EXPECT_THAT(refusal_of("{name: a, vocab_size: 9}"), HasSubstr("is used with remap: false"));
   EXPECT_THAT(refusal_of("{name: a, type: embedding}"), HasSubstr("columns that hold vectors"));
 }
 

@@ -1,0 +1,71 @@
+#include "kdef/config/prepared_data.h"
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/names.h"
+#include "kdef/config/keys.h"
+
+namespace kdef::config_keys {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The file for these keys; empty where there is none.
+std::string map_file(const std::map<std::string, YamlValue>& merged, const std::string& config_dir) {
+  const auto id = merged.find("dataset_id"), root = merged.find("data_root");
+  if (id == merged.end()) return "";
+  const fs::path folder = root == merged.end() ? data::DatasetConfig().data_root : root->second.text();
+  const fs::path file = folder / id->second.text() / "feature_map.json";
+  std::error_code unknown;
+  if (fs::is_regular_file(file, unknown)) return file.string();
+  const fs::path there = config_dir / file;
+  return folder.is_relative() && fs::is_regular_file(there, unknown) ? there.lexically_normal().string() : "";
+}
+
+// {NAME: {KEY: VALUE, ..}} as an entry of feature_cols. Keys whose meaning is fixed here are checked and left out.
+YAML::Node column_of(const YamlValue& feature) {
+  const std::vector<YamlValue::Entry> entries = feature.map();
+  if (entries.size() != 1) feature.expected("one column: {NAME: {type: ..}}");
+  YAML::Node column;
+  column["name"] = entries[0].name;
+  for (const YamlValue::Entry& e : entries[0].value.map()) {
+    if (e.name == "padding_idx") {
+      if (!e.value.is_null() && e.value.integer(0) != 0) e.value.expected("0, the id of padding");
+    } else if (e.name != "oov_idx") {
+      column[e.name] = e.value.node();
+    }
+  }
+  if (!column["type"]) entries[0].value.fail("expected a key 'type'");
+  return column;
+}
+
+}  // namespace
+
+void add_prepared_data(std::map<std::string, YamlValue>& merged, const std::string& config_dir) {
+  if (merged.count("feature_cols") != 0 || merged.count("dataset_id") == 0) return;
+  const std::string path = map_file(merged, config_dir);
+  if (path.empty()) return;
+  const YamlValue file = load_yaml_file(path);
+  std::map<std::string, YamlValue> keys;
+  for (const YamlValue::Entry& e : file.map()) keys.emplace(e.name, e.value);
+  for (const char* key : {"features", "labels", "dataset_id"}) {
+    if (keys.count(key) == 0) {
+      throw InputError(cat(path, ": is not a feature_map.json of FuxiCTR: it has no key '", key,
+                           "'; the data set needs feature_cols, or the folder that FuxiCTR prepared as data_root"));
+    }
+  }
+  const std::string dataset_id = merged.at("dataset_id").text();
+  if (keys.at("dataset_id").text() != dataset_id) {
+    keys.at("dataset_id").fail(cat("this is the map of another data set; '", dataset_id, "' is expected"));
+  }
+  const std::vector<YamlValue> labels = keys.at("labels").list();
+  if (labels.size() != 1) keys.at("labels").expected("one label column; several labels are not supported");
+  YAML::Node columns(YAML::NodeType::Sequence);
+  for (const YamlValue& feature : keys.at("features").list()) columns.push_back(column_of(feature));
+  merged.emplace("feature_cols", YamlValue(columns, path, "feature_cols", false));
+  merged.emplace("label_col", YamlValue(labels[0].node(), path, "label_col", false));
+  merged.insert_or_assign("rebuild_dataset", YamlValue(YAML::Node("false"), path, "rebuild_dataset", false));
+}
+
+}  // namespace kdef::config_keys
