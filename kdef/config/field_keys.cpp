@@ -227,7 +227,7 @@ void complete(Draft& d, FieldDraft& f) {
   const auto given = [&](const char* key) { return f.given.count(key) != 0; };
   if (f.is_meta) field.active = false;
   if (!d.config.dataset.rebuild) field.remap = false;
-  if (given("vocab_size") && field.remap && !d.resolved) {
+  if (field.id_count > 0 && field.remap && !d.resolved) {
     f.given.at("vocab_size").fail("is used with remap: false; ids are made from the values of this column");
   }
   if (!given("dtype") && field.type == data::FieldType::numeric) field.cell = data::CellType::real;
