@@ -20,6 +20,7 @@ if(KDEF_MINIMAL)
   set(apps OFF)
 endif()
 option(KDEF_APPS "Build the program kdef" ${apps})
+option(KDEF_C "Build libkdef.so, the C interface (bindings/c/kdef.h)" ${apps})
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 

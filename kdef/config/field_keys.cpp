@@ -10,11 +10,6 @@
 namespace kdef::config_keys {
 namespace {
 
-Key<FieldDraft> ignored_field_key(const char* name, const char* meaning) {
-  return {name, "anything", cat("ignored: ", meaning),
-          [=](FieldDraft& f, const YamlValue&) { f.ignored->push_back(cat("feature_cols.", name)); }};
-}
-
 std::string type_of(const data::FieldKey& key) {
   std::string type = key.shape == data::KeyShape::boolean   ? "boolean"
                      : key.shape == data::KeyShape::integer ? integer_type(key.min, key.max)

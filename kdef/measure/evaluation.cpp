@@ -50,8 +50,7 @@ static bool has_nan(const std::vector<float>& values) {
   return std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
 }
 
-// The predictions as they are: some may not be numbers.
-static Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) {
+Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input.to(model.device()), {});
   const Task& task = model.task();

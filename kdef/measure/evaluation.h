@@ -30,6 +30,8 @@ std::string first_bad_tensor(const Ensemble& model);
 /// Predicts in evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is
 /// not a number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
+/// The same where a prediction may be NaN: a row with numbers that are not finite, and no other row.
+Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input);
 
 /// Measures a model on the batches that `next` gives (false: there are no more). No metrics: those of the model's task.
 /// Where batches have weights, every metric is weighted. Memory: 4 (M + 2) bytes a row; on a

@@ -29,3 +29,16 @@ execute_process(COMMAND ${CMAKE_COMMAND} -S ${CONSUMER} -B ${build} -G ${GENERAT
   COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${build} COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${build}/consumer COMMAND_ERROR_IS_FATAL ANY)
+
+# A C program against the installed shared library.
+if(EXISTS ${prefix}/include/kdef.h AND NOT SANITIZE)
+  file(GLOB_RECURSE library ${prefix}/libkdef.so)
+  execute_process(COMMAND cc -std=c99 -Wall -Werror -I${prefix}/include ${EXAMPLE} ${library} -o ${build}/score
+    COMMAND_ERROR_IS_FATAL ANY)
+  get_filename_component(folder ${library} DIRECTORY)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${folder} ${build}/score ${SCRATCH}/no-run
+    RESULT_VARIABLE status ERROR_VARIABLE message)
+  if(NOT status EQUAL 2 OR NOT message MATCHES "no-run")
+    message(FATAL_ERROR "score: status ${status}: ${message}")
+  endif()
+endif()

@@ -63,7 +63,7 @@ check "$tree" || { echo "self-test: two functions of 59 lines were taken for a l
 
 [[ -f $1/core/base/error.h ]] || { echo "$1: not the source directory"; exit 1; }
 bad=0
-for folder in core ops nn data kdef apps; do
+for folder in core ops nn data kdef apps bindings; do
   check "$1/$folder" || bad=1
 done
 exit $bad

@@ -1,0 +1,288 @@
+#include "bindings/c/kdef.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/parallel.h"
+#include "data/raw/memory_rows.h"
+#include "kdef/measure/evaluation.h"
+#include "kdef/run/run.h"
+#include "kdef/train/trainer.h"
+
+struct kdef_model {
+  explicit kdef_model(const char* directory) : run(directory) {
+    const auto known = [&](const std::string& name) {
+      return std::find(columns.begin(), columns.end(), name) != columns.end();
+    };
+    for (const kdef::data::FieldConfig& field : run.encoder().config().fields)
+      if (field.active && !known(field.raw_column())) columns.push_back(field.raw_column());
+    for (const kdef::data::Field& field : run.encoder().feature_map().fields) {
+      if (field.type == kdef::data::FieldType::numeric) continue;
+      for (int64_t place = 0; place < field.max_len; ++place) id_fields.push_back(&field);
+    }
+  }
+
+  kdef::Run run;
+  std::vector<std::string> columns;                 // of raw rows
+  std::vector<const kdef::data::Field*> id_fields;  // of each id of an encoded row
+};
+
+namespace {
+
+using kdef::cat;
+using kdef::InputError;
+
+thread_local std::string last_error;
+thread_local int scoring_threads = 1;
+
+// Rows that are scored together: the memory of a call is bounded, whatever the number of its rows.
+constexpr size_t kRows = 4096;
+
+kdef_status failed(kdef_status status, const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
+
+// The status of what `work` throws; KDEF_OK where it throws nothing.
+template <class Work>
+kdef_status guarded(const Work& work) noexcept {
+  try {
+    return work();
+  } catch (const kdef::CheckError& e) {
+    return failed(KDEF_CHECK_FAILED, e.what());
+  } catch (const kdef::SystemError& e) {
+    return failed(KDEF_SYSTEM_FAILURE, e.what());
+  } catch (const kdef::Error& e) {
+    return failed(KDEF_BAD_INPUT, e.what());
+  } catch (const std::bad_alloc&) {
+    return failed(KDEF_SYSTEM_FAILURE, "not enough memory");
+  } catch (const std::exception& e) {
+    return failed(KDEF_SYSTEM_FAILURE, e.what());
+  } catch (...) {
+    return failed(KDEF_SYSTEM_FAILURE, "failed for an unknown reason");
+  }
+}
+
+void require(const void* pointer, const char* function, const char* argument) {
+  if (pointer == nullptr) throw InputError(cat(function, ": ", argument, " is null"));
+}
+
+// The caller's own OpenMP code finds the number of threads that it had set.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(kdef::num_threads()) { kdef::set_num_threads(count); }
+  ~Threads() { kdef::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+// Rows of text, encoded: gives each batch to `use`, with the number of rows before it.
+template <class Use>
+void encode(const char* function, const kdef_model* model, const kdef_text_rows* rows, const Use& use) {
+  require(model, function, "model");
+  require(rows, function, "rows");
+  if (rows->rows == 0) return;
+  require(rows->cells, function, "cells");
+  std::vector<std::string> columns = model->columns;
+  if (rows->columns != nullptr) {
+    columns.clear();
+    for (size_t c = 0; c < rows->column_count; ++c) {
+      require(rows->columns[c], function, cat("column ", c).c_str());
+      columns.emplace_back(rows->columns[c]);
+    }
+  }
+  const size_t width = columns.size();
+  std::vector<std::string_view> cells(rows->rows * width);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const char* cell = rows->cells[i];
+    if (cell == nullptr) throw InputError(cat(function, ": cell ", i % width, " of row ", i / width, " is null"));
+    cells[i] = rows->sizes != nullptr ? std::string_view(cell, rows->sizes[i]) : std::string_view(cell);
+  }
+  kdef::data::RawFile encoded(model->run.encoder(), std::make_unique<kdef::data::MemoryRows>(columns, cells), false);
+  kdef::data::Batch batch;
+  for (size_t first = 0; encoded.next(batch, kRows); first += static_cast<size_t>(batch.rows)) use(batch, first);
+}
+
+void score(const kdef_model* model, kdef::data::Batch& batch, float* scores, float* student_scores) {
+  const kdef::data::Encoder& encoder = model->run.encoder();
+  const kdef::Probabilities p = kdef::predict_unchecked(
+      model->run.model(), kdef::model_input(batch, encoder.id_columns(), encoder.numeric_columns()));
+  std::copy(p.ensemble.begin(), p.ensemble.end(), scores);
+  if (student_scores != nullptr) std::copy(p.students.begin(), p.students.end(), student_scores);
+}
+
+// The scores of row `first`, or null.
+float* row_of(float* student_scores, const kdef_model* model, size_t first) {
+  return student_scores == nullptr ? nullptr : student_scores + first * kdef_students(model);
+}
+
+void check_ids(const kdef_model* model, std::span<const int32_t> ids, size_t first) {
+  const size_t width = model->id_fields.size();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const kdef::data::Field& field = *model->id_fields[i % width];
+    if (ids[i] < 0 || ids[i] >= field.vocab_size)
+      throw InputError(cat("kdef_score_encoded: row ", first + i / width, ", id column ", i % width, " (", field.name,
+                           "): id ", ids[i], " is not in [0, ", field.vocab_size, ")"));
+  }
+}
+
+kdef::TrainingListener listener_of(const kdef_training& t, bool& stop) {
+  kdef::TrainingListener listener;
+  listener.step = [&t, &stop](const kdef::TrainingListener::Step& s) {
+    const kdef_step step{s.step, s.epoch, s.batch, s.batches, s.loss};
+    if (t.step != nullptr && t.step(t.context, &step) != 0) stop = true;
+  };
+  listener.evaluated = [&t](const kdef::TrainingListener::Evaluated& e) {
+    if (t.evaluated != nullptr) t.evaluated(t.context, kdef::metrics_line(e).c_str());
+  };
+  listener.note = [&t](const std::string& text) {
+    if (t.note != nullptr) t.note(t.context, text.c_str());
+  };
+  listener.stop_requested = [&stop] { return stop; };
+  return listener;
+}
+
+// What the configuration has to say, through the callback.
+void tell(const kdef_training& t, const kdef::ExperimentConfig& config) {
+  if (t.note == nullptr) return;
+  std::string ignored;
+  for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
+  if (!ignored.empty()) t.note(t.context, cat("keys without effect here: ", ignored).c_str());
+  for (const std::string& note : config.notes) t.note(t.context, note.c_str());
+}
+
+}  // namespace
+
+int kdef_abi(void) { return KDEF_ABI; }
+const char* kdef_version(void) { return KDEF_VERSION; }
+const char* kdef_last_error(void) { return last_error.c_str(); }
+
+kdef_status kdef_set_threads(int threads) {
+  return guarded([&] {
+    if (threads < 1)
+      throw InputError(cat("kdef_set_threads: ", threads, " is not a number of threads; give 1 or more"));
+    scoring_threads = threads;
+    return KDEF_OK;
+  });
+}
+
+kdef_status kdef_open(const char* directory, kdef_model** model) {
+  return guarded([&] {
+    require(directory, "kdef_open", "directory");
+    require(model, "kdef_open", "model");
+    const Threads threads(scoring_threads);
+    *model = std::make_unique<kdef_model>(directory).release();
+    return KDEF_OK;
+  });
+}
+
+void kdef_close(kdef_model* model) { delete model; }
+
+size_t kdef_students(const kdef_model* model) { return model->run.model().student_count(); }
+int kdef_predicts_clicks(const kdef_model* model) {
+  return model->run.model().task().labels == kdef::data::LabelKind::click ? 1 : 0;
+}
+size_t kdef_columns(const kdef_model* model) { return model->columns.size(); }
+const char* kdef_column(const kdef_model* model, size_t i) {
+  return i < model->columns.size() ? model->columns[i].c_str() : nullptr;
+}
+size_t kdef_id_columns(const kdef_model* model) { return model->id_fields.size(); }
+size_t kdef_number_columns(const kdef_model* model) {
+  return static_cast<size_t>(model->run.encoder().numeric_columns());
+}
+
+kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows, float* scores, float* student_scores) {
+  return guarded([&] {
+    const Threads threads(scoring_threads);
+    encode("kdef_score_text", model, rows, [&](kdef::data::Batch& batch, size_t first) {
+      require(scores, "kdef_score_text", "scores");
+      score(model, batch, scores + first, row_of(student_scores, model, first));
+    });
+    return KDEF_OK;
+  });
+}
+
+kdef_status kdef_encode_text(const kdef_model* model, const kdef_text_rows* rows, int32_t* ids, float* numbers) {
+  return guarded([&] {
+    const Threads threads(scoring_threads);
+    encode("kdef_encode_text", model, rows, [&](const kdef::data::Batch& batch, size_t first) {
+      if (!batch.ids.empty()) require(ids, "kdef_encode_text", "ids");
+      if (!batch.numerics.empty()) require(numbers, "kdef_encode_text", "numbers");
+      std::copy(batch.ids.begin(), batch.ids.end(), ids + first * kdef_id_columns(model));
+      std::copy(batch.numerics.begin(), batch.numerics.end(), numbers + first * kdef_number_columns(model));
+    });
+    return KDEF_OK;
+  });
+}
+
+kdef_status kdef_score_encoded(const kdef_model* model, const int32_t* ids, const float* numbers, size_t rows,
+                               float* scores, float* student_scores) {
+  return guarded([&] {
+    require(model, "kdef_score_encoded", "model");
+    const size_t id_columns = kdef_id_columns(model), number_columns = kdef_number_columns(model);
+    if (rows > 0) {
+      require(scores, "kdef_score_encoded", "scores");
+      if (id_columns > 0) require(ids, "kdef_score_encoded", "ids");
+      if (number_columns > 0) require(numbers, "kdef_score_encoded", "numbers");
+    }
+    const Threads threads(scoring_threads);
+    kdef::data::Batch batch;
+    for (size_t first = 0; first < rows; first += kRows) {
+      const size_t count = std::min(kRows, rows - first);
+      batch.rows = static_cast<int64_t>(count);
+      batch.ids.assign(ids + first * id_columns, ids + (first + count) * id_columns);
+      batch.numerics.assign(numbers + first * number_columns, numbers + (first + count) * number_columns);
+      check_ids(model, batch.ids, first);
+      score(model, batch, scores + first, row_of(student_scores, model, first));
+    }
+    return KDEF_OK;
+  });
+}
+
+void kdef_training_defaults(kdef_training* training) {
+  *training = {};
+  training->size = sizeof *training;
+}
+
+kdef_status kdef_train(const kdef_training* training) {
+  return guarded([&] {
+    require(training, "kdef_train", "training");
+    const kdef_training& t = *training;
+    if (t.size != sizeof t) throw InputError("kdef_train: call kdef_training_defaults() before filling the struct");
+    require(t.config, "kdef_train", "config");
+    require(t.experiment, "kdef_train", "experiment");
+    if (t.value_count > 0) require(t.values, "kdef_train", "values");
+    if (t.threads < 0) throw InputError(cat("kdef_train: threads is ", t.threads, "; give 0 or more"));
+    std::vector<std::string> values;
+    for (size_t i = 0; i < t.value_count; ++i) {
+      require(t.values[i], "kdef_train", cat("value ", i).c_str());
+      values.emplace_back(t.values[i]);
+    }
+    std::optional<Threads> threads;
+    if (t.threads > 0) threads.emplace(t.threads);
+    const kdef::ExperimentConfig config = kdef::load_experiment(t.config, t.experiment, values);
+    tell(t, config);
+    kdef::RunOptions run;
+    run.directory = t.run != nullptr ? t.run : kdef::default_run_directory(config);
+    run.resume = t.resume != 0;
+    run.overwrite = t.overwrite != 0;
+    bool stop = false;
+    run.listener = listener_of(t, stop);
+    if (!kdef::run_experiment(config, run).interrupted) return KDEF_OK;
+    return failed(KDEF_INTERRUPTED, cat("the training was stopped; resume continues it from ", run.directory).c_str());
+  });
+}

@@ -1,0 +1,259 @@
+"""Score and train click-through-rate models with kdef.
+
+    model = kdef.load("demo/KDEF")
+    model.predict({"user": ["u7", "u8"], "item": ["i2", "i9"]})
+
+    kdef.train("demo/data", "KDEF", run="runs/1", epochs=3)
+
+The package calls the shared library libkdef.so by ctypes; nothing is compiled. The environment variable KDEF_LIBRARY
+names its file; otherwise the system's search path has it.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["CheckFailed", "Error", "InputError", "Interrupted", "Model", "SystemFailure", "load", "set_threads", "train"]
+
+_ABI = 1
+
+
+class Error(Exception):
+    """What kdef found wrong: the message says where, and what to do."""
+
+
+class InputError(Error, ValueError):
+    """A file, a row, a key or an argument is wrong."""
+
+
+class CheckFailed(Error):
+    """A loss or a gradient is not finite."""
+
+
+class SystemFailure(Error, OSError):
+    """Memory, disk or permissions."""
+
+
+class Interrupted(Error):
+    """The progress function stopped the training; resume=True continues it."""
+
+
+_ERRORS = {1: CheckFailed, 2: InputError, 3: SystemFailure, 130: Interrupted}
+
+
+class _TextRows(ctypes.Structure):
+    _fields_ = [
+        ("columns", ctypes.POINTER(ctypes.c_char_p)),
+        ("column_count", ctypes.c_size_t),
+        ("cells", ctypes.POINTER(ctypes.c_char_p)),
+        ("sizes", ctypes.POINTER(ctypes.c_size_t)),
+        ("rows", ctypes.c_size_t),
+    ]
+
+
+class _Step(ctypes.Structure):
+    _fields_ = [
+        ("step", ctypes.c_int64),
+        ("epoch", ctypes.c_int64),
+        ("batch", ctypes.c_int64),
+        ("batches", ctypes.c_int64),
+        ("loss", ctypes.c_double),
+    ]
+
+
+_STEP = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Step))
+_TEXT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+
+
+class _Training(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("config", ctypes.c_char_p),
+        ("experiment", ctypes.c_char_p),
+        ("run", ctypes.c_char_p),
+        ("values", ctypes.POINTER(ctypes.c_char_p)),
+        ("value_count", ctypes.c_size_t),
+        ("resume", ctypes.c_int),
+        ("overwrite", ctypes.c_int),
+        ("threads", ctypes.c_int),
+        ("context", ctypes.c_void_p),
+        ("step", _STEP),
+        ("evaluated", _TEXT),
+        ("note", _TEXT),
+    ]
+
+
+def _open_library() -> ctypes.CDLL:
+    library = ctypes.CDLL(os.environ.get("KDEF_LIBRARY", "libkdef.so.1"))
+    if library.kdef_abi() != _ABI:
+        raise ImportError(f"libkdef.so has ABI {library.kdef_abi()}, this package needs {_ABI}")
+    pointer, size, status = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    floats = ctypes.POINTER(ctypes.c_float)
+    for name, result, arguments in [
+        ("kdef_version", ctypes.c_char_p, []),
+        ("kdef_last_error", ctypes.c_char_p, []),
+        ("kdef_set_threads", status, [ctypes.c_int]),
+        ("kdef_open", status, [ctypes.c_char_p, ctypes.POINTER(pointer)]),
+        ("kdef_close", None, [pointer]),
+        ("kdef_students", size, [pointer]),
+        ("kdef_columns", size, [pointer]),
+        ("kdef_column", ctypes.c_char_p, [pointer, size]),
+        ("kdef_score_text", status, [pointer, ctypes.POINTER(_TextRows), floats, floats]),
+        ("kdef_training_defaults", None, [ctypes.POINTER(_Training)]),
+        ("kdef_train", status, [ctypes.POINTER(_Training)]),
+    ]:
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+_library = _open_library()
+__version__ = _library.kdef_version().decode()
+
+
+def _check(status: int) -> None:
+    if status != 0:
+        raise _ERRORS.get(status, Error)(_library.kdef_last_error().decode())
+
+
+def set_threads(threads: int) -> None:
+    """The threads that each later predict() of the calling thread may use. The default is 1."""
+    _check(_library.kdef_set_threads(threads))
+
+
+def _cell(value: Any) -> bytes:
+    """The text of a value, as a CSV file has it; a missing value (None, NaN, pandas' NA) is empty."""
+    if isinstance(value, str):
+        return value.encode()
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return b""
+    if isinstance(value, float) and value.is_integer() and math.fabs(value) < 2**53:
+        return str(int(value)).encode()  # pandas makes floats of integers beside missing values
+    return str(value).encode()
+
+
+def _columns_of(rows: Any) -> dict[str, list]:
+    """The columns of a mapping, of a pandas or polars data frame, or of a pyarrow table."""
+    if isinstance(rows, Mapping):
+        return {str(name): list(values) for name, values in rows.items()}
+    if hasattr(rows, "to_pydict"):  # pyarrow
+        return rows.to_pydict()
+    names = getattr(rows, "columns", None)
+    if names is None:
+        raise TypeError(f"predict() takes columns: a mapping, a data frame or an Arrow table, not {type(rows).__name__}")
+    return {str(name): rows[name].to_list() for name in names}
+
+
+class Model:
+    """A trained model, which any number of threads may use. load() makes one."""
+
+    def __init__(self, directory: str | os.PathLike):
+        self._handle = ctypes.c_void_p()
+        _check(_library.kdef_open(os.fspath(directory).encode(), ctypes.byref(self._handle)))
+        #: The columns that predict() needs; other columns are not read.
+        self.columns = [
+            _library.kdef_column(self._handle, i).decode() for i in range(_library.kdef_columns(self._handle))
+        ]
+        #: The number of sub-networks.
+        self.students = _library.kdef_students(self._handle)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            _library.kdef_close(self._handle)
+
+    def predict(self, rows: Any) -> array.array:
+        """The score of every row, as float32: array('f'), which numpy.asarray() takes without a copy."""
+        return self._score(rows, False)[0]
+
+    def predict_students(self, rows: Any) -> list[array.array]:
+        """The scores of every sub-network: one array('f') each."""
+        flat = self._score(rows, True)[1]
+        return [flat[k :: self.students] for k in range(self.students)]
+
+    def _score(self, rows: Any, with_students: bool) -> tuple[array.array, array.array | None]:
+        table = _columns_of(rows)
+        missing = [name for name in self.columns if name not in table]
+        if missing:
+            raise InputError(f"columns are missing: {', '.join(missing)}; there are: {', '.join(table)}")
+        columns = [table[name] for name in self.columns]
+        count = len(columns[0])
+        for name, column in zip(self.columns, columns):
+            if len(column) != count:
+                raise InputError(f"column {name} has {len(column)} rows, {self.columns[0]} has {count}")
+        cells = [_cell(column[row]) for row in range(count) for column in columns]
+        text = _TextRows(
+            None,
+            0,
+            (ctypes.c_char_p * len(cells))(*cells),
+            (ctypes.c_size_t * len(cells))(*map(len, cells)),
+            count,
+        )
+        scores = (ctypes.c_float * count)()
+        students = (ctypes.c_float * (count * self.students))() if with_students else None
+        _check(_library.kdef_score_text(self._handle, ctypes.byref(text), scores, students))
+        return array.array("f", bytes(scores)), array.array("f", bytes(students)) if with_students else None
+
+
+def load(directory: str | os.PathLike) -> Model:
+    """Opens a directory that `kdef train` or `kdef export` left."""
+    return Model(directory)
+
+
+def train(
+    config: str | os.PathLike,
+    experiment: str,
+    run: str | os.PathLike | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    threads: int = 0,
+    progress: Callable[[dict], Any] | None = None,
+    evaluated: Callable[[dict], Any] | None = None,
+    note: Callable[[str], Any] | None = None,
+    **values: Any,
+) -> None:
+    """Trains an experiment of the configuration folder `config`, as `kdef train` does, and leaves its run directory.
+
+    values: keys of the configuration, as epochs=3 or hidden_units=[64, 64]; they win over the files.
+    progress: called after every step with step, epoch, batch, batches and loss; False ends the training (Interrupted).
+    evaluated: called after every evaluation with its record of metrics.jsonl. note: called with what kdef has to say.
+    An exception of a function ends the training, and is raised again.
+    """
+    failure: list[BaseException] = []
+
+    def call(function: Callable | None, argument: Any) -> bool:
+        """Whether the training goes on."""
+        if function is None or failure:
+            return not failure
+        try:
+            return function(argument) is not False
+        except BaseException as e:  # it cannot pass through the library
+            failure.append(e)
+            return False
+
+    def step(_, s):
+        return 0 if call(progress, {name: getattr(s.contents, name) for name, _ in _Step._fields_}) else 1
+
+    texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}".encode() for key, value in values.items()]
+    training = _Training()
+    _library.kdef_training_defaults(ctypes.byref(training))
+    training.config = os.fspath(config).encode()
+    training.experiment = experiment.encode()
+    training.run = None if run is None else os.fspath(run).encode()
+    training.values = (ctypes.c_char_p * len(texts))(*texts)
+    training.value_count = len(texts)
+    training.resume, training.overwrite, training.threads = int(resume), int(overwrite), threads
+    training.step = _STEP(step)
+    training.evaluated = _TEXT(lambda _, line: call(evaluated, json.loads(line)) and None)
+    training.note = _TEXT(lambda _, text: call(note, text.decode()) and None)
+    status = _library.kdef_train(ctypes.byref(training))
+    if failure:
+        raise failure[0]
+    _check(status)
