@@ -272,8 +272,8 @@ TEST_F(RunTest, ANumberThatIsNotFiniteSpoilsItsRowAlone) {
 #if !defined(KDEF_SANITIZED)
 TEST_F(CInterface, PythonGivesTheSameScores) {
   if (shell("python3 -c 'import ctypes, csv'").status != 0) GTEST_SKIP() << "there is no python3";
-  const Outcome outcome = shell("PYTHONPATH=" KDEF_PYTHON_PACKAGE " KDEF_LIBRARY=" KDEF_LIBRARY
-                                " python3 " KDEF_PYTHON_PACKAGE "/examples/score.py " +
+  const Outcome outcome = shell("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=" KDEF_PYTHON_PACKAGE
+                                " KDEF_LIBRARY=" KDEF_LIBRARY " python3 " KDEF_PYTHON_PACKAGE "/examples/score.py " +
                                 path("run") + " " + path("data/test.csv"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   const std::vector<float> expected = predicted();
