@@ -45,6 +45,14 @@ class CellReader {
   int32_t id(std::string_view cell, const Place& place) const;
   int32_t id(const TypedColumn& column, int64_t i, const Place& place) const;
   static constexpr int64_t kMaxId = (int64_t{1} << 31) - 4;
+  /// Whether the number of a cell is what a typed column holds, where that is finite.
+  bool takes_numbers() const {
+    return field_.preprocess == Preprocess::none && field_.cell == CellType::real && na_numbers_.empty();
+  }
+  /// Whether an integer is an id of this field.
+  bool is_id(int64_t number) const {
+    return number >= 0 && number <= (field_.id_count > 0 ? field_.id_count - 1 : kMaxId);
+  }
   /// What the number becomes in fp32: (number - shift) * scale, rounded once. InputError where fp32 cannot hold it.
   float scaled(double number, double shift, double scale, const Place& place) const {
     const float value = static_cast<float>((number - shift) * scale);
@@ -81,9 +89,6 @@ class CellReader {
   }
   [[noreturn]] void too_large(double number, bool unscaled, const Place& place) const;
   [[noreturn]] void not_an_id(std::string_view cell, const Place& place) const;
-  bool is_id(int64_t number) const {
-    return number >= 0 && number <= (field_.id_count > 0 ? field_.id_count - 1 : kMaxId);
-  }
   int64_t calendar(std::string_view cell, const Place& place) const;
   std::string_view filled(std::string_view cell, const Place& place) const;
 

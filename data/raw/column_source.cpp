@@ -80,6 +80,7 @@ void ColumnSource::parse_all(std::span<Chunk> chunks, const std::function<void(s
   for (const Chunk& chunk : chunks) {
     const size_t part = part_of(chunk);
     if (chunk.first_line - 1 + chunk.capacity == ends_[part]) open_.erase(part);
+    if (chunk.first_line - 1 + chunk.capacity == rows_) close();
   }
   if (then) for_each_index(chunks.size(), then);
 }

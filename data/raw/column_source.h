@@ -42,6 +42,8 @@ class ColumnSource : public RowSource {
   void set_parts(const std::vector<int64_t>& rows, int64_t chunk_rows = kChunkRows);
   /// Thread-safe.
   virtual std::unique_ptr<ColumnStream> open_column(size_t part, size_t column) const = 0;
+  /// Called once all rows have been parsed: a folder may have more part files than a process may have open.
+  virtual void close() const {}
 
  private:
   using Streams = std::vector<std::unique_ptr<ColumnStream>>;  // by slot

@@ -141,6 +141,11 @@ class LeafStream : public ColumnStream {
     for (int64_t done = 0; done < rows;) {
       const int64_t n = next(rows - done);
       if (n == 0) damaged(path_, "a column has fewer values than its row group has rows");
+      done += n;
+      if (value_count_ == n && (by_dictionary_ || column_.places.empty())) {
+        push_values(n);
+        continue;
+      }
       int64_t value = 0;
       for (int64_t i = 0; i < n; ++i) {
         if (value_count_ == n || definitions_[static_cast<size_t>(i)] == leaf_.value_level) {
@@ -149,7 +154,6 @@ class LeafStream : public ColumnStream {
           push_missing();
         }
       }
-      done += n;
     }
   }
 
@@ -230,9 +234,10 @@ class LeafStream : public ColumnStream {
   // Where value i of the batch stands in the dictionary.
   int32_t place(int64_t i) const {
     const int32_t at = indices_[static_cast<size_t>(i)];
-    if (at < 0 || static_cast<size_t>(at) >= dictionary_->size()) damaged(path_, "a value outside of its dictionary");
+    if (at < 0 || static_cast<size_t>(at) >= dictionary_->size()) outside_dictionary();
     return at;
   }
+  [[noreturn]] void outside_dictionary() const { damaged(path_, "a value outside of its dictionary"); }
 
   // One more value of the column: value i of the batch.
   void push_value(int64_t i) {
@@ -243,6 +248,19 @@ class LeafStream : public ColumnStream {
       if (!column_.places.empty()) column_.places.push_back(static_cast<int32_t>(own_.size()) - 1);
     }
     ++size_;
+  }
+
+  // All values of a batch, while no value of the column is missing in `places`.
+  void push_values(int64_t n) {
+    if (by_dictionary_) {
+      const auto words = static_cast<uint32_t>(dictionary_->size());
+      const auto outside = [&](int32_t at) { return static_cast<uint32_t>(at) >= words; };
+      if (std::any_of(indices_.begin(), indices_.begin() + n, outside)) outside_dictionary();
+      column_.places.insert(column_.places.end(), indices_.begin(), indices_.begin() + n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) append(values_[static_cast<size_t>(i)], own_);
+    }
+    size_ += n;
   }
 
   void push_missing() {
@@ -334,6 +352,8 @@ class ParquetReader : public ColumnSource {
     });
   }
 
+  void close() const override { reader_.reset(); }
+
  private:
   void read_schema(const ::parquet::FileMetaData& file) {
     const ::parquet::SchemaDescriptor& schema = *file.schema();
@@ -358,9 +378,9 @@ class ParquetReader : public ColumnSource {
     set_parts(rows);
   }
 
-  static constexpr int64_t kMaxRows = int64_t{1} << 40;  // of a row group: their sum does not overflow
-  std::unique_ptr<::parquet::ParquetFileReader> reader_;
-  std::vector<Leaf> leaves_;  // by column
+  static constexpr int64_t kMaxRows = int64_t{1} << 40;           // of a row group: their sum does not overflow
+  mutable std::unique_ptr<::parquet::ParquetFileReader> reader_;  // none after the last row
+  std::vector<Leaf> leaves_;                                      // by column
 };
 
 }  // namespace

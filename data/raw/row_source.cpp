@@ -12,6 +12,7 @@
 #include "data/raw/npz_reader.h"
 #include "data/raw/parquet.h"
 #include "data/raw/part_files.h"
+#include "data/raw/svm_reader.h"
 
 namespace kdef::data {
 namespace {
@@ -128,6 +129,9 @@ std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfi
     const bool is_binary = std::any_of(head.begin(), head.end(), [](unsigned char c) { return c < '\t'; });
     if (head.starts_with("PAR1") && is_binary) return open_parquet(path);
     if (head.starts_with("PK") && lower_case(path).ends_with(".npz")) return std::make_unique<NpzReader>(path);
+    if (config.columns.empty() && is_svm_text(ByteSource::open(path)->peek(4096))) {
+      return std::make_unique<SvmReader>(path, config.label);
+    }
   }
   return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote, empty);
 }
