@@ -143,6 +143,22 @@ const std::vector<FieldKey>& field_keys() {
           "vocab_size - 1"),
       key("vocab_size", KDEF_AT(id_count), {.max = (int64_t{1} << 31) - 1, .stored_in = kEncoder},
           "with remap: false the number of ids; 0: the largest one of the training rows + 1"),
+      key("pretrained_emb", KDEF_AT(pretrained_emb), {.stored_in = kFingerprint},
+          "a Parquet or .npz file with the columns `key`, values of the column, and `value`, lists of pretrain_dim "
+          "numbers; keys that training rows lack get ids, too"),
+      key("pretrain_dim", KDEF_AT(pretrain_dim), {.max = kMaxEmbeddingDim, .stored_in = kEncoder},
+          "with pretrained_emb the length of its vectors; 0: embedding_dim; where it differs from embedding_dim, a "
+          "linear "
+          "layer follows"),
+      key("freeze_emb", KDEF_AT(freeze_emb), {.stored_in = kEncoder},
+          "with pretrained_emb: true: the vectors are not trained, and values without one have zeros; false: they are "
+          "the "
+          "initial values"),
+      key("pretrain_usage", KDEF_AT(pretrain_usage),
+          {.choices = {{"init", "init"}, {"sum", "sum"}, {"concat", "concat"}}, .stored_in = kEncoder},
+          "with pretrained_emb: init: the vector is the embedding; sum: an embedding by id is added; concat: a linear "
+          "layer "
+          "makes the embedding of the vector and an embedding by id"),
       key("embedding_dim", KDEF_AT(embedding_dim), {.min = 1, .max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "replaces the model's embedding_dim for this column"),
       key("share_embedding", KDEF_AT(share_embedding), {.stored_in = kEncoder, .always_stored = true},

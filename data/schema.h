@@ -24,6 +24,7 @@ enum class Preprocess {
 };
 enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
 enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
+enum class PretrainUsage { init, sum, concat };  // how the vectors of a pretrained table become an embedding
 enum class Normalizer { none, standard, min_max };
 enum class Quote { double_quote, none };      // none: a quote is a byte like any other
 enum class LabelKind { click, number };       // click: 0 or 1; number: any finite number
@@ -50,10 +51,14 @@ struct FieldConfig {
   Normalizer normalizer = Normalizer::none;  // numeric
   bool remap = true;                         // false: the cells are ids
   int64_t id_count = 0;                      // then: they are below this; 0: the largest one of the training rows + 1
-  std::optional<int64_t> embedding_dim;      // overrides the model's
-  std::string share_embedding;               // name of an earlier field whose vocabulary and table it uses
-  std::string source;                        // user, item, context or another word: the group that FLEN puts it into
-  std::string where;                         // "file:line:column" of the entry, for messages
+  std::string pretrained_emb;                // the file of a table of vectors (encode/pretrained.h); empty: none
+  int64_t pretrain_dim = 0;                  // then: their length
+  bool freeze_emb = true;                    // then: they are not trained
+  PretrainUsage pretrain_usage = PretrainUsage::init;
+  std::optional<int64_t> embedding_dim;  // overrides the model's
+  std::string share_embedding;           // name of an earlier field whose vocabulary and table it uses
+  std::string source;                    // user, item, context or another word: the group that FLEN puts it into
+  std::string where;                     // "file:line:column" of the entry, for messages
 
   /// The column of the raw file that it reads.
   const std::string& raw_column() const { return column.empty() ? name : column; }
@@ -96,12 +101,18 @@ struct DatasetConfig {
 struct Field {
   std::string name;
   FieldType type = FieldType::categorical;
-  int64_t vocab_size = 0;  // rows of the table: 0 is padding, vocab_size - 1 is out-of-vocabulary; numeric: 0
+  int64_t vocab_size = 0;  // rows of the table: 0 is padding, the last one out-of-vocabulary; numeric: 0
+  int64_t oov_idx = 0;     // out-of-vocabulary where pretrained words follow it; 0: it is the last row
   int64_t max_len = 1;     // ids in a row: 1 unless a sequence
   Pooling pooling = Pooling::average;
+  int64_t pretrain_dim = 0;  // above 0: the table has pretrained vectors of this length
+  bool freeze_emb = true;
+  PretrainUsage pretrain_usage = PretrainUsage::init;
   std::optional<int64_t> embedding_dim;
   std::string share_embedding;  // uses that field's table
-  std::string source;           // the group of fields that it belongs to
+
+  int64_t out_of_vocabulary() const { return oov_idx > 0 ? oov_idx : vocab_size - 1; }
+  std::string source;  // the group of fields that it belongs to
 };
 
 /// The encoded schema: fields in model order.

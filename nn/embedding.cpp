@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 
@@ -48,8 +49,9 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
     for (size_t f = 0; f < fields_.size(); ++f) {
       if (shape_.list[f].name != field.shared) continue;
       const int table = fields_[f].table;
-      KDEF_CHECK(tables_[static_cast<size_t>(table)].shape()[1] == dim, "embedding: field '", field.name,
-                 "' shares a table of another dimension");
+      const bool fits =
+          beside_[static_cast<size_t>(table)].used || tables_[static_cast<size_t>(table)].shape()[1] == dim;
+      KDEF_CHECK(fits, "embedding: field '", field.name, "' shares a table of another dimension");
       return table;
     }
     throw Error(cat("embedding: field '", field.name, "' shares the table of '", field.shared,
@@ -57,18 +59,75 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
   }
   const bool numeric = field.kind == EmbeddingField::Kind::numeric;
   KDEF_CHECK(numeric || field.vocab_size > 0, "embedding: vocabulary of field '", field.name, "' is empty");
+  beside_.emplace_back();
+  if (field.pretrained.dim > 0) {
+    tables_.push_back(add_pretrained(field, dim, build, beside_.back()));
+    return static_cast<int>(tables_.size()) - 1;
+  }
   Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, field.deviation);
   if (!numeric) t.rows(0, 1).fill(0);
   tables_.push_back(add_parameter("embedding_layer.embedding_layers." + field.name + ".weight", t, true));
   return static_cast<int>(tables_.size()) - 1;
 }
 
+Tensor EmbeddingTables::add_pretrained(const EmbeddingField& field, int64_t dim, Builder& build, Beside& beside) {
+  using Usage = EmbeddingField::Pretrained::Usage;
+  const EmbeddingField::Pretrained& p = field.pretrained;
+  const std::string name = "embedding_layer.embedding_layers." + field.name;
+  const int64_t rows = field.vocab_size, known = p.known > 0 ? p.known : rows;
+  KDEF_CHECK(rows > 0 && known <= rows, "embedding: field '", field.name, "' knows ", known, " of ", rows, " ids");
+  beside.used = true;
+  beside.frozen = p.frozen;
+  beside.usage = p.usage;
+  Tensor vectors = p.frozen ? build.constant({rows, p.dim}, 0) : build.normal({rows, p.dim}, field.deviation);
+  if (!p.frozen) vectors.rows(0, 1).fill(0);
+  if (p.usage != Usage::init) {
+    Tensor ids = build.normal({rows, dim}, field.deviation);
+    ids.rows(0, 1).fill(0);
+    ids.rows(known - 1, rows - known + 1).fill(0);  // out of vocabulary, and what no row has taught
+    beside.ids = add_parameter(name + ".id_embedding.weight", ids, true);
+  }
+  const int64_t width = p.dim + (p.usage == Usage::concat ? dim : 0);
+  if (width != dim) beside.projection = add_parameter(name + ".proj.weight", build.xavier_normal(dim, width), true);
+  if (known < rows) {
+    std::vector<float> ones(static_cast<size_t>(rows), 1.0f);
+    std::fill(ones.begin() + known, ones.end(), 0.0f);
+    beside.known = Tensor::from(ones, {rows, 1}).to(build.dtype()).to(build.device());
+  }
+  const std::string vectors_name = name + ".pretrain_embedding.weight";
+  return p.frozen ? add_buffer(vectors_name, vectors) : add_parameter(vectors_name, vectors, true);
+}
+
+bool EmbeddingTables::any_pretrained() const {
+  return std::any_of(beside_.begin(), beside_.end(), [](const Beside& beside) { return beside.used; });
+}
+
+Tensor EmbeddingTables::pretrained(const Tensor& ids, size_t f) const {
+  using Kind = ops::EmbedField::Kind;
+  using Usage = EmbeddingField::Pretrained::Usage;
+  const ops::EmbedField& field = fields_[f];
+  const Beside& beside = beside_[static_cast<size_t>(field.table)];
+  const Tensor block = ops::slice(ids, 1, field.column, field.count);
+  const auto read = [&](const Tensor& table, bool known_only) {
+    Tensor e = ops::embedding(table, block, true);
+    if (known_only && beside.known.defined()) e = ops::mul(e, ops::embedding(beside.known, block, false));
+    if (field.kind == Kind::id) return ops::reshape(e, {e.shape()[0], e.shape()[2]});
+    return ops::pool_sequence(e, block, field.kind == Kind::average ? ops::PoolMode::average : ops::PoolMode::sum);
+  };
+  Tensor e = read(tables_[static_cast<size_t>(field.table)], !beside.frozen);
+  if (beside.usage == Usage::concat) e = ops::concat({e, read(beside.ids, true)}, 1);
+  if (beside.projection.defined()) e = ops::linear(e, beside.projection, {});
+  return beside.usage == Usage::sum ? ops::add(e, read(beside.ids, true)) : e;
+}
+
 Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fused) const {
   KDEF_CHECK(read_, "embedding: these tables were made for networks that do not read them");
-  if (fused && uniform()) return ops::embed_fields(tables_, ids, values, fields_);
+  if (fused && uniform() && !any_pretrained()) return ops::embed_fields(tables_, ids, values, fields_);
   std::vector<Tensor> parts;
   for (size_t f = 0; f < fields_.size(); ++f) {
-    if (fused) {
+    if (beside_[static_cast<size_t>(fields_[f].table)].used) {
+      parts.push_back(pretrained(ids, f));
+    } else if (fused) {
       ops::EmbedField field = fields_[f];
       const Tensor& table = tables_[static_cast<size_t>(field.table)];
       field.table = 0;
@@ -83,7 +142,7 @@ Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fu
 
 std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const Tensor& values,
                                                         const ops::DistinctLimits& limits) const {
-  if (!read_ || !uniform() || !ids.defined()) return std::nullopt;
+  if (!read_ || !uniform() || !ids.defined() || any_pretrained()) return std::nullopt;
   std::vector<int64_t> table_rows;
   for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
   DistinctFields out;

@@ -22,7 +22,17 @@ struct EmbeddingField {
   std::string shared;       // the name of an earlier field whose table it uses; empty: a new table
   int64_t column = -1;      // its first column in the batch's ids or values; -1: the column after the field before it
   double deviation = 1e-4;  // standard deviation of the initial values of its table
-  std::string source;       // the group of columns that it belongs to: user, item, context or another word
+
+  /// Vectors that were trained elsewhere, for the ids of the table (Pretrained::dim > 0).
+  struct Pretrained {
+    enum class Usage { init, sum, concat };
+    int64_t dim = 0;     // of a vector
+    bool frozen = true;  // they are not trained
+    Usage usage = Usage::init;
+    int64_t known = 0;  // ids below this have been trained; 0: all
+  };
+  Pretrained pretrained = {};
+  std::string source;  // the group of columns that it belongs to: user, item, context or another word
 };
 
 /// The fields with their columns filled in. Tables over some of these fields read the right columns of the same batch.
@@ -47,7 +57,13 @@ struct EmbeddingShape {
 /// Embeddings of a batch: ids i32 [B, C], the fields' columns in field order; values [B, N] of the numeric fields in
 /// their order. The result is [B, F, D], or [B, sum of dims] where fields have different dimensions.
 /// Tables start normal (EmbeddingField::deviation) with a zero row 0; a numeric field is a Linear(1, D) without bias.
-/// Names: embedding_layer.embedding_layers.FIELD.weight.
+/// The ids of a field with pretrained vectors v read, as in FuxiCTR (pretrained_embedding.py), with W a projection and
+/// i an embedding by id:
+///   init: v, or W v where v has another dimension;  sum: the same + i;  concat: W [v, i].
+/// i, and v unless it is frozen, is 0 for ids that no training row has. A sequence pools v and i, then projects them.
+/// Vectors start as 0 where frozen, else as a table does; their owner fills them in (kdef/run/pretrained.h).
+/// Names: embedding_layer.embedding_layers.FIELD.weight; with pretrained vectors FIELD.pretrain_embedding.weight, a
+/// buffer where frozen, FIELD.id_embedding.weight and FIELD.proj.weight.
 class EmbeddingTables final : public Module {
  public:
   /// Where no network reads these tables (`read` is false), there are none: the object describes the batch only, and
@@ -69,7 +85,19 @@ class EmbeddingTables final : public Module {
   Device device() const { return device_; }
 
  private:
+  // What a table of pretrained vectors has beside the vectors.
+  struct Beside {
+    bool used = false;
+    bool frozen = true;
+    EmbeddingField::Pretrained::Usage usage = EmbeddingField::Pretrained::Usage::init;
+    Tensor ids;         // [V, D], of sum and concat
+    Tensor projection;  // undefined: none
+    Tensor known;       // [V, 1]: 1, and 0 for ids that are not known; undefined: all are
+  };
   Tensor composed(const Tensor& ids, const Tensor& values, size_t field) const;
+  Tensor pretrained(const Tensor& ids, size_t field) const;
+  Tensor add_pretrained(const EmbeddingField& field, int64_t dim, Builder& build, Beside& beside);
+  bool any_pretrained() const;
 
   // The table of a field, which is made unless the field shares an earlier one; its number.
   int add_table(const EmbeddingField& field, int64_t dim, Builder& build);
@@ -80,6 +108,7 @@ class EmbeddingTables final : public Module {
   EmbeddingShape shape_;
   std::vector<ops::EmbedField> fields_;
   std::vector<Tensor> tables_;
+  std::vector<Beside> beside_;  // by table
   int64_t id_columns_ = 0, value_columns_ = 0;
 };
 

@@ -28,11 +28,19 @@ constexpr uint32_t kVersion = 1;
 
 using Json = nlohmann::ordered_json;
 
+bool owns_vocabulary(const FieldConfig& field) {
+  return field.type != FieldType::numeric && field.share_embedding.empty();
+}
+
 Json column_json(const Encoder::Column& column) {
   Json json;
   add_field(column.cells.field(), StoredIn::encoder, json);
   json["shift"] = column.shift;
   json["scale"] = column.scale;
+  if (column.vocabulary != nullptr && owns_vocabulary(column.cells.field()) &&
+      column.vocabulary->first_appended() < column.vocabulary->words().size()) {
+    json["appended_from"] = column.vocabulary->first_appended();
+  }
   return json;
 }
 
@@ -59,8 +67,22 @@ struct Cursor {
   }
 };
 
-bool owns_vocabulary(const FieldConfig& field) {
-  return field.type != FieldType::numeric && field.share_embedding.empty();
+constexpr const char* kRemedy = "; prepare the data again, or copy the file once more";
+
+std::shared_ptr<const Vocabulary> read_vocabulary(Cursor& in, const FieldConfig& field, const Json& entry) {
+  auto vocabulary = std::make_shared<Vocabulary>(field.has_ids() ? field.id_count : 0);
+  for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
+    const uint32_t size = in.get<uint32_t>();
+    vocabulary->add(std::string_view(in.take(size), size));
+  }
+  if (entry.contains("appended_from")) {
+    const int64_t first = integer_at<int64_t>(entry, "appended_from", in.path);
+    if (first < 0 || first > vocabulary->words().size()) {
+      throw InputError(cat(in.path, ": inconsistent content", kRemedy));
+    }
+    vocabulary->set_appended(first);
+  }
+  return vocabulary;
 }
 
 // How files are read, as save() writes it.
@@ -92,7 +114,11 @@ Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
     for (const FieldKey& key : field_keys()) {
       if (key.in_feature_map() && key.applies_to(f.type)) key.map.set(field, key.config.get(f));
     }
-    if (f.type != FieldType::numeric) field.vocab_size = column.vocabulary->size();
+    if (f.type != FieldType::numeric) {
+      field.vocab_size = column.vocabulary->size();
+      const int64_t unknown = column.vocabulary->out_of_vocabulary();
+      if (unknown != field.vocab_size - 1) field.oov_idx = unknown;
+    }
     map_.fields.push_back(field);
     config_.fields.push_back(f);
   }
@@ -155,7 +181,7 @@ Encoder Encoder::load(const std::string& given) {
 }
 
 Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
-  const std::string remedy = "; prepare the data again, or copy the file once more";
+  const std::string remedy = kRemedy;
   if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
     throw InputError(cat(path, ": not a vocabulary file of kdef", remedy));
   }
@@ -184,12 +210,7 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
       Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
       if (field.has_ids() && field.id_count < 2) throw InputError(cat(path, ": inconsistent content", remedy));
       if (owns_vocabulary(field)) {
-        auto vocabulary = std::make_shared<Vocabulary>(field.has_ids() ? field.id_count : 0);
-        for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
-          const uint32_t size = in.get<uint32_t>();
-          vocabulary->add(std::string_view(in.take(size), size));
-        }
-        column.vocabulary = std::move(vocabulary);
+        column.vocabulary = read_vocabulary(in, field, entry);
       } else if (field.type != FieldType::numeric) {
         const auto owner = vocabularies.find(field.share_embedding);
         if (owner == vocabularies.end()) throw InputError(cat(path, ": inconsistent content", remedy));
@@ -229,8 +250,16 @@ void encode_ids(const CellReader& cells, const Chunk& chunk, int64_t slot, int64
                 int32_t* out) {
   const bool is_sequence = cells.field().type == FieldType::sequence;
   const TypedColumn* typed = is_sequence ? chunk.typed_column(slot) : chunk.flat_column(slot);
+  const bool plain = typed != nullptr && !typed->lists && typed->values->kind == Values::Kind::integer;
   std::vector<int32_t> tokens;
   for (int64_t row = 0; row < chunk.rows(); ++row, out += stride) {
+    if (const int32_t at = !is_sequence && plain ? typed->place(row) : TypedColumn::kMissing; at >= 0) {
+      const int64_t number = typed->values->integers[static_cast<size_t>(at)];
+      if (cells.is_id(number)) {
+        *out = static_cast<int32_t>(number);
+        continue;
+      }
+    }
     const Place place{chunk.file(), chunk.line(row)};
     if (!is_sequence) {
       *out = typed == nullptr ? cells.id(chunk.cell(row, slot), place) : cells.id(*typed, row, place);
@@ -290,8 +319,16 @@ void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) cons
 
 void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, float* out) const {
   const TypedColumn* typed = chunk.flat_column(slot);
+  const bool plain = typed != nullptr && !typed->values->is_text() && column.cells.takes_numbers();
   for (int64_t row = 0; row < chunk.rows(); ++row) {
     const Place place{chunk.file(), chunk.line(row)};
+    if (const int32_t at = plain ? typed->place(row) : TypedColumn::kMissing; at >= 0) {
+      const double number = typed->values->number(static_cast<size_t>(at));
+      if (std::isfinite(number)) {
+        out[row * layout_.numeric_columns] = column.cells.scaled(number, column.shift, column.scale, place);
+        continue;
+      }
+    }
     const double number =
         typed == nullptr ? column.cells.number(chunk.cell(row, slot), place) : column.cells.number(*typed, row, place);
     out[row * layout_.numeric_columns] = column.cells.scaled(number, column.shift, column.scale, place);

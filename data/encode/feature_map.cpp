@@ -82,6 +82,10 @@ Field read_field(const Json& json, size_t index, const std::string& path) {
     }
   }
   if (field.type != FieldType::numeric) field.vocab_size = read_count(json, "vocab_size", 2, where);
+  if (field.type != FieldType::numeric && json.contains("oov_idx")) {
+    field.oov_idx = read_count(json, "oov_idx", 1, where);
+    if (field.oov_idx >= field.vocab_size) throw InputError(cat(where, ": \"oov_idx\" is not below vocab_size"));
+  }
   return field;
 }
 
@@ -134,6 +138,7 @@ static Json field_json(const Field& field) {
     if (value != KeyValue() && value != KeyValue(std::string())) entry[key.stored_name()] = json_of(key, value);
     if (key.name == std::string_view("type") && field.type != FieldType::numeric) {
       entry["vocab_size"] = field.vocab_size;
+      if (field.oov_idx > 0) entry["oov_idx"] = field.oov_idx;
     }
   }
   return entry;

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "data/encode/pretrained.h"
 #include "data/encode/row_groups.h"
 #include "data/field_keys.h"
 #include "data/raw/cells.h"
@@ -63,6 +64,11 @@ void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::ve
     throw InputError(cat(config.train_data, ": column ", fields[f].name, ": a sequence has ", fields[f].max_len,
                          " ids; set max_len to at most ", kMaxLen));
   }
+}
+
+bool needs_counts(const FieldConfig& field) {
+  if (field.type == FieldType::numeric) return field.normalizer != Normalizer::none;
+  return !field.has_ids() || field.id_count == 0;
 }
 
 namespace {
@@ -170,6 +176,10 @@ Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>&
     }
     const auto [shift, scale] = counts[f].scaling();
     columns.push_back({counts[f].cells(), vocabularies[f], shift, scale});
+  }
+  for (size_t f = 0; f < counts.size(); ++f) {
+    const FieldConfig& field = counts[f].cells().field();
+    if (!field.pretrained_emb.empty()) append_pretrained(field, *vocabularies[f]);
   }
   return Encoder(config, std::move(columns));
 }

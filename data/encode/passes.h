@@ -38,6 +38,9 @@ struct SourceReport {
 void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::vector<FieldConfig>& fields,
                      const ProgressListener& progress);
 
+/// Whether a field's rows can be encoded only after all of them have been read once. A sequence has its max_len.
+bool needs_counts(const FieldConfig& field);
+
 /// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
 /// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
 /// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).

@@ -14,6 +14,7 @@
 #include "data/encode/encoder.h"
 #include "data/encode/feature_map.h"
 #include "data/encode/passes.h"
+#include "data/encode/pretrained.h"
 #include "data/raw/cells.h"
 #include "data/raw/part_files.h"
 #include "data/schema_json.h"
@@ -179,6 +180,14 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
       }
     }
     CellReader{field};  // refuses settings that contradict each other
+    if (!field.pretrained_emb.empty()) {
+      const bool fits = field.type != FieldType::numeric && field.share_embedding.empty() && field.remap;
+      if (!fits || field.pretrain_dim < 1) {
+        throw InputError(cat(where, fits ? "pretrained_emb needs pretrain_dim"
+                                         : "pretrained_emb needs a categorical or sequence field with a vocabulary and "
+                                           "an embedding table of its own"));
+      }
+    }
     names.emplace(field.name, fields.size());
     fields.push_back(field);
     if (!field.na_values) fields.back().na_values = config.na_values;
@@ -231,7 +240,11 @@ void check_files(const DatasetConfig& config, const std::vector<FieldConfig>& fi
 
 // Throws for a file that is not what it was `before` it was read.
 void check_unchanged(const DatasetConfig& config, std::span<const std::vector<FileState>> before,
-                     std::span<const SourceReport> reports) {
+                     std::span<const SourceReport> reports, const std::vector<FileState>& tables) {
+  if (changed(tables, pretrained_states(config, false))) {
+    throw InputError(
+        cat("data set ", config.id, ": a file of pretrained_emb changed while it was read; prepare again"));
+  }
   for (size_t i = 0; i < before.size(); ++i) {
     const std::string& path = config.*kSplits[i].raw;
     if (changed(before[i], reports[i].files) || changed(before[i], states_of(path))) {
@@ -245,6 +258,27 @@ void check_unchanged(const DatasetConfig& config, std::span<const std::vector<Fi
 void add_split(Json& marker, const Split& split, const Prepared& result, const SourceReport& report) {
   marker[split.name] = {
       {"rows", result.*split.rows}, {"positives", result.*split.positives}, {"files", json_of(report.files)}};
+}
+
+// Gives the files of a cache their names.
+void publish(const DatasetConfig& config, const std::string& dir, const Encoder& encoder, const Prepared& result,
+             std::span<std::optional<SplitWriter>> writers, std::span<const SourceReport> reports,
+             const std::vector<FileState>& tables) {
+  // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
+  remove_file(in_dir(dir, kMarker));
+  encoder.save(in_dir(dir, Encoder::kFileName));
+  save_feature_map(result.map, in_dir(dir, kMapName));
+  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}};
+  if (!tables.empty()) marker["pretrained"] = json_of(tables);
+  for (size_t i = 0; i < writers.size(); ++i) {
+    if (writers[i]) {
+      writers[i]->file.commit();
+    } else {
+      remove_file(in_dir(dir, kSplits[i].file));
+    }
+    add_split(marker, kSplits[i], result, reports[i]);
+  }
+  write_file(in_dir(dir, kMarker), dump(marker, config));
 }
 
 Prepared write_cache(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
@@ -261,8 +295,11 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
 
   GroupNumbers groups;
   Spool spool(dir);
+  const std::vector<FileState> tables = pretrained_states(config, true);
   SourceReport reports[kCount];
-  const std::vector<FieldCount> counts = count_rows(config, training, fields, groups, spool, reports[0], progress);
+  const bool counted = std::any_of(fields.begin(), fields.end(), needs_counts);
+  std::vector<FieldCount> counts(fields.begin(), fields.end());
+  if (counted) counts = count_rows(config, training, fields, groups, spool, reports[0], progress);
   const Encoder encoder = make_encoder(config, counts);
   Prepared result;
   result.map = encoder.feature_map();
@@ -272,8 +309,10 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
     const bool from_training = i > 0 && parts && parts->rows(kSplits[i].part) > 0;
     if (path.empty() && !from_training) continue;
     SplitWriter& out = writers[i].emplace(in_dir(dir, kSplits[i].file), encoder.layout());
-    if (i == 0) {
+    if (i == 0 && counted) {
       write_counted_rows(counts, encoder, spool, out, progress);
+    } else if (i == 0) {
+      encode_rows(path, training, encoder, groups, out, reports[i], progress);
     } else if (from_training) {
       SourceReport known;  // that of the training rows tells the same
       encode_rows(config.train_data, {&*parts, kSplits[i].part}, encoder, groups, out, known, progress);
@@ -283,25 +322,12 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
     result.*kSplits[i].rows = out.file.rows();
     result.*kSplits[i].positives = out.positives;
   }
-  check_unchanged(config, before, reports);
+  check_unchanged(config, before, reports, tables);
   for (const SourceReport& report : reports) {
     result.warnings.insert(result.warnings.end(), report.warnings.begin(), report.warnings.end());
   }
 
-  // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
-  remove_file(in_dir(dir, kMarker));
-  encoder.save(in_dir(dir, Encoder::kFileName));
-  save_feature_map(result.map, in_dir(dir, kMapName));
-  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}};
-  for (size_t i = 0; i < kCount; ++i) {
-    if (writers[i]) {
-      writers[i]->file.commit();
-    } else {
-      remove_file(in_dir(dir, kSplits[i].file));
-    }
-    add_split(marker, kSplits[i], result, reports[i]);
-  }
-  write_file(in_dir(dir, kMarker), dump(marker, config));
+  publish(config, dir, encoder, result, writers, reports, tables);
   return result;
 }
 
@@ -364,6 +390,13 @@ Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& r
       if (here == Freshness::stale) return here;
       if (here == Freshness::same_content) result = here;
       files = json_of(now);
+    }
+    std::vector<FileState> tables = pretrained_states(config, false);
+    if (!tables.empty()) {
+      const Freshness here = compare(read_states(renewed.at("pretrained"), marker), tables);
+      if (here == Freshness::stale) return here;
+      if (here == Freshness::same_content) result = here;
+      renewed["pretrained"] = json_of(tables);
     }
     open_files(dir);
     return result;

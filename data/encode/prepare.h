@@ -44,7 +44,8 @@ std::string test_file(const std::string& cache_dir);
 /// Makes the cache if there is none or it is stale, and writes nothing if it is up to date (if the content of a raw
 /// file had to be compared, the cache gets the new state of the file). A raw file may be a pipe, which is read once;
 /// then a sequence of the training rows needs a max_len. The training file is read once for counting, and its rows are
-/// kept on disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass).
+/// kept on disk under provisional numbers, which the second pass replaces by ids (a max_len of 0 costs one more pass; a
+/// file of ids whose numbers are known, and of numbers without normalizer, is encoded as it is read).
 /// Memory holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the
 /// number of threads. Ids: 0 is padding; then the words by descending count in the training file, equal counts by
 /// ascending bytes; the last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the

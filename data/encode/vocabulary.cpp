@@ -119,7 +119,7 @@ void StringSet::grow() {
 
 void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) const {
   words_.find(words, ids);
-  for (size_t i = 0; i < words.size(); ++i) ids[i] = ids[i] < 0 ? out_of_vocabulary() : ids[i] + 1;
+  for (size_t i = 0; i < words.size(); ++i) ids[i] = id_of(ids[i]);
 }
 
 void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,

@@ -67,7 +67,8 @@ class StringSet {
   std::vector<Slot> slots_;     // open addressing, a power of two
 };
 
-/// The ids of a field: 0 is padding, the words have 1 and more, and size() - 1 is every other text (out of vocabulary).
+/// The ids of a field: 0 is padding, the words have 1 and more, and the id behind them is every other text (out of
+/// vocabulary). Words that are appended afterwards stand behind that id.
 class Vocabulary {
  public:
   Vocabulary() = default;
@@ -75,11 +76,10 @@ class Vocabulary {
   explicit Vocabulary(int64_t ids) : ids_(ids) {}
   /// Rows of an embedding table: words + 2, or the number of ids.
   int64_t size() const { return std::max(ids_, words_.size() + 2); }
-  int32_t out_of_vocabulary() const { return static_cast<int32_t>(size() - 1); }
-  int32_t id(std::string_view word) const {
-    const int64_t index = words_.find(word);
-    return index < 0 ? out_of_vocabulary() : static_cast<int32_t>(index + 1);
+  int32_t out_of_vocabulary() const {
+    return static_cast<int32_t>(ids_ > 0 ? ids_ - 1 : appended_ ? first_appended_ + 1 : words_.size() + 1);
   }
+  int32_t id(std::string_view word) const { return id_of(words_.find(word)); }
   /// Finds the ids of many words; faster than id() of one word after the other.
   void ids(std::span<const std::string_view> words, int32_t* ids) const;
   const StringSet& words() const { return words_; }
@@ -88,10 +88,29 @@ class Vocabulary {
   /// and words of one count by ascending bytes. Words that the vocabulary has already keep their id.
   void add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count, std::string_view excluded);
   void add(std::string_view word) { words_.insert(word); }
+  /// Adds a word, if it is new, behind out-of-vocabulary. Nothing is added in front afterwards.
+  void append(std::string_view word) {
+    set_appended(appended_ ? first_appended_ : words_.size());
+    words_.insert(word);
+  }
+  /// The words from `first` on are appended ones.
+  void set_appended(int64_t first) {
+    appended_ = true;
+    first_appended_ = first;
+  }
+  /// How many words are not appended.
+  int64_t first_appended() const { return appended_ ? first_appended_ : words_.size(); }
 
  private:
+  int32_t id_of(int64_t index) const {
+    if (index < 0) return out_of_vocabulary();
+    return static_cast<int32_t>(index + (appended_ && index >= first_appended_ ? 2 : 1));
+  }
+
   StringSet words_;
   int64_t ids_ = 0;
+  bool appended_ = false;
+  int64_t first_appended_ = 0;
 };
 
 }  // namespace kdef::data

@@ -26,14 +26,21 @@ nn::EmbeddingField::Kind kind_of(const data::Field& field) {
 }  // namespace
 
 std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
+  using Pretrained = nn::EmbeddingField::Pretrained;
   std::vector<nn::EmbeddingField> fields;
   for (const data::Field& f : map.fields) {
+    Pretrained pretrained;
+    if (f.pretrain_dim > 0) {
+      pretrained = {f.pretrain_dim, f.freeze_emb, static_cast<Pretrained::Usage>(f.pretrain_usage),
+                    f.out_of_vocabulary() + 1};
+    }
     fields.push_back({.name = f.name,
                       .kind = kind_of(f),
                       .vocab_size = f.vocab_size,
                       .max_len = f.max_len,
                       .dim = f.embedding_dim.value_or(0),
                       .shared = f.share_embedding,
+                      .pretrained = pretrained,
                       .source = f.source});
   }
   return fields;

@@ -342,6 +342,17 @@ void resolve_split(Draft& d) {
   replace(dataset.test_size, dataset.test_data, "test");
 }
 
+// Pretrained vectors are as long as the embeddings, where nothing else is said.
+void resolve_pretrained(Draft& d) {
+  for (data::FieldConfig& field : d.config.dataset.fields) {
+    if (field.pretrained_emb.empty()) {
+      field.pretrain_dim = 0;
+    } else if (field.pretrain_dim == 0) {
+      field.pretrain_dim = field.embedding_dim.value_or(d.config.model.embedding_dim);
+    }
+  }
+}
+
 Draft read_draft(const Layer& merged, bool resolved = false) {
   Draft d;
   d.given = merged;
@@ -357,6 +368,7 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
   resolve_split(d);
   if (d.needs_dialect) d.config.notes.push_back(describe(d.dialect));
   resolve_students(d);
+  resolve_pretrained(d);
   list_unused_keys(d);
   resolve_task(d);
   std::vector<std::string> once;
@@ -492,6 +504,7 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   for (std::string* path : {&dataset.data_root, &dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
     locate(*path, config_dir);
   }
+  for (data::FieldConfig& field : dataset.fields) locate(field.pretrained_emb, config_dir);
   return d.config;
 }
 

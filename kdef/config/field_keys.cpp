@@ -151,14 +151,9 @@ Key<FieldDraft> refused_field_key(const char* name, const char* reason) {
 
 std::vector<Key<FieldDraft>> foreign_field_keys(const std::vector<Key<FieldDraft>>& known) {
   const auto read = [&](const char* name) { return find_row(known, name)->read; };
-  constexpr const char* kPretrained = "embedding tables from a file are not supported";
   return {
       version_1_key("na_value", "fill_na", read("fill_na")),
       version_1_key("encoder", "feature_encoder", read("feature_encoder")),
-      refused_field_key("pretrained_emb", kPretrained),
-      refused_field_key("pretrain_dim", kPretrained),
-      refused_field_key("pretrain_usage", kPretrained),
-      refused_field_key("freeze_emb", kPretrained),
       refused_field_key("emb_output_dim", "the width of an embedding is embedding_dim"),
       refused_field_key("category_processor", "FuxiCTR cannot encode such a column either"),
       refused_field_key("num_buckets", "FuxiCTR cannot encode such a column either"),

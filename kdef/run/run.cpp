@@ -9,6 +9,7 @@
 #include "core/io/file_lock.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
+#include "kdef/run/pretrained.h"
 #include "kdef/run/tensorboard.h"
 #include "kdef/run/warnings.h"
 #include "kdef/train/run_files.h"
@@ -131,13 +132,13 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   const TrainingConfig& training = config.training;
   ops::check_precision(training.precision, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
-  const std::string cache = cache_directory(config);
-  const data::PreparedData data = data::prepare_and_open(config.dataset, cache, options.preparing);
+  const auto data = data::prepare_and_open(config.dataset, cache_directory(config), options.preparing);
   const data::Prepared& prepared = data.summary;
   nn::Builder build(config.training.seed, DType::f32, options.device);
   Ensemble model(config.model, embedding_fields(prepared.map), build);
 
   data.verify();
+  load_pretrained(config.dataset, data.vocabulary, model);
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
   const auto warn = [&](const std::string& warning) { options.listener.note("warning: " + warning); };

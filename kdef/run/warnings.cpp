@@ -120,7 +120,7 @@ void warn_of_few_steps(const ExperimentConfig& config, int64_t rows, std::vector
 UnknownValues::UnknownValues(const data::FeatureMap& map) {
   for (const data::Field& field : map.fields) {
     if (field.type == data::FieldType::numeric) continue;
-    columns_.push_back({field.name, id_columns_, field.max_len, static_cast<int32_t>(field.vocab_size - 1)});
+    columns_.push_back({field.name, id_columns_, field.max_len, static_cast<int32_t>(field.out_of_vocabulary())});
     id_columns_ += field.max_len;
   }
 }

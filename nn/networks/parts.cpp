@@ -84,6 +84,7 @@ std::vector<EmbeddingField> first_order_fields(const EmbeddingShape& shape) {
   std::vector<EmbeddingField> fields = shape.list;
   for (EmbeddingField& field : fields) {
     field.dim = 1;
+    field.pretrained = {};
     // FuxiCTR draws the tables that share one elsewhere as PyTorch does.
     if (!field.shared.empty()) field.deviation = 1;
     field.shared.clear();

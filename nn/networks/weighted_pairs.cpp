@@ -36,6 +36,7 @@ class FwFm final : public SumNetwork {
     for (EmbeddingField& field : fields) {
       field.dim = 0;
       if (numbers && field.kind == EmbeddingField::Kind::average) field.kind = EmbeddingField::Kind::sum;
+      if (numbers) field.pretrained = {};
     }
     EmbeddingTables& second =
         add_child("linear_weight_layer", std::make_unique<EmbeddingTables>(fields, numbers ? 1 : shape.dim, build));

@@ -37,9 +37,9 @@ std::string write_rows(const TemporaryFolder& dir) {
 
 FeatureMap map_of(int64_t first_size, int64_t second_size) {
   FeatureMap map;
-  map.fields = {{"a", FieldType::categorical, first_size, 1, {}, {}, ""},
-                {"b", FieldType::categorical, second_size, 1, {}, {}, ""},
-                {"n", FieldType::numeric, 0, 1, {}, {}, ""}};
+  map.fields = {{.name = "a", .vocab_size = first_size},
+                {.name = "b", .vocab_size = second_size},
+                {.name = "n", .type = FieldType::numeric}};
   return map;
 }
 

@@ -9,9 +9,14 @@ TEST(FeatureMap, RoundTrip) {
   FeatureMap map;
   map.dataset = "set";
   map.label = "click";
-  map.fields = {{"a", FieldType::categorical, 10, 1, Pooling::average, 8, ""},
-                {"s", FieldType::sequence, 10, 5, Pooling::sum, std::nullopt, "a"},
-                {"n", FieldType::numeric, 0, 1, Pooling::average, std::nullopt, ""}};
+  map.fields = {{.name = "a", .vocab_size = 10, .embedding_dim = 8},
+                {.name = "s",
+                 .type = FieldType::sequence,
+                 .vocab_size = 10,
+                 .max_len = 5,
+                 .pooling = Pooling::sum,
+                 .share_embedding = "a"},
+                {.name = "n", .type = FieldType::numeric}};
   TemporaryFolder dir;
   save_feature_map(map, dir / "m.json");
   const FeatureMap again = load_feature_map(dir / "m.json");

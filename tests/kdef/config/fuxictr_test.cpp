@@ -251,11 +251,23 @@ TEST_F(FuxiCtr, UsedFeaturesInTheirOrder) {
 }
 
 TEST_F(FuxiCtr, KeysOfColumnsThatAreNotSupported) {
-  EXPECT_THAT(refusal_of("{name: a, pretrained_emb: emb.npz}"),
-              HasSubstr("embedding tables from a file are not supported"));
   EXPECT_THAT(refusal_of("{name: a, category_processor: hash_bucket}"), HasSubstr("FuxiCTR cannot encode"));
-  columns("{name: a, pretrained_emb: null}");
-  EXPECT_NO_THROW(load());
+}
+
+TEST_F(FuxiCtr, PretrainedTablesOfColumns) {
+  columns(
+      "{name: a, pretrained_emb: emb.npz, embedding_dim: 7}, {name: b, pretrained_emb: null, pretrain_dim: 5}, "
+      "{name: c, pretrained_emb: emb.npz, pretrain_dim: 5, freeze_emb: false, pretrain_usage: concat}");
+  const data::FieldConfig a = fields()[0], b = fields()[1], c = fields()[2];
+  EXPECT_EQ(a.pretrained_emb, "emb.npz");
+  EXPECT_EQ(a.pretrain_dim, 7) << "that of the embedding";
+  EXPECT_TRUE(a.freeze_emb);
+  EXPECT_EQ(a.pretrain_usage, data::PretrainUsage::init);
+  EXPECT_EQ(b.pretrain_dim, 0) << "there is no table";
+  EXPECT_EQ(c.pretrain_dim, 5);
+  EXPECT_FALSE(c.freeze_emb);
+  EXPECT_EQ(c.pretrain_usage, data::PretrainUsage::concat);
+  EXPECT_THAT(refusal_of("{name: a, pretrained_emb: emb.npz, pretrain_usage: mean}"), HasSubstr("init, sum, concat"));
 }
 
 TEST_F(FuxiCtr, RowsOfTheTrainingFileBecomeTheOthers) {

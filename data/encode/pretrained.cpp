@@ -1,0 +1,104 @@
+#include "data/encode/pretrained.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "core/base/error.h"
+#include "data/raw/cells.h"
+#include "data/raw/row_source.h"
+
+namespace kdef::data {
+namespace {
+
+constexpr const char* kKey = "key";
+constexpr const char* kValue = "value";
+
+// How the keys of a table are read: as the cells of the field, or the tokens of its sequences.
+CellReader key_reader(const FieldConfig& field) {
+  FieldConfig key = field;
+  key.type = FieldType::categorical;
+  key.preprocess = Preprocess::none;
+  key.column.clear();
+  return CellReader(key);
+}
+
+// The vector of a row.
+std::span<const float> vector_of(const TypedColumn& column, int64_t row, const FieldConfig& field, const Place& place,
+                                 std::vector<float>& buffer) {
+  const int64_t size = column.end(row) - column.begin(row);
+  if (column.values->is_text()) {
+    throw InputError(
+        cat(place.file, ":", place.line, ": column value holds texts; write the vectors as lists of numbers"));
+  }
+  if (size != field.pretrain_dim) {
+    throw InputError(cat(place.file, ":", place.line, ": the vector has ", size, " numbers; pretrain_dim of column ",
+                         field.name, " is ", field.pretrain_dim));
+  }
+  buffer.clear();
+  for (int64_t i = column.begin(row); i < column.end(row); ++i) {
+    const double number =
+        column.is_missing(i) ? std::nan("") : column.values->number(static_cast<size_t>(column.place(i)));
+    if (!std::isfinite(static_cast<float>(number))) {
+      throw InputError(
+          cat(place.file, ":", place.line, ": the vector holds a number that is missing or not finite in fp32"));
+    }
+    buffer.push_back(static_cast<float>(number));
+  }
+  return buffer;
+}
+
+}  // namespace
+
+void read_pretrained(const FieldConfig& field, bool vectors,
+                     const std::function<void(std::string_view word, std::span<const float> vector)>& fn) {
+  if (field.pretrained_emb.ends_with(".h5")) {
+    throw InputError(cat(field.pretrained_emb,
+                         ": HDF5 is not read; convert the table in Python: with h5py.File(\"FILE.h5\") as f: "
+                         "numpy.savez(\"FILE.npz\", key=f[\"key\"][:], value=f[\"value\"][:])"));
+  }
+  const auto source = open_rows(field.pretrained_emb, DatasetConfig());
+  source->select(vectors ? std::vector<std::string>{kKey, kValue} : std::vector<std::string>{kKey});
+  source->limit_rows(1024);
+  const CellReader reader = key_reader(field);
+  CellReader::Scratch digits;
+  Values::Scratch cell;
+  std::vector<float> buffer;
+  StringSet seen;
+  for (Chunk chunk; source->read(chunk);) {
+    source->parse(chunk);
+    const TypedColumn* keys = chunk.flat_column(0);
+    if (keys == nullptr) {
+      throw InputError(cat(source->path(),
+                           ": is text; write the table as .npz or Parquet, with the arrays or columns key and value"));
+    }
+    for (int64_t row = 0; row < chunk.rows(); ++row) {
+      const Place place{chunk.file(), chunk.line(row)};
+      const std::string_view word = reader.word(keys->cell(row, cell), place, digits);
+      const int64_t before = seen.size();
+      if (seen.insert(word) < before) {
+        throw InputError(cat(place.file, ":", place.line, ": the key ", printable(word), " stands in the file twice"));
+      }
+      fn(word, vectors ? vector_of(*chunk.typed_column(1), row, field, place, buffer) : std::span<const float>());
+    }
+  }
+}
+
+void append_pretrained(const FieldConfig& field, Vocabulary& vocabulary) {
+  const std::string missing = key_reader(field).missing();
+  read_pretrained(field, false, [&](std::string_view word, std::span<const float>) {
+    if (word != missing) vocabulary.append(word);
+  });
+}
+
+std::vector<FileState> pretrained_states(const DatasetConfig& config, bool content) {
+  std::vector<FileState> states;
+  for (const FieldConfig& field : config.fields) {
+    if (!field.active || field.pretrained_emb.empty()) continue;
+    states.push_back(file_state(field.pretrained_emb));
+    if (content) states.back().content = content_of(field.pretrained_emb);
+  }
+  return states;
+}
+
+}  // namespace kdef::data

@@ -1,0 +1,56 @@
+#include "kdef/run/pretrained.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "core/base/error.h"
+#include "data/encode/encoder.h"
+#include "data/encode/pretrained.h"
+
+namespace kdef {
+namespace {
+
+// The tables of a field, in every set of tables of the model.
+std::vector<Tensor> tables_of(const std::string& field, const nn::Module& model) {
+  const std::string end = cat("embedding_layers.", field, ".pretrain_embedding.weight");
+  std::vector<Tensor> tables;
+  for (const nn::Parameter& parameter : model.parameters()) {
+    if (parameter.name.ends_with(end)) tables.push_back(parameter.tensor);
+  }
+  for (const nn::Buffer& buffer : model.buffers()) {
+    if (buffer.name.ends_with(end)) tables.push_back(buffer.tensor);
+  }
+  return tables;
+}
+
+void load(const data::FieldConfig& field, const data::Encoder& encoder, const std::vector<Tensor>& tables) {
+  const auto column = std::find_if(encoder.columns().begin(), encoder.columns().end(),
+                                   [&](const auto& c) { return c.cells.field().name == field.name; });
+  KDEF_CHECK(column != encoder.columns().end(), "load_pretrained: no column ", field.name);
+  std::vector<Tensor> hosts;
+  for (const Tensor& table : tables) hosts.push_back(table.detach().to(kCpu).clone());
+  data::read_pretrained(field, true, [&](std::string_view word, std::span<const float> vector) {
+    if (word == column->cells.missing()) return;
+    const int64_t id = column->vocabulary->id(word);
+    for (const Tensor& host : hosts) {
+      std::copy(vector.begin(), vector.end(), host.data<float>() + id * host.shape()[1]);
+    }
+  });
+  for (size_t i = 0; i < tables.size(); ++i) Tensor(tables[i]).copy_from(hosts[i]);
+}
+
+}  // namespace
+
+void load_pretrained(const data::DatasetConfig& dataset, const std::string& vocabulary, const nn::Module& model) {
+  std::optional<data::Encoder> encoder;
+  for (const data::FieldConfig& field : dataset.fields) {
+    if (!field.active || field.pretrained_emb.empty()) continue;
+    const std::vector<Tensor> tables = tables_of(field.name, model);
+    if (tables.empty()) continue;
+    if (!encoder) encoder = data::Encoder::parse(vocabulary, "the vocabulary");
+    load(field, *encoder, tables);
+  }
+}
+
+}  // namespace kdef
