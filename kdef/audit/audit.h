@@ -41,7 +41,7 @@ std::string device_markdown(Device device);
 /// transposed gradient, a missing term and others.
 std::vector<std::string> audit_self_test();
 
-/// Checks the stop-gradients of the objective: the gradients of the targets are zero, that of the examination is not.
+/// Checks the stop-gradients of the objectives: teachers pass no gradient, the examination of KDEF passes one.
 /// Returns a sentence per violation (none).
 std::vector<std::string> audit_stop_gradients();
 

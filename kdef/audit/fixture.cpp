@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -146,8 +147,22 @@ std::vector<FixtureRow> replay_metrics(const SafetensorsFile& file) {
   return std::move(result).rows();
 }
 
+// The objective of a recording: objective_NAME_* holds that of this name, another file that of KDEF.
+const Objective& recorded_objective(const std::string& path) {
+  const std::string stem = std::filesystem::path(path).stem().string(), prefix = "objective_";
+  if (!stem.starts_with(prefix)) return ensemble_type(EnsembleKind::kdef).objective;
+  std::vector<std::string> names;
+  for (const Objective* objective : objectives()) {
+    names.emplace_back(objective->name);
+    if (stem.starts_with(cat(prefix, objective->name, "_"))) return *objective;
+  }
+  throw InputError(cat(path, ": the name says which objective is recorded; expected ", prefix, "NAME_*, NAME one of ",
+                       joined(names)));
+}
+
 std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, Device device) {
   Comparison result;
+  const Objective& objective = recorded_objective(file.path());
   for (const std::string& name : file.names()) {
     const std::string suffix = ".grad_logits";
     if (name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) continue;
@@ -155,7 +170,7 @@ std::vector<FixtureRow> replay_losses(const SafetensorsFile& file, bool fused, D
     Tensor z = file.read(c + ".logits").to(device);
     z.set_requires_grad();
     const Tensor y = file.read(c + ".labels").to(device);
-    const Tensor loss = fused ? kdef_objective(z, y) : kdef_objective_composed(z, y);
+    const Tensor loss = objective.loss(default_task(), {z, mean_of_students(z), y, {}}, {}, fused);
     backward(loss);
     const double tolerance = z.dtype() == DType::f64 ? kTolerance64 : kTolerance32;
     result.add("loss", c + ".loss", loss, file.read(c + ".loss"), tolerance);

@@ -195,10 +195,63 @@ void settle_students(Draft& d) {
   if (dim == d.given.end() && first.fuxictr) c.model.embedding_dim = first.embedding_dim;
 }
 
+// The kind of ensemble: by the objective, by the ensemble, or by the model's name.
+EnsembleKind kind_of(const Draft& d, EnsembleKind of_model) {
+  const auto plain = [](EnsembleKind kind) { return ensemble_type(kind).label_loss_alone(); };
+  const EnsembleKind ensemble = d.ensemble.value_or(of_model);
+  if (!d.objective) return ensemble;
+  if (!plain(*d.objective)) {
+    if (!d.ensemble || ensemble == *d.objective || ensemble == EnsembleKind::mean) return *d.objective;
+    d.given.at("objective")
+        .fail(cat("objective ", name_of(*d.objective), " trains the mean of the students, and ensemble is ",
+                  name_of(ensemble), "; set ensemble to mean, or objective to none"));
+  }
+  if (plain(ensemble)) return ensemble;
+  if (!d.ensemble) return EnsembleKind::mean;
+  d.given.at("ensemble")
+      .fail(cat("ensemble ", name_of(ensemble), " is objective ", name_of(ensemble),
+                ", and objective is none; set ensemble to ",
+                ensembles_where([](const EnsembleType& type) { return type.label_loss_alone(); })));
+}
+
+bool has_dropout(const StudentConfig& student) {
+  const auto above_zero = []<class T>(const T& value) {
+    if constexpr (std::is_same_v<T, double>) return value > 0;
+    if constexpr (std::is_same_v<T, std::vector<double>>) {
+      return std::any_of(value.begin(), value.end(), [](double rate) { return rate > 0; });
+    }
+    return false;
+  };
+  if (above_zero(student.dropout)) return true;
+  const auto& settings = student.settings.entries();
+  return std::any_of(settings.begin(), settings.end(), [&](const auto& setting) {
+    return setting.first.find("dropout") != std::string::npos && std::visit(above_zero, setting.second.value);
+  });
+}
+
+// What the objective does not read, and what it needs.
+void settle_objective(Draft& d) {
+  ExperimentConfig& c = d.config;
+  const Objective& objective = ensemble_type(c.model.kind).objective;
+  const ObjectiveConfig standard{}, &set = c.model.objective;
+  if (!d.resolved && objective.cases.empty()) {
+    for (const auto& [key, is_set] :
+         {std::pair{"teach", set.teach != standard.teach}, std::pair{"peer", set.peer != standard.peer},
+          std::pair{"examination", set.examination != standard.examination}}) {
+      if (is_set) c.ignored.push_back(cat(key, " (only objective kdef has it)"));
+    }
+  }
+  const std::vector<StudentConfig>& students = c.model.students;
+  if (objective.passes > 1 && std::none_of(students.begin(), students.end(), has_dropout)) {
+    c.notes.push_back(
+        cat("objective ", objective.name, ": no student has dropout, so all passes agree; set net_dropout above 0"));
+  }
+}
+
 void resolve_students(Draft& d) {
   ExperimentConfig& c = d.config;
   const ModelName& model = *find_row(models(), c.model_name);
-  c.model.kind = d.ensemble.value_or(model.ensemble);
+  c.model.kind = kind_of(d, model.ensemble);
   c.model.students.clear();
   std::set<std::string> notes;
   for (const NetworkDraft& n : students_of(d, model)) {
@@ -208,6 +261,7 @@ void resolve_students(Draft& d) {
     }
   }
   settle_students(d);
+  settle_objective(d);
 }
 
 // Adds to `ignored` the keys at the top level that no student's network has.
@@ -531,6 +585,11 @@ bool shapes_results(const std::string& key) {
 }
 
 }  // namespace
+
+std::vector<std::string> overrides_for(EnsembleKind kind) {
+  if (ensemble_type(kind).label_loss_alone()) return {"objective=none", cat("ensemble=", name_of(kind))};
+  return {cat("objective=", name_of(kind)), "ensemble=null"};
+}
 
 std::string to_yaml(const ExperimentConfig& config) {
   std::string text;

@@ -61,6 +61,9 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
 /// Reads the keys of one experiment from a YAML map (or JSON), without a data set. `source` names it in messages.
 ExperimentConfig read_experiment(const std::string& yaml, const std::string& source);
 
+/// The overrides by which an experiment gets an ensemble of this kind, whatever it has otherwise.
+std::vector<std::string> overrides_for(EnsembleKind kind);
+
 /// The whole configuration with all defaults, as YAML that load_resolved() reads back. `ignored` and
 /// data::FieldConfig::where are left out.
 std::string to_yaml(const ExperimentConfig& config);

@@ -102,11 +102,26 @@ constexpr int64_t kMaxStudents = 1000, kMaxWidth = 1 << 20;
 
 // ---- Enumerations as they are written.
 
-const auto kEnsembles = choices_of(ensemble_types(), &EnsembleType::kind);
+// The kinds that have an objective of their own, by its name, and none.
+const std::vector<Choice<EnsembleKind>> kObjectives = [] {
+  std::vector<Choice<EnsembleKind>> choices;
+  for (const EnsembleType& type : ensemble_types()) {
+    if (!type.label_loss_alone()) choices.push_back({type.name, type.kind});
+  }
+  choices.push_back({"none", EnsembleKind::mean});
+  return choices;
+}();
+// The kinds without one, by their output. The name kdef for the mean with objective kdef is older than the objectives.
+const std::vector<Choice<EnsembleKind>> kEnsembles = [] {
+  std::vector<Choice<EnsembleKind>> choices{{"kdef", EnsembleKind::kdef}};
+  for (const EnsembleType& type : ensemble_types()) {
+    if (type.label_loss_alone()) choices.push_back({type.name, type.kind});
+  }
+  return choices;
+}();
 const auto kPrecisions = choices_of(ops::kPrecisions, &ops::PrecisionName::value);
 const auto kOptimizers = choices_of(nn::kOptimizers, &nn::OptimizerEntry::kind);
 const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::value);
-const std::vector<Choice<bool>> kObjectives = {{"fused", true}, {"composed", false}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The name of a metric, as kdef writes it.
 std::string read_metric(const YamlValue& v) {
@@ -114,6 +129,19 @@ std::string read_metric(const YamlValue& v) {
     if (const std::optional<Metric> metric = find_metric(v.text())) return metric->name();
   }
   return v.one_of(metric_names());
+}
+
+void read_objective(Draft& d, const YamlValue& v) {
+  const std::string text = v.is_scalar() ? lower_case(v.text()) : "";
+  if (text != "fused" && text != "composed") {
+    d.objective = v.is_null() ? std::nullopt : std::optional(read_choice(kObjectives, v));
+    return;
+  }
+  // What the key meant before there were several objectives.
+  d.config.model.fused = text == "fused";
+  if (!d.resolved)
+    d.config.notes.push_back(
+        cat("objective: ", text, " is written fused: ", text == "fused" ? "true" : "false", " today"));
 }
 
 // Every name of every task's label loss.
@@ -515,12 +543,28 @@ const std::vector<Key<Draft>>& experiment_keys() {
          },
          [](const Draft& d) { return yaml_text(d.config.model_name); }},
         text_key<Draft>("dataset_id", KDEF_AT(config.dataset_id), "the entry of dataset_config.yaml to train on"),
-        {"ensemble", joined(row_names(kEnsembles)) + ", null", ensemble_meanings() + "; null: by the model's name",
+        {"objective", joined(row_names(kObjectives)) + ", null",
+         cat("what the students are trained by; ",
+             ensemble_meanings([](const EnsembleType& type) { return !type.label_loss_alone(); }),
+             "; none: the label loss of the ensemble's output alone; null: none if `ensemble` is set, otherwise by the "
+             "model's name"),
+         read_objective,
+         [](const Draft& d) {
+           const EnsembleType& type = ensemble_type(d.config.model.kind);
+           return d.config.model.students.empty() ? "null" : type.label_loss_alone() ? "none" : type.name;
+         }},
+        {"ensemble", joined(row_names(kEnsembles)) + ", null",
+         cat("the ensemble's output under objective: none; ",
+             ensemble_meanings([](const EnsembleType& type) { return type.label_loss_alone(); }),
+             "; kdef: short for objective: kdef; null: by the model's name. Other objectives have an output of their "
+             "own, beside "
+             "which mean may be written"),
          [](Draft& d, const YamlValue& v) {
            d.ensemble = v.is_null() ? std::nullopt : std::optional(read_choice(kEnsembles, v));
          },
          [](const Draft& d) {
-           return d.config.model.students.empty() ? "null" : write_choice(kEnsembles, d.config.model.kind);
+           const EnsembleType& type = ensemble_type(d.config.model.kind);
+           return d.config.model.students.empty() ? "null" : type.label_loss_alone() ? type.name : "mean";
          }},
         {"students", "list of maps, null",
          "one map per student with keys of the next table; a key that a student does not set has its value at the top "
@@ -572,13 +616,15 @@ const std::vector<Key<Draft>>& experiment_keys() {
         {"loss", joined(loss_names()), "the label loss; it must be the loss of the task",
          [](Draft&, const YamlValue& v) { v.one_of(loss_names()); },  // resolve_task() compares it with the task
          [](const Draft& d) { return yaml_text(d.config.model.task->loss_names[0]); }},
-        choice_key<Draft>("objective", KDEF_AT(config.model.fused), kObjectives,
-                          "fused: fast; composed: the same result from primitive ops, slower"),
-        boolean_key<Draft>("teach", KDEF_AT(config.model.objective.teach), "students learn from the ensemble (KD)"),
-        boolean_key<Draft>("peer", KDEF_AT(config.model.objective.peer), "students learn from each other (DML)"),
+        boolean_key<Draft>("fused", KDEF_AT(config.model.fused),
+                           "true: fused ops; false: the same results from primitive ops, slower"),
+        boolean_key<Draft>("teach", KDEF_AT(config.model.objective.teach),
+                           "objective kdef: students learn from the ensemble (KD)"),
+        boolean_key<Draft>("peer", KDEF_AT(config.model.objective.peer),
+                           "objective kdef: students learn from each other (DML)"),
         choice_key<Draft>("examination", KDEF_AT(config.model.objective.examination), kExaminations,
-                          "weights of the teaching terms; on: by the examination; detached: the same without gradient; "
-                          "equal: all the same"),
+                          "objective kdef: weights of the teaching terms; on: by the examination; detached: the same "
+                          "without gradient; equal: all the same"),
         choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
                           nn::optimizer_meanings().c_str()),
         {"learning_rate", "number > 0", "learning rate of the first step",
@@ -691,10 +737,26 @@ static std::string activations_markdown() {
   return text + "| `none` | `x` |\n";
 }
 
+// Every objective with its formula.
+static std::string objectives_markdown() {
+  std::string text = "| Objective | Loss of a batch | Labels |\n| --- | --- | --- |\n";
+  for (const EnsembleType& type : ensemble_types()) {
+    const std::string written = type.label_loss_alone() ? cat("none`, `ensemble: ", type.name) : type.name;
+    text += cat("| `", written, "` | `", type.objective.formula, "` | ",
+                type.objective.clicks_only == nullptr ? "any" : "clicks", " |\n");
+  }
+  return text;
+}
+
 std::string keys_markdown() {
   return "## Keys of an experiment and of its data set\n\n" +
          config_keys::markdown_table(config_keys::experiment_keys()) + "\n## Keys of an entry of `students`\n\n" +
          config_keys::markdown_table(config_keys::student_keys()) +
+         "\n## Objectives\n\nOf M students with logits z [B, M] and p = sigmoid(z); sg is a stop-gradient, and every "
+         "BCE a "
+         "mean over the rows. For labels that are numbers the squared error of the outputs takes the place of BCE. "
+         "[method.md](method.md) compares them.\n\n" +
+         objectives_markdown() +
          "\n## Networks\n\nThe networks of KDEF's authors have the common keys `hidden_units`, `hidden_activations`, "
          "`net_dropout`, `batch_norm` and `layer_norm`. A network with the name of a class of FuxiCTR is that class, "
          "number "

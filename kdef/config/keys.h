@@ -88,6 +88,7 @@ struct Draft {
   NetworkDraft network;  // the top-level settings, which students inherit
   int64_t num_student = 3;
   std::optional<EnsembleKind> ensemble;
+  std::optional<EnsembleKind> objective;      // whose objective it is; of objective none: mean
   std::map<std::string, YamlValue> dropouts;  // net1_dropout .. net3_dropout
   std::map<std::string, YamlValue> given;     // every key that is set, with the value that counts
   Dialect dialect;

@@ -44,12 +44,24 @@ std::vector<nn::Fields> Ensemble::read(const ModelInput& input, const nn::Pass& 
   return all;
 }
 
+// The pass that a batch takes for the i-th time in one step: it has other dropout masks.
+static nn::Pass pass_number(nn::Pass pass, int i) {
+  pass.seed += static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15;
+  return pass;
+}
+
 Ensemble::Output Ensemble::forward(const ModelInput& input, const nn::Pass& given) const {
   const nn::Pass pass = settled(given);
   const std::vector<nn::Fields> fields = read(input, pass);
   if (const auto combine = ensemble_type(config_.kind).combine; combine != nullptr) {
     Output out;
-    out.students = nn::forward_all(networks_, fields, pass, &out.branches);
+    std::vector<Tensor> logits;
+    for (int i = 0; i < (pass.training ? ensemble_type(config_.kind).objective.passes : 1); ++i) {
+      std::vector<Tensor> branches;
+      logits.push_back(nn::forward_all(networks_, fields, pass_number(pass, i), &branches));
+      out.branches.insert(out.branches.end(), branches.begin(), branches.end());
+    }
+    out.students = logits.size() == 1 ? logits[0] : ops::concat(logits, 1);
     out.ensemble = combine(out.students);
     return out;
   }
@@ -83,10 +95,9 @@ Tensor Ensemble::loss(const Output& output, const Tensor& labels, const Tensor& 
                                     config_.fused);
   for (size_t k = 0; k < output.branches.size(); ++k) {
     if (!output.branches[k].defined()) continue;
-    const nn::TaskFunctions functions{
-        task().predict, [&](const Tensor& z, const Tensor& y) { return task().label_loss(z, y, weights); }};
     const Tensor logit = ops::slice(output.students, 1, static_cast<int64_t>(k), 1);
-    const Tensor added = networks_[k]->branch_loss({logit, output.branches[k]}, labels, functions);
+    const Tensor added = networks_[k % networks_.size()]->branch_loss({logit, output.branches[k]}, labels,
+                                                                      functions_of(task(), weights));
     if (added.defined()) loss = ops::add(loss, added);
   }
   return loss;

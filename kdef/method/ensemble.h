@@ -38,9 +38,9 @@ class Ensemble final : public nn::Module {
   Ensemble(const EnsembleConfig& config, const std::vector<nn::EmbeddingField>& fields, nn::Builder& build);
 
   struct Output {
-    Tensor students;               // logits [B, M]
-    Tensor ensemble;               // logit [B, 1]
-    std::vector<Tensor> branches;  // of each student: nn::NetworkOutput::branches
+    Tensor students;  // logits [B, M]; in training [B, P M] for the P passes of the objective, pass by pass
+    Tensor ensemble;  // logit [B, 1]
+    std::vector<Tensor> branches;  // of each column of `students`: nn::NetworkOutput::branches
   };
   Output forward(const ModelInput& input, const nn::Pass& pass) const;
   /// The data loss of a batch, without the regularizers: the objective, and what students add for their branches.

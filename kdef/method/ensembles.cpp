@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/base/names.h"
+#include "nn/teaching.h"
 #include "ops/reduce.h"
 
 namespace kdef {
 
 Tensor mean_of_students(const Tensor& z) { return ops::mean(z, 1, true); }
 Tensor sum_of_students(const Tensor& z) { return ops::sum(z, 1, true); }
+Tensor mean_of_probabilities(const Tensor& z) { return nn::logit_of_mean_probability(z); }
 
 std::span<const EnsembleType> ensemble_types() {
   static constexpr EnsembleType kAll[] = {
@@ -31,14 +33,23 @@ std::string ensembles_where(bool (*chosen)(const EnsembleType& type)) {
   return either(names);
 }
 
-std::string ensemble_meanings() { return meanings(ensemble_types()); }
+std::string ensemble_meanings(bool (*chosen)(const EnsembleType& type)) {
+  std::vector<EnsembleType> some;
+  for (const EnsembleType& type : ensemble_types()) {
+    if (chosen(type)) some.push_back(type);
+  }
+  return meanings(some);
+}
 
 std::string refusal_of(EnsembleKind kind, const Task& task) {
   const char* reason = ensemble_type(kind).objective.clicks_only;
   if (reason == nullptr || task.labels == data::LabelKind::click) return "";
-  return cat("task ", task.name, " cannot be trained as a ", name_of(kind), " ensemble: ", reason,
-             "; set ensemble (--ensembles of a sweep) to ",
-             ensembles_where([](const EnsembleType& type) { return type.objective.clicks_only == nullptr; }));
+  const std::string others = ensembles_where(
+      [](const EnsembleType& type) { return type.objective.clicks_only == nullptr && !type.label_loss_alone(); });
+  return cat("task ", task.name, " cannot be trained by objective ", name_of(kind), ": ", reason, "; set objective to ",
+             others, ", or to none with ensemble ",
+             ensembles_where([](const EnsembleType& type) { return type.label_loss_alone(); }),
+             " (in a sweep --ensembles)");
 }
 
 std::vector<const Objective*> objectives() {

@@ -5,7 +5,7 @@ namespace kdef {
 
 constinit const Objective kLabelObjective{
     .name = "label",
-    .formula = "label loss of the ensemble's output",
+    .formula = "BCE(q, y), q of the ensemble's output",
     .composed = [](const Task& task, const ObjectiveInput& in, const Tensor&, const ObjectiveConfig&) {
       return task.label_loss(in.ensemble, in.labels, in.weights);
     }};

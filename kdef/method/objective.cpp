@@ -7,6 +7,7 @@
 #include "core/base/parallel.h"
 #include "kdef/method/ensembles.h"
 #include "kdef/method/objective_functors.h"
+#include "kdef/method/probabilities.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
@@ -86,15 +87,12 @@ void objective_forward(const Tensor& z, const Tensor& y, const Tensor& w, const 
       double *score = label + 1, *gram = score + m, *weight = gram + m * m;
       std::vector<double> c(static_cast<size_t>(m));
       for (int64_t b = first; b < last; ++b) {
-        T total = 0;
-        for (int64_t k = 0; k < m; ++k) total += pz[b * m + k];
-        const T teacher = ops::Sigmoid::f(total / static_cast<T>(m));
+        const T teacher = row_probabilities(pz + b * m, m, false, pp + b * m);
         pq[b] = teacher;
         const double row_weight = pw == nullptr ? 1.0 : static_cast<double>(pw[b]);
         *weight += row_weight;
         for (int64_t k = 0; k < m; ++k) {
-          const T pk = ops::Sigmoid::f(pz[b * m + k]);
-          pp[b * m + k] = pk;
+          const T pk = pp[b * m + k];
           *label += row_weight * static_cast<double>(ops::Bce::f(pk, py[b]));
           score[k] += 1.0 - std::abs(static_cast<double>(py[b]) - static_cast<double>(pk));
           c[static_cast<size_t>(k)] = static_cast<double>(pk) - static_cast<double>(teacher);
@@ -140,12 +138,16 @@ void objective_backward(const Tensor& dl, const Tensor& p, const Tensor& q, cons
 
 }  // namespace cpu
 
-Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& w) {
-  KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(),
-             "kdef_objective: logits ", describe(z), " need labels [B, 1], got ", describe(y));
-  KDEF_CHECK(!w.defined() || (w.shape() == y.shape() && w.dtype() == y.dtype()), "kdef_objective: labels ", describe(y),
+void check_objective_input(const char* op, const Tensor& z, const Tensor& y, const Tensor& w) {
+  KDEF_CHECK(z.rank() == 2 && y.shape() == (Shape{z.shape()[0], 1}) && z.dtype() == y.dtype(), op, ": logits ",
+             describe(z), " need labels [B, 1], got ", describe(y));
+  KDEF_CHECK(!w.defined() || (w.shape() == y.shape() && w.dtype() == y.dtype()), op, ": labels ", describe(y),
              " need weights of the same shape, got ", describe(w));
-  KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, "kdef_objective: empty batch ", z.shape());
+  KDEF_CHECK(z.shape()[0] > 0 && z.shape()[1] > 0, op, ": empty batch ", z.shape());
+}
+
+Tensor kdef_objective(const Tensor& z, const Tensor& y, const ObjectiveConfig& config, const Tensor& w) {
+  check_objective_input(kObjectiveInfo.name, z, y, w);
   const Tensor p = Tensor::empty_like(z);
   const Tensor q = Tensor::empty({z.shape()[0]}, z.dtype(), z.device());
   const Tensor weights = ObjectiveWeights::make(z.shape()[1], z.device());
@@ -170,7 +172,9 @@ static constexpr ObjectiveCase kCases[] = {{"KD only", {true, false, Examination
 
 constinit const Objective kKdefObjective{
     .name = "kdef",
-    .formula = "L_label + L_teach + L_peer",
+    .formula =
+        "mean_k BCE(p_k, y) + sum_k w_k mean_b (p_k - sg q)^2 + mean_k sum_{j!=k} v_kj mean_b (p_k - sg p_j)^2, "
+        "q = sigmoid(mean_k z_k), w and v by the examination",
     .clicks_only =
         "the examination 1 - |y - p| of its objective compares labels with probabilities, so that both must "
         "lie in [0, 1]",
@@ -178,7 +182,7 @@ constinit const Objective kKdefObjective{
         [](const Task&, const ObjectiveInput& in, const Tensor& held, const ObjectiveConfig& config) {
           return kdef_objective_held(in.students, held, in.labels, config, in.weights);
         },
-    .fused = [](const Task&, const ObjectiveInput& in,
+    .fused = [](const ObjectiveInput& in,
                 const ObjectiveConfig& config) { return kdef_objective(in.students, in.labels, config, in.weights); },
     .op = &kObjectiveInfo,
     .cases = kCases};

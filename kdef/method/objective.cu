@@ -1,26 +1,10 @@
-#include "core/cuda/launch.cuh"
 #include "core/tensor/collectives.h"
+#include "kdef/method/objective_device.cuh"
 #include "kdef/method/objective_functors.h"
 #include "ops/device/parts.cuh"
 
 namespace kdef::cuda {
 namespace {
-
-// A thread per row: its probabilities and its teacher.
-template <class T>
-struct Probabilities {
-  const T* z;
-  T *p, *q;
-  int64_t m;
-  KDEF_DEVICE void operator()(int64_t b) const {
-    T total = 0;
-    for (int64_t k = 0; k < m; ++k) {
-      total += z[b * m + k];
-      p[b * m + k] = ops::Sigmoid::f(z[b * m + k]);
-    }
-    q[b] = ops::Sigmoid::f(total / static_cast<T>(m));
-  }
-};
 
 // A thread per part of the rows and cell: M cells of the label loss, M of the score, M^2 of the Gram matrix, of which
 // those above the diagonal are left out, and one of the rows' weights.
@@ -67,9 +51,7 @@ struct AddParts {
   double rows;
   KDEF_DEVICE void operator()(const Warp& lane, int64_t cell) const {
     if (cell >= 2 * m && cell < cells - 1 && (cell - 2 * m) % m > (cell - 2 * m) / m) return;
-    double sum = 0;
-    for (int64_t part = lane.id(); part < parts; part += lane.size()) sum += partial[part * cells + cell];
-    sum = lane.sum(sum);
+    const double sum = sum_of_parts(lane, partial, parts, cells, cell);
     if (lane.id() == 0) sums[cell] = sum;
     if (lane.id() == 0 && cell == 0) sums[cells] = rows;
   }
@@ -117,7 +99,7 @@ void objective_forward(const Tensor& z, const Tensor& y, const Tensor& w, const 
                peer = Tensor::empty({m}, DType::f64, z.device());
   for_float(z.dtype(), "kdef_objective", [&]<class T>() {
     const T* row_weights = w.defined() ? w.data<T>() : nullptr;
-    for_each(rows, Probabilities<T>{z.data<T>(), p.data<T>(), q.data<T>(), m});
+    for_each(rows, Probabilities<T>{z.data<T>(), p.data<T>(), q.data<T>(), m, false});
     for_each(parts * cells,
              PartSums<T>{p.data<T>(), q.data<T>(), y.data<T>(), row_weights, partial.data<double>(), rows, m, cells});
     for_warps(cells, AddParts{partial.data<double>(), sums.data<double>(), parts, m, cells, static_cast<double>(rows)});

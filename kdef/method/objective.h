@@ -62,7 +62,7 @@ extern const OpInfo kObjectiveInfo;
 
 /// What an objective may read of a batch.
 struct ObjectiveInput {
-  Tensor students;  // logits [B, M]
+  Tensor students;  // logits [B, M], or [B, passes M]
   Tensor ensemble;  // output of the ensemble [B, 1]
   Tensor labels;    // [B, 1]
   Tensor weights;   // [B, 1], or undefined
@@ -79,19 +79,24 @@ struct Objective {
   const char* formula;
   /// Why the objective is not defined for labels that are any numbers; null: it is.
   const char* clicks_only = nullptr;
+  /// How often a batch passes through every network in training, each time with dropout masks of its own: the students'
+  /// logits are then [B, passes M], pass by pass.
+  int passes = 1;
   /// The objective composed of primitive ops, to read. What stands under a stop-gradient is computed from `held` in
   /// place of the students' logits: their detached value in training, a constant where differences are taken.
   Tensor (*composed)(const Task& task, const ObjectiveInput& batch, const Tensor& held, const ObjectiveConfig& config);
-  /// The same objective as one op, and the op; null: there is none, and `composed` is used.
-  Tensor (*fused)(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config) = nullptr;
+  /// The same objective of clicks as one op, and the op; null: there is none. Then, and for other labels, `composed` is
+  /// used.
+  Tensor (*fused)(const ObjectiveInput& batch, const ObjectiveConfig& config) = nullptr;
   const OpInfo* op = nullptr;
   /// Beside the default settings.
   std::span<const ObjectiveCase> cases = {};
 
+  /// Whether a task's labels can be trained by the op.
+  bool has_op(const Task& task) const { return fused != nullptr && task.labels == data::LabelKind::click; }
   /// The loss of a batch; by `fused` if that is asked for and there.
   Tensor loss(const Task& task, const ObjectiveInput& batch, const ObjectiveConfig& config, bool as_one_op) const {
-    return as_one_op && fused != nullptr ? fused(task, batch, config)
-                                         : composed(task, batch, batch.students.detach(), config);
+    return as_one_op && has_op(task) ? fused(batch, config) : composed(task, batch, batch.students.detach(), config);
   }
 };
 

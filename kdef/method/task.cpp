@@ -18,6 +18,11 @@ Tensor number_loss(const Tensor& z, const Tensor& y, const Tensor& weights) {
 
 }  // namespace
 
+nn::TaskFunctions functions_of(const Task& task, const Tensor& weights) {
+  return {task.predict,
+          [loss = task.label_loss, weights](const Tensor& z, const Tensor& y) { return loss(z, y, weights); }};
+}
+
 const std::vector<Task>& tasks() {
   static const std::vector<Task> all = {
       {"binary_classification",

@@ -8,6 +8,7 @@
 
 #include "core/tensor/tape.h"
 #include "data/schema.h"
+#include "nn/teaching.h"
 
 namespace kdef {
 
@@ -23,6 +24,9 @@ struct Task {
   std::vector<std::string_view>
       metrics;  // Metric::key(): what an evaluation always measures; the first is the main one
 };
+
+/// What a network that trains branches asks of a task. Weights [B, 1] of the rows, or undefined.
+nn::TaskFunctions functions_of(const Task& task, const Tensor& weights);
 
 /// All rows.
 const std::vector<Task>& tasks();

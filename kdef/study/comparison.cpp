@@ -188,7 +188,7 @@ std::string comparison(const std::vector<RunGroup>& groups) {
   if (std::none_of(sizes.begin(), sizes.end(), [](const auto& s) { return s.second.size() > 1; })) return table;
   const bool repeated = drawn.size() > groups.size();
   return cat(table, "<h3>Against the number of students</h3>",
-             repeated ? cat("<p class=\"unit\">", kOneStudentNote, "</p>") : "", charts(drawn, data));
+             repeated ? cat("<p class=\"unit\">", one_student_note(), "</p>") : "", charts(drawn, data));
 }
 
 std::string run_list(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups) {

@@ -5,9 +5,11 @@
 
 namespace kdef {
 
-const char* const kOneStudentNote =
-    "One student is the same network in every kind of ensemble but concat: it is trained once, as mean, and counts for "
-    "all of them.";
+std::string one_student_note() {
+  return cat("One student is the same network in every kind of ensemble, except ",
+             ensembles_where([](const EnsembleType& type) { return !type.one_student_is_plain(); }),
+             ": it is trained once, as mean, and counts for all of them.");
+}
 
 // Information abundance of the last hidden layers, the mean over students; NaN where there are none.
 static double mean_abundance(const CollapseReport& report) {
@@ -59,7 +61,7 @@ MetricList measured_by(const std::vector<const Summary*>& summaries) {
 }
 
 EnsembleKind trained_as(EnsembleKind kind, size_t students) {
-  return students == 1 && ensemble_type(kind).trains_output_layers() ? EnsembleKind::mean : kind;
+  return students == 1 && ensemble_type(kind).one_student_is_plain() ? EnsembleKind::mean : kind;
 }
 
 }  // namespace kdef

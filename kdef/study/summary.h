@@ -32,12 +32,12 @@ bool all_have_test(const std::vector<const RunRecord*>& finished);
 /// The metrics of all summaries, in their order; the default metrics if there are none.
 MetricList measured_by(const std::vector<const Summary*>& summaries);
 
-/// The kind as which an ensemble is trained. One student is the same network under kdef, mean and sum: the ensemble is
-/// the student, L_teach and its gradient are 0, and L_peer has no terms. It is trained once, as mean. Separate
-/// trainings would differ slightly where batch normalisation is used: the biases before it have gradient zero up to
-/// rounding, which Adam scales up to full steps.
+/// The kind as which an ensemble is trained. One student is the same network in every kind with
+/// one_student_is_plain(): the ensemble is the student, and what an objective adds to the label loss has gradient 0. It
+/// is trained once, as mean. Separate trainings would differ slightly where batch normalisation is used: the biases
+/// before it have gradient zero up to rounding, which Adam scales up to full steps.
 EnsembleKind trained_as(EnsembleKind kind, size_t students);
 /// The same as a sentence for readers of tables and pages.
-extern const char* const kOneStudentNote;
+std::string one_student_note();
 
 }  // namespace kdef

@@ -46,15 +46,16 @@ std::string rounded(const Statistic& s, int decimals) {
 
 std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
   for (const std::string& text : config.overrides) {
-    for (const auto& [key, option] : {std::pair{"num_student", "--students"}, std::pair{"ensemble", "--ensembles"},
-                                      std::pair{"seed", "--seeds or --seed-list"}}) {
+    for (const auto& [key, option] :
+         {std::pair{"num_student", "--students"}, std::pair{"ensemble", "--ensembles"},
+          std::pair{"objective", "--ensembles"}, std::pair{"seed", "--seeds or --seed-list"}}) {
       if (text.starts_with(cat(key, "="))) throw InputError(cat(text, ": the sweep sets ", key, "; give ", option));
     }
   }
   KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
   // The kind is the list's, since the task may refuse that of the file.
   std::vector<std::string> common = config.overrides;
-  common.push_back(cat("ensemble=", name_of(config.ensembles[0])));
+  for (const std::string& text : overrides_for(config.ensembles[0])) common.push_back(text);
   const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, common);
   std::vector<uint64_t> seeds = distinct(config.seeds);
   for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
@@ -67,9 +68,9 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
   for (const int64_t m : students) {
     const std::vector<std::string> number = students_override(config, common, written.model.students.size(), m);
     for (const EnsembleKind ensemble : distinct(config.ensembles)) {
-      const std::string kind = name_of(trained_as(ensemble, static_cast<size_t>(m)));
+      const EnsembleKind kind = trained_as(ensemble, static_cast<size_t>(m));
       for (const uint64_t seed : seeds) {
-        const std::string name = cat(kind, "-M", m, "-seed", seed);
+        const std::string name = cat(name_of(kind), "-M", m, "-seed", seed);
         const auto known = std::find_if(plan.begin(), plan.end(), [&](const SweepRun& r) { return r.name == name; });
         if (known != plan.end()) {
           known->ensembles.push_back(ensemble);
@@ -77,7 +78,8 @@ std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
         }
         std::vector<std::string> overrides = common;
         overrides.insert(overrides.end(), number.begin(), number.end());
-        overrides.insert(overrides.end(), {"ensemble=" + kind, cat("seed=", seed)});
+        for (const std::string& text : overrides_for(kind)) overrides.push_back(text);
+        overrides.push_back(cat("seed=", seed));
         plan.push_back({name, {ensemble}, load_experiment(config.config_dir, config.experiment, overrides)});
       }
     }
@@ -169,7 +171,7 @@ std::string to_markdown(const SweepTable& table) {
       cat("\nStudents' ", main.title(),
           " is that of each student alone: mean, weakest and standard deviation within a run, then the mean over\n"
           "seeds. It is empty for concat, whose students' own output layers are not trained. ",
-          kOneStudentNote,
+          one_student_note(),
           "\nInformation abundance is that of the students' last hidden layers on validation data, averaged over the\n"
           "students; compare it only between layers of the same width. Seconds are those of training.\n");
   for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");

@@ -132,14 +132,7 @@ class DcnV3 final : public Network {
     return {ops::mean(z, 1, true), z};
   }
   Tensor branch_loss(const NetworkOutput& z, const Tensor& labels, const TaskFunctions& task) const override {
-    const Tensor of_mean = task.loss(z.logit, labels);
-    Tensor sum;
-    for (int64_t k = 0; k < 2; ++k) {
-      const Tensor loss = task.loss(ops::slice(z.branches, 1, k, 1), labels);
-      const Tensor term = ops::mul(ops::relu(ops::sub(loss, of_mean)), loss);
-      sum = sum.defined() ? ops::add(sum, term) : term;
-    }
-    return sum;
+    return loss_of_worse(z.branches, task.loss(z.logit, labels), labels, task);
   }
 
  private:

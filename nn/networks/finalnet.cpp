@@ -146,7 +146,7 @@ class FinalNet final : public Network {
     return {ops::mean(z, 1, true), z};
   }
   Tensor branch_loss(const NetworkOutput& z, const Tensor&, const TaskFunctions& task) const override {
-    return taught_by_mean(z, task);
+    return loss_of_taught(z.branches, task.predict(z.logit), task);
   }
 
  private:

@@ -2,7 +2,6 @@
 // ensemble. nn/networks/registry.h lists them all; a network is a file of this folder and a row of that list.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "nn/fields.h"
 #include "nn/mlp.h"
 #include "nn/networks/settings.h"
+#include "nn/teaching.h"
 
 namespace kdef::nn {
 
@@ -27,12 +27,6 @@ struct NetworkConfig {
 /// A network's logit [B, 1], and the logits [B, K] of the branches that it trains beside; undefined: it has none.
 struct NetworkOutput {
   Tensor logit, branches;
-};
-
-/// What a task makes of logits z [B, 1]: its prediction, and its loss for labels or predictions [B, 1].
-struct TaskFunctions {
-  std::function<Tensor(const Tensor& z)> predict;
-  std::function<Tensor(const Tensor& z, const Tensor& y)> loss;
 };
 
 class Network : public Module {

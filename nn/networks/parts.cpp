@@ -105,16 +105,6 @@ Tensor FirstOrder::forward(const Fields& fields) const {
   return bias_.defined() ? ops::add(z, bias_) : z;
 }
 
-Tensor taught_by_mean(const NetworkOutput& z, const TaskFunctions& task) {
-  const Tensor taught = task.predict(z.logit.detach());
-  Tensor sum;
-  for (int64_t k = 0; k < z.branches.shape()[1]; ++k) {
-    const Tensor loss = task.loss(ops::slice(z.branches, 1, k, 1), taught);
-    sum = sum.defined() ? ops::add(sum, loss) : loss;
-  }
-  return sum;
-}
-
 Tensor sum_of_pairs(const Tensor& e) {
   return ops::scale(ops::sub(ops::square(ops::sum(e, 1)), ops::sum(ops::square(e), 1)), 0.5);
 }

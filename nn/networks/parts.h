@@ -49,10 +49,6 @@ class FirstOrder final : public Module {
   Tensor bias_;
 };
 
-/// The loss of branches that learn from the network's logit z: the sum over k of loss(z_k, sg prediction(z)), sg a
-/// stop-gradient.
-Tensor taught_by_mean(const NetworkOutput& z, const TaskFunctions& task);
-
 /// sum over i < j of e_i * e_j = ((sum_f e)^2 - sum_f e^2) / 2 of e [B, F, D]: [B, D].
 Tensor sum_of_pairs(const Tensor& e);
 /// e_i * e_j for i < j, row by row of the upper triangle, of e [B, F, D]: [B, F (F-1) / 2, D].

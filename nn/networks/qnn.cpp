@@ -143,11 +143,10 @@ class QnnAlpha final : public Network {
     Pass again = pass;
     again.seed = ~pass.seed;  // other dropout masks
     const Tensor both = ops::concat({first, forward(fields, again)}, 1);
-    const Tensor p = ops::mean(ops::sigmoid(both), 1, true), q = ops::mean(ops::sigmoid(ops::neg(both)), 1, true);
-    return {ops::sub(ops::log(p), ops::log(q)), both};
+    return {logit_of_mean_probability(both), both};
   }
   Tensor branch_loss(const NetworkOutput& z, const Tensor&, const TaskFunctions& task) const override {
-    return taught_by_mean(z, task);
+    return loss_of_taught(z.branches, task.predict(z.logit), task);
   }
 
  private:

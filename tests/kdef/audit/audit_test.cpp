@@ -162,6 +162,25 @@ TEST(FixturesThemselves, NoticeAChangedNumberOfFuxiCtr) {
   }
 }
 
+// An objective is told by the name of its file: under another one's name it does not agree.
+TEST(FixturesThemselves, NameTheObjectiveOfTheirLogits) {
+  const SafetensorsFile file(kFixtures + "zoo/objective_final_M3.safetensors");
+  const test::TemporaryDirectory directory;
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const std::string& name : file.names()) tensors.emplace_back(name, file.read(name));
+  const auto passes = [&](const char* name) {
+    write_safetensors(directory / name, tensors, file.metadata());
+    const std::vector<FixtureRow> rows = audit_fixture(directory / name, true);
+    return std::all_of(rows.begin(), rows.end(), [](const FixtureRow& r) { return r.passed; });
+  };
+  EXPECT_TRUE(passes("objective_final_copy.safetensors"));
+  for (const char* name : {"objective_self_ensemble_M3.safetensors", "objective_tri_bce_M3.safetensors",
+                           "objective_kdef_M3.safetensors", "kdef_loss_M3.safetensors"}) {
+    EXPECT_FALSE(passes(name)) << name;
+  }
+  EXPECT_THROW(passes("objective_finale_M3.safetensors"), InputError);
+}
+
 // What a recording has and this program does not know is said in a sentence that names it.
 TEST(FixturesThemselves, TellWhatTheyDoNotKnow) {
   const SafetensorsFile file(kFixtures + "zoo/fuxictr_DCN_f64.safetensors");

@@ -196,6 +196,62 @@ TEST_F(ConfigTest, ModelNames) {
   EXPECT_THAT(refusal("Small", {"model=EKFT"}), HasSubstr("expected one of KDEF, EKTF, "));
 }
 
+// objective, ensemble and the model's name decide together.
+TEST_F(ConfigTest, ObjectiveAndEnsemble) {
+  const auto kind = [&](std::vector<std::string> overrides) {
+    return std::string(name_of(load("Small", overrides).model.kind));
+  };
+  for (const char* name : {"kdef", "final", "self_ensemble", "tri_bce"}) {
+    const std::string objective = cat("objective=", name);
+    EXPECT_EQ(kind({objective}), name);
+    EXPECT_EQ(kind({objective, "ensemble=mean"}), name);
+    EXPECT_EQ(kind({objective, "model=MLPs_sum"}), name) << "the key counts more than the model's name";
+    EXPECT_THAT(refusal("Small", {objective, "ensemble=sum"}),
+                HasSubstr("trains the mean of the students, and ensemble is sum; set ensemble to mean"));
+  }
+  EXPECT_EQ(kind({"ensemble=kdef"}), "kdef");
+  EXPECT_EQ(kind({"ensemble=mean"}), "mean");
+  EXPECT_EQ(kind({"objective=none"}), "mean");
+  EXPECT_EQ(kind({"objective=none", "model=MLPs_sum"}), "sum");
+  EXPECT_EQ(kind({"objective=none", "ensemble=concat"}), "concat");
+  EXPECT_EQ(kind({"objective=null", "ensemble=null"}), "kdef");
+  EXPECT_THAT(refusal("Small", {"objective=none", "ensemble=kdef"}), HasSubstr("set ensemble to mean, sum or concat"));
+  EXPECT_THAT(refusal("Small", {"objective=final", "ensemble=kdef"}), HasSubstr("ensemble is kdef"));
+  EXPECT_THAT(refusal("Small", {"objective=finale"}), HasSubstr("self_ensemble, tri_bce, none"));
+  for (const EnsembleType& type : ensemble_types()) {
+    const ExperimentConfig c = load("Small", overrides_for(type.kind));
+    EXPECT_EQ(c.model.kind, type.kind);
+    write("run/config.yaml", to_yaml(c));
+    EXPECT_EQ(load_resolved((folder_ / "run/config.yaml").string()).model.kind, type.kind);
+  }
+}
+
+TEST_F(ConfigTest, TheObjectiveSaysWhatItDoesNotUseAndNeeds) {
+  EXPECT_THAT(load("Small", {"objective=final", "teach=false", "peer=true"}).ignored,
+              testing::AllOf(testing::Contains("teach (only objective kdef has it)"),
+                             testing::Not(testing::Contains(HasSubstr("peer")))));
+  EXPECT_THAT(load("Small", {"teach=false"}).ignored, testing::Not(testing::Contains(HasSubstr("teach"))));
+  const auto notes = [&](std::vector<std::string> overrides) {
+    overrides.emplace_back("objective=self_ensemble");
+    return load("Small", overrides).notes;
+  };
+  const auto no_dropout = testing::Contains(HasSubstr("no student has dropout"));
+  EXPECT_THAT(notes({}), testing::Not(no_dropout));
+  EXPECT_THAT(notes({"net_dropout=0"}), no_dropout);
+  EXPECT_THAT(notes({"model=DCNv2", "num_student=1", "net_dropout=0.1"}), testing::Not(no_dropout));
+  EXPECT_THAT(notes({"model=DCNv2", "num_student=1", "net_dropout=0"}), no_dropout);
+}
+
+// `objective` chose between fused ops and their twins once; runs of that time are read.
+TEST_F(ConfigTest, TheFormerValuesOfObjective) {
+  const ExperimentConfig c = load("Small", {"objective=composed"});
+  EXPECT_EQ(c.model.kind, EnsembleKind::kdef);
+  EXPECT_FALSE(c.model.fused);
+  EXPECT_THAT(c.notes, testing::Contains("objective: composed is written fused: false today"));
+  EXPECT_TRUE(load("Small", {"objective=fused", "ensemble=sum"}).model.fused);
+  EXPECT_EQ(load("Small", {"objective=fused", "ensemble=sum"}).model.kind, EnsembleKind::sum);
+}
+
 TEST_F(ConfigTest, StudentsInheritTopLevelSettings) {
   append("model_config.yaml", R"(
 Mixed:
@@ -616,7 +672,7 @@ All:
     - {network: exponential_cross, num_cross_layers: 2}
     embedding_dim: 3
     shared_embedding: false
-    objective: composed
+    fused: false
     teach: false
     peer: false
     examination: detached

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "core/base/random.h"
+#include "ops/check/gradcheck.h"
+#include "ops/elementwise.h"
 
 namespace kdef {
 namespace {
@@ -175,6 +177,68 @@ TEST(Ensemble, APassMayRefuseFusedOpsAndDistinctIds) {
   const std::multiset<std::string> plain_ids = ops_of(true, true, false);
   EXPECT_EQ(plain_ids.count("distinct_linear"), 0u);
   EXPECT_GE(plain_ids.count("hidden_linear"), 1u);
+}
+
+// In training every student passes twice, with dropout masks of its own; in evaluation once, and the prediction is the
+// mean of the probabilities.
+TEST(Ensemble, SelfEnsemblePassesTwiceInTraining) {
+  EnsembleConfig config;
+  config.kind = EnsembleKind::self_ensemble;
+  config.embedding_dim = 4;
+  for (const size_t students : {size_t{1}, size_t{2}}) {
+    config.students.assign(students, student({16}));
+    nn::Builder build(5, DType::f64);
+    const Ensemble model(config, some_fields(), build);
+    const ModelInput input = some_batch();
+    const Ensemble::Output training = model.forward(input, {.training = true, .seed = 1, .step = 2});
+    const auto m = static_cast<int64_t>(students);
+    ASSERT_EQ(training.students.shape(), (Shape{kRows, 2 * m}));
+    const std::vector<double> z = training.students.to_vector<double>();
+    int64_t equal = 0;
+    for (int64_t b = 0; b < kRows; ++b)
+      equal += z[static_cast<size_t>(2 * m * b)] == z[static_cast<size_t>(2 * m * b + m)];
+    EXPECT_LT(equal, kRows / 2) << "both passes have the same masks";
+    EXPECT_GT(model.loss(training, input.labels).item(), 0);
+
+    const Ensemble::Output evaluation = model.forward(input, {});
+    ASSERT_EQ(evaluation.students.shape(), (Shape{kRows, m}));
+    const std::vector<double> p = ops::sigmoid(evaluation.students).to_vector<double>(),
+                              q = ops::sigmoid(evaluation.ensemble).to_vector<double>();
+    for (int64_t b = 0; b < kRows; ++b) {
+      double mean = 0;
+      for (int64_t k = 0; k < m; ++k) mean += p[static_cast<size_t>(b * m + k)] / static_cast<double>(m);
+      EXPECT_NEAR(q[static_cast<size_t>(b)], mean, 1e-15);
+    }
+  }
+}
+
+// Networks that train branches and objectives of ensembles share their formulas: such a network alone, under the label
+// loss, has the objective of its branches.
+TEST(Ensemble, ANetworkWithBranchesHasTheObjectiveOfItsBranches) {
+  const ModelInput input = some_batch();
+  for (const auto& [network, kind] :
+       {std::pair{"FinalNet", EnsembleKind::final}, std::pair{"QNN_alpha", EnsembleKind::self_ensemble},
+        std::pair{"DCNv3", EnsembleKind::tri_bce}}) {
+    EnsembleConfig config;
+    config.kind = EnsembleKind::mean;
+    config.embedding_dim = 4;
+    nn::NetworkConfig one{.network = network};
+    if (std::string(network) == "QNN_alpha") one.settings.set("net_dropout", std::vector<double>{0.3});
+    config.students = {one};
+    nn::Builder build(5, DType::f64);
+    const Ensemble model(config, some_fields(), build);
+    for (const nn::Parameter& p : model.parameters()) {
+      Tensor(p.tensor).copy_from(ops::random_uniform(p.tensor.shape(), -0.2, 0.2, 8));
+    }
+    const Ensemble::Output out = model.forward(input, {.training = true, .seed = 1, .step = 2});
+    const Tensor& branches = out.branches.at(0);
+    ASSERT_EQ(branches.shape(), (Shape{kRows, 2})) << network;
+    const Tensor of_branches = ensemble_type(kind).objective.loss(
+        default_task(), {branches, mean_of_students(branches), input.labels, {}}, {}, true);
+    const double plain = default_task().label_loss(out.ensemble, input.labels, {}).item();
+    EXPECT_NEAR(model.loss(out, input.labels).item(), of_branches.item(), 1e-12) << network;
+    EXPECT_GT(of_branches.item(), plain + 1e-6) << network;
+  }
 }
 
 }  // namespace

@@ -58,11 +58,13 @@ TEST(Summary, TestDataCountsOnlyIfAllRunsHaveIt) {
 }
 
 TEST(Summary, OneStudentIsTrainedAsMeanExceptForConcat) {
-  for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum}) {
+  for (const EnsembleKind kind :
+       {EnsembleKind::kdef, EnsembleKind::final, EnsembleKind::tri_bce, EnsembleKind::mean, EnsembleKind::sum}) {
     EXPECT_EQ(trained_as(kind, 1), EnsembleKind::mean);
     EXPECT_EQ(trained_as(kind, 2), kind);
   }
   EXPECT_EQ(trained_as(EnsembleKind::concat, 1), EnsembleKind::concat);
+  EXPECT_EQ(trained_as(EnsembleKind::self_ensemble, 1), EnsembleKind::self_ensemble) << "two dropout masks";
 }
 
 }  // namespace

@@ -74,36 +74,42 @@ TEST(SweepPlan, GoesFromCheapToDearAndTrainsOneStudentOnce) {
   EXPECT_THAT(names(plan_sweep(config)), ElementsAre("mean-M1-seed7", "mean-M1-seed3"));
 }
 
-// What the plan rests on: the objective of one student, and its gradient, are those of the plain network.
-TEST(SweepPlan, OneStudentHasTheObjectiveOfThePlainNetwork) {
+// What the plan rests on: the gradient of one student is that of the plain network.
+TEST(SweepPlan, OneStudentHasTheGradientOfThePlainNetwork) {
   const Tensor labels = Tensor::from<double>({1, 0, 1, 1, 0}, {5, 1});
-  const auto value_and_gradient = [&](auto objective) {
+  const auto gradient = [&](auto objective) {
     Tensor z = Tensor::from<double>({0.3, -1.2, 2.5, -0.1, 0.8}, {5, 1});
     z.set_requires_grad(true);
     const Tensor loss = objective(z);
     backward(loss);
-    std::vector<double> all = z.grad().to_vector<double>();
-    all.push_back(loss.item());
-    return all;
+    return z.grad().to_vector<double>();
   };
   const std::vector<double> plain =
-      value_and_gradient([&](const Tensor& z) { return ops::binary_cross_entropy(ops::sigmoid(z), labels); });
-  const std::vector<double> kdef = value_and_gradient([&](const Tensor& z) { return kdef_objective(z, labels, {}); });
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(kdef[i], plain[i], 1e-15) << i;
+      gradient([&](const Tensor& z) { return ops::binary_cross_entropy(ops::sigmoid(z), labels); });
+  for (const EnsembleType& type : ensemble_types()) {
+    if (!type.one_student_is_plain()) continue;
+    const std::vector<double> of_kind = gradient([&](const Tensor& z) {
+      return type.objective.loss(default_task(), {z, type.combine(z), labels, {}}, {}, true);
+    });
+    for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(of_kind[i], plain[i], 1e-15) << type.name << " " << i;
+  }
 }
 
 // Without batch normalisation: the biases in front of it have a true gradient of zero, and Adam makes full steps of its
 // rounding, which differs between the objectives' kernels and which the running means then show in evaluation.
-TEST(SweepPlan, OneStudentIsTrainedTheSameByKdefMeanAndSum) {
+TEST(SweepPlan, OneStudentIsTrainedTheSameByEveryKind) {
   const SmallExperiment e(1000);
   std::vector<double> losses;
-  for (const char* kind : {"mean", "kdef", "sum"}) {
+  for (const EnsembleKind kind :
+       {EnsembleKind::mean, EnsembleKind::kdef, EnsembleKind::sum, EnsembleKind::final, EnsembleKind::tri_bce}) {
     RunOptions options;
-    options.directory = e.directory / kind;
-    const ExperimentConfig config = e.load({std::string("ensemble=") + kind, "num_student=1", "batch_norm=false"});
+    options.directory = e.directory / name_of(kind);
+    std::vector<std::string> overrides = overrides_for(kind);
+    overrides.insert(overrides.end(), {"num_student=1", "batch_norm=false"});
+    const ExperimentConfig config = e.load(overrides);
     losses.push_back(run_experiment(config, options).valid.ensemble["logloss"]);
   }
-  EXPECT_NEAR(losses[1], losses[0], 1e-7);
+  for (const double loss : losses) EXPECT_NEAR(loss, losses[0], 1e-7);
   EXPECT_EQ(losses[2], losses[0]);
 }
 
@@ -137,7 +143,7 @@ TEST(SweepPlan, TheListOfEnsemblesReplacesThatOfTheFile) {
 
 TEST(SweepPlan, RefusesWhatItSetsItself) {
   const SmallExperiment e(300);
-  for (const char* text : {"num_student=3", "ensemble=sum", "seed=1"}) {
+  for (const char* text : {"num_student=3", "ensemble=sum", "objective=final", "seed=1"}) {
     SweepConfig config = small_sweep(e);
     config.overrides.push_back(text);
     EXPECT_THAT(refusal(config), HasSubstr("the sweep sets")) << text;

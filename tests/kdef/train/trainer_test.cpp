@@ -125,7 +125,7 @@ TEST_P(Resume, IsBitIdenticalWhereverItWasStopped) {
 std::vector<std::vector<std::string>> resumed_settings() {
   std::vector<std::vector<std::string>> all = {{"eval_steps=3"},
                                                {"eval_steps=5", "shuffle=False"},
-                                               {"objective=composed", "net_regularizer=1.e-4"},
+                                               {"fused=false", "net_regularizer=1.e-4"},
                                                {"eval_steps=3", "collapse_every=2"},
                                                {"shared_embedding=false", "collapse_every=1"}};
   for (const nn::OptimizerEntry& entry : nn::kOptimizers) all.push_back({std::string("optimizer=") + entry.name});
