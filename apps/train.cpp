@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/process_group.h"
 #include "apps/progress.h"
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
@@ -63,6 +64,7 @@ int run_and_show(const ExperimentConfig& config, RunOptions run) {
     result = run_experiment(config, run);
   } catch (const StoppedWhilePreparing&) {
     display.line("Interrupted while preparing the data; nothing was written");
+    if (!Group::current().is_alone()) throw;  // the others may wait for this member
     return kInterrupted;
   }
   if (result.interrupted) {
@@ -107,13 +109,16 @@ int train(const Arguments& arguments) {
     return kDone;
   }
   use_threads(*parsed);
-  RunOptions run;
-  run.resume = parsed->flag("resume");
-  run.overwrite = parsed->flag("overwrite");
-  run.device = use_device(*parsed);
-  const ExperimentConfig config = experiment(*parsed);
-  run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
-  return run_and_show(config, run);
+  ProcessGroup processes;
+  return processes.run([&] {
+    RunOptions run;
+    run.resume = parsed->flag("resume");
+    run.overwrite = parsed->flag("overwrite");
+    run.device = use_device(*parsed);
+    const ExperimentConfig config = experiment(*parsed);
+    run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
+    return run_and_show(config, run);
+  });
 }
 
 }  // namespace kdef::apps

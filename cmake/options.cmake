@@ -70,6 +70,21 @@ if(NOT KDEF_CUDA STREQUAL "OFF")
   include(cmake/cuda.cmake)
 endif()
 
+# MPI: libkdef_mpi.so beside the program, for trainings on several processes. AUTO: where MPI is found.
+set(KDEF_MPI AUTO CACHE STRING "Trainings of several processes by MPI: AUTO, ON or OFF")
+set_property(CACHE KDEF_MPI PROPERTY STRINGS AUTO ON OFF)
+set(KDEF_HAS_MPI OFF)
+if(KDEF_APPS AND NOT KDEF_MPI STREQUAL "OFF")
+  if(KDEF_MPI STREQUAL "ON")
+    find_package(MPI REQUIRED COMPONENTS CXX)
+  else()
+    find_package(MPI QUIET COMPONENTS CXX)
+  endif()
+  if(MPI_CXX_FOUND)
+    set(KDEF_HAS_MPI ON)
+  endif()
+endif()
+
 # kdef_library(NAME SOURCES .. [CUDA ..] [CUDA_RUNTIME ..] [EMULATED_RUNTIME ..] PUBLIC .. PRIVATE ..): a static library
 # kdef::NAME from explicit sources. CUDA lists its kernels (.cu), CUDA_RUNTIME what else only a CUDA build has.
 # With tests there is a second library kdef_NAME_emulated, in which the same kernels and EMULATED_RUNTIME are compiled

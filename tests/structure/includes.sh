@@ -14,6 +14,7 @@ declare -A may=(
   [core/tensor]="core/base core/cuda"  # an interface and its backend, which knows it
   [core/cuda]="core/base core/tensor"
   [core/io]="core/base core/tensor"
+  [core/mpi]="core/base"
 
   [ops/device]="$engine"
   [ops/gemm]="$engine ops/device"
@@ -39,7 +40,7 @@ declare -A may=(
   [kdef/study]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
   [kdef/audit]="$engine core/io $ops ops/check $nn $data kdef/method kdef/measure kdef/train kdef/config"
 
-  [apps]="$engine core/io $ops $nn $data
+  [apps]="$engine core/io core/mpi $ops $nn $data
     kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/study kdef/audit"
   [bindings/c]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
 )

@@ -1,0 +1,49 @@
+// The processes that train together: those that mpirun or another launcher of MPI started.
+#pragma once
+
+#include <memory>
+
+#include "apps/cli.h"
+#include "apps/stop_signals.h"
+#include "core/base/group.h"
+
+namespace kdef::apps {
+
+/// While it lives, this process belongs to the group, if a launcher of MPI started it with others; otherwise it is
+/// alone. The other members than the first print nothing.
+class ProcessGroup {
+ public:
+  /// Throws InputError where there are several processes and this program has no libkdef_mpi.so beside it.
+  ProcessGroup();
+  ~ProcessGroup();
+  ProcessGroup(const ProcessGroup&) = delete;
+  ProcessGroup& operator=(const ProcessGroup&) = delete;
+
+  /// Runs `work` in the group and returns its status. Where it throws, the message is printed once, by the lowest rank
+  /// that failed within a second, and all processes of the group end with its exit status.
+  template <class Work>
+  int run(const Work& work) {
+    if (group().is_alone()) return work();
+    try {
+      const GroupScope scope(group());
+      return work();
+    } catch (const StoppedWhilePreparing&) {
+      end_all(kInterrupted);
+    } catch (...) {
+      give_up();
+    }
+  }
+
+ private:
+  struct Library;
+
+  Group& group() const { return group_ == nullptr ? Group::alone() : *group_; }
+  // Other members may wait for this one: all end here.
+  [[noreturn]] void give_up();
+  [[noreturn]] void end_all(int status);
+
+  std::unique_ptr<Library> library_;
+  Group* group_ = nullptr;
+};
+
+}  // namespace kdef::apps
