@@ -501,11 +501,26 @@ const YamlValue* base_of(const Entries& entries, const YamlValue& experiment) {
   return entries.find("Base");
 }
 
-// Replaces a relative path that exists in `folder` and not in the working directory.
-void locate(std::string& path, const std::string& folder) {
-  if (path.empty() || fs::path(path).is_absolute() || data::any_file(path)) return;
-  const fs::path there = (fs::path(folder) / path).lexically_normal();
-  if (data::any_file(there.string())) path = there.string();
+// Replaces a path that is not there by the same with `ending`, or, if it is relative, by either in `folder`.
+void locate(std::string& path, const std::string& folder, const std::string& ending = "") {
+  if (path.empty()) return;
+  for (const fs::path& start : {fs::path(), fs::path(folder)}) {
+    for (const std::string& name : {path, path + ending}) {
+      const std::string there = start.empty() ? name : (start / name).lexically_normal().string();
+      if (!data::any_file(there)) continue;
+      path = there;
+      return;
+    }
+    if (fs::path(path).is_absolute()) return;
+  }
+}
+
+// FuxiCTR adds the ending of prepared files to a path that lacks it.
+std::string ending_of(const Draft& d) {
+  const auto format = d.given.find("data_format");
+  if (format == d.given.end() || format->second.is_null()) return "";
+  const std::string name = lower_case(format->second.text());
+  return name == "parquet" || name == "npz" ? "." + name : "";
 }
 
 }  // namespace
@@ -555,8 +570,9 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   if (dataset_required) check_dataset(d, place);
   d.config.id = expid;
   data::DatasetConfig& dataset = d.config.dataset;
-  for (std::string* path : {&dataset.data_root, &dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
-    locate(*path, config_dir);
+  locate(dataset.data_root, config_dir);
+  for (std::string* path : {&dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
+    locate(*path, config_dir, ending_of(d));
   }
   for (data::FieldConfig& field : dataset.fields) locate(field.pretrained_emb, config_dir);
   return d.config;

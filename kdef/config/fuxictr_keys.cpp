@@ -130,7 +130,8 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
        read_feature_specs},
       {"use_features", "list of columns, null", "the input columns, in this order; null: those of feature_cols",
        read_use_features},
-      {"data_format", "csv, h5, npz, parquet, null", "ignored: the format follows from the name of the file",
+      {"data_format", "csv, h5, npz, parquet, null",
+       "npz, parquet: the path of a file may lack this ending; the first bytes of a file tell its format",
        [](Draft& d, const YamlValue& v) {
          if (!v.is_null()) v.one_of({"csv", "h5", "npz", "parquet"});
          if (!v.is_null() && v.text() == "h5") d.config.ignored.push_back("data_format");

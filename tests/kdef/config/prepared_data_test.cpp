@@ -125,6 +125,17 @@ TEST_F(PreparedData, MapsThatAreRefused) {
   }
 }
 
+TEST_F(PreparedData, FilesMayLackTheEndingOfTheirFormat) {
+  describe("npz");
+  const std::string train = dir_ / "data/tiny/train";
+  EXPECT_EQ(load({"train_data=" + train}).dataset.train_data, train + ".npz");
+  EXPECT_EQ(load({"train_data=" + train, "data_format=parquet"}).dataset.train_data, train + ".parquet");
+  EXPECT_EQ(load({"train_data=" + train, "data_format=csv"}).dataset.train_data, train);
+  EXPECT_EQ(load({"train_data=nowhere"}).dataset.train_data, "nowhere");
+  put(dir_ / "config/rows.npz", "");
+  EXPECT_EQ(load({"train_data=rows"}).dataset.train_data, dir_ / "config/rows.npz");
+}
+
 TEST_F(PreparedData, ColumnsOfTheConfigurationCount) {
   describe("npz");
   const ExperimentConfig config = load({"feature_cols=[{name: user, type: categorical, dtype: str}]", "label_col=clk"});
