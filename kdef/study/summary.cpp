@@ -15,7 +15,7 @@ std::string one_student_note() {
 static double mean_abundance(const CollapseReport& report) {
   std::vector<double> values;
   for (const CollapseReport::Entry& layer : report.last_layers())
-    values.push_back(layer.spectrum.information_abundance);
+    values.push_back(layer.spectrum.raw.information_abundance);
   return statistic(values).mean;
 }
 

@@ -70,7 +70,7 @@ class ReportTest : public testing::Test {
       e.spectrum.rows = 100;
       e.spectrum.columns = 3;
       e.spectrum.log_spectrum = {0, std::log(0.25), -std::numeric_limits<double>::infinity()};
-      e.spectrum.information_abundance = std::string(name).ends_with("2") ? abundance : 99;
+      e.spectrum.raw.information_abundance = std::string(name).ends_with("2") ? abundance : 99;
       report.layers.push_back(e);
     }
     report.embeddings.push_back(report.layers[0]);

@@ -166,7 +166,7 @@ RunRecord record(std::vector<double> students, double ensemble, double logloss, 
     for (const double abundance : {100.0, 2.0 + static_cast<double>(k)}) {  // the last layer counts
       CollapseReport::Entry layer;
       layer.name = "student " + std::to_string(k + 1) + (abundance == 100 ? " hidden 1" : " hidden 2");
-      layer.spectrum.information_abundance = abundance;
+      layer.spectrum.raw.information_abundance = abundance;
       collapse.layers.push_back(layer);
     }
   }
