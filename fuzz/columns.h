@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "data/raw/row_source.h"
 #include "fuzz/fuzz.h"
@@ -12,7 +14,8 @@ namespace kdef::data {
 /// Reads every column of the source that `open` gives, alone and in chunks of several sizes. A column may be refused.
 inline void read_columns(const std::function<std::unique_ptr<RowSource>()>& open) {
   int64_t size = 1;
-  for (const std::string& name : open()->columns()) {
+  const std::vector<std::string> names = open()->columns();
+  for (const std::string& name : names) {
     const std::unique_ptr<RowSource> one = open();
     try {
       one->select({name});
