@@ -151,8 +151,8 @@ TEST_F(FuxiCtr, ASettingMayBeAnEntryOfAMap) {
       load({"hypernet_config.hidden_units=[7]"}).model.students.at(0).settings.integers("hypernet_config.hidden_units"),
       (std::vector<int64_t>{7}));
   EXPECT_THAT(refusal({"hypernet_config={hidden_unit: [5]}"}),
-              HasSubstr("unknown key 'hidden_unit'; the nearest known key is 'hidden_units'"));
-  EXPECT_THAT(refusal({"hypernet_config={hidden_activations: [relu, relu, relu]}"}),
+              HasSubstr("unknown key 'hypernet_config.hidden_unit'; the nearest known key is 'hidden_units'"));
+  EXPECT_THAT(refusal({"hypernet_config={hidden_units: [5, 6], hidden_activations: [relu, relu, relu]}"}),
               HasSubstr("expected one value, or one for each of the"));
   models("model: DNN, hypernet_config: {hidden_units: [5]}");
   EXPECT_THAT(load().ignored, testing::Contains("hypernet_config (DNN does not use it)"));
