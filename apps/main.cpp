@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"predict", "write click probabilities for a file of rows", predict},
     {"collapse", "measure how many dimensions a trained model uses", collapse},
     {"export", "write one student of an ensemble, to serve it", export_run},
+    {"import", "make a run of weights that were trained elsewhere", import_weights},
     {"report", "show runs or a sweep as one HTML page", report},
     {"info", "print the networks and parameters of an experiment", info},
     {"networks", "list the networks; print their papers, formulas and keys", networks},

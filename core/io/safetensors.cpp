@@ -27,7 +27,8 @@ constexpr size_t kMaxHeader = size_t{100} << 20;  // a limit of the format
 
 // Name in the format, for the types this library has.
 constexpr std::pair<DType, const char*> kTypes[] = {{DType::f32, "F32"}, {DType::f64, "F64"}, {DType::bf16, "BF16"},
-                                                    {DType::i32, "I32"}, {DType::i64, "I64"}, {DType::u8, "U8"}};
+                                                    {DType::i32, "I32"}, {DType::i64, "I64"}, {DType::u8, "BOOL"},
+                                                    {DType::u8, "U8"}};
 
 // What is wrong with a file, without its name.
 struct Fault {

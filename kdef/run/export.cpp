@@ -7,8 +7,11 @@
 #include "core/base/names.h"
 #include "core/base/text.h"
 #include "core/io/file.h"
+#include "core/io/safetensors.h"
 #include "core/io/staged_folder.h"
 #include "data/encode/feature_map.h"
+#include "kdef/method/state_dict.h"
+#include "kdef/run/feature_vocab.h"
 #include "kdef/run/record.h"
 #include "kdef/run/run.h"
 #include "kdef/train/run_files.h"
@@ -74,23 +77,63 @@ void copy_student(const Ensemble& from, size_t student, Ensemble& to) {
 
 }  // namespace
 
-Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
-  const RunRecord record = read_run(run);
-  if (!record.finished() || !record.model_step) {
-    throw InputError(cat(run, ": this training has not finished", record.notes.empty() ? "" : ": " + record.notes[0]));
+namespace {
+
+// What is exported of a run: the student alone, or the run's ensemble.
+struct Selection {
+  Selection(const std::string& run, const std::string& student)
+      : record(finished_run(run)), trained(run), config(trained.config()) {
+    const size_t count = trained.model().student_count();
+    if (record.valid->students.size() != count || (record.test && record.test->students.size() != count)) {
+      const RunFiles files(run);
+      throw InputError(cat(files.result(), ": does not have the ", count, " students of ", files.name(files.config())));
+    }
+    result.student = find_student(record, student);
+    result.students = count;
+    result.run_parameters = trained.model().parameter_count();
+    result.run_valid = result.valid = *record.valid;
+    result.run_test = result.test = record.test;
+    metadata = {{"exported", cat("ensemble of ", run)}};
+    if (result.student > 0) {
+      choose_student();
+      metadata = {{"exported", cat("student ", result.student, " of ", count, " of ", run)}};
+    }
+    result.parameters = model().parameter_count();
   }
-  const Run trained(run);
-  const size_t count = trained.model().student_count();
-  if (record.valid->students.size() != count || (record.test && record.test->students.size() != count)) {
-    const RunFiles files(run);
-    throw InputError(cat(files.result(), ": does not have the ", count, " students of ", files.name(files.config())));
-  }
+  const Ensemble& model() const { return alone ? *alone : trained.model(); }
+
+  RunRecord record;
+  Run trained;
+  ExperimentConfig config;
+  std::optional<Ensemble> alone;
   Exported result;
-  result.student = find_student(record, student);
-  result.students = count;
-  result.run_parameters = trained.model().parameter_count();
-  result.run_valid = result.valid = *record.valid;
-  result.run_test = result.test = record.test;
+  std::map<std::string, std::string> metadata;
+
+ private:
+  static RunRecord finished_run(const std::string& run) {
+    RunRecord record = read_run(run);
+    if (!record.finished() || !record.model_step) {
+      throw InputError(
+          cat(run, ": this training has not finished", record.notes.empty() ? "" : ": " + record.notes[0]));
+    }
+    return record;
+  }
+  void choose_student() {
+    config.id += cat("-student-", result.student);
+    config.model.students = {config.model.students.at(result.student - 1)};
+    config.model.shared_embedding = true;
+    nn::Builder build = nn::Builder::zeros();
+    alone.emplace(config.model, embedding_fields(trained.encoder().feature_map()), build);
+    copy_student(trained.model(), result.student, *alone);
+    result.valid = of_student(*record.valid, result.student);
+    if (record.test) result.test = of_student(*record.test, result.student);
+  }
+};
+
+}  // namespace
+
+Exported export_run(const std::string& run, const std::string& student, const std::string& out) {
+  const Selection chosen(run, student);
   if (out.empty()) throw InputError("the name of the directory to write is empty; give --out DIR");
   const RunFiles files(out);
   std::vector<std::string> there;
@@ -101,35 +144,34 @@ Exported export_run(const std::string& run, const std::string& student, const st
     throw InputError(cat(out, ": already holds a run; give the name of a new folder; there are ", joined(there)));
   }
   StagedFolder folder(out);
-
-  ExperimentConfig config = trained.config();
-  std::map<std::string, std::string> metadata = {{"format", "kdef model 1"},
-                                                 {"step", std::to_string(*record.model_step)}};
-  const Ensemble* model = &trained.model();
-  std::optional<Ensemble> alone;
-  if (result.student > 0) {
-    config.id += cat("-student-", result.student);
-    config.model.students = {config.model.students.at(result.student - 1)};
-    config.model.shared_embedding = true;
-    nn::Builder build = nn::Builder::zeros();
-    alone.emplace(config.model, embedding_fields(trained.encoder().feature_map()), build);
-    copy_student(trained.model(), result.student, *alone);
-    model = &*alone;
-    result.valid = of_student(*record.valid, result.student);
-    if (record.test) result.test = of_student(*record.test, result.student);
-    metadata["exported"] = cat("student ", result.student, " of ", count, " of ", run);
-  } else {
-    metadata["exported"] = cat("ensemble of ", run);
-  }
-  result.parameters = model->parameter_count();
+  std::map<std::string, std::string> metadata = chosen.metadata;
+  metadata.insert({{"format", "kdef model 1"}, {"step", std::to_string(*chosen.record.model_step)}});
 
   const RunFiles staged(folder.path());
+  const Exported& result = chosen.result;
   write_file(staged.vocabulary(), data::read_text(RunFiles(run).vocabulary()));
-  save_model(staged.model(), *model, metadata);
+  save_model(staged.model(), chosen.model(), metadata);
   write_file(staged.result(), result_json(result.valid, result.test ? &*result.test : nullptr));
-  write_file(staged.config(), to_yaml(config));
+  write_file(staged.config(), to_yaml(chosen.config));
   folder.commit();
   return result;
+}
+
+Exported export_state_dict(const std::string& run, const std::string& student, const std::string& vocabulary,
+                           const std::string& path) {
+  const Selection chosen(run, student);
+  if (!is_class_of_fuxictr(chosen.config.model)) {
+    throw InputError(
+        cat(run, ": ", student == "ensemble" ? "an ensemble" : chosen.config.model.students[0].network,
+            " is no class of FuxiCTR, whose names a .safetensors file has; export it as a run: --out DIR"));
+  }
+  if (exists(path)) throw InputError(cat(path, ": is already there; give the name of a new file"));
+  const data::Encoder& encoder = chosen.trained.encoder();
+  const RowOrder order = read_row_order(vocabulary, encoder);
+  auto tensors = state_dict(chosen.model(), embedding_fields(encoder.feature_map()), *chosen.record.model_step);
+  for (auto& [name, tensor] : tensors) tensor = order.to_theirs(name, tensor);
+  write_safetensors(path, tensors, chosen.metadata);
+  return chosen.result;
 }
 
 }  // namespace kdef

@@ -24,4 +24,12 @@ struct Exported {
 /// such student, if the students' output layers are not trained (concat), or if `out` is there and is no empty folder.
 Exported export_run(const std::string& run, const std::string& student, const std::string& out);
 
+/// Writes `student`, chosen as above, as one safetensors file with the names, shapes and types of the state_dict of
+/// FuxiCTR's class of its network (kdef/method/state_dict.h); a table that fields share stands there under the name of
+/// each. The class's load_state_dict(strict=False) takes it: only index tables that the class makes itself are missing.
+/// `vocabulary`: the feature_vocab.json of FuxiCTR in whose order the rows of the tables are to stand; empty: in this
+/// program's. Throws InputError as above, and for a network that is no class of FuxiCTR.
+Exported export_state_dict(const std::string& run, const std::string& student, const std::string& vocabulary,
+                           const std::string& path);
+
 }  // namespace kdef

@@ -57,6 +57,8 @@ void read_model(const std::string& path, RunRecord& run) {
   }
   const auto exported = file.metadata().find("exported");
   if (exported != file.metadata().end()) run.exported = exported->second;
+  const auto imported = file.metadata().find("imported");
+  if (imported != file.metadata().end()) run.imported = imported->second;
 }
 
 }  // namespace
@@ -114,8 +116,9 @@ RunRecord read_run(const std::string& directory) {
   read(files.model(), resume, [&](const std::string& path) { read_model(path, run); });
   if (!run.exported.empty()) {
     run.notes.push_back(cat("Exported: ", run.exported, ". The record of its training is in that run."));
-    resume.clear();
   }
+  if (!run.imported.empty()) run.notes.push_back(cat("Imported: the weights of ", run.imported, "."));
+  if (!run.is_trained_here()) resume.clear();
   read(files.metrics(), resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read(files.result(), resume, [&](const std::string& path) {
     parse(data::read_text(path), path, [&](const Json& json) {

@@ -17,6 +17,9 @@ struct RunRecord {
   ExperimentConfig config;
   std::optional<int64_t> parameters, model_step;  // of model.safetensors, and the step after which it was saved
   std::string exported;                           // "student 2 of 3 of DIR" of kdef export; otherwise empty
+  std::string imported;                           // the file of kdef import; otherwise empty
+  /// Whether a training made the model here.
+  bool is_trained_here() const { return exported.empty() && imported.empty(); }
   std::vector<TrainingListener::Evaluated> evaluations;
   std::optional<Evaluation> valid, test;  // of the best model
   std::optional<CollapseReport> collapse;

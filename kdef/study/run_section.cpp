@@ -322,8 +322,8 @@ std::string commands(const RunRecord& run) {
       cat("kdef predict --run ", dir, " --data ", file, " --students --out predictions.txt"),
       cat("kdef collapse --run ", dir, " --json ", shell_word(files.collapse())),
       cat("kdef report ", dir, " --out report.html")};
-  // Training the configuration of an exported model would give a different model.
-  if (!run.exported.empty()) lines.erase(lines.begin());
+  // Training the configuration of an exported or imported model would give a different model.
+  if (!run.is_trained_here()) lines.erase(lines.begin());
   return cat("<h3>Commands that repeat this run</h3>", html::code(lines));
 }
 

@@ -175,6 +175,38 @@ TEST_F(RunTest, BenchTakesAVocabularyAndAnOptimizer) {
   EXPECT_EQ(kdef("bench step --vocabulary 100").status, 2);
 }
 
+TEST_F(RunTest, NetworksAreListedAndDescribed) {
+  EXPECT_THAT(kdef("networks").text, HasSubstr("DeepFM "));
+  const Outcome one = kdef("networks DCN DNN");
+  EXPECT_EQ(one.status, 0) << one.text;
+  EXPECT_THAT(one.text, HasSubstr("| `num_cross_layers` | integer in [1, 1000] | `3` |"));
+  EXPECT_THAT(one.text, HasSubstr("### DNN"));
+  EXPECT_EQ(kdef("networks DCM").status, 2);
+}
+
+TEST_F(RunTest, WeightsGoOutAndComeBack) {
+  const std::string same = " --config " + path("data") + " --expid KDEF data_root=" + path("cache") +
+                           " model=DCN 'dnn_hidden_units=[8]' epochs=1 early_stop_patience=9",
+                    rows = " --data " + path("data/test.csv") + " --out -";
+  ASSERT_EQ(kdef("train" + same + " --run " + path("run")).status, 0);
+  const Outcome exported = kdef("export --run " + path("run") + " --student best --out " + path("weights.safetensors"));
+  ASSERT_EQ(exported.status, 0) << exported.text;
+  const Outcome imported =
+      kdef("import" + same + " --weights " + path("weights.safetensors") + " --out " + path("again"));
+  ASSERT_EQ(imported.status, 0) << imported.text;
+  EXPECT_EQ(kdef("predict --run " + path("again") + rows).text, kdef("predict --run " + path("run") + rows).text);
+  EXPECT_EQ(kdef("report " + path("again") + " --out " + path("page.html")).status, 0);
+  EXPECT_THAT(read_file(path("page.html")), HasSubstr("Imported: the weights of " + path("weights.safetensors")));
+
+  EXPECT_THAT(kdef("export --run " + path("run") + " --student 1 --out " + path("weights.safetensors")).text,
+              HasSubstr("is already there"));
+  EXPECT_THAT(kdef("export --run " + path("run") + " --student 1 --vocabulary x.json --out " + path("more")).text,
+              HasSubstr("--vocabulary: is for --out FILE.safetensors"));
+  ASSERT_EQ(train("--run " + path("mlp")).status, 0);
+  EXPECT_THAT(kdef("export --run " + path("mlp") + " --student 1 --out " + path("mlp.safetensors")).text,
+              HasSubstr("mlp is no class of FuxiCTR"));
+}
+
 TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
   const Outcome outcome =
       kdef("bench predict --shape ml-1m --students 2 --batch 64 --latency-rows 50 --seconds 1 --threads 2");
