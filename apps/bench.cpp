@@ -1,4 +1,6 @@
+#include <array>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
@@ -6,6 +8,8 @@
 #include "core/base/parallel.h"
 #include "data/builtin/synth.h"
 #include "kdef/audit/benchmark.h"
+#include "kdef/run/run.h"
+#include "nn/networks/registry.h"
 #include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
@@ -21,11 +25,17 @@ void add_model_options(po::options_description& options) {
   options.add_options()(
       "vocabulary", po::value<int64_t>()->value_name("N"),
       "instead of --shape: 39 id fields with N table rows together, 38 with 100 rows each and one with the rest");
+  options.add_options()(
+      "network", po::value<std::string>()->value_name("NAME"),
+      "students of this network (kdef networks), whose MLPs are 400-400-400 with batch norm and dropout "
+      "0.1; one student is trained on the labels alone; key=value sets the network's keys (default: mlp, "
+      "as a student of KDEF)");
   options.add_options()("students", po::value<int64_t>()->value_name("M")->default_value(3), "students");
   options.add_options()("batch", po::value<int64_t>()->value_name("B")->default_value(10000), "rows per batch");
   options.add_options()("dim", po::value<int64_t>()->value_name("D")->default_value(16), "embedding dimension");
   options.add_options()("seconds", po::value<int64_t>()->value_name("S")->default_value(10),
                         "measure for about S seconds");
+  add_config_options(options, false);
   add_threads_option(options);
 }
 
@@ -47,8 +57,22 @@ std::string shape_name(const Parsed& parsed) {
   return parsed.has("vocabulary") ? cat("of ", parsed.integer("vocabulary", 1), " table rows") : parsed.text("shape");
 }
 
+// Whether the option stands on the command line.
+bool is_given(const Parsed& parsed, const char* option) {
+  return parsed.has(option) && !parsed.options[option].defaulted();
+}
+
+// What is timed.
+struct Problem {
+  EnsembleConfig model;
+  nn::OptimizerConfig optimizer;
+  data::FeatureMap map;
+  std::string shape;  // for people
+  int64_t batch = 0;
+};
+
 // Students 400-400-400 with batch norm and dropout 0.1.
-EnsembleConfig ensemble(const Parsed& parsed) {
+EnsembleConfig mlp_ensemble(const Parsed& parsed) {
   nn::NetworkConfig student;
   student.hidden_units = {400, 400, 400};
   student.hidden_activations = {"relu", "relu", "relu"};
@@ -60,14 +84,104 @@ EnsembleConfig ensemble(const Parsed& parsed) {
   return config;
 }
 
-int64_t batch_size(const Parsed& parsed, int64_t min) {
-  const int64_t rows = parsed.integer("batch", min);
-  if (rows > kMaxRows) throw InputError(cat("--batch: expected at most ", kMaxRows, ", found ", rows));
-  return rows;
+// The same with students of --network, and keys that replace those of its MLPs.
+EnsembleConfig network_ensemble(const Parsed& parsed) {
+  const nn::NetworkType& type = nn::network_type(parsed.text("network"));
+  const int64_t students = parsed.integer("students", 1);
+  std::map<std::string, std::string> keys = {{"model", "KDEF"},
+                                             {"network", type.name},
+                                             {"ensemble", students == 1 ? "mean" : "kdef"},
+                                             {"num_student", std::to_string(students)},
+                                             {"embedding_dim", std::to_string(parsed.integer("dim", 1))}};
+  const auto add = [&](const nn::MlpKeys& mlp) {
+    if (mlp.units.find('.') != std::string::npos) return;  // an entry of a map is no hidden layer
+    keys[mlp.units] = "[400, 400, 400]";
+    if (!mlp.dropout.empty()) keys[mlp.dropout] = "0.1";
+    if (!mlp.batch_norm.empty()) keys[mlp.batch_norm] = "true";
+  };
+  if (!type.fuxictr) add({.units = "hidden_units", .activations = "hidden_activations"});
+  for (const nn::MlpKeys& mlp : type.mlps) add(mlp);
+  for (const std::string& text : parsed.rest) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) throw InputError(cat("expected KEY=VALUE, found '", text, "'"));
+    keys[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  std::string yaml;
+  for (const auto& [key, value] : keys) yaml += cat(key, ": ", value, "\n");
+  return read_experiment(yaml, "the keys of bench").model;
+}
+
+// FLEN reads three groups of fields, which the built-in shapes do not have: thirds.
+void add_sources(data::FeatureMap& map) {
+  const std::array<const char*, 3> sources = {"user", "item", "context"};
+  for (const data::Field& field : map.fields) {
+    if (!field.source.empty()) return;
+  }
+  for (size_t f = 0; f < map.fields.size(); ++f) map.fields[f].source = sources[f * 3 / map.fields.size()];
+}
+
+Problem problem_of(const Parsed& parsed, int64_t min_batch) {
+  Problem problem;
+  problem.batch = parsed.integer("batch", min_batch);
+  problem.optimizer.embedding.l2 = 1e-5;
+  if (parsed.has("config")) {
+    for (const char* option : {"network", "students", "dim", "vocabulary"}) {
+      if (is_given(parsed, option)) throw InputError(cat("--", option, ": the experiment of --config says that"));
+    }
+    const bool own_data = !is_given(parsed, "shape");
+    const ExperimentConfig config = load_config(parsed, own_data);
+    problem.model = config.model;
+    problem.optimizer = config.training.optimizer;
+    if (!is_given(parsed, "batch")) problem.batch = config.training.batch_size;
+    problem.map = own_data ? data::prepare(config.dataset, cache_directory(config)).map
+                           : data::shape_feature_map(parsed.text("shape"));
+    problem.shape = own_data ? cat("of ", config.dataset_id) : parsed.text("shape");
+  } else {
+    if (!parsed.has("network") && !parsed.rest.empty()) {
+      throw InputError(
+          cat("'", parsed.rest[0], "': keys are those of a network; give --network NAME, or --config DIR"));
+    }
+    problem.model = parsed.has("network") ? network_ensemble(parsed) : mlp_ensemble(parsed);
+    problem.map = feature_map(parsed);
+    problem.shape = shape_name(parsed);
+    add_sources(problem.map);
+  }
+  if (problem.batch > kMaxRows) {
+    throw InputError(cat("--batch: expected at most ", kMaxRows, ", found ", problem.batch));
+  }
+  return problem;
+}
+
+// "3 students" of one network, "3 students: product, mlp, mlp" of several.
+std::string students_text(const EnsembleConfig& model) {
+  std::string text = cat(model.students.size(), model.students.size() == 1 ? " student" : " students"), names;
+  bool equal = true;
+  for (const nn::NetworkConfig& student : model.students) {
+    names += cat(names.empty() ? "" : ", ", student.network);
+    equal = equal && student.network == model.students[0].network;
+  }
+  return equal ? cat(text, " of network ", model.students[0].network) : cat(text, ": ", names);
 }
 
 void print_kinds(const std::map<std::string, double>& kinds_ms) {
   for (const auto& [kind, ms] : kinds_ms) print("    %-28s %9.2f ms\n", kind.c_str(), ms);
+}
+
+// How a step of `problem` is timed.
+StepBenchmarkConfig step_config(const Parsed& parsed, const Problem& problem) {
+  StepBenchmarkConfig config;
+  config.device = use_device(parsed);
+  config.precision = ops::parse_precision(parsed.text("precision"));
+  ops::check_precision(config.precision, config.device);
+  config.batch_size = problem.batch;
+  config.seconds = static_cast<double>(parsed.integer("seconds", 1));
+  config.model = problem.model;
+  config.model.fused = config.model.fused && !parsed.flag("composed");
+  config.optimizer = problem.optimizer;
+  if (!parsed.has("config") || is_given(parsed, "optimizer")) {
+    config.optimizer.kind = nn::parse_optimizer(parsed.text("optimizer"));
+  }
+  return config;
 }
 
 int bench_step(const Arguments& arguments) {
@@ -79,29 +193,26 @@ int bench_step(const Arguments& arguments) {
                         "type of the operands of matrix products: f32, tf32 (CUDA) or bf16");
   options.add_options()("composed", po::bool_switch(), "use the readable twins instead of the fused ops");
   add_device_option(options);
-  const auto parsed = parse({"bench step", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+  const auto parsed = parse({"bench step",
+                             "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
+                             "[key=value...]",
                              "Times a training step of KDEF: students 400-400-400 with batch norm and dropout 0.1,\n"
                              "dense Adam by default, L2 over all table rows, clipping. Steps alternate with the\n"
                              "matrix products of the formulas alone; these include products that a training step\n"
                              "avoids, since its first layer works on distinct ids. The last line is one JSON object:\n"
-                             "rows_per_s, step_ms, gemm_ms, ratio = step_ms / gemm_ms, peak_mib, and on the CPU\n"
-                             "optimizer_ms."},
+                             "rows_per_s, step_ms, cpu_ms (processor time of a step, all threads), gemm_ms,\n"
+                             "ratio = step_ms / gemm_ms, peak_mib, and on the CPU optimizer_ms. With --config DIR "
+                             "--expid ID, times a step of that experiment on random\n"
+                             "rows with the columns of its data, or of --shape.",
+                             Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  StepBenchmarkConfig config;
-  config.device = use_device(*parsed);
-  config.precision = ops::parse_precision(parsed->text("precision"));
-  ops::check_precision(config.precision, config.device);
-  config.batch_size = batch_size(*parsed, 2);
-  config.seconds = static_cast<double>(parsed->integer("seconds", 1));
-  config.model = ensemble(*parsed);
-  config.model.fused = !parsed->flag("composed");
-  config.optimizer.kind = nn::parse_optimizer(parsed->text("optimizer"));
-  config.optimizer.embedding.l2 = 1e-5;
-  const StepBenchmark r = benchmark_step(feature_map(*parsed), config);
-  print("%zu students, batch %lld, shape %s, %d threads, %s, %d steps\n", config.model.students.size(),
-        static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(),
+  const Problem problem = problem_of(*parsed, 2);
+  const StepBenchmarkConfig config = step_config(*parsed, problem);
+  const StepBenchmark r = benchmark_step(problem.map, config);
+  print("%s, batch %lld, shape %s, %d threads, %s, %d steps\n", students_text(config.model).c_str(),
+        static_cast<long long>(config.batch_size), problem.shape.c_str(), num_threads(),
         ops::gemm_backend_name(config.device), r.repetitions);
   print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
         1e3 * r.gemm_gflop / r.gemm_ms);
@@ -110,6 +221,7 @@ int bench_step(const Arguments& arguments) {
   print_kinds(r.kinds_ms);
   nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
                               {"step_ms", r.step_ms},
+                              {"cpu_ms", r.cpu_ms},
                               {"gemm_ms", r.gemm_ms},
                               {"ratio", r.step_ms / r.gemm_ms},
                               {"peak_mib", r.peak_mib},
@@ -118,7 +230,7 @@ int bench_step(const Arguments& arguments) {
                               {"threads", num_threads()},
                               {"device", name_of(config.device)},
                               {"precision", parsed->text("precision")},
-                              {"optimizer", parsed->text("optimizer")}};
+                              {"optimizer", nn::entry_of(config.optimizer.kind).name}};
   if (!r.kinds_ms.empty()) json["optimizer_ms"] = r.kinds_ms.at("optimizer");
   print("%s\n", json.dump().c_str());
   return kDone;
@@ -129,23 +241,27 @@ int bench_predict(const Arguments& arguments) {
   add_model_options(options);
   options.add_options()("latency-rows", po::value<int64_t>()->value_name("N")->default_value(5000),
                         "rows to predict one by one");
-  const auto parsed = parse({"bench predict", "[--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N]",
+  const auto parsed = parse({"bench predict",
+                             "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
+                             "[key=value...]",
                              "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory.\n"
                              "Batches alternate with the matrix products of their forward pass alone. Then single\n"
                              "rows are predicted, with one thread and with all threads. The last line is one JSON\n"
                              "object: rows_per_s, batch_ms, gemm_ms, ratio = gemm_ms / batch_ms, latency_p50_us and\n"
-                             "latency_p99_us (of one thread; ..._all_threads_us of all), peak_mib."},
+                             "latency_p99_us (of one thread; ..._all_threads_us of all), peak_mib.",
+                             Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
+  const Problem problem = problem_of(*parsed, 1);
   PredictBenchmarkConfig config;
-  config.batch_size = batch_size(*parsed, 1);
+  config.batch_size = problem.batch;
   config.seconds = static_cast<double>(parsed->integer("seconds", 1));
   config.latency_rows = parsed->integer("latency-rows", 1);
-  config.model = ensemble(*parsed);
-  const PredictBenchmark r = benchmark_predict(feature_map(*parsed), config);
-  print("%zu students, batch %lld, shape %s, %d threads, %s, %d batches\n", config.model.students.size(),
-        static_cast<long long>(config.batch_size), shape_name(*parsed).c_str(), num_threads(), ops::gemm_backend_name(),
+  config.model = problem.model;
+  const PredictBenchmark r = benchmark_predict(problem.map, config);
+  print("%s, batch %lld, shape %s, %d threads, %s, %d batches\n", students_text(config.model).c_str(),
+        static_cast<long long>(config.batch_size), problem.shape.c_str(), num_threads(), ops::gemm_backend_name(),
         r.repetitions);
   print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
         1e3 * r.gemm_gflop / r.gemm_ms);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "core/base/clock.h"
 #include "core/base/parallel.h"
@@ -20,6 +21,13 @@ double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   const size_t n = v.size();
   return n == 0 ? 0 : n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
+}
+
+// The processor time of all threads of this process.
+double processor_seconds() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 // Rank by a continuous Zipf law with exponent 1 over [1, n]: n^u for uniform u.
@@ -189,16 +197,18 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   result.gemm_gflop = alone.gflop;
   alone.seconds();
   // The two alternate, so that a drift of the machine's speed affects both.
-  std::vector<double> steps, gemms;
+  std::vector<double> steps, processor, gemms;
   const double until = seconds_now() + config.seconds;
   while (steps.size() < 5 || seconds_now() < until) {
-    const double start = seconds_now();
+    const double start = seconds_now(), busy = processor_seconds();
     run();
     steps.push_back((seconds_now() - start) / together);
+    processor.push_back((processor_seconds() - busy) / together);
     gemms.push_back(alone.seconds());
   }
   result.repetitions = static_cast<int>(steps.size()) * together;
   result.step_ms = 1e3 * median(steps);
+  result.cpu_ms = 1e3 * median(processor);
   result.gemm_ms = 1e3 * median(gemms);
   result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
   if (!device.is_cpu()) return result;  // a recorded step has no ops that could be timed one by one

@@ -14,6 +14,7 @@ namespace kdef {
 
 struct StepBenchmark {
   double step_ms = 0;  // median of the repetitions
+  double cpu_ms = 0;   // of a step, the processor time of all threads: median
   double gemm_ms = 0;  // the matrix products of a step alone, in the same run: median
   double rows_per_s = 0;
   double gemm_gflop = 0;  // of one step

@@ -175,6 +175,28 @@ TEST_F(RunTest, BenchTakesAVocabularyAndAnOptimizer) {
   EXPECT_EQ(kdef("bench step --vocabulary 100").status, 2);
 }
 
+TEST_F(RunTest, BenchTimesAnyNetworkAndAnyExperiment) {
+  const std::string quick = " --batch 64 --seconds 1 --threads 1";
+  const auto step = [&](const std::string& options) {
+    const Outcome outcome = kdef("bench step " + options + quick);
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    const Json json = Json::parse(lines(outcome.text).back());
+    EXPECT_GT(json["step_ms"].get<double>(), 0);
+    EXPECT_GT(json["cpu_ms"].get<double>(), 0);
+    return outcome.text;
+  };
+  const std::string ml = "--shape ml-1m --dim 4 ";
+  EXPECT_THAT(step(ml + "--students 1 --network FLEN dnn_hidden_units=[8]"), HasSubstr("1 student of network FLEN"));
+  EXPECT_THAT(step(ml + "--students 2 --network xDeepFM cin_hidden_units=[4]"),
+              HasSubstr("2 students of network xDeepFM"));
+  EXPECT_THAT(step("--config " + path("data") + " --expid KDEF data_root=" + path("cache") + " num_student=2"),
+              HasSubstr("2 students of network mlp"));
+  EXPECT_THAT(kdef("bench step --network FLEM" + quick).text, HasSubstr("did you mean 'FLEN'?"));
+  EXPECT_THAT(kdef("bench step hidden_units=[4]" + quick).text, HasSubstr("give --network NAME"));
+  EXPECT_THAT(kdef("bench step --students 2 --config " + path("data") + " --expid KDEF" + quick).text,
+              HasSubstr("--students: the experiment of --config says that"));
+}
+
 TEST_F(RunTest, NetworksAreListedAndDescribed) {
   EXPECT_THAT(kdef("networks").text, HasSubstr("DeepFM "));
   const Outcome one = kdef("networks DCN DNN");
