@@ -17,10 +17,13 @@ class CrossLayers final : public Module {
       layers_.push_back(&add_child("cross_layers." + std::to_string(i), std::make_unique<Linear>(width, width, build)));
     }
   }
-  Tensor forward(const Tensor& x0, const Pass& pass) const {
+  Tensor forward(const Fields& fields, const Pass& pass) const {
+    const Tensor x0 = fields.flat();
     Tensor x = x0;
     for (const Linear* layer : layers_) {
-      x = ops::add(x, ops::mul(x0, layer->forward(x)));
+      // The first layer reads x_0, of which the batch may know the distinct ids.
+      const Tensor y = layer == layers_.front() ? layer->forward(fields) : layer->forward(x);
+      x = ops::add(x, ops::mul(x0, y));
       pass.show(x);
     }
     return x;
@@ -38,7 +41,7 @@ class CrossV2 final : public Network {
         cross_(add_child(
             "", std::make_unique<CrossLayers>(shape.width, config.settings.integer("num_cross_layers"), build))),
         fc_(add_child("fc", std::make_unique<Linear>(shape.width, 1, build))) {}
-  Tensor hidden(const Fields& x, const Pass& pass) const override { return cross_.forward(x.flat(), pass); }
+  Tensor hidden(const Fields& x, const Pass& pass) const override { return cross_.forward(x, pass); }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }
   int64_t hidden_width() const override { return width_; }
 
@@ -58,8 +61,7 @@ class KdefDcnV2 final : public Network {
         width_(dnn_.hidden_width() + shape.width),
         fc_(add_child("fc", std::make_unique<Linear>(width_, 1, build))) {}
   Tensor hidden(const Fields& fields, const Pass& pass) const override {
-    const Tensor x = fields.flat();
-    return ops::concat({dnn_.forward(x, pass), cross_.forward(x, pass)}, 1);
+    return ops::concat({dnn_.forward(fields, pass), cross_.forward(fields, pass)}, 1);
   }
   Tensor output(const Tensor& h) const override { return fc_.forward(h); }
   int64_t hidden_width() const override { return width_; }
@@ -165,8 +167,7 @@ class DcnV2 final : public Network {
     fc_ = &add_child("fc", std::make_unique<Linear>(width_, 1, build));
   }
   Tensor hidden(const Fields& fields, const Pass& pass) const override {
-    const Tensor x0 = fields.flat();
-    Tensor x = mixture_ ? mixture_->forward(x0, pass) : cross_->forward(x0, pass);
+    Tensor x = mixture_ ? mixture_->forward(fields.flat(), pass) : cross_->forward(fields, pass);
     if (stacked_) x = stacked_->forward(x, pass);
     return parallel_ ? ops::concat({x, parallel_->forward(fields, pass)}, 1) : x;
   }

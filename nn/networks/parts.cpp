@@ -191,7 +191,7 @@ void SumNetwork::add_mlp(const std::string& name, const MlpConfig& config, const
 }
 
 void SumNetwork::add_mlp(const Mlp& mlp) {
-  add_part({mlp.hidden_width(), [&mlp](const Fields& x, const Pass& pass) { return mlp.hidden(x.flat(), pass); },
+  add_part({mlp.hidden_width(), [&mlp](const Fields& x, const Pass& pass) { return mlp.hidden(x, pass); },
             [&mlp](const Tensor& h) { return mlp.output(h); }});
 }
 

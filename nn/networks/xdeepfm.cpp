@@ -1,9 +1,8 @@
 // The compressed interaction network, alone and beside an MLP.
 #include "nn/networks/parts.h"
 #include "nn/networks/registry.h"
-#include "ops/elementwise.h"
+#include "ops/fused/outer_linear.h"
 #include "ops/layout.h"
-#include "ops/linear.h"
 #include "ops/reduce.h"
 
 namespace kdef::nn {
@@ -12,18 +11,17 @@ namespace {
 /// The compressed interaction network: X_0 = e [B, F, D],
 ///   X_l[h] = sum over (i, j) of W_l[h, i, j] X_0[i] * X_{l-1}[j] + b_l[h];
 /// the sums over d of all X_l, side by side.
-Tensor interactions(const Tensor& e, const std::vector<std::pair<Tensor, Tensor>>& layers) {
+Tensor interactions(const Tensor& e, const std::vector<std::pair<Tensor, Tensor>>& layers, const Pass& pass) {
   const int64_t rows = e.shape()[0], fields = e.shape()[1], dim = e.shape()[2];
-  const Tensor x0 = ops::reshape(e, {rows, fields, 1, dim});
-  Tensor x = e;
+  const auto layer = pass.fused ? ops::outer_linear : ops::outer_linear_composed;
+  // One row for each row of the batch and dimension.
+  const Tensor x0 = ops::reshape(ops::transpose(e, 1, 2), {rows * dim, fields});
+  Tensor x = x0;
   std::vector<Tensor> pooled;
   for (const auto& [w, b] : layers) {
-    const int64_t h = x.shape()[1], units = w.shape()[0];
-    const Tensor pairs = ops::reshape(ops::mul(x0, ops::reshape(x, {rows, 1, h, dim})), {rows, fields * h, dim});
-    const Tensor by_dim = ops::reshape(ops::transpose(pairs, 1, 2), {rows * dim, fields * h});
-    const Tensor y = ops::linear(by_dim, ops::reshape(w, {units, fields * h}), b);
-    x = ops::transpose(ops::reshape(y, {rows, dim, units}), 1, 2);
-    pooled.push_back(ops::sum(x, 2));
+    const int64_t units = w.shape()[0];
+    x = layer(x0, x, ops::reshape(w, {units, w.shape()[1]}), b);
+    pooled.push_back(ops::sum(ops::reshape(x, {rows, dim, units}), 1));
   }
   return ops::concat(pooled, 1);
 }
@@ -47,7 +45,7 @@ class CinNetwork : public SumNetwork {
       total += units;
     }
     Linear& fc = add_child(prefix + "fc", std::make_unique<Linear>(total, 1, build));
-    add_part({total, [layers](const Fields& x, const Pass&) { return interactions(x.whole(), layers); },
+    add_part({total, [layers](const Fields& x, const Pass& pass) { return interactions(x.whole(), layers, pass); },
               [&fc](const Tensor& h) { return fc.forward(h); }});
   }
 };

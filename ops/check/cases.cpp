@@ -7,6 +7,7 @@
 #include "ops/embedding.h"
 #include "ops/fused/distinct.h"
 #include "ops/fused/hidden_linear.h"
+#include "ops/fused/outer_linear.h"
 #include "ops/fused/stacked.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
@@ -201,6 +202,15 @@ std::vector<OpCase> op_cases() {
   add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
   add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
   add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
+  add_case(kOuterLinearInfo, "with bias", [] {
+    return GradientCase{{rnd({5, 3}, 1), rnd({5, 4}, 2), rnd({2, 12}, 3), rnd({2}, 4)},
+                        [](const Inputs& x) { return outer_linear(x[0], x[1], x[2], x[3]); },
+                        {}};
+  });
+  add_case(kOuterLinearInfo, "of a row with itself, without bias", [] {
+    return GradientCase{
+        {rnd({5, 3}, 1), rnd({2, 9}, 3)}, [](const Inputs& x) { return outer_linear(x[0], x[0], x[1], {}); }, {}};
+  });
   add_case(kStackedBatchNormReluDropoutInfo, "", [] {
     return GradientCase{
         {rnd({7, 6}, 1), rnd({6}, 6), rnd({6}, 2, 0.5, 2), rnd({6}, 3, -1, 1)},
@@ -282,6 +292,12 @@ std::vector<OpCase> op_cases() {
     return GradientCase{
         {rnd({some_distinct(5, kCpu).ids.shape()[0], 3}, 1), rnd({17, 9}, 3), rnd({17}, 4)},
         [=](const Inputs& x) { return distinct_linear(x[0], {}, some_distinct(5, x[0].device(), 12), 3, x[1], x[2]); },
+        {}};
+  });
+  add_case(kDistinctLinearInfo, "without bias", [=] {
+    return GradientCase{
+        {rnd({some_distinct(5, kCpu).ids.shape()[0], 3}, 1), rnd({17, 9}, 3)},
+        [=](const Inputs& x) { return distinct_linear(x[0], {}, some_distinct(5, x[0].device()), 3, x[1], {}); },
         {}};
   });
   add_case(kDistinctLinearInfo, "all fields", [=] {

@@ -7,6 +7,7 @@
 #include "ops/embedding.h"
 #include "ops/fused/distinct.h"
 #include "ops/fused/hidden_linear.h"
+#include "ops/fused/outer_linear.h"
 #include "ops/fused/stacked.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
@@ -36,6 +37,7 @@ std::map<std::string, const char*> all_kinds() {
   add(kProduct, {&kLinearInfo, &kMatmulInfo, &kStackedLinearInfo});
   add("hidden layers and products", {&kHiddenLinearInfo, &kStackedOutputInfo});
   add("first layer by distinct ids", {&kDistinctLinearInfo});
+  add("products of pairs of fields", {&kOuterLinearInfo});
   add(kEmbedding, {&kEmbeddingInfo, &kEmbedFieldsInfo, &kEmbedDistinctInfo, &kPoolInfo});
   // Elementwise ops that networks use as activations are counted together with normalisation.
   add(kNorm, {&kBatchNormInfo, &kBatchNormEvalInfo, &kBatchNormReluDropoutInfo, &kStackedBatchNormReluDropoutInfo,

@@ -220,8 +220,8 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
              describe(rows), " of ", fields, " fields do not fit weight ", describe(weight));
   KDEF_CHECK(others == 0 ? !dense.defined() : dense.shape() == (Shape{batch, others * d}), "distinct_linear: ", others,
              " fields are not chosen, but the numbers for them are ", dense.defined() ? describe(dense) : "missing");
-  KDEF_CHECK(n > 0 && bias.shape() == Shape{n}, "distinct_linear: bias ", describe(bias), " does not fit weight ",
-             weight.shape());
+  KDEF_CHECK(n > 0 && (!bias.defined() || bias.shape() == Shape{n}), "distinct_linear: bias ", describe(bias),
+             " does not fit weight ", weight.shape());
   const auto packed_weight = [=](const Tensor& from) {
     const Tensor packed = Tensor::empty({n, others * d}, from.dtype(), from.device());
     copy_other_columns(distinct, fields, from, packed, true);
@@ -230,11 +230,12 @@ Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctId
   Tensor y;
   if (others > 0) {
     const NoGrad no_grad;
-    y = linear(dense.detach(), packed_weight(weight), bias.detach());
+    y = linear(dense.detach(), packed_weight(weight), bias.defined() ? bias.detach() : bias);
   } else {
     y = Tensor::empty({batch, n}, rows.dtype(), rows.device());
   }
-  KDEF_LAUNCH(y.device(), distinct_forward, rows, distinct, weight, others > 0 ? Tensor() : bias, y);
+  const Tensor start = others > 0 ? Tensor() : bias.defined() ? bias : Tensor::zeros({n}, y.dtype(), y.device());
+  KDEF_LAUNCH(y.device(), distinct_forward, rows, distinct, weight, start, y);
   return record(
       kDistinctLinearInfo, y, {rows, dense, weight, bias, distinct.index}, {rows, dense, weight},
       [=](const BackwardContext& c, const Tensor& dy) {

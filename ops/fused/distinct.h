@@ -62,7 +62,7 @@ Tensor embed_distinct(const std::vector<Tensor>& tables, const std::vector<Embed
 
 /// y = sum over the chosen fields f of rows[index[b, f]] W[:, f D .. (f + 1) D]^T + dense W[:, the other columns]^T +
 /// bias: rows [U, D], dense [B, (F - chosen) D] of the other fields in their order (undefined if all are chosen),
-/// weight [N, F D], bias [N] -> [B, N]. `fields` is F.
+/// weight [N, F D], bias [N] or undefined -> [B, N]. `fields` is F.
 Tensor distinct_linear(const Tensor& rows, const Tensor& dense, const DistinctIds& distinct, int64_t fields,
                        const Tensor& weight, const Tensor& bias);
 

@@ -55,14 +55,14 @@ TEST(Dcn, HasItsGradients) {
   expect_gradients(config);
 }
 
-// Its MLP multiplies the batch's distinct ids though the cross layers read whole embeddings.
-TEST(Dcn, ItsMlpReadsDistinctIds) {
+// The cross layers, as products of the batch with vectors, and the MLP multiply the batch's distinct ids.
+TEST(Dcn, ItReadsDistinctIds) {
   Example net(small_config("DCN"));
   net.training = true;
   std::multiset<std::string> ops;
   const RecordObserver observer([&](const Recorded& r) { ops.insert(r.op.name); });
   net.forward();
-  EXPECT_EQ(ops.count("distinct_linear"), 1u);
+  EXPECT_EQ(ops.count("distinct_linear"), 2u);
 }
 
 }  // namespace
