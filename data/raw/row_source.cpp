@@ -123,7 +123,8 @@ namespace {
 // The reader of one file, which its first bytes decide. Those of a pipe are gone once they are read: it is text.
 std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfig& config, const std::string& optional,
                                      CsvReader::Empty empty) {
-  if (std::filesystem::is_regular_file(path)) {
+  std::error_code unknown;
+  if (std::filesystem::is_regular_file(path, unknown)) {
     const std::string head(ByteSource::open_raw(path)->peek(16));
     // A line of text may begin with these letters; the next bytes of a Parquet file are numbers.
     const bool is_binary = std::any_of(head.begin(), head.end(), [](unsigned char c) { return c < '\t'; });
