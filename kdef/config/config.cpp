@@ -1,16 +1,16 @@
 #include "kdef/config/config.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <set>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/text.h"
-#include "core/io/file.h"
 #include "data/raw/part_files.h"
+#include "kdef/config/entries.h"
 #include "kdef/config/keys.h"
+#include "kdef/config/layers.h"
 #include "kdef/config/prepared_data.h"
 #include "kdef/config/yaml_value.h"
 
@@ -19,82 +19,6 @@ namespace {
 
 using namespace config_keys;
 namespace fs = std::filesystem;
-
-// ---- Merging.
-
-using Layer = std::map<std::string, YamlValue>;
-
-// Later values of a key replace earlier ones. Unknown keys are refused here, while their place is known.
-void merge(Layer& merged, const YamlValue& map) {
-  std::map<std::string, std::string> seen;  // from the key to the name that it has in this map
-  for (const YamlValue::Entry& e : map.map()) {
-    const std::string name = key_of(e.name);
-    if (find_row(experiment_keys(), name) == nullptr) {
-      fail_unknown(YamlValue(e.key.node(), e.key.source(), e.name), e.name, row_names(experiment_keys()));
-    }
-    const auto [before, is_new] = seen.emplace(name, e.name);
-    if (!is_new && YAML::Dump(merged.at(name).node()) != YAML::Dump(e.value.node())) {
-      e.key.fail(cat("is another name of ", before->second, ", which stands beside it with another value; keep one"));
-    }
-    merged.insert_or_assign(name, YamlValue(e.value.node(), e.value.source(), e.name));
-  }
-}
-
-constexpr const char* kCommandLine = "command line";
-
-std::pair<std::string, std::string> split_override(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    throw InputError(cat(kCommandLine, ": expected KEY=VALUE, found '", text, "'"));
-  }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-// Sets the value at parts[depth..] inside `node`, which is changed in place.
-void assign(YAML::Node node, const std::vector<std::string>& parts, size_t depth, const YamlValue& value) {
-  const std::string& part = parts[depth];
-  const bool last = depth + 1 == parts.size();
-  if (node.IsSequence()) {
-    size_t index = 0;
-    if (part.empty() || !std::all_of(part.begin(), part.end(), [](unsigned char c) { return std::isdigit(c); }) ||
-        part.size() > 9 || (index = std::stoul(part)) >= node.size()) {
-      value.fail(cat("expected an index from 0 to ", node.size() - 1, " into the list, found '", part, "'"));
-    }
-    if (last) {
-      node[index] = value.node();
-    } else {
-      assign(node[index], parts, depth + 1, value);
-    }
-    return;
-  }
-  if (node.IsScalar()) value.fail(cat("the value before '.", part, "' is neither a map nor a list"));
-  if (last) {
-    node[part] = value.node();
-  } else {
-    assign(node[part], parts, depth + 1, value);
-  }
-}
-
-void merge_override(Layer& merged, const std::string& text) {
-  const auto [path, written] = split_override(text);
-  const YamlValue value = parse_yaml(written, kCommandLine, path, false);
-  std::vector<std::string> parts = split(path, '.');
-  parts[0] = key_of(parts[0]);
-  const Key<Draft>* key = find_row(experiment_keys(), parts[0]);
-  if (key == nullptr)
-    fail_unknown(YamlValue({}, kCommandLine, parts[0], false), parts[0], row_names(experiment_keys()));
-  if (parts.size() == 1) {
-    merged.insert_or_assign(parts[0], value);
-    return;
-  }
-  const auto before = merged.find(parts[0]);
-  YAML::Node node = before != merged.end()   ? YAML::Clone(before->second.node())
-                    : !key->standard.empty() ? YAML::Load(key->standard)
-                    : key->write             ? YAML::Load(key->write(Draft{}))
-                                             : YAML::Node();
-  assign(node, parts, 1, value);
-  merged.insert_or_assign(parts[0], YamlValue(node, kCommandLine, parts[0], false));
-}
 
 // ---- From keys to the configuration.
 
@@ -435,72 +359,6 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
 
 // ---- Files.
 
-bool is_yaml(const fs::path& path) { return path.extension() == ".yaml" || path.extension() == ".yml"; }
-
-// NAME.yaml or NAME.yml of a folder, or else the files of NAME/ that are called so, by name.
-std::vector<std::string> config_files(const std::string& folder, const std::string& name, bool required = true) {
-  if (fs::exists(folder) && !fs::is_directory(folder)) {
-    throw InputError(cat(folder, ": is a file; give the folder that holds model_config.yaml and dataset_config.yaml"));
-  }
-  if (!fs::is_directory(folder)) {
-    throw InputError(cat(folder, ": there is no such configuration directory",
-                         fs::path(folder).is_absolute() ? "" : cat(" in ", fs::current_path().string())));
-  }
-  for (const char* ending : {".yaml", ".yml"}) {
-    const fs::path single = fs::path(folder) / (name + ending);
-    if (fs::exists(single)) return {single.string()};
-  }
-  const fs::path many = fs::path(folder) / name;
-  std::vector<std::string> files;
-  if (fs::is_directory(many)) {
-    for (const std::string& file : names_in(many.string())) {
-      if (is_yaml(file)) files.push_back((many / file).string());
-    }
-  }
-  if (files.empty() && required)
-    throw InputError(cat(folder, ": neither ", name, ".yaml nor ", name, "/*.yaml is there"));
-  return files;
-}
-
-struct Entries {
-  std::vector<YamlValue::Entry> found;
-  std::vector<std::string> files;
-  const YamlValue* find(const std::string& name) const {
-    const auto it = std::find_if(found.begin(), found.end(), [&](const auto& e) { return e.name == name; });
-    return it == found.end() ? nullptr : &it->value;
-  }
-  // Names of entries, nearest to `name` first.
-  std::string names(const std::string& name) const {
-    std::set<std::string> all;
-    for (const auto& e : found) all.insert(e.name);
-    all.erase("Base");
-    std::vector<std::string> sorted(all.begin(), all.end());
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [&](const auto& a, const auto& b) { return edit_distance(name, a) < edit_distance(name, b); });
-    std::string text;
-    constexpr size_t kShown = 20;
-    for (size_t i = 0; i < std::min(sorted.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + sorted[i];
-    return text.empty() ? "none" : text + (sorted.size() > kShown ? ", ..." : "");
-  }
-};
-
-// The entries of all files, in their order. The first entry of a name counts; Base is looked for in the experiment's
-// file first.
-Entries load_entries(const std::vector<std::string>& files) {
-  Entries entries{{}, files};
-  for (const std::string& file : files) {
-    for (YamlValue::Entry& e : load_yaml_file(file).map()) entries.found.push_back(std::move(e));
-  }
-  return entries;
-}
-
-const YamlValue* base_of(const Entries& entries, const YamlValue& experiment) {
-  for (const auto& e : entries.found) {
-    if (e.name == "Base" && e.value.source() == experiment.source()) return &e.value;
-  }
-  return entries.find("Base");
-}
-
 // Replaces a path that is not there by the same with `ending`, or, if it is relative, by either in `folder`.
 void locate(std::string& path, const std::string& folder, const std::string& ending = "") {
   if (path.empty()) return;
@@ -525,57 +383,56 @@ std::string ending_of(const Draft& d) {
 
 }  // namespace
 
+ExperimentConfig config_keys::experiment_of(Layer merged, const std::string& id, const std::string& place,
+                                            const std::vector<std::string>& folders, bool dataset_required) {
+  for (const std::string& folder : folders) add_prepared_data(merged, folder);
+  Draft d = read_draft(merged);
+  if (dataset_required) check_dataset(d, place);
+  d.config.id = id;
+  data::DatasetConfig& dataset = d.config.dataset;
+  for (const std::string& folder : folders) {
+    locate(dataset.data_root, folder);
+    for (std::string* path : {&dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
+      locate(*path, folder, ending_of(d));
+    }
+    for (data::FieldConfig& field : dataset.fields) locate(field.pretrained_emb, folder);
+  }
+  return d.config;
+}
+
 ExperimentConfig read_experiment(const std::string& yaml, const std::string& source) {
   Layer merged;
-  merge(merged, parse_yaml(yaml, source, ""));
+  merge(merged, parse_yaml(yaml, source, "").map());
   return read_draft(merged).config;
 }
 
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
                                  const std::vector<std::string>& overrides, bool dataset_required) {
   const Entries models = load_entries(config_files(config_dir, "model_config"));
-  const YamlValue* experiment = expid == "Base" ? nullptr : models.find(expid);
-  if (experiment == nullptr) {
-    throw InputError(cat(models.files[0], models.files.size() > 1 ? " and its neighbours" : "", ": experiment '", expid,
-                         "'", spelt_out(expid), " is not there; there are: ", models.names(expid)));
-  }
+  const YamlValue& experiment = experiment_in(models, expid);
   Layer merged;
-  if (const YamlValue* base = base_of(models, *experiment)) merge(merged, *base);
-  merge(merged, *experiment);
+  if (const YamlValue* base = base_of(models, experiment)) merge(merged, base->map());
+  merge(merged, experiment.map());
 
   Layer from_command_line;
   for (const std::string& text : overrides) {
     if (split_override(text).first == "dataset_id") merge_override(from_command_line, text);
   }
   const Layer& chosen = from_command_line.empty() ? merged : from_command_line;
-  std::string place = experiment->where();
+  std::string place = experiment.where();
   if (const auto id = chosen.find("dataset_id"); id != chosen.end()) {
     const std::string dataset_id = id->second.text();
     const Entries datasets = load_entries(config_files(config_dir, "dataset_config", dataset_required));
-    if (const YamlValue* entry = datasets.find(dataset_id)) {
-      merge(merged, *entry);
-      place = entry->where();
-    } else if (dataset_required) {
-      id->second.fail(cat("data set '", dataset_id, "' is not in ", datasets.files[0],
-                          datasets.files.size() > 1 ? " and its neighbours" : "",
-                          "; there are: ", datasets.names(dataset_id)));
+    if (dataset_required || datasets.find(dataset_id) != nullptr) {
+      const YamlValue& entry = dataset_in(datasets, dataset_id, id->second);
+      merge(merged, entry.map());
+      place = entry.where();
     }
   } else if (dataset_required) {
     throw InputError(cat(place, ": experiment '", expid, "' has no key 'dataset_id'"));
   }
   for (const std::string& text : overrides) merge_override(merged, text);
-
-  add_prepared_data(merged, config_dir);
-  Draft d = read_draft(merged);
-  if (dataset_required) check_dataset(d, place);
-  d.config.id = expid;
-  data::DatasetConfig& dataset = d.config.dataset;
-  locate(dataset.data_root, config_dir);
-  for (std::string* path : {&dataset.train_data, &dataset.valid_data, &dataset.test_data}) {
-    locate(*path, config_dir, ending_of(d));
-  }
-  for (data::FieldConfig& field : dataset.fields) locate(field.pretrained_emb, config_dir);
-  return d.config;
+  return experiment_of(merged, expid, place, {config_dir}, dataset_required);
 }
 
 namespace {
@@ -642,7 +499,7 @@ std::string describe(const std::vector<KeyDifference>& differences) {
 
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
   Layer merged;
-  merge(merged, load_yaml_file(path));
+  merge(merged, load_yaml_file(path).map());
   for (const std::string& text : overrides) {
     const std::string name = split(split_override(text).first, '.')[0];
     const Key<Draft>* key = find_row(experiment_keys(), key_of(name));

@@ -121,6 +121,8 @@ bool YamlValue::boolean() const {
   return value == 1;
 }
 
+bool YamlValue::is_boolean() const { return plain() && boolean_of(node_.Scalar()) >= 0; }
+
 bool YamlValue::is_integer() const { return plain() && integer_of(node_.Scalar()).has_value(); }
 
 int64_t YamlValue::integer(int64_t min, int64_t max) const {

@@ -37,6 +37,8 @@ class YamlValue {
   bool is_map() const { return node_.IsMap(); }
 
   bool boolean() const;
+  /// Whether the value is a boolean without quotes.
+  bool is_boolean() const;
   /// In [min, max].
   int64_t integer(int64_t min, int64_t max = std::numeric_limits<int64_t>::max()) const;
   /// Finite, in [min, max], or in [min, max) where `below`.
