@@ -128,11 +128,18 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
   }
 
   if (parsed.has("rest")) parsed.rest = parsed.options["rest"].as<std::vector<std::string>>();
+  using Rest = Synopsis::Rest;
+  if (synopsis.rest == Rest::file_and_overrides) {
+    if (parsed.rest.empty() || parsed.rest[0].empty()) throw InputError(cat("a file is missing", see));
+    parsed.file = parsed.rest[0];
+    parsed.rest.erase(parsed.rest.begin());
+  }
+  const bool overrides = synopsis.rest == Rest::overrides || synopsis.rest == Rest::file_and_overrides;
   for (const std::string& word : parsed.rest) {
     const bool override_like = word.find('=') != std::string::npos && word[0] != '=';
-    if (synopsis.rest == Synopsis::Rest::none || (synopsis.rest == Synopsis::Rest::overrides && !override_like)) {
-      throw InputError(cat("unexpected argument '", word, "'",
-                           synopsis.rest == Synopsis::Rest::overrides ? ": expected an option or KEY=VALUE" : "", see));
+    if (synopsis.rest == Rest::none || (overrides && !override_like)) {
+      throw InputError(
+          cat("unexpected argument '", word, "'", overrides ? ": expected an option or KEY=VALUE" : "", see));
     }
   }
   return parsed;
@@ -149,13 +156,15 @@ void add_config_options(po::options_description& options, bool required) {
   options.add_options()("expid", expid, "the experiment: an entry of model_config.yaml");
 }
 
+void say_notes(const ExperimentConfig& config) {
+  if (!config.ignored.empty()) std::cerr << "kdef: keys without effect here: " << joined(config.ignored) << "\n";
+  for (const std::string& note : config.notes) std::cerr << "kdef: " << note << "\n";
+}
+
 ExperimentConfig load_config(const Parsed& parsed, bool dataset_required) {
   const ExperimentConfig config =
       load_experiment(parsed.text("config"), parsed.text("expid"), parsed.rest, dataset_required);
-  std::string ignored;
-  for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
-  if (!ignored.empty()) std::cerr << "kdef: keys without effect here: " << ignored << "\n";
-  for (const std::string& note : config.notes) std::cerr << "kdef: " << note << "\n";
+  say_notes(config);
   return config;
 }
 

@@ -32,11 +32,13 @@ struct Synopsis {
   const char* command;      // "train"
   const char* usage;        // what follows the command: "--config DIR --expid ID [key=value...]"
   const char* description;  // for --help, which breaks its lines; a line that starts with a space is kept
-  enum class Rest { none, overrides, paths } rest = Rest::none;  // arguments besides options
+  /// Arguments besides options.
+  enum class Rest { none, overrides, paths, file_and_overrides } rest = Rest::none;
 };
 
 struct Parsed {
   po::variables_map options;
+  std::string file;  // of Rest::file_and_overrides
   std::vector<std::string> rest;
 
   bool has(const char* option) const { return options.count(option) != 0; }
@@ -54,8 +56,9 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
 
 /// Adds --config and --expid.
 void add_config_options(po::options_description& options, bool required = true);
-/// Loads the experiment that --config and --expid name, with `parsed.rest` as overrides. Prints the ignored keys on
-/// standard error.
+/// Prints the keys of an experiment that have no effect, and its notes, on standard error.
+void say_notes(const ExperimentConfig& config);
+/// Loads the experiment that --config and --expid name, with `parsed.rest` as overrides, and does say_notes().
 ExperimentConfig load_config(const Parsed& parsed, bool dataset_required = true);
 
 /// The file that --data names; without --data `configured`, the value of `key` in the run's configuration. Throws

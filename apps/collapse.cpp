@@ -2,7 +2,6 @@
 
 #include "apps/commands.h"
 #include "apps/terminal.h"
-#include "core/base/text.h"
 #include "core/io/file.h"
 #include "kdef/measure/collapse.h"
 #include "kdef/run/run.h"
@@ -10,54 +9,13 @@
 namespace kdef::apps {
 namespace {
 
-// A line of the table: a name, the size, and eight cells.
-void print_line(const std::string& name, const std::string& size, const std::vector<std::string>& cells) {
-  print("  %-26s %15s", name.c_str(), size.c_str());
-  for (const std::string& cell : cells) print(" %9s", cell.c_str());
-  print("\n");
-}
-
-void print_head() {
-  std::vector<std::string> forms, titles;
-  for (const char* form : {"raw", "centred"}) {
-    for (const DimensionsRow& row : kDimensions) {
-      forms.emplace_back(&row == kDimensions ? form : "");
-      titles.emplace_back(row.title);
-    }
-  }
-  print_line("", "", forms);
-  print_line("matrix", "rows x columns", titles);
-}
-
 void print_entries(const std::vector<CollapseReport::Entry>& entries) {
   for (const CollapseReport::Entry& e : entries) {
     const Spectrum& s = e.spectrum;
-    std::vector<std::string> cells;
-    for (const Dimensions* of : {&s.raw, &s.centred}) {
-      for (const DimensionsRow& row : kDimensions) cells.push_back(fixed_point(of->*row.value, 2));
-    }
-    print_line(e.name, cat(s.rows, " x ", s.columns), cells);
+    print("  %-28s %8lld x %-5lld %10.2f %10.2f %10.2f %10.2f\n", e.name.c_str(), static_cast<long long>(s.rows),
+          static_cast<long long>(s.columns), s.information_abundance, s.effective_rank, s.stable_rank,
+          s.participation_ratio);
   }
-}
-
-void print_students(const CollapseReport& report) {
-  print(
-      "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
-      "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e, mean cosine of the gradients of two students %.6f\n",
-      report.metric.heading().c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
-      report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement, report.gradient_agreement);
-}
-
-void print_legend() {
-  print("\nOf the singular values s_1 >= s_2 >= ..:");
-  for (const DimensionsRow& row : kDimensions) {
-    print("%s %s: %s, %s", &row == kDimensions ? "" : ";", row.title, row.name, row.formula);
-  }
-  print(
-      ".\nCentred: the mean row is subtracted. Tables are without their padding row. The gradient of the logits is\n"
-      "dL/dz [rows, students] of the objective L, in evaluation mode: one dimension means that all students receive "
-      "the\n"
-      "same gradient. Compare with the number of columns: a low value means that few dimensions are used.\n");
 }
 
 }  // namespace
@@ -75,9 +33,8 @@ int collapse(const Arguments& arguments) {
   add_threads_option(options);
   const auto parsed = parse({"collapse", "--run DIR [--data FILE] [--rows N] [--json FILE]",
                              "Measures how many dimensions a trained model uses, in every embedding table and every\n"
-                             "hidden layer of every student and in the gradient that the students receive, and how\n"
-                             "far its students are from each other and from the ensemble. Compare values only between\n"
-                             "matrices of the same width."},
+                             "hidden layer of every student, and how far its students are from each other and from\n"
+                             "the ensemble. Compare values only between matrices of the same width."},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
@@ -87,12 +44,18 @@ int collapse(const Arguments& arguments) {
   const CollapseReport report = collapse_report(
       run.model(), [&](data::Batch& batch) { return rows.next(batch, 4096); }, parsed->integer("rows", 1));
   print("%s, %lld rows\n\n", file.c_str(), static_cast<long long>(report.rows));
-  print_head();
+  print("  %-28s %8s   %-5s %10s %10s %10s %10s\n", "matrix (rows x columns)", "", "", "abundance", "effective",
+        "stable", "particip.");
   print_entries(report.embeddings);
   print_entries(report.layers);
-  print_entries(report.gradients);
-  print_students(report);
-  print_legend();
+  print(
+      "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
+      "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
+      "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"
+      "the uncentred matrix); particip.: participation ratio of the centred rows. Tables without the padding row.\n"
+      "Compare with the number of columns: a low value means that few dimensions are used.\n",
+      report.metric.heading().c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
+      report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n", NamedBy::user);
   return kDone;
 }

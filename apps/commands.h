@@ -22,5 +22,6 @@ int report(const Arguments& arguments);
 int sweep(const Arguments& arguments);
 int synth(const Arguments& arguments);
 int train(const Arguments& arguments);
+int tune(const Arguments& arguments);
 
 }  // namespace kdef::apps

@@ -62,6 +62,11 @@ std::string clock_time(double seconds) {
 
 ProgressDisplay::ProgressDisplay(int64_t epochs) : terminal_(on_terminal()), epochs_(epochs) {}
 
+void ProgressDisplay::begin_training(int64_t epochs) {
+  epochs_ = epochs;
+  titles_.clear();
+}
+
 void ProgressDisplay::draw(const std::string& text) {
   if (!terminal_) {
     print("%s\n", text.c_str());

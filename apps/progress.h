@@ -28,6 +28,10 @@ class ProgressDisplay {
   void evaluated(const TrainingListener::Evaluated& e);
   /// Prints a whole line above the bar.
   void line(const std::string& text);
+  /// Replaces the bar by a text.
+  void status(const std::string& text) { draw(text); }
+  /// Another training follows, with this maximum of epochs.
+  void begin_training(int64_t epochs);
 
   /// A listener that shows everything in this display. The caller sets `stop_requested`.
   TrainingListener listener();

@@ -28,16 +28,20 @@ std::string students_range(const Evaluation& e) {
   return short_text(main, *low) + "-" + short_text(main, *high);
 }
 
-std::string quality_line(const std::string& who, const Quality& q) {
-  constexpr size_t kWho = 16, kValue = 9;
-  std::string line = "  " + who + std::string(who.size() < kWho ? kWho - who.size() : 0, ' ');
-  std::string gap = " ";
+std::string quality_text(const Quality& q) {
+  constexpr size_t kValue = 9;
+  std::string line, gap;
   for (const Metric& m : q.measured()) {
     const std::string value = metric_text(m, q[m]);
     line += gap + m.title() + " " + value;
     gap = std::string(value.size() < kValue ? kValue - value.size() : 0, ' ') + "  ";
   }
   return line;
+}
+
+std::string quality_line(const std::string& who, const Quality& q) {
+  constexpr size_t kWho = 16;
+  return "  " + who + std::string(who.size() < kWho ? kWho - who.size() : 0, ' ') + " " + quality_text(q);
 }
 
 std::string quality_lines(const std::string& what, const Evaluation& e) {

@@ -19,6 +19,9 @@ std::string column_title(const Metric& metric);
 /// The main metric of the worst and the best student, "0.7640-0.7654"; empty where there is one student.
 std::string students_range(const Evaluation& evaluation);
 
+/// "AUC 0.902606   log loss 0.345": every metric that was measured.
+std::string quality_text(const Quality& quality);
+
 /// `who` and every metric that was measured. No final newline.
 std::string quality_line(const std::string& who, const Quality& quality);
 

@@ -1,11 +1,7 @@
 #include "kdef/study/sweep.h"
 
-#include <iostream>
-
 #include "apps/commands.h"
-#include "apps/progress.h"
-#include "apps/report_lines.h"
-#include "apps/stop_signals.h"
+#include "apps/sweep_runner.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/text.h"
@@ -13,10 +9,14 @@
 namespace kdef::apps {
 namespace {
 
+// What varies where --over is not given.
+constexpr const char* kStudents = "1,2,3,4,5";
+constexpr const char* kEnsembles = "kdef,mean,sum,concat";
+
 template <class Integer>
-std::vector<Integer> integers(const Parsed& parsed, const char* option, Integer min) {
+std::vector<Integer> integers(const std::string& option, const std::string& list, Integer min) {
   std::vector<Integer> all;
-  for (const std::string& item : split(parsed.text(option), ',')) {
+  for (const std::string& item : split(list, ',')) {
     Integer value = 0;
     if (!read_number(item, value) || value < min) {
       throw InputError(
@@ -27,9 +27,9 @@ std::vector<Integer> integers(const Parsed& parsed, const char* option, Integer 
   return all;
 }
 
-std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
+std::vector<EnsembleKind> ensembles(const std::string& list) {
   std::vector<EnsembleKind> all;
-  for (const std::string& item : split(parsed.text("ensembles"), ',')) {
+  for (const std::string& item : split(list, ',')) {
     std::vector<std::string> names;
     const size_t before = all.size();
     for (const EnsembleType& type : ensemble_types()) {
@@ -44,20 +44,20 @@ std::vector<EnsembleKind> ensembles(const Parsed& parsed) {
   return all;
 }
 
-std::string describe(const SweepRun& run) {
-  return cat(name_of(run.config.model.kind), ", ", run.config.model.students.size(),
-             run.config.model.students.size() == 1 ? " student" : " students", ", seed ", run.config.training.seed);
-}
-
-void print_plan(const Sweep& sweep) {
-  size_t open = 0;
-  for (size_t i = 0; i < sweep.plan().size(); ++i) {
-    std::cout << name_of(sweep.state(i)) << "  " << sweep.run_directory(i) << "\n";
-    open += sweep.state(i) != SweepState::finished;
+// The axes in the order of the table's columns. Without --over, ensembles and students vary even if nothing says so.
+std::vector<Axis> axes(const Parsed& parsed) {
+  const bool varies = parsed.has("over");
+  std::vector<Axis> all;
+  if (parsed.has("ensembles") || !varies) {
+    all.push_back(ensembles_axis(ensembles(parsed.has("ensembles") ? parsed.text("ensembles") : kEnsembles)));
   }
-  std::cout << sweep.plan().size() << " runs, " << open << " to train";
-  if (const auto left = sweep.seconds_left(); left && open > 0) std::cout << ", about " << clock_time(*left);
-  std::cout << "\n";
+  if (parsed.has("students") || !varies) {
+    all.push_back(
+        students_axis(integers<int64_t>("students", parsed.has("students") ? parsed.text("students") : kStudents, 1)));
+  }
+  if (!varies) return all;
+  for (const std::string& text : parsed.options["over"].as<std::vector<std::string>>()) all.push_back(parse_axis(text));
+  return all;
 }
 
 SweepConfig sweep_config(const Parsed& parsed) {
@@ -65,49 +65,15 @@ SweepConfig sweep_config(const Parsed& parsed) {
   config.config_dir = parsed.text("config");
   config.experiment = parsed.text("expid");
   config.overrides = parsed.rest;
-  config.students = integers<int64_t>(parsed, "students", 1);
-  config.ensembles = ensembles(parsed);
+  config.axes = axes(parsed);
   config.seed_count = parsed.integer("seeds", 1);
   constexpr int64_t kMaxSeeds = 1000;
   if (config.seed_count > kMaxSeeds) {
     throw InputError(cat("--seeds: expected at most ", kMaxSeeds, ", found ", config.seed_count));
   }
-  if (parsed.has("seed-list")) config.seeds = integers<uint64_t>(parsed, "seed-list", 0);
+  if (parsed.has("seed-list")) config.seeds = integers<uint64_t>("seed-list", parsed.text("seed-list"), 0);
   config.directory = parsed.text("out");
   return config;
-}
-
-// Trains what is open, shows progress, and stops on Ctrl-C.
-int run_and_show(Sweep& sweep, RunOptions each) {
-  const StopSignals stop;
-  ProgressDisplay display(sweep.plan()[0].config.training.epochs);
-  each.preparing = [&](const data::Progress& p) {
-    if (stop.requested()) throw StoppedWhilePreparing{};
-    display.preparing(p);
-  };
-  each.listener = display.listener();
-  each.listener.stop_requested = [&] { return stop.requested(); };
-  const auto starting = [&](size_t i) {
-    const auto left = sweep.seconds_left();
-    display.line(cat("\nRun ", i + 1, " of ", sweep.plan().size(), ": ", describe(sweep.plan()[i]),
-                     sweep.state(i) == SweepState::started ? ", resumed" : "",
-                     left ? cat("; about ", clock_time(*left), " left of the sweep") : ""));
-  };
-  bool whole = false;
-  try {
-    whole = sweep.run(each, starting);
-  } catch (const StoppedWhilePreparing&) {
-  }
-  const SweepTable table = sweep.table();
-  if (!whole) {
-    display.line(cat("Interrupted with ", table.finished, " of ", table.planned,
-                     " runs finished; run the same command again to continue"));
-    return kInterrupted;
-  }
-  display.line(cat("\n", to_markdown(table), "\n", table.finished, " of ", table.planned,
-                   " runs: ", sweep.files().csv(), " and ", sweep.files().markdown(), ". Next: ", program_name(),
-                   " report ", sweep.files().directory(), " --out ", sweep.files().directory(), "/report.html"));
-  return table.failures.empty() ? kDone : kCheckFailed;
 }
 
 }  // namespace
@@ -116,37 +82,33 @@ int sweep(const Arguments& arguments) {
   po::options_description options;
   add_config_options(options);
   const auto list = [] { return po::value<std::string>()->value_name("LIST"); };
-  options.add_options()("students", list()->default_value("1,2,3,4,5"), "numbers of students");
-  options.add_options()("ensembles", list()->default_value("kdef,mean,sum,concat"), "kinds of ensembles");
+  options.add_options()("over", po::value<std::vector<std::string>>()->composing()->value_name("KEY=LIST"),
+                        "values of a key, separated by commas; may be given for several keys");
+  options.add_options()("students", list(), cat("numbers of students (without --over: ", kStudents, ")").c_str());
+  options.add_options()("ensembles", list(), cat("kinds of ensembles (without --over: ", kEnsembles, ")").c_str());
   options.add_options()("seeds", po::value<int64_t>()->value_name("N")->default_value(1),
                         "number of seeds, counted up from the configuration's seed");
   options.add_options()("seed-list", list(), "the seeds themselves, instead of --seeds");
-  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(), "directory of the sweep");
-  options.add_options()("dry-run", po::bool_switch(), "list the runs and their states, and stop");
-  add_device_option(options);
-  add_threads_option(options);
+  add_sweep_options(options);
   const auto parsed =
-      parse({"sweep", "--config DIR --expid ID --out DIR [--students LIST] [key=value...]",
-             "Trains an experiment for every kind of ensemble, number of students and seed, one run\n"
-             "after the other, into DIR/runs. Writes DIR/sweep.csv and DIR/sweep.md: mean and standard\n"
-             "deviation over seeds. Run the same command again to continue after Ctrl-C or kill:\n"
-             "finished runs are kept, an interrupted run is resumed. Longer lists add runs. kdef\n"
-             "report DIR shows the result as a page.",
+      parse({"sweep", "--config DIR --expid ID --out DIR [--over KEY=LIST] [--students LIST] [key=value...]",
+             "Trains an experiment for every choice of values, into DIR/runs: kinds of ensembles,\n"
+             "numbers of students, any key with --over, and seeds. Data is prepared once. Writes\n"
+             "DIR/sweep.csv and DIR/sweep.md: mean and standard deviation over seeds. --jobs N\n"
+             "trains N runs at a time. Run the same command again to continue after Ctrl-C or\n"
+             "kill: finished runs are kept, an interrupted run is resumed. Longer lists add runs.\n"
+             "A run that fails does not stop the others; the exit status is that of the gravest\n"
+             "failure. kdef report DIR shows the result as a page.\n"
+             "\n"
+             "  kdef sweep --config clicks --expid KDEF --out grid \\\n"
+             "    --over learning_rate=1e-3,1e-2 --over 'hidden_units=[16],[32,32]'",
              Synopsis::Rest::overrides},
             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  const SweepConfig config = sweep_config(*parsed);
-  RunOptions each;
-  each.device = use_device(*parsed);
-
-  Sweep sweep(config);
-  if (parsed->flag("dry-run")) {
-    print_plan(sweep);
-    return kDone;
-  }
-  load_config(*parsed);  // prints the keys without effect
-  return run_and_show(sweep, each);
+  Sweep sweep(sweep_config(*parsed));
+  if (!parsed->flag("dry-run")) load_config(*parsed);  // prints the keys without effect
+  return run_sweep(sweep, *parsed);
 }
 
 }  // namespace kdef::apps

@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
+#include "data/encode/cache_settings.h"
 #include "data/encode/encoder.h"
 #include "data/encode/feature_map.h"
 #include "data/encode/passes.h"
@@ -472,6 +473,8 @@ PreparedData prepare_and_open(const DatasetConfig& config, const std::string& ca
   }
   return data;
 }
+
+std::string cache_settings(const DatasetConfig& config) { return fingerprint(config).dump(); }
 
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
   Json marker;

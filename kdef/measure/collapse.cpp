@@ -73,44 +73,40 @@ std::vector<double> singular_values(const Tensor& matrix) {
   return values;
 }
 
-// Of squared singular values, descending.
-static Dimensions dimensions(const std::vector<double>& squares) {
-  Dimensions result;
-  const double top = squares[0];
-  if (top == 0) return result;
-  double total = 0, sum = 0, sum_of_squares = 0, entropy = 0;
-  for (const double square : squares) {
-    total += std::sqrt(square);
-    sum += square;
-    sum_of_squares += square * square;
-  }
-  for (const double square : squares) {
-    const double p = std::sqrt(square) / total + 1e-7;
-    entropy -= p * std::log(p);
-  }
-  result.information_abundance = total / std::sqrt(top);
-  result.effective_rank = std::exp(entropy);
-  result.stable_rank = sum / top;
-  result.participation_ratio = sum * sum / sum_of_squares;
-  return result;
-}
-
 Spectrum spectrum(const Tensor& matrix) {
   Spectrum result;
-  const std::vector<double> squares = squared_singular_values(matrix);
-  for (const double square : squares) {
+  double total = 0, squares = 0;
+  std::vector<double> singular;
+  for (const double square : squared_singular_values(matrix)) {
     const double s = std::sqrt(square);
-    result.log_spectrum.push_back(s > 0 ? std::log(s / std::sqrt(squares[0]))
-                                        : -std::numeric_limits<double>::infinity());
+    singular.push_back(s);
+    result.log_spectrum.push_back(s > 0 ? std::log(s / singular[0]) : -std::numeric_limits<double>::infinity());
+    total += s;
+    squares += square;
   }
   result.rows = matrix.shape()[0];
   result.columns = matrix.shape()[1];
-  result.raw = dimensions(squares);
-  if (squares[0] == 0) return result;
+  const double top = singular[0];
+  if (top == 0) return result;
+  result.information_abundance = total / top;
+  result.stable_rank = squares / (top * top);
+  double entropy = 0;
+  for (const double s : singular) {
+    const double p = s / total + 1e-7;
+    entropy -= p * std::log(p);
+  }
+  result.effective_rank = std::exp(entropy);
+
+  // The factor 1 / (N - 1) of the covariance cancels in the ratio.
   Eigen::VectorXd mean = Eigen::VectorXd::Zero(result.columns);
   for_blocks(matrix, [&](const Block& rows) { mean += rows.colwise().sum().transpose(); });
   mean /= static_cast<double>(result.rows);
-  result.centred = dimensions(eigenvalues(gram_of(matrix, mean)));
+  double sum = 0, sum_squares = 0;
+  for (double value : eigenvalues(gram_of(matrix, mean))) {
+    sum += value;
+    sum_squares += value * value;
+  }
+  result.participation_ratio = sum_squares > 0 ? sum * sum / sum_squares : 0;
   return result;
 }
 
@@ -138,7 +134,6 @@ struct Sample {
   std::vector<std::vector<int64_t>> widths;             // of these layers
   std::vector<std::vector<double>> students;            // per student: predictions
   std::vector<double> ensemble;
-  std::vector<double> logits;          // of the students, row by row
   std::vector<float> labels, weights;  // weights: empty where rows have none
 
   explicit Sample(size_t m) : layers(m), widths(m), students(m) {}
@@ -148,9 +143,7 @@ struct Sample {
   // The first `take` rows of a batch.
   void add(const Ensemble& model, data::Batch& batch, int64_t take) {
     const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
-    const Ensemble::Output output = outputs(model, input);
-    const Probabilities p = predictions(model, output);
-    const std::vector<double> z = output.students.to(DType::f64).to_vector<double>();
+    const Probabilities p = predict(model, input);
     const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input.to(model.device()));
     const size_t m = students.size();
     for (size_t k = 0; k < m; ++k) {
@@ -166,7 +159,6 @@ struct Sample {
       }
     }
     ensemble.insert(ensemble.end(), p.ensemble.begin(), p.ensemble.begin() + take);
-    logits.insert(logits.end(), z.begin(), z.begin() + take * static_cast<int64_t>(m));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + take);
     if (!batch.weights.empty()) weights.insert(weights.end(), batch.weights.begin(), batch.weights.begin() + take);
   }
@@ -181,44 +173,6 @@ void measure_layers(Sample& sample, CollapseReport& report) {
     }
   }
   measure(report.layers, matrices);
-}
-
-// The gradient of the objective by the students' logits, as if the sample was one batch.
-Tensor gradient_of_logits(const Ensemble& model, const Sample& sample) {
-  const auto column = [&](const std::vector<float>& values) {
-    return Tensor::from(values, {sample.rows(), 1}).to(DType::f64);
-  };
-  const auto m = static_cast<int64_t>(model.student_count());
-  Tensor z = Tensor::from(sample.logits, {sample.rows(), m});
-  z.set_requires_grad();
-  const auto combine = ensemble_type(model.config().kind).combine;
-  // A layer over hidden layers does not read the logits.
-  if (combine == nullptr) return Tensor::zeros({sample.rows(), m}, DType::f64);
-  backward(model.loss({z, combine(z), {}}, column(sample.labels),
-                      sample.weights.empty() ? Tensor() : column(sample.weights)));
-  return z.grad();
-}
-
-// The mean cosine of two different columns.
-double mean_cosine(const Tensor& matrix) {
-  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
-  const double* a = matrix.data<double>();
-  const auto product = [&](int64_t i, int64_t j) {
-    double sum = 0;
-    for (int64_t b = 0; b < rows; ++b) sum += a[b * columns + i] * a[b * columns + j];
-    return sum;
-  };
-  double total = 0;
-  for (int64_t i = 0; i < columns; ++i) {
-    for (int64_t j = 0; j < i; ++j) total += product(i, j) / std::sqrt(product(i, i) * product(j, j));
-  }
-  return total / (static_cast<double>(columns * (columns - 1)) / 2);
-}
-
-void measure_gradients(const Ensemble& model, const Sample& sample, CollapseReport& report) {
-  const Tensor gradient = gradient_of_logits(model, sample);
-  report.gradients.push_back({"gradient of the logits", spectrum(gradient)});
-  report.gradient_agreement = mean_cosine(gradient);
 }
 
 void measure_students(const Sample& sample, const Metric& metric, CollapseReport& report) {
@@ -262,7 +216,6 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   report.rows = sample.rows();
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
   measure_layers(sample, report);
-  measure_gradients(model, sample, report);
   measure_students(sample, metrics_of(model.task())[0], report);
   return report;
 }
@@ -290,20 +243,18 @@ std::vector<CollapseReport::Entry> CollapseReport::last_layers() const {
   return last;
 }
 
-// Older files have the participation ratio of the centred matrix alone, under a name of its own.
-static const char* const kFormerCentred = "participation_ratio_centred";
-
 static void to_json(Json& json, const CollapseReport::Entry& entry) {
   const Spectrum& s = entry.spectrum;
-  Json logs = Json::array(), centred;
+  Json logs = Json::array();
   for (const double v : s.log_spectrum) logs.push_back(number_to_json(v));
-  json = Json{{"name", entry.name}, {"rows", s.rows}, {"columns", s.columns}};
-  for (const DimensionsRow& row : kDimensions) {
-    json[row.key] = number_to_json(s.raw.*row.value);
-    centred[row.key] = number_to_json(s.centred.*row.value);
-  }
-  json["centred"] = centred;
-  json["log_spectrum"] = logs;
+  json = Json{{"name", entry.name},
+              {"rows", s.rows},
+              {"columns", s.columns},
+              {"information_abundance", s.information_abundance},
+              {"effective_rank", s.effective_rank},
+              {"stable_rank", s.stable_rank},
+              {"participation_ratio_centred", s.participation_ratio},
+              {"log_spectrum", logs}};
 }
 
 static void from_json(const Json& json, CollapseReport::Entry& entry) {
@@ -311,13 +262,10 @@ static void from_json(const Json& json, CollapseReport::Entry& entry) {
   json.at("name").get_to(entry.name);
   s.rows = count_from_json(json.at("rows"), "rows");
   s.columns = count_from_json(json.at("columns"), "columns");
-  const bool former = json.contains(kFormerCentred);
-  const double unknown = std::numeric_limits<double>::quiet_NaN();
-  for (const DimensionsRow& row : kDimensions) {
-    s.raw.*row.value = former && !json.contains(row.key) ? unknown : number_from_json(json.at(row.key));
-    s.centred.*row.value = former ? unknown : number_from_json(json.at("centred").at(row.key));
-  }
-  if (former) s.centred.participation_ratio = number_from_json(json.at(kFormerCentred));
+  s.information_abundance = number_from_json(json.at("information_abundance"));
+  s.effective_rank = number_from_json(json.at("effective_rank"));
+  s.stable_rank = number_from_json(json.at("stable_rank"));
+  s.participation_ratio = number_from_json(json.at("participation_ratio_centred"));
   for (const Json& v : json.at("log_spectrum")) {
     s.log_spectrum.push_back(v.is_null() ? -std::numeric_limits<double>::infinity() : v.get<double>());
   }
@@ -335,10 +283,9 @@ void to_json(Json& json, const CollapseReport& report) {
               {"distance_to_ensemble", report.distance_to_ensemble},
               {"mean_distance_to_ensemble", report.mean_distance_to_ensemble},
               {"disagreement", report.disagreement},
-              {"mean_disagreement", report.mean_disagreement},
-              {"gradient_agreement", number_to_json(report.gradient_agreement)}};
-  for (const auto& [key, entries] : {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers},
-                                     std::pair{"gradients", &report.gradients}}) {
+              {"mean_disagreement", report.mean_disagreement}};
+  for (const auto& [key, entries] :
+       {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers}}) {
     json[key] = Json::array();
     for (const CollapseReport::Entry& entry : *entries) {
       to_json(json[key].emplace_back(), entry);
@@ -376,11 +323,8 @@ void from_json(const Json& json, CollapseReport& report) {
   }
   report.mean_distance_to_ensemble = number_from_json(json.at("mean_distance_to_ensemble"));
   report.mean_disagreement = number_from_json(json.at("mean_disagreement"));
-  report.gradient_agreement = std::numeric_limits<double>::quiet_NaN();
-  if (json.contains("gradient_agreement")) report.gradient_agreement = number_from_json(json.at("gradient_agreement"));
-  for (const auto& [key, entries] : {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers},
-                                     std::pair{"gradients", &report.gradients}}) {
-    if (!json.contains(key) && entries == &report.gradients) continue;  // an older file
+  for (const auto& [key, entries] :
+       {std::pair{"embeddings", &report.embeddings}, std::pair{"layers", &report.layers}}) {
     for (const Json& entry : json.at(key)) from_json(entry, entries->emplace_back());
   }
 }

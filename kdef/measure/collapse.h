@@ -5,13 +5,12 @@
 //   effective rank         exp(-sum p_i ln p_i), p_i = s_i / sum(s) + 1e-7 (Roy, Vetterli 2007; RankMe, Garrido et al.
 //                          2023, arXiv 2210.02885)
 //   stable rank            ||A||_F^2 / s_1^2
-//   participation ratio    (sum s^2)^2 / sum s^4
+//   participation ratio    (sum L)^2 / sum(L^2), L the eigenvalues of the covariance of the centred rows
 //   spectrum               ln(s_i / s_1)
-// Each measure is given of the raw matrix, and of the centred one, from whose rows their mean is subtracted. The
-// literature has the participation ratio of the centred matrix (the squares are then the eigenvalues of the covariance,
-// up to a factor), the others of the raw one. Values of matrices with different D must not be compared. Every measure
-// of a matrix of zeros is 0. The KDEF paper speaks of the 'knowledge abundance' of a sub-network's representation,
-// whose formula was not available: kdef gives the information abundance of the named matrix.
+// The participation ratio is of the centred matrix, the others are of the raw, uncentred one. Values of matrices with
+// different D must not be compared. Every measure of a matrix of zeros is 0. The KDEF paper speaks of the 'knowledge
+// abundance' of a sub-network's representation, whose formula was not available: kdef gives the information abundance
+// of the named matrix.
 #pragma once
 
 #include <functional>
@@ -25,40 +24,20 @@
 
 namespace kdef {
 
-/// How many dimensions a matrix uses, by its singular values s_1 >= s_2 >= ..
-struct Dimensions {
+/// Measures of the singular values s_1 >= s_2 >= .. of a matrix [N, D].
+struct Spectrum {
+  int64_t rows = 0, columns = 0;
+  std::vector<double> log_spectrum;  // ln(s_i / s_1), of the uncentred matrix; -infinity where s_i = 0
   double information_abundance = 0;
   double effective_rank = 0;
   double stable_rank = 0;
-  double participation_ratio = 0;
-};
-
-/// The measures in the order of tables.
-struct DimensionsRow {
-  const char* key;    // in JSON
-  const char* title;  // above a narrow column
-  const char* name;
-  const char* formula;
-  double Dimensions::*value;
-};
-inline constexpr DimensionsRow kDimensions[] = {
-    {"information_abundance", "abundance", "information abundance", "sum(s) / s_1", &Dimensions::information_abundance},
-    {"effective_rank", "effective", "effective rank", "e^entropy of s / sum(s)", &Dimensions::effective_rank},
-    {"stable_rank", "stable", "stable rank", "sum(s^2) / s_1^2", &Dimensions::stable_rank},
-    {"participation_ratio", "particip.", "participation ratio", "sum(s^2)^2 / sum(s^4)",
-     &Dimensions::participation_ratio}};
-
-/// Measures of a matrix [N, D].
-struct Spectrum {
-  int64_t rows = 0, columns = 0;
-  std::vector<double> log_spectrum;  // ln(s_i / s_1), of the raw matrix; -infinity where s_i = 0
-  Dimensions raw, centred;
+  double participation_ratio = 0;  // of the centred rows
 };
 
 /// The singular values of a floating-point matrix [N, D], descending: roots of the eigenvalues of its D x D Gram matrix
 /// in fp64.
 std::vector<double> singular_values(const Tensor& matrix);
-/// Measures a floating-point matrix [N, D] and its centred form.
+/// Measures a floating-point matrix [N, D] by its singular values, and by those of the centred matrix.
 Spectrum spectrum(const Tensor& matrix);
 
 /// How many of its dimensions a model uses, and how far its students are from each other and from the ensemble.
@@ -67,16 +46,12 @@ struct CollapseReport {
     std::string name;  // "embedding user" (with a table per student "student 1 embedding user"), "student 1 hidden 2"
     Spectrum spectrum;
   };
-  std::vector<Entry> embeddings;  // per table, without the padding row
-  std::vector<Entry> layers;      // per student and hidden layer, over the sample
-  /// The gradient that the students receive: dL/dz [N, M] of the model's objective L, for their logits z on the sample
-  /// in evaluation mode. One dimension: every student receives the same, up to a factor.
-  std::vector<Entry> gradients;
-  double gradient_agreement = 0;  // mean cosine of two columns of dL/dz; NaN for one student or a zero column
-  int64_t rows = 0;               // of the sample
-  Metric metric{kMetrics[0]};     // the main metric of the model's task
-  double ensemble_value = 0;      // of the metric
-  StudentSpread students;         // of the metric
+  std::vector<Entry> embeddings;                  // per table, without the padding row
+  std::vector<Entry> layers;                      // per student and hidden layer, over the sample
+  int64_t rows = 0;                               // of the sample
+  Metric metric{kMetrics[0]};                     // the main metric of the model's task
+  double ensemble_value = 0;                      // of the metric
+  StudentSpread students;                         // of the metric
   std::vector<double> distance_to_ensemble;       // per student: mean |p_m - q|
   std::vector<std::vector<double>> disagreement;  // [M, M]: mean (p_i - p_j)^2
   double mean_distance_to_ensemble = 0;

@@ -50,30 +50,17 @@ static bool has_nan(const std::vector<float>& values) {
   return std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
 }
 
-Ensemble::Output outputs(const Ensemble& model, const ModelInput& input) {
+Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) {
   const NoGrad no_grad;
-  return model.forward(input.to(model.device()), {});
-}
-
-// The predictions as they are: some may not be numbers.
-static Probabilities predictions_unchecked(const Ensemble& model, const Ensemble::Output& output) {
-  const NoGrad no_grad;
+  const Ensemble::Output output = model.forward(input.to(model.device()), {});
   const Task& task = model.task();
   return {task.predict(output.ensemble).to_vector<float>(), task.predict(output.students).to_vector<float>()};
 }
 
-Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) {
-  return predictions_unchecked(model, outputs(model, input));
-}
-
-Probabilities predictions(const Ensemble& model, const Ensemble::Output& output) {
-  Probabilities p = predictions_unchecked(model, output);
+Probabilities predict(const Ensemble& model, const ModelInput& input) {
+  Probabilities p = predict_unchecked(model, input);
   if (has_nan(p.ensemble) || has_nan(p.students)) refuse_not_a_number(model);
   return p;
-}
-
-Probabilities predict(const Ensemble& model, const ModelInput& input) {
-  return predictions(model, outputs(model, input));
 }
 
 // The numbers of all members, in the order of the ranks.

@@ -27,11 +27,8 @@ bool is_finite(const Tensor& t);
 /// The name of the model's first parameter or buffer with a value that is not finite; empty where all are finite.
 std::string first_bad_tensor(const Ensemble& model);
 
-/// The logits of a batch in evaluation mode, off the tape; the input may be on any device.
-Ensemble::Output outputs(const Ensemble& model, const ModelInput& input);
-/// What they predict. Throws CheckError where a prediction is not a number.
-Probabilities predictions(const Ensemble& model, const Ensemble::Output& output);
-/// Both in one.
+/// Predicts in evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is
+/// not a number.
 Probabilities predict(const Ensemble& model, const ModelInput& input);
 /// The same where a prediction may be NaN: a row with numbers that are not finite, and no other row.
 Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input);

@@ -232,16 +232,12 @@ std::string matrix_table(const std::vector<CollapseReport::Entry>& matrices) {
   std::vector<std::vector<std::string>> rows;
   for (const CollapseReport::Entry& m : matrices) {
     const Spectrum& s = m.spectrum;
-    rows.push_back({escape(m.name), cat(s.rows, " \u00d7 ", s.columns)});
-    for (const Dimensions* of : {&s.raw, &s.centred}) {
-      for (const DimensionsRow& row : kDimensions) rows.back().push_back(fixed(of->*row.value, 2));
-    }
+    rows.push_back({escape(m.name), cat(s.rows, " \u00d7 ", s.columns), fixed(s.information_abundance, 2),
+                    fixed(s.effective_rank, 2), fixed(s.stable_rank, 2), fixed(s.participation_ratio, 2)});
   }
-  std::vector<std::string> titles = {"matrix", "rows \u00d7 columns"};
-  for (const char* form : {"", ", centred"}) {
-    for (const DimensionsRow& row : kDimensions) titles.push_back(cat(row.name, form));
-  }
-  return plot::table(titles, rows);
+  return plot::table({"matrix", "rows \u00d7 columns", "information abundance", "effective rank", "stable rank",
+                      "participation ratio"},
+                     rows);
 }
 
 std::string abundance_history(const RunRecord& run) {
@@ -255,7 +251,7 @@ std::string abundance_history(const RunRecord& run) {
     const std::vector<CollapseReport::Entry> layers = record.report.last_layers();
     for (size_t k = 0; k < layers.size(); ++k) {
       if (k == c.series.size()) c.series.push_back({.name = cat("student ", k + 1), .style = static_cast<int>(k)});
-      c.series[k].points.push_back({static_cast<double>(record.step), layers[k].spectrum.raw.information_abundance});
+      c.series[k].points.push_back({static_cast<double>(record.step), layers[k].spectrum.information_abundance});
     }
   }
   return plot::figure(c);
@@ -292,17 +288,15 @@ std::string collapse(const RunRecord& run) {
     page += abundance_history(run);
     if (students_trained(run) && r.disagreement.size() > 1) page += disagreement(r);
     page += "</div>";
-    std::vector<CollapseReport::Entry> of_students = r.layers;
-    of_students.insert(of_students.end(), r.gradients.begin(), r.gradients.end());
-    page += matrix_table(of_students);
+    page += matrix_table(r.layers);
     page += cat("<details class=\"values\"><summary>The same measures of ", r.embeddings.size(),
                 r.embeddings.size() == 1 ? " embedding table" : " embedding tables", "</summary>",
                 matrix_table(r.embeddings), "</details>");
     page +=
         "<p class=\"unit\">Information abundance is the sum of the singular values divided by the largest: a number "
-        "between 1 and the rank. Centred: the mean row is subtracted. The gradient of the logits is that of the "
-        "objective, one column per student: one dimension means that all students receive the same gradient. Compare "
-        "values only between matrices of the same width.</p>";
+        "between 1 and the rank. The participation ratio is that of the centred matrix; the other measures are those "
+        "of "
+        "the uncentred matrix. Compare values only between matrices of the same width.</p>";
   } else {
     page += abundance_history(run) + "</div>";
   }

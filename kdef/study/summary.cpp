@@ -15,7 +15,7 @@ std::string one_student_note() {
 static double mean_abundance(const CollapseReport& report) {
   std::vector<double> values;
   for (const CollapseReport::Entry& layer : report.last_layers())
-    values.push_back(layer.spectrum.raw.information_abundance);
+    values.push_back(layer.spectrum.information_abundance);
   return statistic(values).mean;
 }
 
@@ -23,7 +23,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   Summary s;
   s.runs = finished.size();
   PerMetric<std::vector<double>> metrics;
-  std::vector<double> mean, weakest, deviation, gain, abundance, seconds;
+  std::vector<double> mean, weakest, deviation, gain, abundance, seconds, step_ms;
   for (const RunRecord* run : finished) {
     const Evaluation& e = on_test ? *run->test : *run->valid;
     for (const Metric& m : e.ensemble.measured()) metrics[m].push_back(e.ensemble[m]);
@@ -35,7 +35,11 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
       gain.push_back(e.ensemble[main_metric(e)] - spread.mean);
     }
     if (run->collapse) abundance.push_back(mean_abundance(*run->collapse));
-    if (!run->evaluations.empty()) seconds.push_back(run->evaluations.back().seconds);
+    if (!run->evaluations.empty()) {
+      const TrainingListener::Evaluated& last = run->evaluations.back();
+      seconds.push_back(last.seconds);
+      step_ms.push_back(1000 * last.seconds / static_cast<double>(last.step));
+    }
     s.parameters = run->parameters;
   }
   for (const Metric& m : metrics.metrics()) s.metrics[m] = statistic(metrics[m]);
@@ -45,6 +49,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   s.gain = statistic(gain);
   s.abundance = statistic(abundance);
   s.seconds = statistic(seconds);
+  s.step_ms = statistic(step_ms);
   return s;
 }
 

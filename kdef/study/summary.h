@@ -19,6 +19,7 @@ struct Summary {
   Statistic student_mean, student_weakest, student_deviation, gain;
   Statistic abundance;  // information abundance of the last hidden layer, mean over students
   Statistic seconds;    // of training
+  Statistic step_ms;    // the same per step, in milliseconds; evaluations are included
   std::optional<int64_t> parameters;
 };
 

@@ -1,91 +1,49 @@
 #include "kdef/study/sweep.h"
 
+#include <signal.h>
+
 #include <algorithm>
-#include <cmath>
-#include <map>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <set>
+#include <thread>
 
 #include "core/base/text.h"
 #include "core/io/file.h"
+#include "data/encode/feature_map.h"
+#include "kdef/study/fuxictr_lines.h"
 #include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
 
-template <class T>
-std::vector<T> distinct(const std::vector<T>& values) {
-  std::vector<T> once;
-  for (const T& v : values) {
-    if (std::find(once.begin(), once.end(), v) == once.end()) once.push_back(v);
-  }
-  return once;
+// Exit statuses of the program that a job runs (apps/cli.h).
+constexpr int kCheckFailed = 1, kBadInput = 2, kInterrupted = 130;
+
+RunFailure::Kind kind_of(const ProcessEnd& end) {
+  if (end.signal == 0 && end.status == kCheckFailed) return RunFailure::Kind::check;
+  if (end.signal == 0 && end.status == kBadInput) return RunFailure::Kind::input;
+  return RunFailure::Kind::system;
 }
 
-// The override that gives the experiment this number of students; nothing if the configuration already has it.
-std::vector<std::string> students_override(const SweepConfig& config, const std::vector<std::string>& overrides,
-                                           size_t as_written, int64_t students) {
-  if (static_cast<int64_t>(as_written) == students) return {};
-  std::vector<std::string> once = overrides;
-  once.push_back("num_student=1");
-  const auto unit =
-      static_cast<int64_t>(load_experiment(config.config_dir, config.experiment, once).model.students.size());
-  if (students % unit != 0) {
-    throw InputError(cat("--students: experiment ", config.experiment, " lists ", unit,
-                         " students; expected multiples of ", unit, ", found ", students));
-  }
-  return {cat("num_student=", students / unit)};
-}
-
-// Empty for an undefined value.
-std::string exact(double value) { return std::isfinite(value) ? shortest(value) : ""; }
-std::string rounded(double value, int decimals) { return std::isfinite(value) ? fixed_point(value, decimals) : ""; }
-std::string rounded(const Statistic& s, int decimals) {
-  return rounded(s.mean, decimals) + (std::isfinite(s.deviation) ? " ± " + rounded(s.deviation, decimals) : "");
+// The last message of a program in its log; without one, how it ended.
+std::string reason_of(const ProcessEnd& end, const std::string& log) {
+  const std::string killed =
+      cat("it was ended by signal ", end.signal, " (", ::strsignal(end.signal),
+          end.signal == SIGKILL ? "; the system does so where memory is short: take fewer jobs)" : ")");
+  if (end.signal != 0) return killed;
+  constexpr std::string_view kPrefix = "kdef: ";
+  const std::string text = exists(log) ? data::read_text(log) : "";
+  const size_t line = text.rfind(cat("\n", kPrefix));
+  const size_t begin = line != std::string::npos ? line + 1 : text.starts_with(kPrefix) ? 0 : std::string::npos;
+  if (begin == std::string::npos) return cat("it ended with status ", end.status, "; see ", log);
+  std::string message = text.substr(begin + kPrefix.size());
+  while (message.ends_with('\n')) message.pop_back();
+  return message;
 }
 
 }  // namespace
-
-std::vector<SweepRun> plan_sweep(const SweepConfig& config) {
-  for (const std::string& text : config.overrides) {
-    for (const auto& [key, option] :
-         {std::pair{"num_student", "--students"}, std::pair{"ensemble", "--ensembles"},
-          std::pair{"objective", "--ensembles"}, std::pair{"seed", "--seeds or --seed-list"}}) {
-      if (text.starts_with(cat(key, "="))) throw InputError(cat(text, ": the sweep sets ", key, "; give ", option));
-    }
-  }
-  KDEF_CHECK(!config.students.empty() && !config.ensembles.empty(), "sweep: nothing to train");
-  // The kind is the list's, since the task may refuse that of the file.
-  std::vector<std::string> common = config.overrides;
-  for (const std::string& text : overrides_for(config.ensembles[0])) common.push_back(text);
-  const ExperimentConfig written = load_experiment(config.config_dir, config.experiment, common);
-  std::vector<uint64_t> seeds = distinct(config.seeds);
-  for (int64_t i = 0; config.seeds.empty() && i < config.seed_count; ++i) {
-    seeds.push_back(written.training.seed + static_cast<uint64_t>(i));
-  }
-  std::vector<int64_t> students = distinct(config.students);
-  std::sort(students.begin(), students.end());
-
-  std::vector<SweepRun> plan;
-  for (const int64_t m : students) {
-    const std::vector<std::string> number = students_override(config, common, written.model.students.size(), m);
-    for (const EnsembleKind ensemble : distinct(config.ensembles)) {
-      const EnsembleKind kind = trained_as(ensemble, static_cast<size_t>(m));
-      for (const uint64_t seed : seeds) {
-        const std::string name = cat(name_of(kind), "-M", m, "-seed", seed);
-        const auto known = std::find_if(plan.begin(), plan.end(), [&](const SweepRun& r) { return r.name == name; });
-        if (known != plan.end()) {
-          known->ensembles.push_back(ensemble);
-          continue;
-        }
-        std::vector<std::string> overrides = common;
-        overrides.insert(overrides.end(), number.begin(), number.end());
-        for (const std::string& text : overrides_for(kind)) overrides.push_back(text);
-        overrides.push_back(cat("seed=", seed));
-        plan.push_back({name, {ensemble}, load_experiment(config.config_dir, config.experiment, overrides)});
-      }
-    }
-  }
-  return plan;
-}
 
 const char* name_of(SweepState state) {
   switch (state) {
@@ -99,86 +57,9 @@ const char* name_of(SweepState state) {
   return "?";
 }
 
-SweepTable sweep_table(const std::vector<SweepRun>& plan, const std::vector<std::optional<RunRecord>>& records) {
-  SweepTable table;
-  table.planned = plan.size();
-  if (!plan.empty()) {
-    table.experiment = plan[0].config.id;
-    table.dataset = plan[0].config.dataset_id;
-  }
-  // The finished runs of each row. A run of one student belongs to several rows.
-  std::map<std::pair<EnsembleKind, int64_t>, std::vector<const RunRecord*>> rows;
-  std::vector<const RunRecord*> finished;
-  for (size_t i = 0; i < plan.size(); ++i) {
-    if (!records[i]) continue;
-    finished.push_back(&*records[i]);
-    for (const EnsembleKind e : plan[i].ensembles) {
-      rows[{e, static_cast<int64_t>(plan[i].config.model.students.size())}].push_back(&*records[i]);
-    }
-  }
-  table.finished = finished.size();
-  table.on_test = all_have_test(finished);
-  for (const auto& [key, runs] : rows) {
-    table.rows.push_back({key.first, key.second, summarize(runs, table.on_test)});
-  }
-  std::vector<const Summary*> summaries;
-  for (const SweepRow& row : table.rows) summaries.push_back(&row.summary);
-  table.metrics = measured_by(summaries);
-  return table;
-}
+Sweep::Sweep(const SweepConfig& config) : Sweep(plan_sweep(config), config.directory) {}
 
-std::string to_csv(const SweepTable& table) {
-  const Metric& main = table.metrics[0];
-  std::string text = "ensemble,students,seeds,data";
-  for (const Metric& m : table.metrics) text += cat(",", m.key(), ",", m.key(), "_deviation");
-  for (const char* what : {"_mean", "_weakest", "_deviation"}) text += cat(",student_", main.key(), what);
-  text += ",information_abundance,parameters,seconds\n";
-  for (const SweepRow& r : table.rows) {
-    const Summary& s = r.summary;
-    text += cat(name_of(r.ensemble), ",", r.students, ",", s.runs, ",", table.on_test ? "test" : "valid");
-    for (const Metric& m : table.metrics) {
-      text += cat(",", exact(s.metrics[m].mean), ",", exact(s.metrics[m].deviation));
-    }
-    for (const double v : {s.student_mean.mean, s.student_weakest.mean, s.student_deviation.mean, s.abundance.mean}) {
-      text += "," + exact(v);
-    }
-    text += cat(",", s.parameters ? cat(*s.parameters) : "", ",", exact(s.seconds.mean), "\n");
-  }
-  return text;
-}
-
-std::string to_markdown(const SweepTable& table) {
-  const Metric& main = table.metrics[0];
-  std::string titles, rule;
-  for (const Metric& m : table.metrics) titles += cat(" ", m.title(), " |"), rule += " --: |";
-  std::string text = cat("# ", table.experiment, " on ", table.dataset, "\n\n", table.finished, " of ", table.planned,
-                         " runs are finished. ", table.on_test ? "Test" : "Validation",
-                         " data; mean ± standard deviation (of the sample) over seeds.\n\n"
-                         "| ensemble | students | seeds |",
-                         titles, " students' mean ", main.title(),
-                         " | weakest | standard deviation | information abundance | parameters | seconds |\n"
-                         "| --- | --: | --: |",
-                         rule, " --: | --: | --: | --: | --: | --: |\n");
-  for (const SweepRow& r : table.rows) {
-    const Summary& s = r.summary;
-    text += cat("| ", name_of(r.ensemble), " | ", r.students, " | ", s.runs, " | ");
-    for (const Metric& m : table.metrics) text += rounded(s.metrics[m], m.decimals()) + " | ";
-    text += cat(rounded(s.student_mean, main.decimals()), " | ", rounded(s.student_weakest, main.decimals()), " | ",
-                rounded(s.student_deviation.mean, main.decimals()), " | ", rounded(s.abundance, 2), " | ",
-                s.parameters ? cat(*s.parameters) : "", " | ", rounded(s.seconds.mean, 1), " |\n");
-  }
-  text +=
-      cat("\nStudents' ", main.title(),
-          " is that of each student alone: mean, weakest and standard deviation within a run, then the mean over\n"
-          "seeds. It is empty for concat, whose students' own output layers are not trained. ",
-          one_student_note(),
-          "\nInformation abundance is that of the students' last hidden layers on validation data, averaged over the\n"
-          "students; compare it only between layers of the same width. Seconds are those of training.\n");
-  for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");
-  return text;
-}
-
-Sweep::Sweep(const SweepConfig& config) : files_(config.directory), plan_(plan_sweep(config)) {
+Sweep::Sweep(SweepPlan plan, const std::string& directory) : files_(directory), plan_(std::move(plan)) {
   if (files_.directory().empty()) throw InputError("the name of the sweep's directory is empty; give --out DIR");
   if (exists(RunFiles(files_.directory()).config())) {
     throw InputError(cat(files_.directory(), ": is the directory of a run; give another --out for the sweep"));
@@ -187,9 +68,9 @@ Sweep::Sweep(const SweepConfig& config) : files_(config.directory), plan_(plan_s
     refuse_to_replace(files_.directory(), files_.tables(),
                       ", which no sweep with runs there has written; move it, or give another --out");
   }
-  states_.assign(plan_.size(), SweepState::open);
-  records_.resize(plan_.size());
-  for (size_t i = 0; i < plan_.size(); ++i) read(i);
+  states_.assign(runs().size(), SweepState::open);
+  records_.resize(runs().size());
+  for (size_t i = 0; i < runs().size(); ++i) read(i);
 }
 
 void Sweep::read(size_t run) {
@@ -200,7 +81,7 @@ void Sweep::read(size_t run) {
     return;
   }
   RunRecord record = read_run(directory);
-  const std::string changed = describe(differences(record.config, plan_[run].config));
+  const std::string changed = describe(differences(record.config, runs()[run].config));
   if (!changed.empty()) {
     throw InputError(cat(directory, ": was made with other settings: ", changed,
                          "; give the same settings, remove that run, or give another --out"));
@@ -211,8 +92,8 @@ void Sweep::read(size_t run) {
 
 std::optional<double> Sweep::seconds_left() const {
   double seconds = 0, trained = 0, left = 0;
-  for (size_t i = 0; i < plan_.size(); ++i) {
-    const double students = static_cast<double>(plan_[i].config.model.students.size());
+  for (size_t i = 0; i < runs().size(); ++i) {
+    const double students = static_cast<double>(runs()[i].config.model.students.size());
     if (!records_[i]) {
       left += students;
     } else if (!records_[i]->evaluations.empty()) {
@@ -225,7 +106,7 @@ std::optional<double> Sweep::seconds_left() const {
 
 SweepTable Sweep::table() const {
   SweepTable table = sweep_table(plan_, records_);
-  table.failures = failures_;
+  for (const RunFailure& f : failures_) table.failures.push_back(cat(runs()[f.run].name, ": ", f.reason));
   return table;
 }
 
@@ -233,36 +114,151 @@ void Sweep::write_table() const {
   const SweepTable now = table();
   write_file(files_.csv(), to_csv(now));
   write_file(files_.markdown(), to_markdown(now));
+  if (plan_.has_named_runs) write_file(files_.fuxictr(), fuxictr_lines(plan_, records_));
 }
 
-bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& starting) {
+void Sweep::fail(size_t run, RunFailure::Kind kind, const std::string& reason) {
+  failures_.push_back({run, kind, reason});
+}
+
+// Prepares the data of what is to be trained, and makes the sweep's folder.
+void Sweep::begin(const std::function<void(const data::Progress&)>& preparing) {
   failures_.clear();
+  std::set<std::string> prepared;
+  for (size_t i = 0; i < runs().size(); ++i) {
+    if (states_[i] == SweepState::finished) continue;
+    const std::string cache = cache_directory(runs()[i].config);
+    if (prepared.insert(cache).second) data::prepare(runs()[i].config.dataset, cache, preparing);
+  }
   make_directories(files_.directory());
   make_subfolder(files_.runs());
   write_table();
-  for (size_t i = 0; i < plan_.size(); ++i) {
-    if (states_[i] == SweepState::finished) continue;
-    if (each.listener.stop_requested()) return false;
-    starting(i);
-    RunOptions options = each;
-    options.directory = run_directory(i);
-    options.resume = states_[i] == SweepState::started;
-    options.overwrite = false;
+}
+
+std::optional<size_t> Sweep::next_open(size_t from) const {
+  while (from < runs().size() && states_[from] == SweepState::finished) ++from;
+  return from < runs().size() ? std::optional(from) : std::nullopt;
+}
+
+// Returns false if it was interrupted.
+bool Sweep::train_here(size_t run, const RunOptions& each) {
+  RunOptions options = each;
+  options.directory = run_directory(run);
+  options.resume = states_[run] == SweepState::started;
+  options.overwrite = false;
+  const bool was_there = exists(options.directory);
+  try {
     refuse_link(options.directory);
-    const bool was_there = exists(options.directory);
-    try {
-      if (run_experiment(plan_[i].config, options).interrupted) return false;
-      read(i);
-    } catch (const InputError& e) {
-      if (!was_there) throw;
-      throw InputError(
-          cat(e.what(), "\nIf ", options.directory, " is damaged, delete it: the run is then trained anew"));
-    } catch (const CheckError& e) {
-      failures_.push_back(cat(plan_[i].name, ": ", e.what()));
-    }
+    if (run_experiment(runs()[run].config, options).interrupted) return false;
+    read(run);
+  } catch (const InputError& e) {
+    fail(run, RunFailure::Kind::input,
+         was_there ? cat(e.what(), "\nIf ", options.directory, " is damaged, delete it: the run is then trained anew")
+                   : e.what());
+  } catch (const CheckError& e) {
+    fail(run, RunFailure::Kind::check, e.what());
+  } catch (const std::bad_alloc&) {
+    fail(run, RunFailure::Kind::system, "not enough memory");
+  }
+  return true;
+}
+
+bool Sweep::run(const RunOptions& each, const std::function<void(size_t)>& starting) {
+  begin(each.preparing);
+  for (std::optional<size_t> i = next_open(0); i; i = next_open(*i + 1)) {
+    if (each.listener.stop_requested()) return false;
+    starting(*i);
+    if (!train_here(*i, each)) return false;
     write_table();
   }
   return true;
+}
+
+struct Sweep::Job {
+  size_t run;
+  std::string log;
+  ChildProcess process;
+};
+
+// Starts the training of a run. Nothing if its directory holds something else, which is then a failure of the run.
+std::unique_ptr<Sweep::Job> Sweep::start(size_t run, int place, const SweepJobs& jobs) {
+  const std::string directory = run_directory(run), log = files_.log(runs()[run].name);
+  const std::string config = RunFiles(directory).config(), text = to_yaml(runs()[run].config);
+  const bool resume = states_[run] == SweepState::started;
+  // A directory with nothing but the configuration is the beginning of this training (RunOptions::overwrite).
+  make_subfolder(directory);
+  if (!exists(config)) write_file(config, text);
+  if (!resume && data::read_text(config) != text) {
+    fail(run, RunFailure::Kind::input,
+         cat(directory, ": holds the beginning of a run with other settings; delete it, or give another --out"));
+    return nullptr;
+  }
+  remove_file(log);
+  return std::unique_ptr<Job>(new Job{run, log, {jobs.program, jobs.command(config, directory, resume, place), log}});
+}
+
+// Takes note of how a job ended.
+RunOutcome Sweep::finish(const Job& job, const ProcessEnd& end) {
+  if (end.status == kInterrupted || end.signal == SIGTERM || end.signal == SIGINT) return RunOutcome::interrupted;
+  if (end.succeeded()) read(job.run);
+  if (states_[job.run] == SweepState::finished) return RunOutcome::finished;
+  fail(job.run, kind_of(end), reason_of(end, job.log));
+  return RunOutcome::failed;
+}
+
+// Takes note of the jobs that have ended. Returns whether none of them was interrupted.
+bool Sweep::collect(Places& places, const SweepJobs& jobs) {
+  bool whole = true;
+  for (std::unique_ptr<Job>& job : places) {
+    const std::optional<ProcessEnd> end = job ? job->process.ended() : std::nullopt;
+    if (!end) continue;
+    const RunOutcome outcome = finish(*job, *end);
+    whole = whole && outcome != RunOutcome::interrupted;
+    write_table();
+    jobs.ended(job->run, outcome);
+    job.reset();
+  }
+  return whole;
+}
+
+// Starts open runs from `next` on in places that are free. Returns the run after the last one.
+size_t Sweep::fill(Places& places, size_t next, const SweepJobs& jobs) {
+  for (size_t place = 0; place < places.size(); ++place) {
+    const std::optional<size_t> run = next_open(next);
+    if (places[place] || !run) continue;
+    next = *run + 1;
+    jobs.starting(*run);
+    places[place] = start(*run, static_cast<int>(place), jobs);
+    if (!places[place]) jobs.ended(*run, RunOutcome::failed);
+  }
+  return next;
+}
+
+bool Sweep::run_jobs(const SweepJobs& jobs) {
+  begin(jobs.preparing);
+  make_subfolder(files_.logs());
+  Places places(static_cast<size_t>(jobs.count));
+  size_t next = 0;
+  bool stopping = false, whole = true;
+  for (;;) {
+    if (!stopping && jobs.stop_requested()) {
+      stopping = true;
+      for (const auto& job : places) {
+        if (job) job->process.ask_to_end();
+      }
+    }
+    whole = collect(places, jobs) && whole;
+    if (!stopping) next = fill(places, next, jobs);
+    std::vector<size_t> running;
+    for (const auto& job : places) {
+      if (job) running.push_back(job->run);
+    }
+    std::sort(running.begin(), running.end());
+    const bool more = next_open(next).has_value();
+    if (running.empty() && (stopping || !more)) return whole && !more;
+    jobs.waiting(running);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 }  // namespace kdef

@@ -9,17 +9,13 @@
 #include "core/io/append_file.h"
 #include "core/io/file.h"
 #include "kdef/method/batch_feed.h"
+#include "kdef/train/monitored.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/trainer_json.h"
 #include "kdef/train/training_step.h"
 
 namespace kdef {
-namespace {
 
-constexpr double kImprovement = 1e-6;  // a monitored value that is better by less is no improvement
-constexpr size_t kStepsAhead = 32;     // steps that the host gives to a device before it waits for their losses
-
-// The weighted sum that decides which model is best; of the distance to 1 for a metric whose best value is 1.
 double monitored(const Quality& q, const std::map<std::string, double>& monitor) {
   double value = 0;
   for (const auto& [name, weight] : monitor) {
@@ -34,6 +30,11 @@ double monitored(const Quality& q, const std::map<std::string, double>& monitor)
   }
   return value;
 }
+
+namespace {
+
+constexpr double kImprovement = 1e-6;  // a monitored value that is better by less is no improvement
+constexpr size_t kStepsAhead = 32;     // steps that the host gives to a device before it waits for their losses
 
 // Appends a line that is on disk before the checkpoint that counts its bytes.
 void append_to_disk(AppendFile& log, const std::string& line) {

@@ -65,11 +65,12 @@ std::string checked(const std::string& path) {
 
 // What a file says beside the clock.
 std::string content_of(const fs::path& path) {
-  static const std::regex seconds("\"seconds\":[^,]*,"), last_cell(",[^,\n]*\n"), last_column("[^|\n]*\\|\n");
+  static const std::regex seconds("\"seconds\":[^,]*,"), last_cells(",[^,\n]*,[^,\n]*\n"),
+      last_columns("[^|\n]*\\|[^|\n]*\\|\n");
   const std::string name = path.filename().string(), bytes = read_file(path.string());
   if (name.ends_with(".jsonl")) return std::regex_replace(bytes, seconds, "");
-  if (name == "sweep.csv") return std::regex_replace(bytes, last_cell, "\n");
-  if (name == "sweep.md") return std::regex_replace(bytes, last_column, "\n");
+  if (name == "sweep.csv") return std::regex_replace(bytes, last_cells, "\n");
+  if (name == "sweep.md") return std::regex_replace(bytes, last_columns, "\n");
   if (name == "state.safetensors") return checked(path.string());
   if (name.ends_with(".safetensors")) return checked(path.string()) + bytes;
   if (name.find(".tfevents.") != std::string::npos) return records(bytes);
@@ -169,7 +170,8 @@ bool is_whole(const std::string& name, const std::string& content, const Files& 
   // Logs grow by whole lines; the table of a sweep has a line for what is finished.
   if (name.ends_with(".jsonl") || name.ends_with("sweep.csv"))
     return are_lines_of(content, found(after) + found(before));
-  if (name.ends_with("sweep.md")) return content.ends_with(" Seconds are those of training.\n");
+  if (name.ends_with("sweep.md"))
+    return content.ends_with("- Seconds are those of training, evaluations included; a step is one batch.\n");
   if (name.ends_with(".safetensors")) return content.starts_with(kWhole);  // a model of an earlier epoch
   if (name.ends_with("events")) return content != kDamaged;
   return false;

@@ -4,11 +4,9 @@
 
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "kdef/measure/collapse_json.h"
 #include "ops/check/gradcheck.h"
-#include "tests/kdef/small_model.h"
 
 namespace kdef {
 namespace {
@@ -48,57 +46,52 @@ TEST(Collapse, MeasuresOfKnownSingularValues) {
     EXPECT_NEAR(s[0], 4, 1e-12);
     EXPECT_NEAR(s[1], 2, 1e-12);
     EXPECT_NEAR(s[2], 1, 1e-12);
-    EXPECT_NEAR(m.raw.information_abundance, 7.0 / 4, 1e-12);
-    EXPECT_NEAR(m.raw.stable_rank, 21.0 / 16, 1e-12);
+    EXPECT_NEAR(m.information_abundance, 7.0 / 4, 1e-12);
+    EXPECT_NEAR(m.stable_rank, 21.0 / 16, 1e-12);
     double entropy = 0;
     for (const double value : {4.0, 2.0, 1.0}) {
       const double p = value / 7 + 1e-7;
       entropy -= p * std::log(p);
     }
-    EXPECT_NEAR(m.raw.effective_rank, std::exp(entropy), 1e-12);
-    EXPECT_NEAR(m.raw.participation_ratio, 21.0 * 21.0 / (256 + 16 + 1), 1e-10);
+    EXPECT_NEAR(m.effective_rank, std::exp(entropy), 1e-12);
+    // The columns have mean zero: the covariance's eigenvalues are the squares.
+    EXPECT_NEAR(m.participation_ratio, 21.0 * 21.0 / (256 + 16 + 1), 1e-10);
     EXPECT_NEAR(m.log_spectrum[2], std::log(0.25), 1e-12);
   }
 }
 
-TEST(Collapse, TheCentredMatrixHasNoMeanRow) {
+TEST(Collapse, OnlyTheParticipationRatioIsCentred) {
   const Spectrum plain = spectrum(with_singular_values({4, 2, 1}, 64)),
                  moved = spectrum(with_singular_values({4, 2, 1}, 64, 3.0));
-  for (const DimensionsRow& row : kDimensions) {
-    EXPECT_NEAR(plain.centred.*row.value, plain.raw.*row.value, 1e-9) << row.name << ": its columns have mean zero";
-    EXPECT_NEAR(moved.centred.*row.value, plain.raw.*row.value, 1e-9) << row.name;
-    EXPECT_LT(moved.raw.*row.value, plain.raw.*row.value - 0.1) << row.name;
-  }
-  const Spectrum equal_rows = spectrum(Tensor::full({5, 4}, 2, DType::f64));
-  EXPECT_NEAR(equal_rows.raw.stable_rank, 1, 1e-12);
-  for (const DimensionsRow& row : kDimensions) EXPECT_EQ(equal_rows.centred.*row.value, 0) << row.name;
+  EXPECT_NEAR(moved.participation_ratio, plain.participation_ratio, 1e-9);
+  EXPECT_LT(moved.information_abundance, plain.information_abundance);
 }
 
 TEST(Collapse, EqualSingularValuesUseAllDimensions) {
   const Spectrum m = spectrum(with_singular_values({2, 2, 2}, 32));
-  EXPECT_NEAR(m.raw.information_abundance, 3, 1e-12);
-  EXPECT_NEAR(m.raw.effective_rank, 3, 1e-5);
-  EXPECT_NEAR(m.raw.stable_rank, 3, 1e-12);
-  EXPECT_NEAR(m.raw.participation_ratio, 3, 1e-10);
+  EXPECT_NEAR(m.information_abundance, 3, 1e-12);
+  EXPECT_NEAR(m.effective_rank, 3, 1e-5);
+  EXPECT_NEAR(m.stable_rank, 3, 1e-12);
+  EXPECT_NEAR(m.participation_ratio, 3, 1e-10);
 }
 
 TEST(Collapse, RankOneUsesOne) {
   const Spectrum m = spectrum(with_singular_values({5, 0, 0}, 32));
-  EXPECT_NEAR(m.raw.information_abundance, 1, 1e-7);
-  EXPECT_NEAR(m.raw.stable_rank, 1, 1e-12);
+  EXPECT_NEAR(m.information_abundance, 1, 1e-7);
+  EXPECT_NEAR(m.stable_rank, 1, 1e-12);
 }
 
 TEST(Collapse, ZerosMeasureZero) {
   const Spectrum m = spectrum(Tensor::zeros({5, 4}));
-  EXPECT_EQ(m.raw.information_abundance, 0);
-  EXPECT_EQ(m.raw.effective_rank, 0);
-  EXPECT_EQ(m.raw.stable_rank, 0);
-  EXPECT_EQ(m.raw.participation_ratio, 0);
+  EXPECT_EQ(m.information_abundance, 0);
+  EXPECT_EQ(m.effective_rank, 0);
+  EXPECT_EQ(m.stable_rank, 0);
+  EXPECT_EQ(m.participation_ratio, 0);
 }
 
 TEST(Collapse, AgreesWithFewerRowsThanColumns) {
   const Spectrum m = spectrum(ops::random_uniform({2, 5}, -1, 1, 3));
-  EXPECT_LE(m.raw.information_abundance, 2 + 1e-6);
+  EXPECT_LE(m.information_abundance, 2 + 1e-6);
   EXPECT_NEAR(singular_values(ops::random_uniform({2, 5}, -1, 1, 3))[2], 0, 1e-7);
 }
 
@@ -112,8 +105,6 @@ TEST(Collapse, IsReadBackFromJson) {
   report.layers = {{"student 1 hidden 1", spectrum(with_singular_values({3, 2, 1}, 64))},
                    {"student 1 hidden 2", spectrum(Tensor::zeros({5, 4}))},
                    {"student 2 hidden 1", spectrum(with_singular_values({5, 0, 0}, 32))}};
-  report.gradients = {{"gradient of the logits", spectrum(with_singular_values({3, 2, 1}, 64))}};
-  report.gradient_agreement = 0.25;
   report.distance_to_ensemble = {0.1, std::numeric_limits<double>::quiet_NaN()};
   report.disagreement = {{0, 0.5}, {0.5, 0}};
   report.mean_distance_to_ensemble = 0.3;
@@ -129,72 +120,6 @@ TEST(Collapse, IsReadBackFromJson) {
   Json torn = json;
   torn["disagreement"] = {{0.5}};
   EXPECT_THROW(torn.get<CollapseReport>(), InputError);
-}
-
-// Files that were written when only the participation ratio was of the centred matrix.
-TEST(Collapse, OlderFilesAreRead) {
-  CollapseReport report;
-  report.rows = 7;
-  report.students = {0.5, 0.5, 0};
-  report.layers = {{"student 1 hidden 1", spectrum(with_singular_values({3, 2, 1}, 64))}};
-  report.gradients = report.layers;
-  Json json(report);
-  json.erase("gradients");
-  json.erase("gradient_agreement");
-  Json& layer = json["layers"][0];
-  layer["participation_ratio_centred"] = layer["centred"]["participation_ratio"];
-  layer.erase("participation_ratio");
-  layer.erase("centred");
-  const CollapseReport again = json.get<CollapseReport>();
-  const Spectrum& of = again.layers.at(0).spectrum;
-  EXPECT_EQ(of.raw.stable_rank, report.layers[0].spectrum.raw.stable_rank);
-  EXPECT_EQ(of.centred.participation_ratio, report.layers[0].spectrum.centred.participation_ratio);
-  EXPECT_TRUE(std::isnan(of.raw.participation_ratio));
-  EXPECT_TRUE(std::isnan(of.centred.stable_rank));
-  EXPECT_TRUE(again.gradients.empty());
-  EXPECT_TRUE(std::isnan(again.gradient_agreement));
-}
-
-// The report of a small model of three students on its only batch.
-CollapseReport report_of(EnsembleKind kind) {
-  EnsembleConfig config = test::SmallModel::config();
-  config.kind = kind;
-  config.students.push_back(config.students[0]);
-  const test::SmallModel small(3, config);
-  uint64_t seed = 7;
-  for (const nn::Parameter& p : small.model.parameters()) {
-    Tensor(p.tensor).copy_from(ops::random_uniform(p.tensor.shape(), -1, 1, seed++).to(DType::f32));
-  }
-  bool given = false;
-  return collapse_report(
-      small.model,
-      [&](data::Batch& batch) {
-        if (!given) batch = test::SmallModel::batch();
-        return !std::exchange(given, true);
-      },
-      100);
-}
-
-// The students of a mean or a sum all receive the gradient of the ensemble; an objective that looks at each gives each
-// its own. The students' own logits are not part of concat.
-TEST(Collapse, TheGradientOfAMeanHasOneDimension) {
-  for (const EnsembleKind kind : {EnsembleKind::mean, EnsembleKind::sum}) {
-    const CollapseReport report = report_of(kind);
-    ASSERT_EQ(report.gradients.size(), 1u);
-    EXPECT_EQ(report.gradients[0].spectrum.rows, 6);
-    EXPECT_EQ(report.gradients[0].spectrum.columns, 3);
-    EXPECT_NEAR(report.gradients[0].spectrum.raw.participation_ratio, 1, 1e-12);
-    EXPECT_NEAR(report.gradients[0].spectrum.centred.participation_ratio, 1, 1e-12);
-    EXPECT_NEAR(report.gradient_agreement, 1, 1e-12);
-  }
-  for (const EnsembleKind kind : {EnsembleKind::kdef, EnsembleKind::final, EnsembleKind::self_ensemble}) {
-    const CollapseReport report = report_of(kind);
-    EXPECT_GT(report.gradients.at(0).spectrum.raw.participation_ratio, 1.001) << name_of(kind);
-    EXPECT_LT(report.gradient_agreement, 0.999) << name_of(kind);
-  }
-  const CollapseReport concat = report_of(EnsembleKind::concat);
-  EXPECT_EQ(concat.gradients.at(0).spectrum.raw.participation_ratio, 0);
-  EXPECT_TRUE(std::isnan(concat.gradient_agreement));
 }
 
 TEST(Collapse, RefusesWhatIsNoMatrix) { EXPECT_THROW(spectrum(Tensor::zeros({4})), Error); }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 #include <sstream>
 
 #include "core/io/file.h"
@@ -27,15 +28,14 @@ SweepConfig small_sweep(const SmallExperiment& e, const std::string& name = "swe
   config.config_dir = e.directory / "data";
   config.experiment = "KDEF";
   config.overrides = {"data_root=" + (e.directory / "cache"), "batch_size=512", "epochs=2", "hidden_units=[8, 4]"};
-  config.ensembles = {EnsembleKind::kdef, EnsembleKind::mean};
-  config.students = {1, 2};
+  config.axes = {ensembles_axis({EnsembleKind::kdef, EnsembleKind::mean}), students_axis({1, 2})};
   config.directory = e.directory / name;
   return config;
 }
 
-std::vector<std::string> names(const std::vector<SweepRun>& plan) {
+std::vector<std::string> names(const SweepPlan& plan) {
   std::vector<std::string> all;
-  for (const SweepRun& run : plan) all.push_back(run.name);
+  for (const SweepRun& run : plan.runs) all.push_back(run.name);
   return all;
 }
 
@@ -51,26 +51,27 @@ std::string refusal(const SweepConfig& config) {
 TEST(SweepPlan, GoesFromCheapToDearAndTrainsOneStudentOnce) {
   const SmallExperiment e(300);
   SweepConfig config = small_sweep(e);
-  config.students = {2, 1, 2};
-  config.ensembles = kAll;
+  config.axes[1] = students_axis({2, 1, 2});
+  config.axes[0] = ensembles_axis(kAll);
   config.seed_count = 2;
   config.overrides.push_back("epochs=1");
-  const std::vector<SweepRun> plan = plan_sweep(config);
+  const SweepPlan plan = plan_sweep(config);
   EXPECT_THAT(names(plan),
               ElementsAre("mean-M1-seed2024", "mean-M1-seed2025", "concat-M1-seed2024", "concat-M1-seed2025",
                           "kdef-M2-seed2024", "kdef-M2-seed2025", "mean-M2-seed2024", "mean-M2-seed2025",
                           "sum-M2-seed2024", "sum-M2-seed2025", "concat-M2-seed2024", "concat-M2-seed2025"));
-  EXPECT_EQ(plan[0].ensembles, (Kinds{EnsembleKind::kdef, EnsembleKind::mean, EnsembleKind::sum}));
-  EXPECT_EQ(plan[2].ensembles, (Kinds{EnsembleKind::concat}));
-  for (const SweepRun& run : plan) {
+  using Rows = std::vector<std::vector<size_t>>;
+  EXPECT_EQ(plan.runs[0].rows, (Rows{{0, 0}, {1, 0}, {2, 0}}));  // kdef, mean and sum of one student
+  EXPECT_EQ(plan.runs[2].rows, (Rows{{3, 0}}));                  // concat
+  for (const SweepRun& run : plan.runs) {
     EXPECT_EQ(run.name, std::string(name_of(run.config.model.kind)) + "-M" +
                             std::to_string(run.config.model.students.size()) + "-seed" +
                             std::to_string(run.config.training.seed));
     EXPECT_EQ(run.config.training.epochs, 1);
   }
   config.seeds = {7, 3};
-  config.students = {1};
-  config.ensembles = {EnsembleKind::sum};
+  config.axes[1] = students_axis({1});
+  config.axes[0] = ensembles_axis({EnsembleKind::sum});
   EXPECT_THAT(names(plan_sweep(config)), ElementsAre("mean-M1-seed7", "mean-M1-seed3"));
 }
 
@@ -117,16 +118,16 @@ TEST(SweepPlan, ListsOfStudentsAreRepeated) {
   const SmallExperiment e(300);
   SweepConfig config = small_sweep(e);
   config.overrides.push_back("students=[{network: mlp}, {network: product}]");
-  config.students = {2, 4};
-  config.ensembles = {EnsembleKind::kdef};
-  const std::vector<SweepRun> plan = plan_sweep(config);
-  ASSERT_EQ(plan.size(), 2u);
-  EXPECT_EQ(plan[0].config.model.students[1].network, "product");
-  EXPECT_EQ(plan[1].config.model.students[3].network, "product");
-  config.students = {3};
+  config.axes[1] = students_axis({2, 4});
+  config.axes[0] = ensembles_axis({EnsembleKind::kdef});
+  const SweepPlan plan = plan_sweep(config);
+  ASSERT_EQ(plan.runs.size(), 2u);
+  EXPECT_EQ(plan.runs[0].config.model.students[1].network, "product");
+  EXPECT_EQ(plan.runs[1].config.model.students[3].network, "product");
+  config.axes[1] = students_axis({3});
   EXPECT_THAT(refusal(config), HasSubstr("multiples of 2"));
   config.overrides.back() = "model=EKTF_L";
-  EXPECT_EQ(plan_sweep(config)[0].config.model.students.size(), 3u);
+  EXPECT_EQ(plan_sweep(config).runs[0].config.model.students.size(), 3u);
 }
 
 // The experiment of the file is a KDEF ensemble, which a regression cannot have.
@@ -137,7 +138,7 @@ TEST(SweepPlan, TheListOfEnsemblesReplacesThatOfTheFile) {
     config.overrides.emplace_back(setting);
   }
   EXPECT_THAT(refusal(config), HasSubstr("--ensembles"));
-  config.ensembles = {EnsembleKind::mean};
+  config.axes[0] = ensembles_axis({EnsembleKind::mean});
   EXPECT_THAT(names(plan_sweep(config)), ElementsAre("mean-M1-seed2024", "mean-M2-seed2024"));
 }
 
@@ -150,6 +151,68 @@ TEST(SweepPlan, RefusesWhatItSetsItself) {
   }
 }
 
+TEST(SweepPlan, AnyKeysVaryInTheirOrderTheLastFastest) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.overrides = {"data_root=" + (e.directory / "cache")};
+  config.axes = {parse_axis("learning_rate=1e-3,1e-2"), parse_axis("hidden_units=[16],[32, 32]")};
+  const SweepPlan plan = plan_sweep(config);
+  EXPECT_THAT(
+      names(plan),
+      ElementsAre("learning_rate=1e-3-hidden_units=16-seed2024", "learning_rate=1e-3-hidden_units=32,32-seed2024",
+                  "learning_rate=1e-2-hidden_units=16-seed2024", "learning_rate=1e-2-hidden_units=32,32-seed2024"));
+  EXPECT_EQ(plan.runs[3].rows, (std::vector<std::vector<size_t>>{{1, 1}}));
+  EXPECT_EQ(plan.runs[3].config.model.students[0].hidden_units, (std::vector<int64_t>{32, 32}));
+  EXPECT_EQ(plan.runs[0].config.model.kind, EnsembleKind::kdef);  // as the experiment has it
+  // Students are slowest, wherever they stand; ensembles and students begin the names.
+  config.axes = {parse_axis("epochs=1,2"), ensembles_axis({EnsembleKind::sum}), students_axis({3, 2})};
+  EXPECT_THAT(names(plan_sweep(config)), ElementsAre("sum-M2-epochs=1-seed2024", "sum-M2-epochs=2-seed2024",
+                                                     "sum-M3-epochs=1-seed2024", "sum-M3-epochs=2-seed2024"));
+}
+
+TEST(SweepPlan, AxesAreRead) {
+  const Axis axis = parse_axis("a.b=[1, 2], {c: 3, d: [4, 5]} ,'x, y',null,[1, 2]");
+  EXPECT_EQ(axis.key, "a.b");
+  EXPECT_THAT(axis.values, ElementsAre("[1, 2]", "{c: 3, d: [4, 5]}", "'x, y'", "null"));
+  for (const char* text : {"a", "=1", "a=", "a=1,,2", "a=1,"}) EXPECT_THROW(parse_axis(text), InputError) << text;
+}
+
+TEST(SweepPlan, NamesOfDirectoriesAreSafeAndDistinct) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.axes = {parse_axis("model_root=../a/b,../a_b,.. a_b," + std::string(200, 'x'))};
+  config.overrides.push_back("tensorboard=true");
+  std::vector<std::string> labels;
+  try {
+    plan_sweep(config);
+  } catch (const InputError& error) {  // a key that shapes no result makes no new training
+    EXPECT_THAT(error.what(), HasSubstr("have the same settings"));
+  }
+  config.axes = {parse_axis("train_data=" + (e.directory / "data/train.csv") + "," + (e.directory / "data//train.csv") +
+                            "," + (e.directory / "data/./train.csv"))};
+  labels = names(plan_sweep(config));
+  for (const std::string& name : labels) {
+    EXPECT_EQ(name.find_first_of("/ []"), std::string::npos) << name;
+    EXPECT_LT(name.size(), 120u);
+  }
+  EXPECT_EQ(std::set<std::string>(labels.begin(), labels.end()).size(), 3u);
+}
+
+TEST(SweepPlan, AnotherWayToPrepareADataSetHasACacheOfItsOwn) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  const std::string own = plan_sweep(config).runs[0].config.dataset_id;
+  config.axes = {parse_axis("min_categr_count=1,7"), parse_axis("learning_rate=0.1,0.2")};
+  const std::vector<SweepRun> runs = plan_sweep(config).runs;
+  EXPECT_EQ(runs[0].config.dataset_id, own);  // 1 is what the data set has
+  EXPECT_EQ(runs[1].config.dataset_id, own);
+  EXPECT_THAT(runs[2].config.dataset_id, testing::MatchesRegex(own + "_[0-9a-f]{8}"));
+  EXPECT_EQ(runs[2].config.dataset.id, runs[2].config.dataset_id);
+  EXPECT_EQ(runs[3].config.dataset_id, runs[2].config.dataset_id);
+  config.axes[0] = parse_axis("min_categr_count=7");
+  EXPECT_EQ(plan_sweep(config).runs[0].config.dataset_id, runs[2].config.dataset_id);
+}
+
 RunRecord record(std::vector<double> students, double ensemble, double logloss, double seconds) {
   RunRecord r;
   Evaluation e;
@@ -160,13 +223,14 @@ RunRecord record(std::vector<double> students, double ensemble, double logloss, 
   r.parameters = 42;
   TrainingListener::Evaluated last{};
   last.seconds = seconds;
+  last.step = 100;
   r.evaluations = {last};
   CollapseReport collapse;
   for (size_t k = 0; k < students.size(); ++k) {
     for (const double abundance : {100.0, 2.0 + static_cast<double>(k)}) {  // the last layer counts
       CollapseReport::Entry layer;
       layer.name = "student " + std::to_string(k + 1) + (abundance == 100 ? " hidden 1" : " hidden 2");
-      layer.spectrum.raw.information_abundance = abundance;
+      layer.spectrum.information_abundance = abundance;
       collapse.layers.push_back(layer);
     }
   }
@@ -177,14 +241,14 @@ RunRecord record(std::vector<double> students, double ensemble, double logloss, 
 TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   const SmallExperiment e(300);
   SweepConfig config = small_sweep(e);
-  config.ensembles = {EnsembleKind::kdef, EnsembleKind::concat};
-  config.students = {2};
+  config.axes[0] = ensembles_axis({EnsembleKind::kdef, EnsembleKind::concat});
+  config.axes[1] = students_axis({2});
   config.seed_count = 2;
-  const std::vector<SweepRun> plan = plan_sweep(config);
+  const SweepPlan plan = plan_sweep(config);
   std::vector<std::optional<RunRecord>> records = {record({0.625, 0.75}, 0.75, 0.5, 3),
                                                    record({0.5, 0.75}, 0.875, 0.25, 5),
                                                    record({0.1, 0.2}, 0.625, 0.5, 4), std::nullopt};
-  for (size_t i = 0; i < 3; ++i) records[i]->config = plan[i].config;
+  for (size_t i = 0; i < 3; ++i) records[i]->config = plan.runs[i].config;
   const SweepTable table = sweep_table(plan, records);
   EXPECT_EQ(table.finished, 3u);
   EXPECT_EQ(table.planned, 4u);
@@ -200,12 +264,12 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   EXPECT_EQ(kdef.summary.abundance.mean, 2.5);
   EXPECT_EQ(kdef.summary.seconds.mean, 4);
   EXPECT_EQ(to_csv(table).substr(to_csv(table).find('\n') + 1),
-            "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,2.5,42,4\n"
-            "concat,2,1,test,0.625,,0.5,,,,,2.5,42,4\n");
+            "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,2.5,42,40,4\n"
+            "concat,2,1,test,0.625,,0.5,,,,,2.5,42,40,4\n");
   const std::string markdown = to_markdown(table);
   EXPECT_THAT(markdown, HasSubstr("3 of 4 runs are finished. Test data"));
   EXPECT_THAT(markdown, HasSubstr("| kdef | 2 | 2 | 0.812500 ± 0.088388 | 0.375000 ± 0.176777 | 0.656250 ± "));
-  EXPECT_THAT(markdown, HasSubstr("| concat | 2 | 1 | 0.625000 | 0.500000 |  |  |  | 2.50 | 42 | 4.0 |"));
+  EXPECT_THAT(markdown, HasSubstr("| concat | 2 | 1 | 0.625000 | 0.500000 |  |  |  | 2.50 | 42 | 40.00 | 4.0 |"));
 
   // Without test data of one run, all figures are of the validation data.
   records[2]->test.reset();
@@ -217,12 +281,33 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
 TEST(SweepTable, OneStudentCountsToEveryEnsembleThatItServes) {
   const SmallExperiment e(300);
   SweepConfig config = small_sweep(e);
-  config.ensembles = kAll;
-  config.students = {1};
+  config.axes[0] = ensembles_axis(kAll);
+  config.axes[1] = students_axis({1});
   const SweepTable table = sweep_table(plan_sweep(config), {record({0.75}, 0.75, 0.5, 1), record({0.5}, 0.5, 0.5, 1)});
   ASSERT_EQ(table.rows.size(), 4u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(table.rows[i].summary.metrics["auc"].mean, 0.75);
   EXPECT_EQ(table.rows[3].summary.metrics["auc"].mean, 0.5);
+}
+
+TEST(SweepTable, HasAColumnForEveryKey) {
+  const SmallExperiment e(300);
+  SweepConfig config = small_sweep(e);
+  config.overrides = {"data_root=" + (e.directory / "cache")};
+  config.axes = {parse_axis("hidden_units=[8, 4],[8]"), parse_axis("monitor='AUC',\"logloss\"")};
+  SweepPlan plan = plan_sweep(config);
+  std::vector<std::optional<RunRecord>> records(4);
+  records[1] = record({0.5, 0.75}, 0.875, 0.25, 5);
+  records[1]->config = plan.runs[1].config;
+  const std::string csv = to_csv(sweep_table(plan, records));
+  EXPECT_THAT(csv, testing::StartsWith("hidden_units,monitor,seeds,data,auc,"));
+  EXPECT_THAT(csv, HasSubstr("\n\"[8, 4]\",\"\"\"logloss\"\"\",1,test,0.875,,0.25,,0.625,0.5,0.125,2.5,42,50,5\n"));
+  plan.has_named_runs = true;
+  plan.runs[1].name = "A_002_01234567";
+  const std::string markdown = to_markdown(sweep_table(plan, records));
+  EXPECT_THAT(markdown, HasSubstr("| experiment | hidden_units | monitor | seeds | AUC |"));
+  EXPECT_THAT(markdown, HasSubstr("| A_002_01234567 | [8, 4] | \"logloss\" | 1 | 0.875000 |"));
+  std::istringstream lines(markdown.substr(markdown.find("\n- ")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 // Runs the sweep and stops after so many steps. True: it came to its end.
@@ -233,15 +318,15 @@ bool run(const SweepConfig& config, int64_t stop_after, std::vector<std::string>
   each.listener.step = [&](const TrainingListener::Step&) { ++steps; };
   each.listener.stop_requested = [&] { return steps >= stop_after; };
   return sweep.run(each, [&](size_t i) {
-    if (started) started->push_back(sweep.plan()[i].name);
+    if (started) started->push_back(sweep.runs()[i].name);
   });
 }
 
-// Without the last column, the seconds, which differ from run to run.
+// Without the last columns, the times, which differ from run to run.
 std::string table_of(const SweepConfig& config) {
   std::istringstream csv(test::read_file(config.directory + "/sweep.csv"));
   std::string text;
-  for (std::string line; std::getline(csv, line);) text += line.substr(0, line.rfind(',')) + "\n";
+  for (std::string line; std::getline(csv, line);) text += line.substr(0, line.rfind(',', line.rfind(',') - 1)) + "\n";
   return text;
 }
 
