@@ -8,8 +8,12 @@
 
 namespace kdef {
 
-/// A table of the groups of one data set and, if they have several numbers of students, charts of the figures against
-/// the number of students, as HTML.
+/// "learning_rate 0.01, net_dropout 0.1": the settings of a group; empty if its data set's groups differ in none.
+std::string settings_label(const RunGroup& group);
+
+/// A table of the groups of one data set as HTML; where keys vary, the best group first, and what each key does
+/// (effects.h). If there are several numbers of students and not too many lines, charts of the figures against the
+/// number of students follow.
 std::string comparison(const std::vector<RunGroup>& groups);
 
 /// A table with one line per run of the groups, each a link to the run's section.

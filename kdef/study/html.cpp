@@ -22,6 +22,12 @@ std::string notes(const std::vector<std::string>& all) {
   return html + "</ul>";
 }
 
+std::string key(const std::string& name) {
+  std::string html;
+  for (const char c : name) html += c == '_' ? std::string("_<wbr>") : escape(std::string(1, c));
+  return html;
+}
+
 std::string code(const std::vector<std::string>& lines) {
   std::string html = "<pre>";
   for (const std::string& line : lines) html += escape(line) + "\n";

@@ -14,6 +14,8 @@ namespace kdef::html {
 std::string fact(const std::string& name_html, const std::string& value_html, const std::string& more_html = "");
 /// A list of sentences; nothing for an empty list.
 std::string notes(const std::vector<std::string>& all);
+/// The name of a key, which may be broken behind its underscores.
+std::string key(const std::string& name);
 std::string code(const std::vector<std::string>& lines);
 /// "0.8123 \u00b1 0.0012"; without a finite deviation the mean alone.
 std::string plus_minus(const Statistic& s, int decimals);

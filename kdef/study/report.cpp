@@ -112,10 +112,14 @@ std::string to_html(const Report& report) {
       page += cat("<section><h2>Data set ", escape(of_dataset[0].dataset), "</h2>", comparison(of_dataset),
                   run_list(runs, of_dataset), "</section>\n");
     }
+    std::vector<std::string> settings(runs.size());
+    for (const RunGroup& g : groups) {
+      for (const size_t i : g.runs) settings[i] = g.settings.empty() ? "" : ", " + settings_label(g);
+    }
     page += "<section><h2>Run by run</h2>\n";
     for (size_t i = 0; i < runs.size(); ++i) {
       page += cat("<details class=\"run\"", runs.size() <= kMaxOpenRuns ? " open" : "", "><summary>",
-                  escape(run_label(runs[i])), " <span>seed ", runs[i].config.training.seed,
+                  escape(run_label(runs[i])), " <span>seed ", runs[i].config.training.seed, escape(settings[i]),
                   "</span></summary><div id=\"", html::anchor(i), "\">", run_section(runs[i]), "</div></details>\n");
     }
     page += "</section>\n";
