@@ -120,6 +120,27 @@ struct GroupValue {
   double value, weight;  // a NaN counts in neither sum
 };
 
+// The rows by ascending number of their group, those of one group in their own order. Numbers that are as dense as
+// those of a data set are counted, which takes linear time.
+std::vector<size_t> rows_by_group(size_t rows, std::span<const int64_t> groups) {
+  std::vector<size_t> order(rows);
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (groups.empty()) return order;
+  const auto [least, most] = std::minmax_element(groups.begin(), groups.end());
+  const int64_t lowest = *least;
+  const auto place = [lowest](int64_t group) { return static_cast<uint64_t>(group) - static_cast<uint64_t>(lowest); };
+  constexpr uint64_t kSparse = 4;  // numbers for each row
+  if (place(*most) / kSparse >= rows) {
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return groups[a] < groups[b]; });
+    return order;
+  }
+  std::vector<size_t> next(place(*most) + 2);  // of a group: where its next row goes
+  for (const int64_t group : groups) ++next[place(group) + 1];
+  std::partial_sum(next.begin(), next.end(), next.begin());
+  for (size_t row = 0; row < rows; ++row) order[next[place(groups[row])]++] = row;
+  return order;
+}
+
 // sum of weight value / sum of weight, over the groups that have rows of a weight above 0.
 template <class Of>
 double mean_over_groups(const char* metric, std::span<const double> scores, std::span<const float> labels,
@@ -130,10 +151,8 @@ double mean_over_groups(const char* metric, std::span<const double> scores, std:
   for (size_t i = 0; i < scores.size(); ++i) {
     KDEF_CHECK(!std::isnan(scores[i]), metric, ": score ", i, " is not a number");
   }
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t{0});
   const auto group = [&](size_t row) { return groups.empty() ? 0 : groups[row]; };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return group(a) < group(b); });
+  const std::vector<size_t> order = rows_by_group(scores.size(), groups);
   double sum = 0, total = 0;
   GroupRows rows;
   for (size_t at = 0; at < order.size();) {

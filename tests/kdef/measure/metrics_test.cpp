@@ -167,6 +167,25 @@ TEST(GroupAuc, IsTheMeanOverGroupsOfBothClassesByTheirRows) {
   EXPECT_THROW(group_auc(scores, labels, {}, std::vector<int64_t>{1}), Error);
 }
 
+// Dense numbers of groups are counted, others sorted: the bits are the same.
+TEST(GroupAuc, DoesNotDependOnTheNumbersOfGroups) {
+  std::vector<double> scores;
+  std::vector<float> labels;
+  std::vector<int64_t> dense, sparse, extreme;
+  for (int64_t i = 0; i < 500; ++i) {
+    scores.push_back(static_cast<double>(i * 7919 % 97) / 97);
+    labels.push_back(i * 31 % 7 < 3 ? 1.0f : 0.0f);
+    dense.push_back(i * 13 % 23 - 5);
+    sparse.push_back(dense.back() * 1000003);
+    extreme.push_back(dense.back() < 0 ? INT64_MIN + dense.back() + 5 : INT64_MAX - 17 + dense.back());
+  }
+  const double value = group_auc(scores, labels, {}, dense);
+  EXPECT_GT(value, 0);
+  EXPECT_EQ(group_auc(scores, labels, {}, sparse), value);
+  EXPECT_EQ(group_auc(scores, labels, {}, extreme), value);
+  EXPECT_EQ(ndcg(scores, labels, {}, sparse, 3), ndcg(scores, labels, {}, dense, 3));
+}
+
 TEST(GroupAuc, CountsEveryGroupOnceInTheMean) {
   const std::vector<double> scores = {0.9, 0.2, 0.6, 0.4, 0.7, 0.1, 0.5, 0.3};
   const std::vector<float> labels = {1, 0, 1, 1, 0, 0, 1, 0};
