@@ -161,6 +161,10 @@ const std::vector<FieldKey>& field_keys() {
           "makes the embedding of the vector and an embedding by id"),
       key("embedding_dim", KDEF_AT(embedding_dim), {.min = 1, .max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "replaces the model's embedding_dim for this column"),
+      key("linear", KDEF_AT(linear), {.max = kMaxEmbeddingDim, .stored_in = kEncoder},
+          "a linear layer without bias behind the embedding, pooled or not, reads and gives so many numbers, which is "
+          "the embedding_dim of the column; 0: there is none; FuxiCTR's feature_encoder nn.Linear(N, N, bias=False) "
+          "sets it"),
       key("share_embedding", KDEF_AT(share_embedding), {.stored_in = kEncoder, .always_stored = true},
           "name of an earlier column; this column uses its vocabulary and its embedding table"),
       key("source", KDEF_AT(source), {.stored_in = kEncoder},

@@ -22,8 +22,8 @@ enum class Preprocess {
   convert_weekday,
   convert_weekend
 };
-enum class Pooling { average, sum, none };  // `feature_encoder` of a sequence field; none: concatenated ids are refused
-enum class Padding { post, pre };           // where padding goes and which end is cut: post keeps the first ids
+enum class Pooling { average, sum, none };       // of a sequence field; none: concatenated ids are refused
+enum class Padding { post, pre };                // where padding goes and which end is cut: post keeps the first ids
 enum class PretrainUsage { init, sum, concat };  // how the vectors of a pretrained table become an embedding
 enum class Normalizer { none, standard, min_max };
 enum class Quote { double_quote, none };      // none: a quote is a byte like any other
@@ -56,6 +56,7 @@ struct FieldConfig {
   bool freeze_emb = true;                    // then: they are not trained
   PretrainUsage pretrain_usage = PretrainUsage::init;
   std::optional<int64_t> embedding_dim;  // overrides the model's
+  int64_t linear = 0;                    // width of a linear layer behind the embedding; 0: there is none
   std::string share_embedding;           // name of an earlier field whose vocabulary and table it uses
   std::string source;                    // user, item, context or another word: the group that FLEN puts it into
   std::string where;                     // "file:line:column" of the entry, for messages
@@ -81,10 +82,12 @@ struct DatasetConfig {
   std::vector<FieldConfig> fields;                    // in model order
   std::string label = "label";
   LabelKind label_kind = LabelKind::click;  // the task decides
+  bool label_whole = false;                 // a number with a fraction is refused
   std::vector<std::string> label_positive;  // click: the texts that are label 1, all others are 0; empty: 0 and 1
   std::optional<double> label_threshold;    // click: numbers above it are label 1, others 0
   std::string weight;                       // column of the rows' weights, finite and >= 0; empty: all rows count as 1
-  std::string group;  // column of groups, for metrics by group; equal texts, equal group; may be empty
+  std::string group;         // column of groups, for metrics by group; equal texts, equal group; may be empty
+  bool group_by_id = false;  // `group` names a field instead, not a sequence: equal ids or numbers, equal group
   int64_t min_categr_count = 1;
   // Rows of train_data that become validation and test rows: a fraction of all rows below 1, otherwise a number of
   // rows; 0: those of valid_data and test_data.
@@ -113,6 +116,7 @@ struct Field {
 
   int64_t out_of_vocabulary() const { return oov_idx > 0 ? oov_idx : vocab_size - 1; }
   std::string source;  // the group of fields that it belongs to
+  int64_t linear = 0;  // width of a linear layer behind the embedding; 0: there is none
 };
 
 /// The encoded schema: fields in model order.

@@ -39,6 +39,8 @@ EmbeddingTables::EmbeddingTables(const std::vector<EmbeddingField>& fields, int6
     int64_t& columns = numeric ? value_columns_ : id_columns_;
     columns = std::max(columns, field.column + field.count);
     fields_.push_back(field);
+    encoders_.push_back(read ? add_encoder(f, d, build) : Tensor());
+    encodes_ = encodes_ || encoders_.back().defined();
   }
   shape_.dim = uniform ? dim : 0;
 }
@@ -120,29 +122,33 @@ Tensor EmbeddingTables::pretrained(const Tensor& ids, size_t f) const {
   return beside.usage == Usage::sum ? ops::add(e, read(beside.ids, true)) : e;
 }
 
-Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fused) const {
+Tensor EmbeddingTables::add_encoder(const EmbeddingField& field, int64_t dim, Builder& build) {
+  if (field.linear == 0) return {};
+  if (field.linear != dim) {
+    throw InputError(cat("field '", field.name, "': its linear layer reads ", field.linear,
+                         " numbers, and this network embeds it as ", dim));
+  }
+  using Kind = EmbeddingField::Kind;
+  const bool is_pooled = field.kind == Kind::average || field.kind == Kind::sum;
+  return add_parameter(cat("embedding_layer.feature_encoders.", field.name, is_pooled ? ".1" : "", ".weight"),
+                       build.xavier_normal(dim, dim), true);
+}
+
+Tensor EmbeddingTables::forward(const Tensor& ids, const Tensor& values, bool fused_ops) const {
   KDEF_CHECK(read_, "embedding: these tables were made for networks that do not read them");
-  if (fused && uniform() && !any_pretrained()) return ops::embed_fields(tables_, ids, values, fields_);
+  if (fused_ops && plain()) return ops::embed_fields(tables_, ids, values, fields_);
   std::vector<Tensor> parts;
   for (size_t f = 0; f < fields_.size(); ++f) {
-    if (beside_[static_cast<size_t>(fields_[f].table)].used) {
-      parts.push_back(pretrained(ids, f));
-    } else if (fused) {
-      ops::EmbedField field = fields_[f];
-      const Tensor& table = tables_[static_cast<size_t>(field.table)];
-      field.table = 0;
-      const Tensor e = ops::embed_fields({table}, ids, values, {field});
-      parts.push_back(ops::reshape(e, {e.shape()[0], e.shape()[2]}));
-    } else {
-      parts.push_back(composed(ids, values, f));
-    }
+    const bool has_vectors = beside_[static_cast<size_t>(fields_[f].table)].used;
+    const Tensor e = has_vectors ? pretrained(ids, f) : fused_ops ? fused(ids, values, f) : composed(ids, values, f);
+    parts.push_back(encoders_[f].defined() ? ops::linear(e, encoders_[f], {}) : e);
   }
   return uniform() ? ops::stack(parts, 1) : ops::concat(parts, 1);
 }
 
 std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const Tensor& values,
                                                         const ops::DistinctLimits& limits) const {
-  if (!read_ || !uniform() || !ids.defined() || any_pretrained()) return std::nullopt;
+  if (!read_ || !plain() || !ids.defined()) return std::nullopt;
   std::vector<int64_t> table_rows;
   for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
   DistinctFields out;
@@ -159,6 +165,14 @@ std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const
     out.dense = ops::reshape(e, {e.shape()[0], e.shape()[1] * e.shape()[2]});
   }
   return out;
+}
+
+Tensor EmbeddingTables::fused(const Tensor& ids, const Tensor& values, size_t f) const {
+  ops::EmbedField field = fields_[f];
+  const Tensor& table = tables_[static_cast<size_t>(field.table)];
+  field.table = 0;
+  const Tensor e = ops::embed_fields({table}, ids, values, {field});
+  return ops::reshape(e, {e.shape()[0], e.shape()[2]});
 }
 
 Tensor EmbeddingTables::composed(const Tensor& ids, const Tensor& values, size_t f) const {

@@ -33,6 +33,7 @@ struct EmbeddingField {
   };
   Pretrained pretrained = {};
   std::string source;  // the group of columns that it belongs to: user, item, context or another word
+  int64_t linear = 0;  // behind the embedding, a linear layer without bias of this width; 0: there is none
 };
 
 /// The fields with their columns filled in. Tables over some of these fields read the right columns of the same batch.
@@ -62,15 +63,18 @@ struct EmbeddingShape {
 ///   init: v, or W v where v has another dimension;  sum: the same + i;  concat: W [v, i].
 /// i, and v unless it is frozen, is 0 for ids that no training row has. A sequence pools v and i, then projects them.
 /// Vectors start as 0 where frozen, else as a table does; their owner fills them in (kdef/run/pretrained.h).
+/// With EmbeddingField::linear, the embedding e of a field, pooled where it is a sequence, becomes L e.
 /// Names: embedding_layer.embedding_layers.FIELD.weight; with pretrained vectors FIELD.pretrain_embedding.weight, a
-/// buffer where frozen, FIELD.id_embedding.weight and FIELD.proj.weight.
+/// buffer where frozen, FIELD.id_embedding.weight and FIELD.proj.weight. L is
+/// embedding_layer.feature_encoders.FIELD.weight, and FIELD.1.weight behind a pooling, as FuxiCTR has them.
 class EmbeddingTables final : public Module {
  public:
   /// Where no network reads these tables (`read` is false), there are none: the object describes the batch only, and
   /// forward() throws.
   EmbeddingTables(const std::vector<EmbeddingField>& fields, int64_t dim, Builder& build, bool read = true);
-  /// `fused` reads all fields in one op; otherwise primitive ops compute the same, to be read and compared.
-  Tensor forward(const Tensor& ids, const Tensor& values, bool fused = true) const;
+  /// `fused_ops`: all fields are read in one op, if none has a layer behind it; otherwise primitive ops compute the
+  /// same, to be read and compared.
+  Tensor forward(const Tensor& ids, const Tensor& values, bool fused_ops = true) const;
 
   /// The same batch by distinct ids: of the fields that have few enough of them for `limits`. Nothing where no field
   /// has, or where the fields have different dimensions.
@@ -98,7 +102,12 @@ class EmbeddingTables final : public Module {
   Tensor pretrained(const Tensor& ids, size_t field) const;
   Tensor add_pretrained(const EmbeddingField& field, int64_t dim, Builder& build, Beside& beside);
   bool any_pretrained() const;
+  Tensor fused(const Tensor& ids, const Tensor& values, size_t field) const;
+  // Whether one op can read all fields.
+  bool plain() const { return uniform() && !encodes_ && !any_pretrained(); }
 
+  // The layer behind the embedding of a field; undefined where it has none.
+  Tensor add_encoder(const EmbeddingField& field, int64_t dim, Builder& build);
   // The table of a field, which is made unless the field shares an earlier one; its number.
   int add_table(const EmbeddingField& field, int64_t dim, Builder& build);
   bool uniform() const { return shape_.dim > 0; }
@@ -108,7 +117,9 @@ class EmbeddingTables final : public Module {
   EmbeddingShape shape_;
   std::vector<ops::EmbedField> fields_;
   std::vector<Tensor> tables_;
-  std::vector<Beside> beside_;  // by table
+  std::vector<Beside> beside_;    // by table
+  std::vector<Tensor> encoders_;  // W [D, D] of a field; undefined: none
+  bool encodes_ = false;          // a field has one
   int64_t id_columns_ = 0, value_columns_ = 0;
 };
 

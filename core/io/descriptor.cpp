@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "core/base/error.h"
@@ -13,7 +14,15 @@
 namespace kdef {
 namespace {
 constexpr size_t kLargestCall = size_t{1} << 30;  // Linux moves at most 2 GiB in one call
+
+// " in FOLDER", where a relative path starts; nothing for another path.
+std::string start_of_relative(const std::string& path) {
+  std::error_code unknown;
+  if (path.empty() || path[0] == '/') return "";
+  const std::string folder = std::filesystem::current_path(unknown).string();
+  return unknown ? "" : " in " + folder;
 }
+}  // namespace
 
 Descriptor::~Descriptor() { close(); }
 
@@ -59,7 +68,8 @@ Descriptor open_to_read(const std::string& path, const std::string& advice) {
   const int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (fd >= 0) return Descriptor(fd);
   if (errno == ENOENT || errno == ENOTDIR) {
-    throw InputError(cat(path, ": cannot be opened: ", std::strerror(errno), advice));
+    const std::string why = std::strerror(errno);
+    throw InputError(cat(path, ": cannot be opened: ", why, start_of_relative(path), advice));
   }
   throw system_failure(path, "cannot be opened");
 }

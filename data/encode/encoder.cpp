@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -92,7 +93,9 @@ DatasetConfig read_config(const Json& json) {
   json.at("label").get_to(config.label);
   config.weight = json.value("weight", "");
   config.group = json.value("group", "");
+  config.group_by_id = json.value("group_by_id", false);
   config.label_kind = json.value("label_kind", LabelKind::click);
+  config.label_whole = json.value("label_whole", false);
   config.label_positive = json.value("label_positive", std::vector<std::string>());
   if (json.contains("label_threshold")) config.label_threshold = json.at("label_threshold").get<double>();
   json.at("separator").get_to(config.separator);
@@ -108,8 +111,14 @@ Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
   map_.dataset = config_.id;
   map_.label = config_.label;
   config_.fields.clear();
+  int64_t next_id = 0, next_number = 0;
   for (const Column& column : columns_) {
     const FieldConfig& f = column.cells.field();
+    const bool is_number = f.type == FieldType::numeric;
+    if (config_.group_by_id && f.name == config_.group && f.type != FieldType::sequence) {
+      (is_number ? group_numbers_ : group_ids_) = is_number ? next_number : next_id;
+    }
+    (is_number ? next_number : next_id) += is_number ? 1 : f.type == FieldType::sequence ? f.max_len : 1;
     Field field;
     for (const FieldKey& key : field_keys()) {
       if (key.in_feature_map() && key.applies_to(f.type)) key.map.set(field, key.config.get(f));
@@ -125,6 +134,25 @@ Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
   layout_ = layout_of(map_);
   layout_.weights = !config_.weight.empty();
   layout_.groups = !config_.group.empty();
+  if (config_.group_by_id && group_ids_ < 0 && group_numbers_ < 0) {
+    throw InputError(cat("data set ", config_.id, ": group_id ", config_.group,
+                         " is to be the name of an input column that is no sequence"));
+  }
+}
+
+void Encoder::group_by_id(Batch& rows) const {
+  if (group_ids_ < 0 && group_numbers_ < 0) return;
+  rows.groups.resize(static_cast<size_t>(rows.rows));
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    const auto at = [&](int64_t columns, int64_t column) { return static_cast<size_t>(row * columns + column); };
+    int64_t& group = rows.groups[static_cast<size_t>(row)];
+    if (group_ids_ >= 0) {
+      group = rows.ids[at(layout_.id_columns, group_ids_)];
+    } else {
+      const float number = rows.numerics[at(layout_.numeric_columns, group_numbers_)];
+      group = std::bit_cast<uint32_t>(number == 0 ? 0.0f : number);  // -0 is 0
+    }
+  }
 }
 
 void Encoder::save(const std::string& path) const {
@@ -136,8 +164,10 @@ void Encoder::save(const std::string& path) const {
   // These keys are written only if they are used, so that other files have the same bytes as in earlier versions.
   if (!config_.weight.empty()) json["weight"] = config_.weight;
   if (!config_.group.empty()) json["group"] = config_.group;
+  if (config_.group_by_id) json["group_by_id"] = true;
   if (config_.quote == Quote::none) json["quote"] = false;
   if (config_.label_kind != LabelKind::click) json["label_kind"] = config_.label_kind;
+  if (config_.label_whole) json["label_whole"] = true;
   if (!config_.label_positive.empty()) json["label_positive"] = config_.label_positive;
   if (config_.label_threshold) json["label_threshold"] = *config_.label_threshold;
   for (const Column& column : columns_) json["fields"].push_back(column_json(column));
@@ -315,6 +345,7 @@ void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) cons
     out.labels.clear();
   }
   if (slots.weight >= 0) read_weights(chunk, slots.weight, config_, out.weights.data());
+  if (slots.group_by_id) group_by_id(out);
 }
 
 void Encoder::encode_numbers(const Column& column, const Chunk& chunk, int64_t slot, float* out) const {

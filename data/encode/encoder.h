@@ -45,9 +45,12 @@ class Encoder {
 
   /// Selects in `source` what encode() reads: the fields, and `targets`.
   RowSlots select(RowSource& source, Targets targets) const;
-  /// Encodes all rows of a parsed chunk of such a source, with the labels and weights that have a slot. Groups are left
-  /// out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad cell.
+  /// Encodes all rows of a parsed chunk of such a source, with the labels and weights that have a slot. Groups by
+  /// text are left out: their numbers depend on the rows before (GroupNumbers). InputError with file and line for a bad
+  /// cell.
   void encode(const Chunk& chunk, const RowSlots& slots, Batch& out) const;
+  /// Fills the groups of encoded rows where the data set has them by the ids of a field (DatasetConfig::group_by_id).
+  void group_by_id(Batch& rows) const;
 
  private:
   // Each fills a column of a batch, or the columns of one sequence, from `out` on.
@@ -59,6 +62,7 @@ class Encoder {
   std::vector<Column> columns_;
   FeatureMap map_;
   RowLayout layout_;
+  int64_t group_ids_ = -1, group_numbers_ = -1;  // the column of ids or of numbers that tells groups apart
 };
 
 /// The ids of one sequence cell: at most max_len, padded with 0.

@@ -235,7 +235,8 @@ void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
   size_t column = counts.size();
   const std::string& labels = group.columns[column++];
   const std::string* weights = layout.weights ? &group.columns[column++] : nullptr;
-  const std::string* groups = layout.groups ? &group.columns[column++] : nullptr;
+  const bool has_groups = layout.groups && !encoder.config().group_by_id;
+  const std::string* groups = has_groups ? &group.columns[column++] : nullptr;
   for (int64_t row = first; row < last; ++row) {
     batch.labels[static_cast<size_t>(row)] = unpacked<float>(labels, row);
     if (weights != nullptr) batch.weights[static_cast<size_t>(row)] = unpacked<float>(*weights, row);
@@ -264,6 +265,7 @@ void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& en
         translate(group, counts, tables, encoder, first, std::min(first + kPieceRows, group.rows), now);
       }
     });
+    encoder.group_by_id(now);
     std::swap(now, before);
     std::swap(group, ahead);
     if (progress) progress({"writing train", out.file.rows(), 1});

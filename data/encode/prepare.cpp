@@ -64,6 +64,8 @@ Json fingerprint(const DatasetConfig& config) {
                {"columns", config.columns},
                {"min_categr_count", config.min_categr_count},
                {"fields", Json::array()}};
+  if (config.group_by_id) json["group_by_id"] = true;
+  if (config.label_whole) json["label_whole"] = true;
   if (config.quote == Quote::none) json["quote"] = false;
   if (config.na_values) json["na_values"] = *config.na_values;
   if (config.splits()) {
@@ -429,9 +431,7 @@ bool make_if_stale(const DatasetConfig& config, const std::string& dir, const Pr
     }
     return false;
   }
-  // Other programs, too, write a feature map of this name into data_root/dataset_id. A preparation that was killed has
-  // written its vocabularies before.
-  if (!exists(in_dir(dir, kMarker)) && !exists(in_dir(dir, Encoder::kFileName))) {
+  if (is_of_another_program(dir)) {
     refuse_to_replace(dir, {kMapName}, ", which kdef did not write; give another data_root");
   }
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
@@ -475,6 +475,11 @@ PreparedData prepare_and_open(const DatasetConfig& config, const std::string& ca
 }
 
 std::string cache_settings(const DatasetConfig& config) { return fingerprint(config).dump(); }
+
+// A preparation that was killed has written its vocabularies before its feature map.
+bool is_of_another_program(const std::string& dir) {
+  return exists(in_dir(dir, kMapName)) && !exists(in_dir(dir, kMarker)) && !exists(in_dir(dir, Encoder::kFileName));
+}
 
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
   Json marker;

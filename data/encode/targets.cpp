@@ -24,7 +24,8 @@ RowSlots select_columns(RowSource& source, const std::vector<FieldConfig>& field
   if (targets != Targets::none) slots.label = slot_of(config.label);
   if (targets == Targets::all) {
     slots.weight = slot_of(config.weight);
-    slots.group = slot_of(config.group);
+    slots.group_by_id = config.group_by_id;
+    if (!slots.group_by_id) slots.group = slot_of(config.group);
   }
   source.select(names);
   // A sequence of a few bytes may become max_len ids.

@@ -15,13 +15,15 @@
 namespace kdef::data {
 
 /// Which of these columns are read in addition to the inputs.
-enum class Targets { none, label, all };  // all: the label, and weight and group where the data set has them
+/// all: the label, and where the data set has them the weight, and the group unless an input tells it.
+enum class Targets { none, label, all };
 
 /// Places in the selection of a source: of every input, and of the target columns; -1: the column is not read. Inputs
 /// and targets that read one column have one place.
 struct RowSlots {
   std::vector<int64_t> fields;
   int64_t label = -1, weight = -1, group = -1;
+  bool group_by_id = false;  // the groups follow from the inputs
 };
 
 /// Selects in `source` the columns that `fields` read, and the targets. Bounds a chunk to 64 MiB of ids. InputError for

@@ -194,10 +194,13 @@ int64_t bucket(double v) {
 
 [[noreturn]] static void not_a_label(std::string_view cell, const DatasetConfig& config, const Place& place) {
   const bool click = config.label_kind == LabelKind::click && !config.label_threshold;
-  const char* problem = cell.empty() ? "the cell is empty; leave the row out, or score such rows with kdef predict"
-                        : click      ? " is not 0 or 1; correct the row, or say in label_col which values are clicks: "
-                                       "positive: [VALUE, ..], or threshold: NUMBER"
-                                     : " is not a number of at most 3.4e38 (fp32); correct the row or leave it out";
+  const char* problem =
+      cell.empty() ? "the cell is empty; leave the row out, or score such rows with kdef predict"
+      : click      ? " is not 0 or 1; correct the row, or say in label_col which values are clicks: "
+                     "positive: [VALUE, ..], or threshold: NUMBER"
+      : config.label_whole
+          ? " is not a whole number of at most 3.4e38 (fp32); correct the row, or say dtype: float in label_col"
+          : " is not a number of at most 3.4e38 (fp32); correct the row or leave it out";
   throw InputError(cat(place.file, ":", place.line, ": label column ", config.label, ": ",
                        cell.empty() ? "" : printable(cell), problem));
 }
@@ -205,6 +208,7 @@ int64_t bucket(double v) {
 // The label that a number is; nothing where it is none.
 static std::optional<float> label_of(double value, const DatasetConfig& config) {
   if (!std::isfinite(static_cast<float>(value))) return std::nullopt;
+  if (config.label_whole && value != std::trunc(value)) return std::nullopt;
   if (config.label_threshold) return static_cast<float>(value > *config.label_threshold);
   if (config.label_kind == LabelKind::click && value != 0 && value != 1) return std::nullopt;
   return static_cast<float>(value);

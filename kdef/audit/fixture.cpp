@@ -19,6 +19,7 @@
 #include "core/base/random.h"
 #include "core/io/safetensors.h"
 #include "kdef/audit/audit.h"
+#include "kdef/config/build.h"
 #include "kdef/config/config.h"
 #include "kdef/measure/metric.h"
 #include "kdef/method/state_dict.h"
@@ -306,15 +307,25 @@ nn::EmbeddingField feature_in(const std::string& path, const std::string& name, 
     if (!known) throw InputError(cat(path, ": feature '", name, "' has ", what, ", which this program does not know"));
   };
   for (const auto& [key, value] : f.items()) require(kKnown.count(key) != 0, cat("the key '", key, "'"));
-  const std::string type = f.at("type"), encoder = f.value("feature_encoder", "none");
+  const std::string type = f.at("type");
+  const Json encoders = f.value("feature_encoder", Json());
   nn::EmbeddingField field{.name = name};
   require(type == "numeric" || type == "categorical" || type == "sequence", cat("the type '", type, "'"));
   if (type == "numeric") field.kind = Kind::numeric;
-  if (type == "sequence") {
-    require(kPoolings.count(encoder) != 0, cat("the encoder '", encoder, "'"));
-    field.kind = kPoolings.at(encoder);
-    field.max_len = count_in(f.at("max_len"));
+  if (type == "sequence") field.max_len = count_in(f.at("max_len"));
+  std::optional<Kind> pooling;
+  for (const Json& item : encoders.is_array() ? encoders : Json::array({encoders})) {
+    if (item.is_null()) continue;
+    const std::string encoder = item;
+    if (const auto found = kPoolings.find(encoder); found != kPoolings.end()) {
+      pooling = found->second;
+    } else {
+      field.linear = square_linear(encoder).value_or(0);
+      require(field.linear > 0, cat("the encoder '", encoder, "'"));
+    }
   }
+  require(pooling.has_value() == (type == "sequence"), "a pooling that does not fit its type");
+  if (pooling) field.kind = *pooling;
   if (f.contains("vocab_size")) field.vocab_size = count_in(f.at("vocab_size"));
   if (f.contains("embedding_dim")) field.dim = count_in(f.at("embedding_dim"));
   field.shared = f.value("share_embedding", "");

@@ -1,6 +1,8 @@
 #include "kdef/config/build.h"
 
 #include "core/base/error.h"
+#include "core/base/text.h"
+#include "data/field_keys.h"
 
 namespace kdef {
 namespace {
@@ -25,6 +27,19 @@ nn::EmbeddingField::Kind kind_of(const data::Field& field) {
 
 }  // namespace
 
+std::optional<int64_t> square_linear(std::string_view text) {
+  std::string plain(text);
+  std::erase(plain, ' ');
+  const std::string_view before = "nn.Linear(", after = ",bias=False)";
+  if (!plain.starts_with(before) || !plain.ends_with(after) || plain.size() < before.size() + after.size()) return {};
+  const std::vector<std::string> widths =
+      split(plain.substr(before.size(), plain.size() - before.size() - after.size()), ',');
+  int64_t in = 0, out = 0;
+  const bool is_square = widths.size() == 2 && read_number(widths[0], in) && read_number(widths[1], out) && in == out;
+  if (!is_square || in < 1 || in > data::kMaxEmbeddingDim) return {};
+  return in;
+}
+
 std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
   using Pretrained = nn::EmbeddingField::Pretrained;
   std::vector<nn::EmbeddingField> fields;
@@ -41,7 +56,8 @@ std::vector<nn::EmbeddingField> embedding_fields(const data::FeatureMap& map) {
                       .dim = f.embedding_dim.value_or(0),
                       .shared = f.share_embedding,
                       .pretrained = pretrained,
-                      .source = f.source});
+                      .source = f.source,
+                      .linear = f.linear});
   }
   return fields;
 }

@@ -295,16 +295,64 @@ void set_defaults(Draft& d) {
   }
 }
 
-// Groups are told apart by the column that theirs is copied from.
+// A file of version 1 has the settings of version 1 where the network of version 2 can have them.
+void set_version_1(Draft& d) {
+  const ModelName& model = *find_row(models(), d.config.model_name);
+  if (d.resolved || d.dialect.version != 1 || !is_fuxictrs(model)) return;
+  const NetworkOfVersion1* first = find_row(networks_of_version_1(), model.networks[0]);
+  if (first == nullptr) return;
+  std::string text;
+  for (const Default& setting : first->settings) {
+    const YamlValue value = parse_yaml(setting.value, "FuxiCTR 1", setting.name, false);
+    d.network.given.emplace(setting.name, value);
+    text += cat(text.empty() ? "" : ", ", setting.name, ": ", setting.value);
+  }
+  d.config.notes.push_back(
+      text.empty()
+          ? cat("model ", d.config.model_name, " is that of FuxiCTR 2; version 1 had it ", first->otherwise)
+          : cat("model ", d.config.model_name, " is that of FuxiCTR 1: ", text, ", where nothing else is set"));
+  d.needs_dialect = true;
+}
+
+// Rows are grouped by the ids of an input, as in FuxiCTR, or by the texts of a column. The texts of a column that is
+// copied are those of its source.
 void resolve_group(Draft& d) {
   data::DatasetConfig& dataset = d.config.dataset;
-  for (const data::FieldConfig& field : dataset.fields) {
-    if (field.name != dataset.group || !field.is_made()) continue;
-    if (field.preprocess != data::Preprocess::none) {
-      d.given.at("group_id").fail(cat("column '", field.name, "' is made by preprocess; name a column of the file"));
+  const auto field = std::find_if(dataset.fields.begin(), dataset.fields.end(),
+                                  [&](const data::FieldConfig& f) { return f.name == dataset.group; });
+  const bool is_input = !dataset.group.empty() && field != dataset.fields.end() && field->active;
+  dataset.group_by_id = d.group_by_id.value_or(is_input && !d.resolved);
+  if (dataset.group_by_id) {
+    const bool fits = is_input && field->type != data::FieldType::sequence;
+    if (!fits) {
+      d.given.at(d.group_by_id ? "group_by" : "group_id")
+          .fail(
+              "rows are grouped by the ids of an input column that is no sequence; name one in group_id, or write "
+              "group_by: text");
     }
-    dataset.group = std::string(field.raw_column());
     return;
+  }
+  if (dataset.group.empty() || field == dataset.fields.end() || !field->is_made()) return;
+  if (field->preprocess != data::Preprocess::none) {
+    d.given.at("group_id").fail(cat("column '", field->name, "' is made by preprocess; name a column of the file"));
+  }
+  dataset.group = std::string(field->raw_column());
+}
+
+// A linear layer behind an embedding fits it. The weight of a row may be an input, which is rarely meant.
+void check_fields(Draft& d) {
+  ExperimentConfig& c = d.config;
+  for (const data::FieldConfig& field : c.dataset.fields) {
+    if (!field.active) continue;
+    const int64_t dim = field.embedding_dim.value_or(c.model.embedding_dim);
+    if (field.linear != 0 && field.linear != dim) {
+      throw InputError(cat(field.where, ": column '", field.name, "': nn.Linear(", field.linear, ", ", field.linear,
+                           ") is behind an embedding of ", dim,
+                           " columns, and FuxiCTR fails then; the numbers must be ", "embedding_dim"));
+    }
+    if (field.raw_column() == c.dataset.weight && !d.resolved) {
+      c.notes.push_back(cat("column ", c.dataset.weight, " is the weight of the rows (weight_col) and an input, too"));
+    }
   }
 }
 
@@ -342,11 +390,13 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
   }
   d.config.dataset.id = d.config.dataset_id;
   set_defaults(d);
+  set_version_1(d);
   resolve_group(d);
   resolve_split(d);
   if (d.needs_dialect) d.config.notes.push_back(describe(d.dialect));
   resolve_students(d);
   resolve_pretrained(d);
+  check_fields(d);
   list_unused_keys(d);
   resolve_task(d);
   std::vector<std::string> once;
@@ -359,10 +409,11 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
 
 // ---- Files.
 
-// Replaces a path that is not there by the same with `ending`, or, if it is relative, by either in `folder`.
+// Replaces a path that is not there by the same with `ending`, or, if it is relative, by either in `folder`, or in the
+// folder above it, where FuxiCTR's run_expid.py stands and its paths start.
 void locate(std::string& path, const std::string& folder, const std::string& ending = "") {
   if (path.empty()) return;
-  for (const fs::path& start : {fs::path(), fs::path(folder)}) {
+  for (const fs::path& start : {fs::path(), fs::path(folder), fs::path(folder) / ".."}) {
     for (const std::string& name : {path, path + ending}) {
       const std::string there = start.empty() ? name : (start / name).lexically_normal().string();
       if (!data::any_file(there)) continue;

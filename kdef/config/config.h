@@ -7,8 +7,8 @@
 //   built-in default < Base < experiment < the data set's entry < command line.
 // keys_markdown() lists every key with its type, default and meaning, from the table that the loader uses.
 //
-// Relative paths start at the current directory, as in FuxiCTR. A relative data_root, train_data, valid_data or
-// test_data that exists in the configuration directory only is taken from there.
+// Relative paths start at the current directory. A relative data_root, train_data, valid_data or test_data that does
+// not exist there is taken from the configuration directory, or from the directory above it, if it exists there.
 //
 // Errors are InputErrors "FILE:LINE:COLUMN: key 'KEY': expected ..., found ...".
 #pragma once

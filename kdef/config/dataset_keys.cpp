@@ -16,6 +16,7 @@ const std::vector<Choice<data::Quote>> kQuotes = {{"double", data::Quote::double
 void read_label(Draft& d, const YamlValue& v) {
   d.config.dataset.label_positive.clear();
   d.config.dataset.label_threshold.reset();
+  d.config.dataset.label_whole = false;
   if (v.is_scalar()) {
     d.config.dataset.label = v.text();
     return;
@@ -32,8 +33,8 @@ void read_label(Draft& d, const YamlValue& v) {
       dataset.label = e.value.text();
       named = true;
     } else if (e.name == "dtype") {
-      // A name is checked. It has no effect, since 0 and 1 are equal in every type.
-      read_value(data::field_key("dtype"), e.value);
+      const auto type = std::get<int64_t>(read_value(data::field_key("dtype"), e.value));
+      dataset.label_whole = static_cast<data::CellType>(type) == data::CellType::integer;
     } else if (e.name == "positive") {
       for (const YamlValue& item : e.value.list()) dataset.label_positive.push_back(item.text());
       if (dataset.label_positive.empty()) e.value.expected("the values that are clicks");
@@ -49,7 +50,7 @@ void read_label(Draft& d, const YamlValue& v) {
 
 std::string write_label(const Draft& d) {
   const data::DatasetConfig& dataset = d.config.dataset;
-  return cat("{name: ", yaml_text(dataset.label),
+  return cat("{name: ", yaml_text(dataset.label), dataset.label_whole ? ", dtype: int" : "",
              dataset.label_positive.empty() ? "" : ", positive: " + write_list(dataset.label_positive, yaml_text),
              dataset.label_threshold ? ", threshold: " + yaml_number(*dataset.label_threshold) : "", "}");
 }
@@ -84,7 +85,9 @@ Key<Draft> part_size_key(const char* name, double data::DatasetConfig::*member, 
 
 const std::vector<Key<Draft>>& dataset_keys() {
   static const std::vector<Key<Draft>> keys = {
-      dataset_text_key("data_root", &data::DatasetConfig::data_root, "the encoded cache is in data_root/dataset_id"),
+      dataset_text_key("data_root", &data::DatasetConfig::data_root,
+                       "the encoded cache is in data_root/dataset_id, or in the folder kdef there, where FuxiCTR has "
+                       "prepared its data"),
       boolean_key<Draft>(
           "rebuild_dataset", KDEF_AT(config.dataset.rebuild),
           "true: ids are made from the values of the columns; false: the files hold ids, as the data that "
@@ -142,13 +145,24 @@ const std::vector<Key<Draft>>& dataset_keys() {
          return columns.empty() ? "null" : write_list(columns, yaml_text);
        }},
       {"label_col", "map with name and dtype, and positive or threshold; or the name",
-       "the column of labels; 0 or 1, or any finite number for regression. `positive: [yes, 1]` lists the texts that "
+       "the column of labels; 0 or 1, or any finite number for regression, a whole one with dtype int. `positive: "
+       "[yes, 1]` lists the texts that "
        "are clicks, all others are none; with `threshold: 0.5` numbers above it are clicks",
        read_label, write_label},
       column_or_none_key("weight_col", &data::DatasetConfig::weight,
                          "the column of row weights, finite numbers >= 0; null: every row has weight 1"),
-      column_or_none_key("group_id", &data::DatasetConfig::group,
-                         "the column of groups, for metrics by group; rows with the same text are one group"),
+      column_or_none_key("group_id", &data::DatasetConfig::group, "the column of groups, for metrics by group"),
+      {"group_by", "id, text, null",
+       "id: rows with the same id, or the same number, in the input column `group_id` are one group, so that values "
+       "without an id of their own are one; text: rows with the same text in the column; null: id where `group_id` is "
+       "an input column, as in FuxiCTR, otherwise text",
+       [](Draft& d, const YamlValue& v) {
+         d.group_by_id = v.is_null() ? std::nullopt : std::optional(v.one_of({"id", "text"}) == "id");
+       },
+       [](const Draft& d) {
+         const data::DatasetConfig& dataset = d.config.dataset;
+         return dataset.group.empty() ? "null" : dataset.group_by_id ? "id" : "text";
+       }},
       integer_key<Draft>(
           "min_categr_count", KDEF_AT(config.dataset.min_categr_count), 1,
           "a value gets an id if it occurs at least this often in the training rows; all rarer values share one id"),

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "data/field_keys.h"
+#include "kdef/config/build.h"
 #include "kdef/config/key_types.h"
 
 namespace kdef::config_keys {
@@ -115,20 +116,25 @@ void read_preprocess(FieldDraft& f, const YamlValue& v) {
   }
 }
 
-// One of FuxiCTR's encoders: they are compared, never evaluated.
+// FuxiCTR's encoders, alone or one after the other: they are compared, never evaluated.
 void read_encoder(FieldDraft& f, const YamlValue& v) {
-  if (v.is_list() && v.node().size() == 1) return read_encoder(f, v.list()[0]);
-  const std::string text = v.is_scalar() ? v.text() : "";
-  const bool is_linear = text.find("nn.Linear(") != std::string::npos ||
-                         (v.is_list() && YAML::Dump(v.node()).find("nn.Linear(") != std::string::npos);
-  if (is_linear) v.fail("a linear layer (nn.Linear) behind the embedding of a column is not supported");
-  const bool is_none =
-      v.is_null() || (v.is_scalar() && text.empty()) || lower_case(text) == "none" || lower_case(text) == "null";
+  f.field.pooling = data::Pooling::none;
+  f.field.linear = 0;
   const data::FieldKey& key = data::field_key("feature_encoder");
-  if (is_none) {
-    f.field.pooling = data::Pooling::none;
-  } else {
-    key.config.set(f.field, read_value(key, v));
+  for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) {
+    const std::string text = item.is_scalar() ? item.text() : "";
+    const bool is_none = item.is_null() || (item.is_scalar() && text.empty()) || lower_case(text) == "none" ||
+                         lower_case(text) == "null";
+    if (is_none) continue;
+    if (f.field.linear != 0) item.fail("nothing can stand behind nn.Linear");
+    if (text.find("nn.Linear(") == std::string::npos) {
+      if (f.field.pooling != data::Pooling::none) item.fail("a column can have one pooling");
+      key.config.set(f.field, read_value(key, item));
+      continue;
+    }
+    const std::optional<int64_t> width = square_linear(text);
+    if (!width) item.expected("nn.Linear(N, N, bias=False), N the embedding_dim of the column");
+    f.field.linear = *width;
   }
 }
 
@@ -192,6 +198,8 @@ const std::vector<Key<FieldDraft>>& field_keys() {
     preprocess.meaning += "; NAME(COLUMN) reads that column, as FuxiCTR writes it";
     preprocess.read = read_preprocess;
     Key<FieldDraft>& encoder = row_of(all, "feature_encoder");
+    encoder.type = cat("one, or a list, of ", encoder.type, ", nn.Linear(N, N, bias=False)");
+    encoder.meaning += "; behind it, or alone for a column of one id, nn.Linear sets `linear`";
     encoder.read = read_encoder;
     Key<FieldDraft>& fill = row_of(all, "fill_na");
     fill.meaning += "; not given: see fuxictr_version; null: a missing number is an error";
@@ -252,7 +260,9 @@ void check_sources(const std::vector<data::FieldConfig>& fields) {
 void check_encoder(FieldDraft& f, const YamlValue& at) {
   if (f.field.type == data::FieldType::sequence) {
     if (f.field.pooling == data::Pooling::none) {
-      at.fail(cat("a sequence must be pooled; known: ", joined(data::field_key("feature_encoder").choice_names())));
+      at.fail(cat("a sequence must be pooled, with ", joined(data::field_key("feature_encoder").choice_names()),
+                  "; the networks of FuxiCTR that read every id of a sequence (DIN, DIEN, BST and others) are not in "
+                  "this program, and its other networks fail without a pooling, too"));
     }
   } else {
     if (f.field.pooling != data::Pooling::none) at.fail("only a column of type sequence can have one");

@@ -43,6 +43,8 @@ const std::vector<Alias>& aliases() {
       {"cin_layer_units", "cin_hidden_units"},
       {"partition_block_size", "data_block_size"},
       {"ordered_features", "use_features"},
+      {"use_field_gate", "use_feature_gating"},
+      {"group_index", "group_id"},
   };
   return all;
 }
@@ -110,6 +112,17 @@ std::string describe(const Dialect& dialect) {
              ", where nothing else is set; the key fuxictr_version: ", 3 - dialect.version, " changes that");
 }
 
+const std::vector<NetworkOfVersion1>& networks_of_version_1() {
+  static const std::vector<NetworkOfVersion1> all = {
+      {"EDCN", "", {{"use_regulation_module", "false"}, {"use_residual", "true"}}},
+      {"DeepFM", "without the bias of its FM part", {}},
+      {"DESTINE", "with heads that split the embedding and not the fields", {}},
+      {"FiBiNET", "with one bilinear layer where version 2 has two", {}},
+      {"InterHAt", "with heads that share attention_dim", {}},
+  };
+  return all;
+}
+
 const std::vector<Default>& fuxictr_defaults() {
   static const std::vector<Default> all = {{"batch_size", "32"}, {"epochs", "1"}};
   return all;
@@ -133,6 +146,9 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       {"data_format", "csv, h5, npz, parquet, null",
        "npz, parquet: the path of a file may lack this ending; the first bytes of a file tell its format",
        [](Draft& d, const YamlValue& v) {
+         if (v.is_scalar() && v.text() == "tfrecord") {
+           v.fail("the records of TensorFlow are not read; name the CSV that they were made from");
+         }
          if (!v.is_null()) v.one_of({"csv", "h5", "npz", "parquet"});
          if (!v.is_null() && v.text() == "h5") d.config.ignored.push_back("data_format");
        }},

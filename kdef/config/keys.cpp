@@ -22,6 +22,7 @@ const std::vector<ModelName>& models() {
         {"MLPs_concat", EnsembleKind::concat, 0, {"mlp"}},
         {"MLP", EnsembleKind::mean, 1, {"mlp"}},
     };
+    names.push_back({"FINAL", EnsembleKind::mean, 1, {"FinalNet"}});  // its name up to FuxiCTR 2.1
     // Every class of FuxiCTR under its name: the network alone.
     for (const nn::NetworkType& type : nn::network_types()) {
       if (type.fuxictr) names.push_back({type.name.c_str(), EnsembleKind::mean, 1, {type.name}});

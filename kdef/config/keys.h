@@ -82,6 +82,15 @@ struct Default {
 };
 const std::vector<Default>& fuxictr_defaults();
 
+// A network of FuxiCTR that version 1 had otherwise. A file of version 1 trains the one of version 2, with these
+// settings where none are given.
+struct NetworkOfVersion1 {
+  const char* name;
+  const char* otherwise;  // how version 1 had it, where no setting makes it so
+  std::vector<Default> settings;
+};
+const std::vector<NetworkOfVersion1>& networks_of_version_1();
+
 // What the merged keys of an experiment are read into. The models, students and fields are resolved from it afterwards.
 struct Draft {
   ExperimentConfig config;
@@ -93,7 +102,8 @@ struct Draft {
   std::map<std::string, YamlValue> given;     // every key that is set, with the value that counts
   Dialect dialect;
   bool needs_dialect = false;  // a column means something else in another version
-  bool resolved = false;       // the file was written by to_yaml(): nothing is left open
+  std::optional<bool> group_by_id;
+  bool resolved = false;  // the file was written by to_yaml(): nothing is left open
 };
 
 // A name that the key `model` may have, and the ensemble that it stands for.

@@ -119,7 +119,8 @@ void measure_tables(const Ensemble& model, CollapseReport& report) {
   std::vector<Tensor> tables;
   for (size_t k = 0; k < (shared ? 1 : model.student_count()); ++k) {
     for (const nn::Parameter& p : model.embedding(k).parameters()) {
-      if (p.tensor.shape()[1] < 2) continue;  // numeric fields have one vector, not a table
+      // Numeric fields have one vector, and layers behind an embedding are no tables.
+      if (p.tensor.shape()[1] < 2 || !p.name.starts_with(prefix)) continue;
       const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
       report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
       tables.push_back(p.tensor.rows(1, p.tensor.shape()[0] - 1));

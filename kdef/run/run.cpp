@@ -101,8 +101,10 @@ std::filesystem::path below(const std::string& id, const char* what, const char*
 
 std::string cache_directory(const ExperimentConfig& config) {
   const std::filesystem::path folder =
-      config.dataset.data_root / below(config.dataset_id, "data set", "give it another name in dataset_config.yaml");
-  return (config.dataset.rebuild ? folder : folder / "kdef").lexically_normal().string();
+      (config.dataset.data_root / below(config.dataset_id, "data set", "give it another name in dataset_config.yaml"))
+          .lexically_normal();
+  const bool is_taken = !config.dataset.rebuild || data::is_of_another_program(folder.string());
+  return (is_taken ? folder / "kdef" : folder).string();
 }
 
 std::string default_run_directory(const ExperimentConfig& config) {

@@ -14,8 +14,8 @@
 
 namespace kdef {
 
-/// The folder of the encoded data: data_root/dataset_id. InputError where a name is a path that leads out of its
-/// folder, as ".." does.
+/// The folder of the encoded data: data_root/dataset_id, or the folder `kdef` in it where FuxiCTR has prepared its own
+/// data there. InputError where a name is a path that leads out of its folder, as ".." does.
 std::string cache_directory(const ExperimentConfig& config);
 /// The default run directory: model_root/dataset_id/experiment. Errors as above.
 std::string default_run_directory(const ExperimentConfig& config);

@@ -47,25 +47,32 @@ class Bridge final : public Module {
 };
 
 /// Makes the inputs of a cross and of a deep layer: c = BN(softmax(g_1 / t) * x), d = BN(softmax(g_2 / t) * x), where
-/// the softmax is over the fields, and a field's number is for all of its D values. Names: g1, g2 [F], bn1.*, bn2.*.
+/// the softmax is over the fields, and a field's number is for all of its D values. Without gates both are BN(x).
+/// Names: g1, g2 [F], bn1.*, bn2.*.
 class Regulation final : public Module {
  public:
-  Regulation(const EmbeddingShape& shape, double temperature, bool norm, Builder& build)
-      : dim_(shape.dim), temperature_(temperature) {
+  Regulation(const EmbeddingShape& shape, const Settings& s, Builder& build)
+      : dim_(shape.dim), temperature_(s.number("temperature")) {
     for (int k = 0; k < 2; ++k) {
-      gates_[k] = add_parameter(cat("g", k + 1), build.constant({shape.fields}, 1));
-      if (norm) norms_[k] = &add_child(cat("bn", k + 1), std::make_unique<BatchNorm1d>(shape.width, build));
+      if (s.flag("use_regulation_module")) {
+        gates_[k] = add_parameter(cat("g", k + 1), build.constant({shape.fields}, 1));
+      }
+      if (s.flag("batch_norm")) {
+        norms_[k] = &add_child(cat("bn", k + 1), std::make_unique<BatchNorm1d>(shape.width, build));
+      }
     }
   }
   Tensor forward(const Tensor& x, int k, const Pass& pass) const {
-    const int64_t fields = gates_[k].numel();
-    const Tensor shares = ops::softmax(ops::scale(gates_[k], 1 / temperature_), 0);
-    const Tensor y =
-        flatten(ops::mul(ops::reshape(x, {x.shape()[0], fields, dim_}), ops::reshape(shares, {fields, 1})));
+    const Tensor y = gates_[k].defined() ? gated(x, gates_[k]) : x;
     return norms_[k] ? norms_[k]->forward(y, pass) : y;
   }
 
  private:
+  Tensor gated(const Tensor& x, const Tensor& gates) const {
+    const int64_t fields = gates.numel();
+    const Tensor shares = ops::softmax(ops::scale(gates, 1 / temperature_), 0);
+    return flatten(ops::mul(ops::reshape(x, {x.shape()[0], fields, dim_}), ops::reshape(shares, {fields, 1})));
+  }
   int64_t dim_;
   double temperature_;
   Tensor gates_[2];
@@ -75,12 +82,13 @@ class Regulation final : public Module {
 /// EDCN (Chen et al., CIKM 2021): with the regulation of x (c_0, d_0), per layer
 ///   c <- c_0 (w . c) + b, d <- act(W d + b'), bridge = f(c, d), and (c, d) <- regulation(bridge) before the next
 ///   layer;
-/// z = fc([c, d, bridge]).
+/// z = fc([c, d, bridge]). With use_residual, as in FuxiCTR 1.2.2, c <- c + c_0 (w . c) + b.
 /// Names: dense_layers.L.mlp.0.*, cross_layers.L.{weight.weight,bias}, bridge_modules.L.*, regulation_modules.L.*,
 /// fc.*.
 class Edcn final : public Network {
  public:
-  Edcn(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) : width_(shape.width) {
+  Edcn(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build)
+      : width_(shape.width), residual_(config.settings.flag("use_residual")) {
     require_uniform(config.network, shape);
     const Settings& s = config.settings;
     MlpConfig dense{.hidden_units = {width_},
@@ -94,9 +102,7 @@ class Edcn final : public Network {
       layer.b = add_parameter(cat("cross_layers.", l, ".bias"), build.constant({width_}, 0));
       layer.bridge =
           &add_child(cat("bridge_modules.", l), std::make_unique<Bridge>(s.text("bridge_type"), width_, build));
-      layer.regulation =
-          &add_child(cat("regulation_modules.", l),
-                     std::make_unique<Regulation>(shape, s.number("temperature"), s.flag("batch_norm"), build));
+      layer.regulation = &add_child(cat("regulation_modules.", l), std::make_unique<Regulation>(shape, s, build));
       layers_.push_back(layer);
     }
     fc_ = &add_child("fc", std::make_unique<Linear>(3 * width_, 1, build));
@@ -107,7 +113,8 @@ class Edcn final : public Network {
       c = layer.regulation->forward(bridge, 0, pass);
       d = layer.regulation->forward(bridge, 1, pass);
       if (!c0.defined()) c0 = c;
-      c = ops::add(ops::mul(c0, layer.w->forward(c)), layer.b);
+      const Tensor crossed = ops::add(ops::mul(c0, layer.w->forward(c)), layer.b);
+      c = residual_ ? ops::add(c, crossed) : crossed;
       d = layer.dense->forward(d, pass);
       bridge = layer.bridge->forward(c, d);
       pass.show(bridge);
@@ -126,6 +133,7 @@ class Edcn final : public Network {
     Regulation* regulation = nullptr;
   };
   int64_t width_;
+  bool residual_;
   std::vector<Layer> layers_;
   Linear* fc_ = nullptr;
 };
@@ -146,6 +154,10 @@ NetworkType EDCN_network() {
                                   {"hadamard_product", "pointwise_addition", "concatenation", "attention_pooling"},
                                   "how cross and deep layers are joined")
                        .with_small("concatenation"),
+                   flag_setting("use_regulation_module", true,
+                                "the inputs of every layer are weighted by field; FuxiCTR 1.2.2: false"),
+                   flag_setting("use_residual", false,
+                                "the input of a cross layer is added to its result; FuxiCTR 1.2.2: true"),
                    number_setting("temperature", 1, 1e-6, 1e6, "divides the gates of the regulation")},
           .fuxictr = true};
 }

@@ -34,8 +34,13 @@ class Fgcnn final : public Network {
   Fgcnn(const NetworkConfig& config, const EmbeddingShape& shape, Builder& build) {
     require_uniform(config.network, shape);
     const Settings& s = config.settings;
-    const auto &channels = s.integers("channels"), &heights = s.integers("kernel_heights"),
-               &pools = s.integers("pooling_sizes"), &recombined = s.integers("recombined_channels");
+    const auto& channels = s.integers("channels");
+    const auto per_layer = [&](const char* key) {
+      const std::vector<int64_t>& values = s.integers(key);
+      return values.size() == 1 ? std::vector<int64_t>(channels.size(), values[0]) : values;
+    };
+    const auto heights = per_layer("kernel_heights"), pools = per_layer("pooling_sizes"),
+               recombined = per_layer("recombined_channels");
     if (heights.size() != channels.size() || pools.size() != channels.size() || recombined.size() != channels.size()) {
       throw InputError(
           "network FGCNN: channels, kernel_heights, pooling_sizes and recombined_channels need a number for each "
@@ -120,10 +125,9 @@ NetworkType FGCNN_network() {
       .keys =
           {flag_setting("share_embedding", false, "the convolutions read e; false: tables of their own"),
            widths_setting("channels", {14, 16, 18, 20}, "channels of each convolution").with_small(Widths{2, 2}),
-           widths_setting("kernel_heights", {7, 7, 7, 7}, "fields that a kernel reads; odd").with_small(Widths{3, 3}),
-           widths_setting("pooling_sizes", {2, 2, 2, 2}, "fields of which the largest is kept")
-               .with_small(Widths{2, 2}),
-           widths_setting("recombined_channels", {2, 2, 2, 2}, "new fields per field that pooling leaves")
+           width_setting("kernel_heights", {7, 7, 7, 7}, "fields that a kernel reads; odd").with_small(Widths{3, 3}),
+           width_setting("pooling_sizes", {2, 2, 2, 2}, "fields of which the largest is kept").with_small(Widths{2, 2}),
+           width_setting("recombined_channels", {2, 2, 2, 2}, "new fields per field that pooling leaves")
                .with_small(Widths{2, 1}),
            choice_setting("conv_activation", "tanh", activation_names(), "the activation of every convolution"),
            flag_setting("conv_batch_norm", true, "batch normalisation of every convolution, by channels")},

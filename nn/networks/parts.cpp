@@ -56,12 +56,22 @@ std::vector<int64_t> field_numbers(const std::vector<std::string>& names, const 
   return places;
 }
 
+// A field that shares a table elsewhere has one of its own, which FuxiCTR draws as PyTorch does.
+static void give_own_table(EmbeddingField& field) {
+  if (!field.shared.empty()) field.deviation = 1;
+  field.shared.clear();
+}
+
 std::vector<EmbeddingField> fields_named(const std::vector<std::string>& names, const std::string& what,
                                          const EmbeddingShape& shape) {
   std::vector<EmbeddingField> fields;
   for (const int64_t place : field_numbers(names, what, shape)) {
-    fields.push_back(shape.list[static_cast<size_t>(place)]);
+    const EmbeddingField& field = shape.list[static_cast<size_t>(place)];
+    const auto is_there = [&](const EmbeddingField& other) { return other.name == field.shared; };
+    const bool has_own_table = std::none_of(fields.begin(), fields.end(), is_there);
+    fields.push_back(field);
     fields.back().dim = 0;
+    if (has_own_table) give_own_table(fields.back());
   }
   return fields;
 }
@@ -85,9 +95,8 @@ std::vector<EmbeddingField> first_order_fields(const EmbeddingShape& shape) {
   for (EmbeddingField& field : fields) {
     field.dim = 1;
     field.pretrained = {};
-    // FuxiCTR draws the tables that share one elsewhere as PyTorch does.
-    if (!field.shared.empty()) field.deviation = 1;
-    field.shared.clear();
+    field.linear = 0;
+    give_own_table(field);
     if (field.kind == EmbeddingField::Kind::average) field.kind = EmbeddingField::Kind::sum;
   }
   return fields;

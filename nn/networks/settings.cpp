@@ -149,6 +149,12 @@ SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::
   return {std::move(name), std::move(standard), std::move(meaning), 1, static_cast<double>(kMaxWidth)};
 }
 
+SettingKey width_setting(std::string name, std::vector<int64_t> standard, std::string meaning) {
+  SettingKey key = widths_setting(std::move(name), std::move(standard), std::move(meaning));
+  key.per_layer = true;
+  return key;
+}
+
 SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning) {
   return {std::move(name), std::move(standard), std::move(meaning), 0, 1, true};
 }
@@ -161,6 +167,9 @@ std::vector<SettingKey> MlpKeys::keys() const {
     all[0].min = 0;
     all[0] = all[0].with_null(std::vector<int64_t>{0});
     all[0].meaning += "; null: there are none, and no output layer";
+  } else {
+    all[0] = all[0].with_null(std::vector<int64_t>{});
+    all[0].meaning += "; null: there are none";
   }
   all.push_back(
       activation_setting(activations, standard_activation, "the activation of every " + layer + ", or one for each")

@@ -87,6 +87,8 @@ SettingKey choice_setting(std::string name, std::string standard, std::vector<st
                           std::string meaning);
 /// The widths of layers.
 SettingKey widths_setting(std::string name, std::vector<int64_t> standard, std::string meaning);
+/// A width of each layer: one number is that of every layer, and is a list of this number here.
+SettingKey width_setting(std::string name, std::vector<int64_t> standard, std::string meaning);
 /// A list of rates in [0, 1), for instance of dropout.
 SettingKey rates_setting(std::string name, std::vector<double> standard, std::string meaning);
 /// The activation, or the dropout rate, of every layer, or one for each: a list of one is for all.

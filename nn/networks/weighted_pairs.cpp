@@ -35,6 +35,7 @@ class FwFm final : public SumNetwork {
     const bool numbers = type == "LW";
     for (EmbeddingField& field : fields) {
       field.dim = 0;
+      if (numbers) field.linear = 0;
       if (numbers && field.kind == EmbeddingField::Kind::average) field.kind = EmbeddingField::Kind::sum;
       if (numbers) field.pretrained = {};
     }

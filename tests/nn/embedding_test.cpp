@@ -140,5 +140,34 @@ TEST(EmbeddingTables, PretrainedVectorsFollowTheFormula) {
   }
 }
 
+TEST(EmbeddingTables, LinearLayersBehindEmbeddings) {
+  using Kind = EmbeddingField::Kind;
+  Builder build(7, DType::f64);
+  EmbeddingField a{.name = "a", .kind = Kind::id, .vocab_size = 6, .deviation = 1, .linear = 3},
+      b{.name = "b", .kind = Kind::average, .vocab_size = 6, .max_len = 2, .deviation = 1, .linear = 3},
+      c{.name = "c", .kind = Kind::numeric};
+  const EmbeddingTables tables({a, b, c}, 3, build);
+  std::vector<std::string> names;
+  for (const Parameter& p : tables.parameters()) {
+    names.push_back(p.name);
+    EXPECT_TRUE(p.embedding) << p.name << " has the regularizer of embeddings, as in FuxiCTR";
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "embedding_layer.embedding_layers.a.weight", "embedding_layer.feature_encoders.a.weight",
+                       "embedding_layer.embedding_layers.b.weight", "embedding_layer.feature_encoders.b.1.weight",
+                       "embedding_layer.embedding_layers.c.weight"}));
+  const Tensor ids = Tensor::from<int32_t>({1, 2, 3, 4, 5, 0}, {2, 3}), values = ops::random_uniform({2, 1}, -1, 1, 3);
+  const auto x = tables.forward(ids, values, true).to_vector<double>();
+  const auto y = tables.forward(ids, values, false).to_vector<double>();
+  const auto parameters = tables.parameters();
+  const auto table = parameters[0].tensor.to_vector<double>(), w = parameters[1].tensor.to_vector<double>();
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 1e-15);
+  for (size_t d = 0; d < 3; ++d) {  // field a of the first row: W e, e row 1 of its table
+    EXPECT_NEAR(x[d], w[3 * d] * table[3] + w[3 * d + 1] * table[4] + w[3 * d + 2] * table[5], 1e-15);
+  }
+  EXPECT_FALSE(tables.distinct(ids, values, ops::DistinctLimits::for_batch(2)).has_value());
+  EXPECT_THROW(EmbeddingTables({a}, 4, build), InputError);
+}
+
 }  // namespace
 }  // namespace kdef::nn

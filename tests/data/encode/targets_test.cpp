@@ -48,6 +48,38 @@ TEST_F(TargetsTest, TheCacheHasWeightsAndGroups) {
   EXPECT_EQ(data.train->ids(2)[0], 1);
 }
 
+TEST_F(TargetsTest, AnInputTellsGroupsApartByItsIds) {
+  config_.group_by_id = true;
+  const PreparedData data = prepared();
+  data.verify();
+  EXPECT_EQ(groups(*data.train), (std::vector<int64_t>{1, 2, 1, 3})) << "no user: out of vocabulary";
+  EXPECT_EQ(groups(*data.valid), (std::vector<int64_t>{3, 2, 3})) << "cid: likewise";
+  const std::string file = dir_ / "cache" + std::string("/") + Encoder::kFileName;
+  const Encoder encoder = Encoder::load(file);
+  EXPECT_TRUE(encoder.config().group_by_id);
+  RawFile rows(encoder, config_.valid_data, true);
+  Batch batch;
+  ASSERT_TRUE(rows.next(batch));
+  EXPECT_EQ(batch.groups, (std::vector<int64_t>{3, 2, 3}));
+
+  config_.fields[0].type = FieldType::sequence;
+  config_.fields[0].max_len = 1;
+  EXPECT_THROW(prepared(), InputError);
+}
+
+TEST_F(TargetsTest, NumbersTellGroupsApart) {
+  config_.group_by_id = true;
+  config_.group = "x";
+  config_.train_data = dir_.file("train.csv", "y,user,w,x\n1,a,1,0.5\n0,b,1,0\n1,a,1,-0.0\n0,b,1,0.50\n");
+  config_.valid_data.clear();
+  config_.fields = {field("user"), field("x", FieldType::numeric)};
+  const PreparedData data = prepared();
+  const std::vector<int64_t> all = groups(*data.train);
+  EXPECT_EQ(all[0], all[3]);
+  EXPECT_EQ(all[1], all[2]);
+  EXPECT_NE(all[0], all[1]);
+}
+
 TEST_F(TargetsTest, OnlyWhatTheDataSetHas) {
   config_.weight.clear();
   PreparedData data = prepared();

@@ -182,6 +182,10 @@ TEST_F(Cells, LabelsThatAreNumbers) {
     expect_error<InputError>([&] { label(bad); }, {"data.csv:5", "price", "not a number of at most 3.4e38"});
   }
   expect_error<InputError>([&] { label(""); }, {"data.csv:5", "price", "the cell is empty"});
+  config.label_whole = true;
+  EXPECT_EQ(label("-3"), -3);
+  EXPECT_EQ(label("4.0"), 4);
+  expect_error<InputError>([&] { label("1.234"); }, {"'1.234' is not a whole number", "say dtype: float in label_col"});
 }
 
 TEST_F(Cells, Weights) {

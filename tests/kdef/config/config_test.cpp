@@ -587,7 +587,7 @@ TEST_F(ConfigTest, NumbersAndBooleansAsWritten) {
 }
 
 TEST_F(ConfigTest, KeysThatWouldChangeResultsAreNotIgnored) {
-  EXPECT_THAT(refusal("Small", {"data_format=tfrecord"}), HasSubstr("csv, h5, npz, parquet"));
+  EXPECT_THAT(refusal("Small", {"data_format=orc"}), HasSubstr("csv, h5, npz, parquet"));
   EXPECT_THAT(load("Small", {"gpu=0", "net1_dropout=0.3"}).ignored,
               testing::IsSupersetOf({"gpu", "net1_dropout (EKTF does not use it)"}));
 }

@@ -9,8 +9,11 @@
 #include "core/base/text.h"
 #include "data/encode/cache.h"
 #include "data/encode/prepare.h"
+#include "kdef/config/build.h"
 #include "kdef/config/config.h"
 #include "kdef/config/keys.h"
+#include "kdef/config/yaml_value.h"
+#include "kdef/method/ensemble.h"
 #include "tests/support/files.h"
 
 namespace kdef {
@@ -203,6 +206,19 @@ TEST_F(FuxiCtr, AMetaColumnIsNoInputAndNamesGroups) {
   models("model: EKTF, group_id: g, metrics: [gAUC, AUC]");
   EXPECT_FALSE(fields()[0].active);
   EXPECT_EQ(load().dataset.group, "user");
+  EXPECT_FALSE(load().dataset.group_by_id) << "as FuxiCTR, which numbers the values of all parts";
+  models("model: EKTF, group_index: user, metrics: [gAUC, AUC]");
+  EXPECT_EQ(load().dataset.group, "user");
+  EXPECT_TRUE(load().dataset.group_by_id) << "an input column tells groups apart by its ids";
+  EXPECT_FALSE(load({"group_by=text"}).dataset.group_by_id);
+  const std::string file = test::put(dir_ / "config.yaml", to_yaml(load()));
+  EXPECT_TRUE(load_resolved(file).dataset.group_by_id);
+  EXPECT_THAT(refusal({"group_by=id", "group_id=elsewhere"}), HasSubstr("key 'group_by': rows are grouped by the ids"));
+  columns("{name: user, type: sequence}");
+  EXPECT_THAT(refusal(), HasSubstr("an input column that is no sequence"));
+}
+
+TEST_F(FuxiCtr, ColumnsOfIds) {
   columns("{name: a, remap: false}");
   EXPECT_FALSE(fields()[0].remap);
   columns("{name: a, remap: false, vocab_size: 9}");
@@ -218,12 +234,82 @@ TEST_F(FuxiCtr, EncodersAreComparedAndNotEvaluated) {
   };
   EXPECT_EQ(pooling("[layers.MaskedSumPooling()]"), data::Pooling::sum);
   EXPECT_EQ(pooling("'layers.MaskedAveragePooling()'"), data::Pooling::average);
-  EXPECT_THAT(refusal_of("{name: s, type: sequence, feature_encoder: ['layers.MaskedAveragePooling()', 'nn.Linear(64, "
-                         "64, bias=False)']}"),
-              HasSubstr("a linear layer (nn.Linear) behind the embedding"));
+  columns("{name: s, type: sequence, feature_encoder: null}");
+  EXPECT_THAT(refusal(), HasSubstr("a sequence must be pooled"));
   EXPECT_THAT(refusal_of("{name: a, feature_encoder: '__import__(\"os\")'}"), HasSubstr("expected one of"));
   columns("{name: a, feature_encoder: null}");
   EXPECT_NO_THROW(load()) << "a column of one id has none";
+}
+
+TEST_F(FuxiCtr, ALinearLayerBehindAnEmbedding) {
+  models("model: DNN, embedding_dim: 6");
+  columns(
+      "{name: s, type: sequence, feature_encoder: ['layers.MaskedSumPooling()', 'nn.Linear(64, 64, bias=False)'], "
+      "embedding_dim: 64}, {name: a, feature_encoder: 'nn.Linear(6,6,bias=False)'}, {name: b}");
+  const std::vector<data::FieldConfig> all = fields();
+  EXPECT_EQ(all[0].pooling, data::Pooling::sum);
+  EXPECT_EQ(all[0].linear, 64);
+  EXPECT_EQ(all[1].linear, 6);
+  EXPECT_EQ(all[2].linear, 0);
+  const std::string file = test::put(dir_ / "config.yaml", to_yaml(load()));
+  EXPECT_EQ(load_resolved(file).dataset.fields[0].linear, 64);
+  EXPECT_EQ(load_resolved(file).dataset.fields[0].pooling, data::Pooling::sum);
+  EXPECT_THAT(refusal({"embedding_dim=8"}), HasSubstr("nn.Linear(6, 6) is behind an embedding of 8 columns"));
+  for (const char* encoder : {"'nn.Linear(6, 7, bias=False)'", "'nn.Linear(6, 6)'", "'nn.Linear(0, 0, bias=False)'"}) {
+    EXPECT_THAT(refusal_of(cat("{name: a, feature_encoder: ", encoder, "}")), HasSubstr("nn.Linear(N, N, bias=False)"));
+  }
+  EXPECT_THAT(refusal_of("{name: s, type: sequence, feature_encoder: ['nn.Linear(6, 6, bias=False)', "
+                         "layers.MaskedSumPooling()]}"),
+              HasSubstr("nothing can stand behind nn.Linear"));
+  EXPECT_THAT(refusal_of("{name: s, type: sequence, feature_encoder: 'nn.Linear(6, 6, bias=False)'}"),
+              HasSubstr("a sequence must be pooled"));
+}
+
+TEST_F(FuxiCtr, NetworksOfVersion1) {
+  columns("{name: a}");
+  const auto flag = [&](const char* key) { return load().model.students.at(0).settings.flag(key); };
+  models("model: EDCN, patience: 2");
+  EXPECT_TRUE(flag("use_residual"));
+  EXPECT_FALSE(flag("use_regulation_module"));
+  EXPECT_THAT(load().notes, testing::Contains(HasSubstr("that of FuxiCTR 1: use_regulation_module: false")));
+  models("model: EDCN, patience: 2, use_regulation_module: true");
+  EXPECT_TRUE(flag("use_regulation_module"));
+  models("model: EDCN");
+  EXPECT_FALSE(flag("use_residual"));
+  EXPECT_TRUE(flag("use_regulation_module"));
+  models("model: DESTINE, workers: 2");
+  EXPECT_THAT(load().notes,
+              testing::Contains(HasSubstr("model DESTINE is that of FuxiCTR 2; version 1 had it with heads")));
+  for (const config_keys::NetworkOfVersion1& first : config_keys::networks_of_version_1()) {
+    const nn::NetworkType& type = nn::network_type(first.name);
+    for (const config_keys::Default& setting : first.settings) EXPECT_NE(type.find_key(setting.name), nullptr);
+    EXPECT_NE(first.settings.empty(), std::string(first.otherwise).empty()) << first.name;
+  }
+}
+
+TEST_F(FuxiCtr, NamesAndFormsOfKeysOfNetworks) {
+  columns("{name: a}");
+  models("model: FINAL, block_type: 1B, use_field_gate: true");
+  EXPECT_EQ(load().model.students.at(0).network, "FinalNet");
+  EXPECT_TRUE(load().model.students.at(0).settings.flag("use_feature_gating"));
+  models("model: DCN, dnn_hidden_units: null");
+  EXPECT_THAT(load().model.students.at(0).settings.integers("dnn_hidden_units"), IsEmpty());
+  models("model: DLRM, bottom_mlp_units: null");
+  EXPECT_THAT(load().model.students.at(0).settings.integers("bottom_mlp_units"), IsEmpty());
+  models("model: FGCNN, kernel_heights: 9, channels: [3, 4]");
+  EXPECT_THAT(load().model.students.at(0).settings.integers("kernel_heights"), ElementsAre(9));
+}
+
+TEST_F(FuxiCtr, WhatIsToldOfData) {
+  columns("{name: a}, {name: w}", "weight_col: w");
+  EXPECT_THAT(load().notes,
+              testing::Contains(HasSubstr("column w is the weight of the rows (weight_col) and an input")));
+  EXPECT_THAT(refusal({"data_format=tfrecord"}), HasSubstr("the records of TensorFlow are not read"));
+  EXPECT_TRUE(load().training.shuffle) << "FuxiCTR's default";
+  EXPECT_FALSE(load({"label_col={name: y, dtype: float}"}).dataset.label_whole);
+  const ExperimentConfig whole = load({"label_col={name: y, dtype: int}"});
+  EXPECT_TRUE(whole.dataset.label_whole);
+  EXPECT_TRUE(load_resolved(test::put(dir_ / "config.yaml", to_yaml(whole))).dataset.label_whole);
 }
 
 TEST_F(FuxiCtr, SpecsReplaceSettingsOfColumns) {
@@ -321,7 +407,7 @@ class SameIds {
 
 TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
   const std::string form = GetParam(), folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr/" + form + "/";
-  put("model_config.yaml", "X: {model: DNN, dataset_id: " + form + "}\n");
+  put("model_config.yaml", "X: {model: DNN, embedding_dim: 4, dataset_id: " + form + "}\n");
   put("dataset_config.yaml", test::read_file(folder + "dataset_config.yaml"));
   const data::DatasetConfig config =
       load({"train_data=" + folder + "train.csv", "valid_data=" + folder + "valid.csv"}).dataset;
@@ -368,8 +454,42 @@ TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, FuxiCtrForms, testing::Values("criteo", "avazu", "kkbox", "video"),
+TEST_P(FuxiCtrForms, ModelsHaveTheParametersOfFuxiCtr) {
+  const std::string form = GetParam(), folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr/" + form + "/";
+  put("dataset_config.yaml", test::read_file(folder + "dataset_config.yaml"));
+  std::optional<data::FeatureMap> map;
+  for (const YamlValue::Entry& model : load_yaml_file(folder + "parameters.yaml").map()) {
+    SCOPED_TRACE(model.name);
+    const YAML::Node node = model.value.node();
+    YAML::Node experiment = YAML::Clone(node["settings"]), file;
+    experiment["model"] = model.name;
+    experiment["dataset_id"] = form;
+    file["X"] = experiment;
+    put("model_config.yaml", YAML::Dump(file) + "\n");
+    const ExperimentConfig config = load({"train_data=" + folder + "train.csv", "valid_data=" + folder + "valid.csv"});
+    if (!map) map = data::prepare(config.dataset, dir_ / "cache").map;
+    nn::Builder build(1);
+    const Ensemble ensemble(config.model, embedding_fields(*map), build);
+    int64_t parameters = 0;
+    for (const nn::Parameter& p : ensemble.parameters()) parameters += p.tensor.numel();
+    EXPECT_EQ(parameters, node["parameters"].as<int64_t>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, FuxiCtrForms,
+                         testing::Values("criteo", "criteo_x1", "avazu", "avazu_x1", "kkbox", "video", "frappe",
+                                         "movielens", "tiny", "amazonelectronics", "taobaoad", "linear"),
                          [](const auto& form) { return std::string(form.param); });
+
+// Every folder of a form is replayed.
+TEST(FuxiCtrFixtures, EveryFormIsAboveInTheList) {
+  int forms = 0;
+  const std::string folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    forms += std::filesystem::exists(entry.path() / "vocab_sizes.csv");
+  }
+  EXPECT_EQ(forms, 12);
+}
 
 }  // namespace
 }  // namespace kdef

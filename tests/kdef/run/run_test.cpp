@@ -72,6 +72,19 @@ TEST(RunDirectory, IsNamedByTheConfiguration) {
   EXPECT_EQ(default_run_directory(config), "models/clicks/a/b");
 }
 
+TEST(RunDirectory, IsBesideTheDataThatFuxiCtrHasPrepared) {
+  const test::TemporaryDirectory dir;
+  ExperimentConfig config;
+  config.dataset_id = "clicks";
+  config.dataset.data_root = dir.path();
+  EXPECT_EQ(cache_directory(config), dir / "clicks");
+  std::filesystem::create_directory(dir / "clicks");
+  test::put(dir / "clicks/feature_map.json", "{\"dataset_id\": \"clicks\"}");
+  EXPECT_EQ(cache_directory(config), dir / "clicks/kdef");
+  test::put(dir / "clicks/vocabulary.kdefvoc", "");
+  EXPECT_EQ(cache_directory(config), dir / "clicks") << "a preparation of this program was killed";
+}
+
 TEST(RunDirectory, DoesNotLeaveItsFolder) {
   for (const char* outside : {"..", "../x", "a/../../x", "/x", ".", "a/..", ""}) {
     ExperimentConfig config;
