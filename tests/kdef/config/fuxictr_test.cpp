@@ -110,6 +110,13 @@ TEST_F(FuxiCtr, OldNamesOfKeys) {
   }
 }
 
+TEST_F(FuxiCtr, OldNamesAreInTheDocumentation) {
+  const std::string text = test::read_file(std::string(KDEF_SOURCE_DIR) + "/docs/coming-from-fuxictr.md");
+  for (const config_keys::Alias& alias : config_keys::aliases()) {
+    EXPECT_THAT(text, HasSubstr(cat("| `", alias.name, "` | `", alias.key, "` |")));
+  }
+}
+
 TEST_F(FuxiCtr, KeysThatAreTakenAtOneValue) {
   columns("{name: a}");
   models(
