@@ -27,7 +27,7 @@ std::vector<Integer> integers(const std::string& option, const std::string& list
   return all;
 }
 
-std::vector<EnsembleKind> ensembles(const std::string& list) {
+std::vector<EnsembleKind> ensembles(const std::string& option, const std::string& list) {
   std::vector<EnsembleKind> all;
   for (const std::string& item : split(list, ',')) {
     std::vector<std::string> names;
@@ -37,7 +37,7 @@ std::vector<EnsembleKind> ensembles(const std::string& list) {
       if (item == type.name) all.push_back(type.kind);
     }
     if (all.size() == before) {
-      throw InputError(cat("--ensembles: expected ", ensembles_where([](const EnsembleType&) { return true; }),
+      throw InputError(cat("--", option, ": expected ", ensembles_where([](const EnsembleType&) { return true; }),
                            ", separated by commas, found '", item, "'", did_you_mean(item, names)));
     }
   }
@@ -48,8 +48,13 @@ std::vector<EnsembleKind> ensembles(const std::string& list) {
 std::vector<Axis> axes(const Parsed& parsed) {
   const bool varies = parsed.has("over");
   std::vector<Axis> all;
-  if (parsed.has("ensembles") || !varies) {
-    all.push_back(ensembles_axis(ensembles(parsed.has("ensembles") ? parsed.text("ensembles") : kEnsembles)));
+  const std::string option = parsed.has("objectives") ? "objectives" : "ensembles";
+  if (parsed.has("objectives") && parsed.has("ensembles")) {
+    throw InputError("--objectives and --ensembles are the same list; give one of them");
+  }
+  if (parsed.has(option.c_str()) || !varies) {
+    all.push_back(
+        ensembles_axis(ensembles(option, parsed.has(option.c_str()) ? parsed.text(option.c_str()) : kEnsembles)));
   }
   if (parsed.has("students") || !varies) {
     all.push_back(
@@ -86,6 +91,9 @@ int sweep(const Arguments& arguments) {
                         "values of a key, separated by commas; may be given for several keys");
   options.add_options()("students", list(), cat("numbers of students (without --over: ", kStudents, ")").c_str());
   options.add_options()("ensembles", list(), cat("kinds of ensembles (without --over: ", kEnsembles, ")").c_str());
+  options.add_options()("objectives", list(),
+                        "the same list by objectives: kdef, final, self_ensemble, tri_bce; mean, sum and concat are "
+                        "objective none with that ensemble");
   options.add_options()("seeds", po::value<int64_t>()->value_name("N")->default_value(1),
                         "number of seeds, counted up from the configuration's seed");
   options.add_options()("seed-list", list(), "the seeds themselves, instead of --seeds");

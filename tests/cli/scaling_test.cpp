@@ -24,6 +24,20 @@ class ScalingTest : public RunTest {
   }
 };
 
+TEST_F(ScalingTest, ObjectivesAreAnotherNameOfTheListOfEnsembles) {
+  const std::string sweep = "sweep --config " + path("data") + " --expid KDEF --students 2 --dry-run --out " +
+                            path("objectives") + " data_root=" + path("cache") + " --objectives final,tri_bce,mean";
+  const Outcome planned = kdef(sweep);
+  ASSERT_EQ(planned.status, 0) << planned.text;
+  for (const char* run : {"final-M2-seed2024", "tri_bce-M2-seed2024", "mean-M2-seed2024", "3 runs, 3 to train"}) {
+    EXPECT_THAT(planned.text, HasSubstr(run));
+  }
+  const Outcome both = kdef(sweep + " --ensembles kdef");
+  EXPECT_EQ(both.status, 2);
+  EXPECT_THAT(both.text, HasSubstr("--objectives and --ensembles are the same list"));
+  EXPECT_THAT(kdef(sweep + ",finale").text, HasSubstr("--objectives: expected kdef, final"));
+}
+
 TEST_F(ScalingTest, ASweepSurvivesBeingKilled) {
   const Outcome whole = kdef(sweep_command("whole"));
   ASSERT_EQ(whole.status, 0) << whole.text;
