@@ -48,9 +48,10 @@ std::string key_yaml(const FieldKey& key, const KeyValue& value, CellType dtype)
   return quoted(std::get<std::string>(value));
 }
 
-// Whether the key is null, a text that was not set, or a switch that is off unless it is set.
+// Whether the key is null, a text that was not set, or a key that caches, too, hold only beside its default.
 bool unset(const FieldKey& key, const KeyValue& value) {
-  if (key.shape == KeyShape::boolean) return value == KeyValue(false) && value == key.config.get(FieldConfig{});
+  const bool optional = key.stored_in != StoredIn::nothing && !key.always_stored;
+  if (optional && value == key.config.get(FieldConfig{})) return true;
   if (key.shape == KeyShape::text) return value == KeyValue(std::string());
   if (key.shape != KeyShape::choice) return value == KeyValue();
   return key.choices.at(static_cast<size_t>(std::get<int64_t>(value))).name == nullptr;

@@ -75,8 +75,8 @@ TEST(FieldKeys, TheFeatureMapHasWhatANetworkReads) {
   for (const FieldKey& key : field_keys()) {
     if (key.in_feature_map()) names.insert(key.name);
   }
-  EXPECT_EQ(names,
-            (std::set<std::string>{"name", "type", "max_len", "feature_encoder", "embedding_dim", "share_embedding"}));
+  EXPECT_EQ(names, (std::set<std::string>{"name", "type", "max_len", "feature_encoder", "pretrain_dim", "freeze_emb",
+                                          "pretrain_usage", "embedding_dim", "linear", "share_embedding", "source"}));
 }
 
 class StoredFields : public ::testing::Test {
