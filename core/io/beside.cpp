@@ -45,8 +45,8 @@ Descriptor make_beside(const std::string& path, std::string& name, const std::fu
     Descriptor made(uninterrupted([&] { return make(name.c_str()); }));
     if (!made.is_open() && errno == EEXIST) continue;
     if (!made.is_open()) return {};
-    // Another process may have taken it for a leftover before it was locked.
-    lock(made.get());
+    // Another process may take it for a leftover before it is locked: it is gone, or it is locked and will be.
+    if (!lock(made.get()) && errno == EWOULDBLOCK) continue;
     struct stat status {};
     if (::fstat(made.get(), &status) != 0 || status.st_nlink > 0) return made;
   }
@@ -59,7 +59,7 @@ Descriptor make_folder_beside(const std::string& path, std::string& name, mode_t
     const int fd = uninterrupted([&] { return ::open(folder, kOpenFolder); });
     const int reason = errno;
     if (fd < 0) ::rmdir(folder);
-    errno = reason;
+    errno = fd < 0 && reason == ENOENT ? EEXIST : reason;  // taken for a leftover: another name is tried
     return fd;
   });
 }

@@ -251,7 +251,9 @@ TEST_F(RunTest, DemoComparesThree) {
   for (const std::string& line : lines(outcome.text)) {
     titles += line == "epoch  step    time  train loss     AUC  logloss      NE  students' AUC";
     in_table = line.starts_with("epoch") || (in_table && line.starts_with(" "));
-    if (in_table || line.find("ensemble of 3") != std::string::npos) EXPECT_LE(line.size(), 80u) << line;
+    if (in_table || line.find("ensemble of 3") != std::string::npos) {
+      EXPECT_LE(line.size(), 80u) << line;
+    }
   }
   EXPECT_EQ(titles, 2u) << "one table for each ensemble\n" << outcome.text;
 }

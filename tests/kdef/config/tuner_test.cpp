@@ -69,7 +69,8 @@ TEST(TunerFile, GivesTheNamesOfFuxictr) {
       datasets.insert(e.dataset_id);
     }
     EXPECT_EQ(experiments, names["experiments"].get<std::vector<std::string>>()) << file;
-    for (const std::string& name : names["datasets"]) EXPECT_EQ(datasets.count(name), 1u) << file << " " << name;
+    for (const auto& name : names["datasets"])
+      EXPECT_EQ(datasets.count(name.get<std::string>()), 1u) << file << " " << name;
     EXPECT_EQ(datasets.size(), names["datasets"].size()) << file;
   }
 }

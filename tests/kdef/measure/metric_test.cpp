@@ -20,7 +20,9 @@ TEST(MetricTable, EveryNameStandsOnce) {
     EXPECT_EQ(metric_of_key(m.key()), m);
     EXPECT_EQ(find_metric(m.name()), m);
     EXPECT_TRUE(names.insert(lower_case(row.name)).second) << row.name;
-    if (row.other_name != nullptr) EXPECT_TRUE(names.insert(lower_case(row.other_name)).second) << row.other_name;
+    if (row.other_name != nullptr) {
+      EXPECT_TRUE(names.insert(lower_case(row.other_name)).second) << row.other_name;
+    }
   }
   EXPECT_EQ(metric_names().size(), std::size(kMetrics));
   EXPECT_EQ(find_metric("binary_crossentropy"), metric_of_key("logloss"));

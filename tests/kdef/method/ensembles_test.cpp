@@ -22,7 +22,9 @@ TEST(EnsembleTable, EveryKindHasItsRow) {
     EXPECT_THAT(ensemble_meanings([](const EnsembleType&) { return true; }),
                 testing::HasSubstr(std::string(type.name) + ": " + type.meaning));
     EXPECT_EQ(type.label_loss_alone(), std::string(type.objective.name) == "label");
-    if (!type.label_loss_alone()) EXPECT_STREQ(type.objective.name, type.name);
+    if (!type.label_loss_alone()) {
+      EXPECT_STREQ(type.objective.name, type.name);
+    }
   }
   EXPECT_EQ(ensembles_where([](const EnsembleType& t) { return t.kind == EnsembleKind::sum; }), "sum");
   EXPECT_EQ(ensembles_where([](const EnsembleType& t) { return t.trains_output_layers(); }),

@@ -101,7 +101,9 @@ TEST(Registry, EveryClassOfFuxiCtrHasARecording) {
     }
   }
   for (const NetworkType& type : network_types()) {
-    if (type.fuxictr) EXPECT_EQ(recorded.count(type.name), 1u) << type.name;
+    if (type.fuxictr) {
+      EXPECT_EQ(recorded.count(type.name), 1u) << type.name;
+    }
   }
 }
 
