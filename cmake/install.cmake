@@ -16,7 +16,7 @@ install(TARGETS kdef_flags ${libraries} EXPORT kdefTargets)
 install(DIRECTORY ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kdef FILES_MATCHING PATTERN "*.h"
   REGEX "/ops/device$|/core/cuda$" EXCLUDE
   REGEX "(_kernels|norm_rows|rowwise_functors|objective_functors|_json|/optimizer/device|/networks/parts)\\.h$" EXCLUDE
-  REGEX "/(config/keys|config/key_types|config/prepared_data|config/yaml_value|study/html)\\.h$" EXCLUDE)
+  REGEX "/(config/(entries|keys|key_types|layers|prepared_data|python_text|yaml_value)|study/html)\\.h$" EXCLUDE)
 if(KDEF_ARCH STREQUAL "native")
   install(CODE [[message(STATUS "kdef was built for this machine's processor (KDEF_ARCH=native). To run it on other "
     "machines, configure with -DKDEF_ARCH=x86-64-v3, or with an empty KDEF_ARCH.")]])

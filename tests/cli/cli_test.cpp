@@ -35,7 +35,8 @@ TEST_F(CliTest, HelpListsTheSubcommands) {
 TEST_F(CliTest, Version) {
   const Outcome version = kdef("--version");
   EXPECT_EQ(version.status, 0);
-  EXPECT_THAT(version.text, testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA\n"));
+  EXPECT_THAT(version.text,
+              testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA, (without )?Parquet\n"));
 }
 
 TEST_F(CliTest, UnknownSubcommandNamesTheNearest) {

@@ -208,7 +208,7 @@ TEST_F(RunTest, NetworksAreListedAndDescribed) {
 
 TEST_F(RunTest, WeightsGoOutAndComeBack) {
   const std::string same = " --config " + path("data") + " --expid KDEF data_root=" + path("cache") +
-                           " model=DCN 'dnn_hidden_units=[8]' epochs=1 early_stop_patience=9",
+                           " model=DCN num_student=1 'dnn_hidden_units=[8]' epochs=1 early_stop_patience=9",
                     rows = " --data " + path("data/test.csv") + " --out -";
   ASSERT_EQ(kdef("train" + same + " --run " + path("run")).status, 0);
   const Outcome exported = kdef("export --run " + path("run") + " --student best --out " + path("weights.safetensors"));
