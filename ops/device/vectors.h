@@ -17,7 +17,7 @@ inline constexpr int64_t kVec = 16;
 
 template <class T>
 struct VecOf {
-  typedef T type __attribute__((vector_size(kVec * sizeof(T)), aligned(64)));
+  typedef T type __attribute__((vector_size(kVec * sizeof(T))));
 };
 template <class T>
 using Vec = typename VecOf<T>::type;
