@@ -91,8 +91,7 @@ const std::vector<FieldKey>& field_keys() {
           "true: without fill_na, a missing number is 0, a value like any other"),
       key("na_values", KDEF_AT(na_values), {.stored_in = kEncoder},
           "cells that are missing, as empty cells always are; null: na_values of the data set, or, if it has none, for "
-          "a "
-          "column of numbers with fill_na the usual markers (NaN, NULL, NA, N/A, None, \\N and the like)"),
+          "a column of numbers with fill_na the usual markers (NaN, NULL, NA, N/A, None, \\N and the like)"),
       key("preprocess", KDEF_AT(preprocess),
           {.nullable = true,
            .choices = {{nullptr, "none"},
@@ -105,9 +104,8 @@ const std::vector<FieldKey>& field_keys() {
            .stored_in = kEncoder,
            .always_stored = true},
           "applied to the cell after fill_na, and before it where `column` is another one; convert_to_bucket: "
-          "floor(ln(v)^2) "
-          "for v > 2, else v as an integer; convert_hour, convert_weekday (Sunday is 0) and convert_weekend: of a time "
-          "YYMMDDHH"),
+          "floor(ln(v)^2) for v > 2, else v as an integer; convert_hour, convert_weekday (Sunday is 0) and "
+          "convert_weekend: of a time YYMMDDHH"),
       key("min_categr_count", KDEF_AT(min_categr_count), {.min = 1, .stored_in = kFingerprint},
           "replaces the data set's min_categr_count for this column"),
       key("splitter", KDEF_AT(splitter),
@@ -148,17 +146,14 @@ const std::vector<FieldKey>& field_keys() {
           "numbers; keys that training rows lack get ids, too"),
       key("pretrain_dim", KDEF_AT(pretrain_dim), {.max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "with pretrained_emb the length of its vectors; 0: embedding_dim; where it differs from embedding_dim, a "
-          "linear "
-          "layer follows"),
+          "linear layer follows"),
       key("freeze_emb", KDEF_AT(freeze_emb), {.stored_in = kEncoder},
           "with pretrained_emb: true: the vectors are not trained, and values without one have zeros; false: they are "
-          "the "
-          "initial values"),
+          "the initial values"),
       key("pretrain_usage", KDEF_AT(pretrain_usage),
           {.choices = {{"init", "init"}, {"sum", "sum"}, {"concat", "concat"}}, .stored_in = kEncoder},
           "with pretrained_emb: init: the vector is the embedding; sum: an embedding by id is added; concat: a linear "
-          "layer "
-          "makes the embedding of the vector and an embedding by id"),
+          "layer makes the embedding of the vector and an embedding by id"),
       key("embedding_dim", KDEF_AT(embedding_dim), {.min = 1, .max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "replaces the model's embedding_dim for this column"),
       key("linear", KDEF_AT(linear), {.max = kMaxEmbeddingDim, .stored_in = kEncoder},

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
 #include "core/base/parallel.h"
 #include "data/raw/memory_rows.h"
 #include "kdef/measure/evaluation.h"
@@ -159,9 +160,9 @@ kdef::TrainingListener listener_of(const kdef_training& t, bool& stop) {
 // What the configuration has to say, through the callback.
 void tell(const kdef_training& t, const kdef::ExperimentConfig& config) {
   if (t.note == nullptr) return;
-  std::string ignored;
-  for (const std::string& key : config.ignored) ignored += (ignored.empty() ? "" : ", ") + key;
-  if (!ignored.empty()) t.note(t.context, cat("keys without effect here: ", ignored).c_str());
+  if (!config.ignored.empty()) {
+    t.note(t.context, cat("keys without effect here: ", kdef::joined(config.ignored)).c_str());
+  }
   for (const std::string& note : config.notes) t.note(t.context, note.c_str());
 }
 

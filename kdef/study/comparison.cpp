@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
 #include "kdef/study/effects.h"
 #include "kdef/study/html.h"
 #include "kdef/study/labels.h"
@@ -65,9 +66,7 @@ std::vector<std::string> remarks(const std::vector<RunGroup>& groups) {
                         " the settings and the seed of another run. Repeated trainings count more than once."));
     }
     if (!g.differing.empty()) {
-      std::string keys;
-      for (const std::string& key : g.differing) keys += cat(keys.empty() ? "" : ", ", key);
-      all.push_back(cat(name, ": the runs differ in more than their seed: ", keys,
+      all.push_back(cat(name, ": the runs differ in more than their seed: ", joined(g.differing),
                         ". The mean is over data at different places."));
     }
   }
