@@ -85,29 +85,41 @@ if(KDEF_APPS AND NOT KDEF_MPI STREQUAL "OFF")
   endif()
 endif()
 
-# kdef_library(NAME SOURCES .. [CUDA ..] [CUDA_RUNTIME ..] [EMULATED_RUNTIME ..] PUBLIC .. PRIVATE ..): a static library
-# kdef::NAME from explicit sources. CUDA lists its kernels (.cu), CUDA_RUNTIME what else only a CUDA build has.
+# kdef_library(NAME SOURCES .. [DEVICE ..] [CUDA ..] [CUDA_RUNTIME ..] [EMULATED_RUNTIME ..] PUBLIC .. [PRIVATE ..]
+# [HEADERS_OF ..] [DEFINITIONS ..]): a static library kdef::NAME from explicit sources. HEADERS_OF are header-only
+# packages, which are no part of its interface. CUDA lists its kernels (.cu), CUDA_RUNTIME what else only a CUDA build
+# has, DEVICE the sources that differ by backend: those that use KDEF_LAUNCH or KDEF_HAS_CUDA.
 # With tests there is a second library kdef_NAME_emulated, in which the same kernels and EMULATED_RUNTIME are compiled
-# for the host: the CUDA backend without a GPU (core/cuda/emulated.h).
+# for the host: the CUDA backend without a GPU (core/cuda/emulated.h). SOURCES are compiled once for both.
 function(kdef_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;CUDA;CUDA_RUNTIME;EMULATED_RUNTIME;PUBLIC;PRIVATE" ${ARGN})
-  set(sources ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEVICE;CUDA;CUDA_RUNTIME;EMULATED_RUNTIME;PUBLIC;PRIVATE;HEADERS_OF;DEFINITIONS" ${ARGN})
+  foreach(source IN LISTS ARG_SOURCES)
+    file(STRINGS ${source} differs REGEX "KDEF_HAS_CUDA|KDEF_LAUNCH|core/tensor/launch\\.h" LIMIT_COUNT 1)
+    if(differs)
+      message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR}/${source} differs by backend: list it under DEVICE")
+    endif()
+  endforeach()
+  add_library(kdef_${name}_once OBJECT ${ARG_SOURCES})
+  set_target_properties(kdef_${name}_once PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(kdef_${name}_once PRIVATE kdef_flags ${ARG_PUBLIC} ${ARG_PRIVATE})
+
+  set(sources $<TARGET_OBJECTS:kdef_${name}_once> ${ARG_DEVICE})
   if(KDEF_HAS_CUDA)
     list(APPEND sources ${ARG_CUDA} ${ARG_CUDA_RUNTIME})
   endif()
   add_library(kdef_${name} STATIC ${sources})
   add_library(kdef::${name} ALIAS kdef_${name})
-  set_target_properties(kdef_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(kdef_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON LINKER_LANGUAGE CXX)
   target_link_libraries(kdef_${name} PUBLIC kdef_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
-  kdef_compile_options(kdef_${name})
   if(KDEF_HAS_CUDA)
     target_compile_definitions(kdef_${name} PUBLIC KDEF_HAS_CUDA)
     target_link_libraries(kdef_${name} PRIVATE ${KDEF_CUDA_LIBRARIES})
   endif()
   set_property(GLOBAL APPEND PROPERTY KDEF_LIBRARIES kdef_${name})
+  set(targets kdef_${name}_once kdef_${name})
 
   if(KDEF_TESTS)
-    set(sources ${ARG_SOURCES} ${ARG_EMULATED_RUNTIME})
+    set(sources $<TARGET_OBJECTS:kdef_${name}_once> ${ARG_DEVICE} ${ARG_EMULATED_RUNTIME})
     foreach(kernel IN LISTS ARG_CUDA)
       # A .cu file as a C++ source, under another name, for CMake knows one language per source.
       set(as_cpp ${CMAKE_CURRENT_BINARY_DIR}/emulated/${kernel}.cpp)
@@ -116,15 +128,21 @@ function(kdef_library name)
       list(APPEND sources ${as_cpp})
     endforeach()
     add_library(kdef_${name}_emulated STATIC EXCLUDE_FROM_ALL ${sources})
+    set_target_properties(kdef_${name}_emulated PROPERTIES LINKER_LANGUAGE CXX)
     set(public)
     foreach(library IN LISTS ARG_PUBLIC)
       list(APPEND public $<IF:$<TARGET_EXISTS:${library}_emulated>,${library}_emulated,${library}>)
     endforeach()
     target_compile_definitions(kdef_${name}_emulated PUBLIC KDEF_HAS_CUDA KDEF_CUDA_EMULATED)
     target_link_libraries(kdef_${name}_emulated PUBLIC kdef_flags ${public} PRIVATE ${ARG_PRIVATE})
-    kdef_compile_options(kdef_${name}_emulated)
-    # What else the library's own CMakeLists gives it.
-    target_include_directories(kdef_${name}_emulated SYSTEM PRIVATE $<TARGET_PROPERTY:kdef_${name},INCLUDE_DIRECTORIES>)
-    target_compile_definitions(kdef_${name}_emulated PRIVATE $<TARGET_PROPERTY:kdef_${name},COMPILE_DEFINITIONS>)
+    list(APPEND targets kdef_${name}_emulated)
   endif()
+
+  foreach(target IN LISTS targets)
+    kdef_compile_options(${target})
+    target_compile_definitions(${target} PRIVATE ${ARG_DEFINITIONS})
+    foreach(package IN LISTS ARG_HEADERS_OF)
+      target_include_directories(${target} SYSTEM PRIVATE $<TARGET_PROPERTY:${package},INTERFACE_INCLUDE_DIRECTORIES>)
+    endforeach()
+  endforeach()
 endfunction()

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 
 namespace kdef::ops {
 

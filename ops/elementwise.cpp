@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/tensor/launch.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/elementwise_kernels.h"
 #include "ops/reduce.h"

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 #include "ops/embedding_functors.h"
 
 namespace kdef::ops {

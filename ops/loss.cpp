@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/loss_functors.h"
 #include "ops/loss_kernels.h"

@@ -4,6 +4,7 @@
 
 #include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
+#include "core/tensor/launch.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/gemm/route.h"
 #include "ops/norm_rows.h"

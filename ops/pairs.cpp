@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 
 namespace kdef::ops {
 

@@ -4,6 +4,7 @@
 
 #include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
+#include "core/tensor/launch.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/reduce_functors.h"
 

@@ -1,5 +1,6 @@
 #include "ops/softmax.h"
 
+#include "core/tensor/launch.h"
 #include "ops/device/launch_cpu.h"
 #include "ops/rowwise_functors.h"
 

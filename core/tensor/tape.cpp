@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 #include "core/tensor/tape_kernels.h"
 
 namespace kdef {

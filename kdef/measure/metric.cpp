@@ -9,6 +9,15 @@
 
 namespace kdef {
 
+#if !defined(KDEF_HAS_CUDA)
+// In a build without CUDA no scores are on a device.
+namespace cuda {
+std::vector<double> auc_of_columns(const Tensor&, const Tensor&) { return {}; }
+std::vector<double> log_loss_of_columns(const Tensor&, const Tensor&) { return {}; }
+std::vector<double> normalized_entropy_of_columns(const Tensor&, const Tensor&) { return {}; }
+}  // namespace cuda
+#endif
+
 Metric::Metric(const MetricRow& row, int64_t k) : row_(&row), k_(row.of_best != nullptr ? k : 0) {
   KDEF_CHECK(k >= 1 && k <= kMaxCutoff, "metric ", row.name, ": k is ", k, "; expected 1 to ", kMaxCutoff);
 }

@@ -15,13 +15,8 @@
 
 #include "core/tensor/tensor.h"
 #include "kdef/measure/metrics.h"
-#include "kdef/method/task.h"
-#if defined(KDEF_HAS_CUDA)
 #include "kdef/measure/metrics_cuda.h"
-#define KDEF_DEVICE_METRIC(function) cuda::function
-#else
-#define KDEF_DEVICE_METRIC(function) nullptr
-#endif
+#include "kdef/method/task.h"
 
 namespace kdef {
 
@@ -52,13 +47,12 @@ struct MetricRow {
 
 inline constexpr MetricRow kMetrics[] = {
     {"auc", "AUC", nullptr, "AUC", "area under the ROC curve", Direction::higher, 6, data::LabelKind::click, auc,
-     KDEF_DEVICE_METRIC(auc_of_columns)},
+     cuda::auc_of_columns},
     {"logloss", "logloss", "binary_crossentropy", "log loss", "mean cross-entropy", Direction::lower, 6,
-     data::LabelKind::click, log_loss, KDEF_DEVICE_METRIC(log_loss_of_columns)},
+     data::LabelKind::click, log_loss, cuda::log_loss_of_columns},
     {"normalized_entropy", "normalized_entropy", "NE", "normalized entropy",
      "log loss divided by that of the constant that predicts the rows' click rate; above 1 a model is worse than it",
-     Direction::lower, 6, data::LabelKind::click, normalized_entropy,
-     KDEF_DEVICE_METRIC(normalized_entropy_of_columns)},
+     Direction::lower, 6, data::LabelKind::click, normalized_entropy, cuda::normalized_entropy_of_columns},
     {"gauc", "gAUC", nullptr, "group AUC", "mean AUC of the groups with both classes, weighted by their rows",
      Direction::higher, 6, data::LabelKind::click, nullptr, nullptr, group_auc},
     {"avg_auc", "avgAUC", nullptr, "mean AUC of groups", "mean AUC of the groups with both classes, each counted once",
@@ -84,7 +78,6 @@ inline constexpr MetricRow kMetrics[] = {
      rmse, nullptr},
     {"mae", "MAE", nullptr, "MAE", "mean absolute error", Direction::lower, 6, data::LabelKind::number, mae, nullptr},
 };
-#undef KDEF_DEVICE_METRIC
 
 /// The largest k of a metric that has one.
 inline constexpr int64_t kMaxCutoff = 1000000;

@@ -5,6 +5,7 @@
 
 #include "core/base/group.h"
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 #include "kdef/method/ensembles.h"
 #include "kdef/method/objective_functors.h"
 #include "kdef/method/probabilities.h"

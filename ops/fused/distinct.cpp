@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/parallel.h"
+#include "core/tensor/launch.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 
