@@ -4,7 +4,7 @@
 set -euo pipefail
 
 engine="core/base core/tensor core/cuda"
-ops="ops ops/device ops/gemm ops/fused"
+ops="ops ops/device ops/gemm ops/fused ops/serve"
 nn="nn nn/networks nn/optimizer"
 data="data data/raw data/encode data/feed data/builtin"
 
@@ -20,6 +20,7 @@ declare -A may=(
   [ops/gemm]="$engine ops/device"
   [ops]="$engine ops/device ops/gemm"
   [ops/fused]="$engine ops/device ops/gemm ops"
+  [ops/serve]="core/base"
   [ops/check]="$engine $ops"
 
   [nn]="$engine $ops"

@@ -1,0 +1,52 @@
+#include "core/base/isa.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/names.h"
+
+namespace kdef {
+
+const char* name_of(Isa isa) {
+  static constexpr const char* kNames[] = {"plain", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+  return kNames[static_cast<int>(isa)];
+}
+
+std::vector<Isa> usable_isas() {
+  std::vector<Isa> all = {Isa::plain};
+#if defined(__x86_64__)
+  // A level includes the ones below it. Bits of the operating system are among what the compiler's function asks.
+  if (!__builtin_cpu_supports("sse4.2")) return all;
+  all.push_back(Isa::v2);
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return all;
+  all.push_back(Isa::v3);
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+      !__builtin_cpu_supports("avx512vl")) {
+    return all;
+  }
+  all.push_back(Isa::v4);
+#endif
+  return all;
+}
+
+static Isa choose() {
+  const std::vector<Isa> usable = usable_isas();
+  const char* forced = std::getenv("KDEF_ISA");
+  if (forced == nullptr || *forced == '\0') return usable.back();
+  std::vector<std::string> names;
+  for (const Isa isa : usable) {
+    if (forced == std::string(name_of(isa))) return isa;
+    names.emplace_back(name_of(isa));
+  }
+  throw InputError(cat("KDEF_ISA is '", forced, "'; this processor and this build have ", either(names)));
+}
+
+Isa chosen_isa() {
+  static const Isa isa = choose();
+  return isa;
+}
+
+}  // namespace kdef

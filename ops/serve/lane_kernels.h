@@ -1,0 +1,255 @@
+// The kernels of packed products for vectors of KDEF_LANES floats. This source is compiled once per instruction set,
+// each time into namespace KDEF_SET by a file that defines
+//   KDEF_SET, KDEF_LANES, KDEF_VECTORS, KDEF_ROWS: a tile of the result is at most KDEF_ROWS rows by KDEF_VECTORS
+//   vectors, which with a row of weights fit into the registers.
+// It includes nothing that defines functions: a linker would keep one copy of an inline function, and that might be the
+// one for a processor that is not there.
+//
+// The order of a number's sums is that of the inputs, one after the other, whatever the tile. So the rows beside a row
+// do not matter, nor how the inputs are cut into blocks: a sum is kept in y between blocks, in the same precision.
+#include <stdint.h>
+
+#include "ops/serve/packed_kernels.h"
+
+// Loops over a tile must be unrolled, or its sums are not in registers.
+#if defined(__clang__)
+#define KDEF_UNROLL _Pragma("unroll")
+#else
+#define KDEF_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+namespace kdef::ops::serve::KDEF_SET {
+namespace {
+
+constexpr int64_t kLanes = KDEF_LANES;
+constexpr int kVectors = KDEF_VECTORS, kRows = KDEF_ROWS;
+// Inputs of a block: the weights of a panel's block stay in the first cache while the rows pass.
+constexpr int64_t kDepth = 8192 / (KDEF_LANES * KDEF_VECTORS);
+// The inputs of which a single row's zeros are looked for at once.
+constexpr int64_t kSparse = 1024;
+
+typedef float Vec __attribute__((vector_size(KDEF_LANES * sizeof(float))));
+typedef float Unaligned __attribute__((vector_size(KDEF_LANES * sizeof(float)), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
+inline void store(const Vec& v, float* to) { *reinterpret_cast<Unaligned*>(to) = v; }
+// The first n lanes.
+inline Vec load(const float* from, int64_t n) {
+  if (n == kLanes) return load(from);
+  Vec v = {};
+  for (int64_t j = 0; j < n; ++j) v[j] = from[j];
+  return v;
+}
+inline void store(const Vec& v, int64_t n, float* to) {
+  if (n == kLanes) return store(v, to);
+  for (int64_t j = 0; j < n; ++j) to[j] = v[j];
+}
+// NaN stays NaN.
+inline Vec relu(const Vec& v) { return v < 0.0f ? Vec{} : v; }
+
+// One panel of the product, for inputs [0, depth) of x and weights that start there.
+struct Panel {
+  const float* x;
+  int64_t ldx, depth;
+  const float* weight;
+  const float* bias;
+  float* y;
+  int64_t ldy;
+  int64_t last;  // numbers of the last vector
+  bool add, relu;
+};
+
+// R rows by V vectors.
+template <int V, int R>
+void tile(const Panel& given) {
+  const Panel p = given;  // a copy, which stores to y cannot change
+  Vec sums[R][V];
+  KDEF_UNROLL for (int r = 0; r < R; ++r) {
+    KDEF_UNROLL for (int v = 0; v < V; ++v) {
+      const int64_t n = v + 1 < V ? kLanes : p.last;
+      sums[r][v] = p.add ? load(p.y + r * p.ldy + v * kLanes, n) : load(p.bias + v * kLanes);
+    }
+  }
+  const float* weight = p.weight;
+  for (int64_t i = 0; i < p.depth; ++i, weight += V * kLanes) {
+    Vec w[V];
+    KDEF_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weight + v * kLanes);
+    KDEF_UNROLL for (int r = 0; r < R; ++r) {
+      const float x = p.x[r * p.ldx + i];
+      KDEF_UNROLL for (int v = 0; v < V; ++v) sums[r][v] += x * w[v];
+    }
+  }
+  if (p.relu) {
+    KDEF_UNROLL for (int r = 0; r < R; ++r) { KDEF_UNROLL for (int v = 0; v < V; ++v) sums[r][v] = relu(sums[r][v]); }
+  }
+  KDEF_UNROLL for (int r = 0; r < R; ++r) {
+    KDEF_UNROLL for (int v = 0; v < V; ++v) {
+      store(sums[r][v], v + 1 < V ? kLanes : p.last, p.y + r * p.ldy + v * kLanes);
+    }
+  }
+}
+
+// Calls tile<V, R> for r rows, which are at most R.
+template <int V, int R>
+void rows_of_tile(const Panel& p, int64_t r) {
+  if constexpr (R > 1) {
+    if (r < R) return rows_of_tile<V, R - 1>(p, r);
+  }
+  tile<V, R>(p);
+}
+
+// All rows of a panel, in tiles of nearly equal height.
+template <int V>
+void panel_rows(Panel p, int64_t rows) {
+  const int64_t tiles = (rows + kRows - 1) / kRows;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t r = rows / tiles + (t < rows % tiles ? 1 : 0);
+    rows_of_tile<V, kRows>(p, r);
+    p.x += r * p.ldx;
+    p.y += r * p.ldy;
+  }
+}
+
+// One row, of which only the inputs that are not zero are given: their places and values.
+struct NotZero {
+  int32_t place[kSparse];
+  float value[kSparse];
+  int64_t count;
+};
+
+template <int V>
+void panel_of_not_zero(const Panel& p, const NotZero& x) {
+  Vec sums[V];
+  for (int v = 0; v < V; ++v) {
+    sums[v] = p.add ? load(p.y + v * kLanes, v + 1 < V ? kLanes : p.last) : load(p.bias + v * kLanes);
+  }
+  for (int64_t i = 0; i < x.count; ++i) {
+    const float* weight = p.weight + x.place[i] * (V * kLanes);
+    for (int v = 0; v < V; ++v) sums[v] += x.value[i] * load(weight + v * kLanes);
+  }
+  for (int v = 0; v < V; ++v) {
+    store(p.relu ? relu(sums[v]) : sums[v], v + 1 < V ? kLanes : p.last, p.y + v * kLanes);
+  }
+}
+
+// Calls fn.template run<V>() for V = `vectors`, which is at most N.
+template <int N, class Fn>
+void with_vectors(int64_t vectors, const Fn& fn) {
+  if constexpr (N > 1) {
+    if (vectors < N) return with_vectors<N - 1>(vectors, fn);
+  }
+  fn.template operator()<N>();
+}
+
+// Calls fn.template operator()<V>(panel) for every panel of the product; `first` and `depth` are its inputs.
+template <class Fn>
+void for_each_panel(const Product& p, int64_t first, int64_t depth, const Fn& fn) {
+  const int64_t vectors = (p.out + kLanes - 1) / kLanes, panels = (vectors + kVectors - 1) / kVectors;
+  int64_t before = 0;  // vectors
+  for (int64_t i = 0; i < panels; ++i) {
+    const int64_t count = vectors / panels + (i < vectors % panels ? 1 : 0), column = before * kLanes;
+    Panel panel;
+    panel.x = p.x + first;
+    panel.ldx = p.ldx;
+    panel.depth = depth;
+    panel.weight = p.weight + column * p.in + first * count * kLanes;
+    panel.bias = p.bias + column;
+    panel.y = p.y + column;
+    panel.ldy = p.ldy;
+    panel.last = i + 1 < panels || p.out % kLanes == 0 ? kLanes : p.out % kLanes;
+    panel.add = p.add || first > 0;
+    panel.relu = p.relu && first + depth == p.in;
+    with_vectors<kVectors>(count, [&]<int V>() { fn.template operator()<V>(panel); });
+    before += count;
+  }
+}
+
+void product_of_row(const Product& p) {
+  NotZero x;
+  for (int64_t first = 0; first == 0 || first < p.in; first += kSparse) {
+    const int64_t depth = p.in - first < kSparse ? p.in - first : kSparse;
+    x.count = 0;
+    for (int64_t i = 0; i < depth; ++i) {
+      const float value = p.x[first + i];
+      x.place[x.count] = static_cast<int32_t>(i);
+      x.value[x.count] = value;
+      x.count += value != 0.0f ? 1 : 0;
+    }
+    for_each_panel(p, first, depth, [&]<int V>(const Panel& panel) { panel_of_not_zero<V>(panel, x); });
+  }
+}
+
+void product(const Product& p) {
+  if (p.rows == 1 && p.skips_zeros) return product_of_row(p);
+  // Few rows pass a panel once: there is nothing to keep in the cache.
+  const int64_t blocks = p.rows <= 2 * kRows || p.in == 0 ? 1 : (p.in + kDepth - 1) / kDepth;
+  int64_t first = 0;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t depth = p.in / blocks + (b < p.in % blocks ? 1 : 0);
+    for_each_panel(p, first, depth, [&]<int V>(const Panel& panel) { panel_rows<V>(panel, p.rows); });
+    first += depth;
+  }
+}
+
+// Four vectors of partial sums, added in a fixed order.
+float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kTogether = 4;
+  Vec sums[kTogether] = {};
+  int64_t i = 0;
+  for (; i + kTogether * kLanes <= n; i += kTogether * kLanes) {
+    for (int64_t t = 0; t < kTogether; ++t) sums[t] += load(a + i + t * kLanes) * load(b + i + t * kLanes);
+  }
+  for (; i + kLanes <= n; i += kLanes) sums[0] += load(a + i) * load(b + i);
+  if (i < n) sums[1] += load(a + i, n - i) * load(b + i, n - i);
+  const Vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  float sum = 0;
+  for (int64_t j = 0; j < kLanes; ++j) sum += all[j];
+  return sum;
+}
+
+void dots(const Product& p) {
+  for (int64_t b = 0; b < p.rows; ++b) {
+    for (int64_t o = 0; o < p.out; ++o) {
+      float& y = p.y[b * p.ldy + o];
+      const float sum = (p.add ? y : p.bias[o]) + dot(p.x + b * p.ldx, p.weight + o * p.in, p.in);
+      y = p.relu && sum < 0.0f ? 0.0f : sum;
+    }
+  }
+}
+
+// V vectors of one row's sum from column `column` on; meanwhile the next row's are brought closer.
+template <int V>
+void part_of_row(const RowSums& s, int64_t b, int64_t column) {
+  Vec sums[V];
+  for (int v = 0; v < V; ++v) sums[v] = load(s.bias + column + v * kLanes);
+  const int32_t* ids = s.ids + b * s.ldids;
+  const int32_t* next = b + 1 < s.rows ? ids + s.ldids : ids;
+  for (int64_t t = 0; t < s.count; ++t) {
+    const float* from = s.tables[t] + ids[s.columns[t]] * s.stride + column;
+    const float* soon = s.tables[t] + next[s.columns[t]] * s.stride + column;
+    for (int v = 0; v < V; ++v) {
+      sums[v] += load(from + v * kLanes);
+      if (v * kLanes % 16 == 0) __builtin_prefetch(soon + v * kLanes);
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    const int64_t left = s.out - column - v * kLanes;
+    store(s.relu ? relu(sums[v]) : sums[v], left < kLanes ? left : kLanes, s.y + b * s.ldy + column + v * kLanes);
+  }
+}
+
+void row_sums(const RowSums& s) {
+  constexpr int kTogether = 8;
+  const int64_t vectors = (s.out + kLanes - 1) / kLanes;
+  for (int64_t b = 0; b < s.rows; ++b) {
+    for (int64_t v = 0; v < vectors; v += kTogether) {
+      const int64_t count = vectors - v < kTogether ? vectors - v : kTogether;
+      with_vectors<kTogether>(count, [&]<int V>() { part_of_row<V>(s, b, v * kLanes); });
+    }
+  }
+}
+
+}  // namespace
+
+extern const Kernels kKernels;
+}  // namespace kdef::ops::serve::KDEF_SET

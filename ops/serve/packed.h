@@ -1,0 +1,87 @@
+// Products with constant weights, for predictions of few or many rows: the weights are packed once, and a row's sums,
+// bias and activation are computed in one pass. Everything runs on the calling thread and allocates nothing.
+//
+// A row's numbers have the same bits whatever rows are beside it. They depend on the instruction set (core/base/isa.h):
+// those without fused multiply-add round more often.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/isa.h"
+
+namespace kdef::ops {
+
+namespace serve {
+struct Kernels;
+}
+
+/// Numbers at an address that is a multiple of 64 bytes.
+class AlignedFloats {
+ public:
+  AlignedFloats() = default;
+  /// `count` zeros.
+  explicit AlignedFloats(size_t count);
+  float* data() const { return data_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+  std::unique_ptr<float[], Free> data_;
+  size_t size_ = 0;
+};
+
+/// y = act(x W^T + b), with act(z) = z or max(z, 0).
+class PackedLinear {
+ public:
+  /// weight [out, in]; bias [out], or null for zeros.
+  PackedLinear(const float* weight, const float* bias, int64_t out, int64_t in, bool relu, Isa isa = chosen_isa());
+
+  /// x [rows, in] with rows `ldx` apart, y [rows, out] with rows `ldy` apart; they do not overlap. With `add`, y holds
+  /// the start of the sums in place of the bias.
+  void run(const float* x, int64_t ldx, int64_t rows, float* y, int64_t ldy, bool add = false) const;
+
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+  bool relu() const { return relu_; }
+  size_t bytes() const { return (weight_.size() + bias_.size()) * sizeof(float); }
+
+ private:
+  const serve::Kernels* kernels_;
+  int64_t out_, in_;
+  bool relu_, finite_, few_;  // few_: outputs so few that a row's sums are dot products
+  AlignedFloats weight_, bias_;
+};
+
+/// y = act(b + the sum over tables t of a row of t, which an id names): a linear layer over embeddings whose products
+/// with the weights are known.
+class TableSum {
+ public:
+  struct Table {
+    std::vector<float> rows;  // [vocabulary, out]
+    int64_t column;           // of its ids
+  };
+  TableSum(const std::vector<Table>& tables, const float* bias, int64_t out, bool relu, Isa isa = chosen_isa());
+
+  /// ids: rows `ldids` apart; each is in its table. y as above.
+  void run(const int32_t* ids, int64_t ldids, int64_t rows, float* y, int64_t ldy) const;
+
+  int64_t out() const { return out_; }
+  size_t bytes() const;
+  /// The bytes that a table of so many rows will take.
+  static size_t bytes_of(int64_t vocabulary, int64_t out);
+
+ private:
+  const serve::Kernels* kernels_;
+  int64_t out_;
+  bool relu_;
+  std::vector<AlignedFloats> tables_;
+  std::vector<const float*> starts_;
+  std::vector<int64_t> columns_;
+  AlignedFloats bias_;
+};
+
+}  // namespace kdef::ops

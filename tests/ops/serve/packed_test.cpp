@@ -1,0 +1,159 @@
+// Packed products for every instruction set that this processor has.
+#include "ops/serve/packed.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+
+namespace kdef::ops {
+namespace {
+
+std::vector<float> numbers(int64_t n, uint64_t seed, double zeros = 0) {
+  Random random(seed, 1);
+  std::vector<float> all;
+  for (int64_t i = 0; i < n; ++i) {
+    const bool zero = random.uniform() < zeros;
+    all.push_back(zero ? 0.0f : static_cast<float>(2 * random.uniform() - 1));
+  }
+  return all;
+}
+
+struct Size {
+  int64_t in, out;
+};
+// Around whole vectors and panels of every set, few outputs, and more inputs than are looked through at once.
+constexpr Size kSizes[] = {{1, 1}, {7, 4}, {5, 5}, {33, 17}, {400, 400}, {176, 1200}, {2100, 23}, {0, 9}, {624, 65}};
+constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 12, 13, 16, 29};
+
+class Packed : public testing::TestWithParam<Isa> {};
+
+double plain_sum(const std::vector<float>& x, const std::vector<float>& w, const Size& s, int64_t b, int64_t o) {
+  double sum = 0;
+  for (int64_t i = 0; i < s.in; ++i)
+    sum += static_cast<double>(x[static_cast<size_t>(b * s.in + i)]) * w[static_cast<size_t>(o * s.in + i)];
+  return sum;
+}
+
+TEST_P(Packed, LinearIsTheSumInDoublePrecisionUpToRounding) {
+  for (const Size& s : kSizes) {
+    const int64_t rows = 13, ldy = s.out + 3;
+    const std::vector<float> x = numbers(rows * s.in, 1, 0.4), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3),
+                             start = numbers(rows * ldy, 4);
+    for (const bool relu : {false, true}) {
+      const PackedLinear linear(w.data(), bias.data(), s.out, s.in, relu, GetParam());
+      for (const bool add : {false, true}) {
+        std::vector<float> y = start;
+        linear.run(x.data(), s.in, rows, y.data(), ldy, add);
+        for (int64_t b = 0; b < rows; ++b) {
+          for (int64_t o = 0; o < ldy; ++o) {
+            const size_t at = static_cast<size_t>(b * ldy + o);
+            if (o >= s.out) {
+              ASSERT_EQ(y[at], start[at]) << "written behind the row";
+              continue;
+            }
+            double want = (add ? start[at] : bias[static_cast<size_t>(o)]) + plain_sum(x, w, s, b, o);
+            if (relu) want = std::max(want, 0.0);
+            ASSERT_NEAR(y[at], want, 2e-6 * std::sqrt(1.0 + static_cast<double>(s.in)))
+                << s.in << " -> " << s.out << ", row " << b << ", output " << o;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Packed, ARowHasTheSameBitsAmongAnyNumberOfRows) {
+  for (const Size& s : kSizes) {
+    const int64_t most = 301;
+    const std::vector<float> x = numbers(most * s.in, 1, 0.5), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3);
+    const PackedLinear linear(w.data(), bias.data(), s.out, s.in, false, GetParam());
+    std::vector<float> all(static_cast<size_t>(most * s.out));
+    linear.run(x.data(), s.in, most, all.data(), s.out);
+    for (const int64_t rows : kRows) {
+      const int64_t first = most - rows;
+      std::vector<float> some(static_cast<size_t>(rows * s.out));
+      linear.run(x.data() + first * s.in, s.in, rows, some.data(), s.out);
+      EXPECT_EQ(std::memcmp(some.data(), all.data() + first * s.out, some.size() * sizeof(float)), 0)
+          << s.in << " -> " << s.out << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST_P(Packed, NotANumberStaysInItsRowAndInfiniteWeightsMeetZeros) {
+  const Size s{40, 33};
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
+  std::vector<float> x = numbers(3 * s.in, 1, 0.5), w = numbers(s.out * s.in, 2);
+  x[static_cast<size_t>(s.in) + 4] = kNan;
+  std::vector<float> y(static_cast<size_t>(3 * s.out));
+  for (const bool relu : {false, true}) {
+    PackedLinear(w.data(), nullptr, s.out, s.in, relu, GetParam()).run(x.data(), s.in, 3, y.data(), s.out);
+    for (size_t i = 0; i < y.size(); ++i)
+      EXPECT_EQ(std::isnan(y[i]), i / static_cast<size_t>(s.out) == 1) << "number " << i;
+  }
+  w[0] = kInf;  // 0 times infinity is NaN, also for a single row
+  const std::vector<float> zeros(static_cast<size_t>(s.in));
+  PackedLinear(w.data(), nullptr, s.out, s.in, false, GetParam()).run(zeros.data(), s.in, 1, y.data(), s.out);
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_EQ(y[1], 0.0f);
+}
+
+TEST_P(Packed, TableSumAddsOneRowPerTable) {
+  const int64_t rows = 9, columns = 4;
+  Random random(5, 5);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < rows * columns; ++i) ids.push_back(static_cast<int32_t>(random.below(6)));
+  for (const int64_t out : {1, 5, 16, 130, 1200}) {
+    const std::vector<float> bias = numbers(out, 3);
+    std::vector<TableSum::Table> tables;
+    for (int64_t t = 0; t < 3; ++t) tables.push_back({numbers(6 * out, static_cast<uint64_t>(7 + t)), t + 1});
+    for (const bool relu : {false, true}) {
+      const TableSum sum(tables, bias.data(), out, relu, GetParam());
+      const int64_t ldy = out + 2;
+      std::vector<float> y(static_cast<size_t>(rows * ldy), 7.0f), alone(static_cast<size_t>(ldy));
+      sum.run(ids.data(), columns, rows, y.data(), ldy);
+      for (int64_t b = 0; b < rows; ++b) {
+        for (int64_t o = 0; o < out; ++o) {
+          float want = bias[static_cast<size_t>(o)];
+          for (const TableSum::Table& table : tables)
+            want += table.rows[static_cast<size_t>(ids[static_cast<size_t>(b * columns + table.column)] * out + o)];
+          ASSERT_EQ(y[static_cast<size_t>(b * ldy + o)], relu ? std::max(want, 0.0f) : want) << out << " outputs";
+        }
+        EXPECT_EQ(y[static_cast<size_t>(b * ldy + out)], 7.0f) << "written behind the row";
+        sum.run(ids.data() + b * columns, columns, 1, alone.data(), ldy);
+        EXPECT_EQ(std::memcmp(alone.data(), y.data() + b * ldy, static_cast<size_t>(out) * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, Packed, testing::ValuesIn(usable_isas()), [](const auto& of) {
+  std::string name = name_of(of.param);
+  std::erase(name, '-');
+  return name;
+});
+
+TEST(PackedSets, AgreeUpToRounding) {
+  const Size s{624, 400};
+  const int64_t rows = 7;
+  const std::vector<float> x = numbers(rows * s.in, 1), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3);
+  std::vector<float> want;
+  for (const Isa isa : usable_isas()) {
+    std::vector<float> y(static_cast<size_t>(rows * s.out));
+    PackedLinear(w.data(), bias.data(), s.out, s.in, false, isa).run(x.data(), s.in, rows, y.data(), s.out);
+    if (want.empty()) want = y;
+    for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], want[i], 5e-5) << name_of(isa);
+  }
+}
+
+TEST(PackedSets, NamesAreThoseOfThePsAbi) {
+  EXPECT_EQ(usable_isas().front(), Isa::plain);
+  EXPECT_STREQ(name_of(Isa::v3), "x86-64-v3");
+}
+
+}  // namespace
+}  // namespace kdef::ops
