@@ -4,14 +4,12 @@
 
 #include "ops/layout.h"
 #include "ops/linear.h"
+#include "ops/pad.h"
 
 namespace kdef::nn {
 
 Tensor padded_fields(const Tensor& x, int64_t count, double value) {
-  if (count == 0) return x;
-  const Shape& s = x.shape();
-  const Tensor rows = Tensor::full({s[0], s[1], count, s[3]}, value, x.dtype(), x.device());
-  return ops::concat({rows, x, rows}, 2);
+  return count == 0 ? x : ops::pad(x, 2, count, count, value);
 }
 
 Tensor channel_rows(const Tensor& x) {

@@ -154,7 +154,7 @@ std::vector<Tensor> subset_products(const Tensor& e, int64_t order) {
     }
   }
   for (Tensor& sum : sums) {
-    if (!sum.defined()) sum = Tensor::zeros({rows, dim}, e.dtype(), e.device());  // fewer fields than that
+    if (!sum.defined()) sum = ops::scale(sums[0], 0);  // fewer fields than that
   }
   return sums;
 }

@@ -13,6 +13,7 @@
 #include "ops/linear.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/pad.h"
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
@@ -138,6 +139,7 @@ std::vector<OpCase> op_cases() {
   });
   add_case(kSliceInfo, "axis 1", of_one({2, 5, 2}, [](const Tensor& x) { return slice(x, 1, 1, 3); }));
 
+  add_case(kPadInfo, "axis 1", of_one({2, 3, 2}, [](const Tensor& x) { return pad(x, 1, 1, 2, 0.5); }));
   add_case(kUpperTriangleInfo, "", of_one({2, 4, 4}, [](const Tensor& x) { return upper_triangle(x); }));
 
   for (const bool ta : {false, true}) {

@@ -13,6 +13,7 @@
 #include "ops/linear.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/pad.h"
 #include "ops/pairs.h"
 #include "ops/reduce.h"
 #include "ops/softmax.h"
@@ -44,7 +45,7 @@ std::map<std::string, const char*> all_kinds() {
               &kLayerNormInfo, &kDropoutInfo, &kReluInfo, &kSigmoidInfo, &kTanhInfo, &kSiluInfo, &kGeluInfo,
               &kLeakyReluInfo, &kSoftmaxInfo, &kSoftminInfo});
   add(kReduction, {&kSumInfo, &kMeanInfo, &kMaxInfo, &kKMaxInfo});
-  add(kLayout, {&kReshapeInfo, &kTransposeInfo, &kConcatInfo, &kSliceInfo, &kUpperTriangleInfo});
+  add(kLayout, {&kReshapeInfo, &kTransposeInfo, &kConcatInfo, &kSliceInfo, &kPadInfo, &kUpperTriangleInfo});
   add(kObjective, {&kBceInfo, &kBceWithLogitsInfo, &kMseInfo});
   return kinds;
 }
