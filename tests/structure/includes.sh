@@ -38,12 +38,13 @@ declare -A may=(
   [kdef/train]="$engine core/io $ops $nn $data kdef/method kdef/measure"
   [kdef/config]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train"
   [kdef/run]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config"
+  [kdef/serve]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
   [kdef/study]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
   [kdef/audit]="$engine core/io $ops ops/check $nn $data kdef/method kdef/measure kdef/train kdef/config"
 
   [apps]="$engine core/io core/mpi $ops $nn $data
-    kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/study kdef/audit"
-  [bindings/c]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
+    kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/serve kdef/study kdef/audit"
+  [bindings/c]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/serve"
 )
 
 # Prints every include in tree $1 that a room may not have; succeeds if there is none.
