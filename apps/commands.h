@@ -15,6 +15,7 @@ int evaluate(const Arguments& arguments);
 int export_run(const Arguments& arguments);
 int import_weights(const Arguments& arguments);  // import.cpp
 int info(const Arguments& arguments);
+int init(const Arguments& arguments);
 int networks(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int prepare(const Arguments& arguments);

@@ -21,6 +21,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"demo", "train on built-in data or MovieLens-1M and compare", demo},
+    {"init", "write a configuration for a file of rows", init},
     {"synth", "write synthetic click data", synth},
     {"prepare", "encode a data set into its cache", prepare},
     {"train", "train an experiment, or resume one", train},

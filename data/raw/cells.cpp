@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "core/base/error.h"
+#include "data/raw/cell_numbers.h"
 
 namespace kdef::data {
 namespace {
@@ -161,14 +162,18 @@ std::string as_text(const FieldConfig& field) {
   bad_cell(cell, field, place, cat(" is larger than every fp64 number (1.8e308); correct the cell", as_text(field)));
 }
 
-// What pandas takes for a missing number, and the \\N of Hive and MySQL.
+}  // namespace
+
+std::optional<double> cell_number(std::string_view cell) {
+  double value;
+  return parse_number(cell, value) == Parsed::number ? std::optional(value) : std::nullopt;
+}
+
 const std::vector<std::string>& missing_numbers() {
   static const std::vector<std::string> markers = {"NaN", "nan",  "-nan", "-NaN", "NULL",     "null", "NA", "N/A",
                                                    "n/a", "#N/A", "<NA>", "None", "#N/A N/A", "#NA",  "\\N"};
   return markers;
 }
-
-}  // namespace
 
 std::string printable(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";

@@ -1,7 +1,6 @@
 #include "data/raw/row_source.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <unordered_map>
 
 #include "core/base/error.h"
@@ -12,6 +11,7 @@
 #include "data/raw/npz_reader.h"
 #include "data/raw/parquet.h"
 #include "data/raw/part_files.h"
+#include "data/raw/row_format.h"
 #include "data/raw/svm_reader.h"
 
 namespace kdef::data {
@@ -120,20 +120,12 @@ std::vector<Chunk::Cell*> RowSource::make_cells(Chunk& chunk, int64_t rows) cons
 
 namespace {
 
-// The reader of one file, which its first bytes decide. Those of a pipe are gone once they are read: it is text.
 std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfig& config, const std::string& optional,
                                      CsvReader::Empty empty) {
-  std::error_code unknown;
-  if (std::filesystem::is_regular_file(path, unknown)) {
-    const std::string head(ByteSource::open_raw(path)->peek(16));
-    // A line of text may begin with these letters; the next bytes of a Parquet file are numbers.
-    const bool is_binary = std::any_of(head.begin(), head.end(), [](unsigned char c) { return c < '\t'; });
-    if (head.starts_with("PAR1") && is_binary) return open_parquet(path);
-    if (head.starts_with("PK") && lower_case(path).ends_with(".npz")) return std::make_unique<NpzReader>(path);
-    if (config.columns.empty() && is_svm_text(ByteSource::open(path)->peek(4096))) {
-      return std::make_unique<SvmReader>(path, config.label);
-    }
-  }
+  const RowFormat format = row_format(path);
+  if (format == RowFormat::parquet) return open_parquet(path);
+  if (format == RowFormat::npz) return std::make_unique<NpzReader>(path);
+  if (format == RowFormat::svm && config.columns.empty()) return std::make_unique<SvmReader>(path, config.label);
   return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote, empty);
 }
 

@@ -57,6 +57,11 @@ TEST_F(DocsTest, Search) {
   }
 }
 
+TEST_F(DocsTest, OwnData) {
+  EXPECT_EQ(run("own-data.md"), 1);
+  EXPECT_EQ(lines(read_file((folder_ / "clicks/predictions.txt").string())).size(), 2000u);
+}
+
 TEST_F(DocsTest, Scaling) {
   EXPECT_EQ(run("scaling.md"), 2);
   for (const char* file :

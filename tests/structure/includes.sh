@@ -6,7 +6,7 @@ set -euo pipefail
 engine="core/base core/tensor core/cuda"
 ops="ops ops/device ops/gemm ops/fused ops/serve"
 nn="nn nn/networks nn/optimizer"
-data="data data/raw data/encode data/feed data/builtin"
+data="data data/raw data/encode data/profile data/feed data/builtin"
 
 # may[ROOM]: the rooms that its files may include, beside its own.
 declare -A may=(
@@ -30,6 +30,7 @@ declare -A may=(
   [data]="core/base core/io"
   [data/raw]="core/base core/io data"
   [data/encode]="core/base core/io data data/raw"
+  [data/profile]="core/base core/io data data/raw data/encode"
   [data/feed]="core/base core/io data data/raw data/encode"
   [data/builtin]="core/base core/io data data/raw data/encode data/feed"
 
