@@ -41,7 +41,7 @@ declare -A may=(
   [kdef/run]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config"
   [kdef/serve]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
   [kdef/study]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run"
-  [kdef/audit]="$engine core/io $ops ops/check $nn $data kdef/method kdef/measure kdef/train kdef/config"
+  [kdef/audit]="$engine core/io $ops ops/check $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/serve"
 
   [apps]="$engine core/io core/mpi $ops $nn $data
     kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/serve kdef/study kdef/audit"

@@ -1,0 +1,280 @@
+// The scorer: every network has the engine's numbers, however rows come, and whatever their values are.
+#include "kdef/serve/scorer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <thread>
+
+#include "core/base/random.h"
+#include "kdef/measure/evaluation.h"
+#include "nn/networks/registry.h"
+#include "tests/nn/networks/support.h"
+
+// Counts what a thread allocates: a call of a scorer must not. (GCC warns falsely of inlined pairs of these.)
+static thread_local int64_t allocations = 0;
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  ++allocations;
+  void* block = std::malloc(std::max<size_t>(1, bytes));
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+[[gnu::noinline]] void* operator new(size_t bytes, std::align_val_t alignment) {
+  ++allocations;
+  const auto unit = static_cast<size_t>(alignment);
+  void* block = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, size_t) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, size_t, std::align_val_t) noexcept { std::free(block); }
+
+namespace kdef {
+namespace {
+
+using nn::test::some_fields;
+using testing::HasSubstr;
+
+// An ensemble in fp32 whose parameters and buffers are all random. It predicts numbers, which are its logits: a sigmoid
+// would hide differences.
+class Model {
+ public:
+  explicit Model(EnsembleConfig config, const std::vector<nn::EmbeddingField>& fields = some_fields())
+      : build_(3), ensemble_(config, fields, build_) {
+    uint64_t seed = 40;
+    for (const nn::Parameter& p : ensemble_.parameters()) fill(p.tensor, -1, seed++);
+    for (const nn::Buffer& b : ensemble_.buffers()) fill(b.tensor, 0.1, seed++);
+  }
+  const Ensemble& operator*() const { return ensemble_; }
+
+ private:
+  static void fill(Tensor t, double low, uint64_t seed) {
+    t.copy_from(ops::random_uniform(t.shape(), low, 1, seed).to(t.dtype()));
+  }
+  nn::Builder build_;
+  Ensemble ensemble_;
+};
+
+EnsembleConfig of(const std::vector<std::string>& networks, EnsembleKind kind = EnsembleKind::mean) {
+  EnsembleConfig config;
+  config.kind = kind;
+  config.task = &find_task("regression");
+  config.embedding_dim = 4;
+  for (const std::string& network : networks) config.students.push_back(nn::test::small_config(network));
+  return config;
+}
+
+ModelInput six_rows() { return {nn::test::some_ids(), nn::test::some_values().to(DType::f32), {}, {}}; }
+
+// Up to the rounding of another order of sums: 1e-5 of the largest number.
+void expect_near(const std::vector<float>& got, const std::vector<float>& want) {
+  ASSERT_EQ(got.size(), want.size());
+  float most = 1;
+  for (const float x : want) most = std::max(most, std::abs(x));
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-5 * most) << "number " << i;
+}
+
+void expect_scores(const Ensemble& model, const ModelInput& input, const ScorerOptions& options = {}) {
+  const Scorer scorer(model, options);
+  const Probabilities got = predict(scorer, input);
+  const Probabilities want = predict_unchecked(model, input);
+  expect_near(got.ensemble, want.ensemble);
+  expect_near(got.students, want.students);
+}
+
+class EveryNetworksScorer : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryNetworksScorer, HasTheNumbersOfTheEngine) {
+  const Model model(of({GetParam(), GetParam()}));
+  expect_scores(*model, six_rows());
+  expect_scores(*model, six_rows(), {.fold_mib = 0});
+}
+
+TEST_P(EveryNetworksScorer, KeepsNotANumberInItsRow) {
+  const Model model(of({GetParam()}));
+  const Scorer scorer(*model);
+  ModelInput input = six_rows();
+  const std::vector<float> want = predict(scorer, input).ensemble;
+  input.values = input.values.clone();
+  float* row = input.values.data<float>() + 2 * input.values.shape()[1];
+  std::fill_n(row, input.values.shape()[1], std::numeric_limits<float>::quiet_NaN());
+  const std::vector<float> got = predict(scorer, input).ensemble;
+  for (size_t b = 0; b < got.size(); ++b) {
+    if (b == 2) continue;  // a network may not read numbers
+    EXPECT_EQ(std::memcmp(&got[b], &want[b], sizeof(float)), 0) << "row " << b;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksScorer, testing::ValuesIn(nn::network_names()),
+                         [](const auto& of) { return of.param; });
+
+// The two others compute with the rows along another axis than the first.
+TEST(Scorer, CompilesAllNetworksButTwo) {
+  std::vector<std::string> refused;
+  for (const std::string& network : nn::network_names()) {
+    const Model model(of({network}));
+    const Scorer scorer(*model);
+    if (!scorer.compiled()) refused.push_back(network);
+  }
+  EXPECT_THAT(refused, testing::ElementsAre("SAM", "FiGNN"));
+}
+
+TEST(Scorer, EveryKindOfEnsemble) {
+  for (const EnsembleType& type : ensemble_types()) {
+    if (!refusal_of(type.kind, find_task("regression")).empty()) continue;
+    for (const bool shared : {true, false}) {
+      EnsembleConfig config = of({"mlp", "DeepFM", "mlp"}, type.kind);
+      if (!type.trains_output_layers()) config = of({"mlp", "kdef_dcnv2", "mlp"}, type.kind);
+      config.shared_embedding = shared;
+      SCOPED_TRACE(type.name);
+      expect_scores(*Model(config), six_rows());
+    }
+  }
+}
+
+// Sequences by sum and average, a table that two fields share, layers behind an embedding, pretrained vectors.
+TEST(Scorer, EveryKindOfField) {
+  using Usage = nn::EmbeddingField::Pretrained::Usage;
+  for (const Usage usage : {Usage::init, Usage::sum, Usage::concat}) {
+    std::vector<nn::EmbeddingField> fields = some_fields();
+    fields[0].pretrained = {.dim = 3, .frozen = false, .usage = usage, .known = 4};
+    fields[1].linear = 4;
+    fields[3].kind = nn::EmbeddingField::Kind::sum;
+    fields[3].shared = "tags";
+    expect_scores(*Model(of({"mlp", "DeepFM"}), fields), six_rows());
+  }
+  const std::vector<nn::EmbeddingField> all = some_fields();
+  expect_scores(*Model(of({"mlp"}), {all[0]}), {Tensor::from<int32_t>({4, 0, 1}, {3, 1}), {}, {}, {}});
+  expect_scores(*Model(of({"mlp"}), {all[2]}), {{}, Tensor::from<float>({4, 0, -1}, {3, 1}), {}, {}});
+}
+
+TEST(Scorer, PredictsProbabilitiesOfClicks) {
+  EnsembleConfig config = of({"mlp"});
+  config.task = &default_task();
+  const Model model(config);
+  const Probabilities got = predict(Scorer(*model), six_rows());
+  const Probabilities want = predict_unchecked(*model, six_rows());
+  for (size_t b = 0; b < got.ensemble.size(); ++b) EXPECT_NEAR(got.ensemble[b], want.ensemble[b], 1e-6);
+}
+
+// ---- Three students 40-40 with batch norm over 7 ids, a number and enough rows for several pieces of work
+
+constexpr int64_t kIds = 7, kVocabulary = 300, kManyRows = 1001;
+
+std::vector<nn::EmbeddingField> wide_fields() {
+  std::vector<nn::EmbeddingField> fields;
+  for (int64_t f = 0; f < kIds; ++f) fields.push_back({cat("C", f), nn::EmbeddingField::Kind::id, kVocabulary - f});
+  fields.push_back({"price", nn::EmbeddingField::Kind::numeric});
+  return fields;
+}
+
+Model three_mlps() {
+  EnsembleConfig config;
+  config.kind = EnsembleKind::mean;
+  config.task = &find_task("regression");
+  config.embedding_dim = 16;
+  config.students.assign(3, {"mlp", {40, 40}, {"relu", "relu"}, {0.1, 0.1}, true});
+  return Model(config, wide_fields());
+}
+
+ModelInput many_rows() {
+  Random random(11, 3);
+  std::vector<int32_t> ids;
+  std::vector<float> numbers;
+  for (int64_t b = 0; b < kManyRows; ++b) {
+    for (int64_t f = 0; f < kIds; ++f)
+      ids.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(kVocabulary - f))));
+    numbers.push_back(static_cast<float>(random.uniform()));
+  }
+  return {Tensor::from(ids, {kManyRows, kIds}), Tensor::from(numbers, {kManyRows, 1}), {}, {}};
+}
+
+TEST(Scorer, ARowHasTheSameBitsInBatchesOfAnySizeAndByAnyThreads) {
+  const Model model = three_mlps();
+  const Scorer scorer(*model);
+  ASSERT_TRUE(scorer.compiled()) << scorer.refusal();
+  const ModelInput all = many_rows();
+  const Probabilities want = predict(scorer, all);
+  for (const int64_t count : {1, 2, 7, 95, 97, 500}) {
+    const int64_t first = kManyRows - count;
+    const Probabilities got = predict(scorer, {all.ids.rows(first, count), all.values.rows(first, count), {}, {}});
+    EXPECT_EQ(std::memcmp(got.ensemble.data(), want.ensemble.data() + first, got.ensemble.size() * sizeof(float)), 0)
+        << count << " rows";
+    EXPECT_EQ(std::memcmp(got.students.data(), want.students.data() + 3 * first, got.students.size() * sizeof(float)),
+              0);
+  }
+  Probabilities shared = want;
+  std::fill(shared.ensemble.begin(), shared.ensemble.end(), 0.0f);
+  scorer.score(all.ids.data<int32_t>(), all.values.data<float>(), kManyRows, shared.ensemble.data(), nullptr, true);
+  EXPECT_EQ(shared.ensemble, want.ensemble);
+
+  std::vector<std::thread> threads;
+  std::vector<Probabilities> got(4);
+  for (Probabilities& mine : got) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5; ++i) mine = predict(scorer, all);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Probabilities& mine : got) EXPECT_EQ(mine.ensemble, want.ensemble);
+}
+
+// Whatever part of the tables is folded, the numbers are those of the engine.
+TEST(Scorer, FoldsTheSmallestVocabulariesThatFit) {
+  const Model model = three_mlps();
+  const ModelInput input = many_rows();
+  const Scorer none(*model, {.fold_mib = 0}), some(*model, {.fold_mib = 1}), all(*model);
+  EXPECT_EQ(none.table_bytes(), 0u);
+  EXPECT_GT(some.table_bytes(), 0u);
+  EXPECT_LE(some.table_bytes(), size_t{1} << 20);
+  EXPECT_GT(all.table_bytes(), some.table_bytes());
+  EXPECT_GT(none.weight_bytes(), all.weight_bytes());
+  const Probabilities want = predict_unchecked(*model, input);
+  for (const Scorer* scorer : {&none, &some, &all}) {
+    expect_near(predict(*scorer, input).ensemble, want.ensemble);
+  }
+  EXPECT_THAT(all.describe(), HasSubstr("linear 1 -> 120, relu, and 7 tables of products"));
+  EXPECT_THAT(none.describe(), HasSubstr("linear 113 -> 120, relu"));
+}
+
+TEST(Scorer, RefusesAnIdThatIsInNoTable) {
+  const Model model = three_mlps();
+  const Scorer scorer(*model);
+  ModelInput input = many_rows();
+  input.ids.data<int32_t>()[5 * kIds + 2] = kVocabulary - 2;
+  std::vector<float> scores(static_cast<size_t>(kManyRows), 7.0f);
+  try {
+    scorer.score(input.ids.data<int32_t>(), input.values.data<float>(), kManyRows, scores.data(), nullptr);
+    FAIL() << "accepted";
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("row 5, id column 2: id 298 is not in [0, 298)"));
+  }
+  EXPECT_EQ(scores[0], 7.0f) << "something was written";
+  input.ids.data<int32_t>()[5 * kIds + 2] = -1;
+  EXPECT_THROW(predict(scorer, input), InputError);
+}
+
+TEST(Scorer, AllocatesNothingAfterItsFirstCall) {
+  const Model model = three_mlps();
+  const Scorer scorer(*model);
+  const ModelInput input = many_rows();
+  std::vector<float> scores(static_cast<size_t>(kManyRows)), students(3 * scores.size());
+  const int32_t* ids = input.ids.data<int32_t>();
+  const float* numbers = input.values.data<float>();
+  scorer.score(ids, numbers, 1, scores.data(), students.data());
+  const int64_t before = allocations;
+  ASSERT_GT(before, 0) << "the counter does not count";
+  scorer.score(ids, numbers, kManyRows, scores.data(), students.data());
+  scorer.score(ids, numbers, 1, scores.data(), nullptr);
+  EXPECT_EQ(allocations, before);
+}
+
+}  // namespace
+}  // namespace kdef
