@@ -10,6 +10,7 @@
 
 #include "core/io/append_file.h"
 #include "core/io/file.h"
+#include "core/io/protobuf.h"
 #include "kdef/run/record.h"
 #include "kdef/train/run_files.h"
 
@@ -36,23 +37,6 @@ std::string little_endian(T value) {
   return bytes;
 }
 
-// ---- Wire format: a field is (number << 3 | wire type) and its value.
-
-std::string varint(uint64_t value) {
-  std::string bytes;
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>((value & 0x7F) | 0x80);
-  return bytes + static_cast<char>(value);
-}
-
-std::string varint_field(uint32_t number, int64_t value) {
-  return varint(number << 3) + varint(static_cast<uint64_t>(value));
-}
-std::string fixed64_field(uint32_t number, double value) { return varint(number << 3 | 1) + little_endian(value); }
-std::string fixed32_field(uint32_t number, float value) { return varint(number << 3 | 5) + little_endian(value); }
-std::string bytes_field(uint32_t number, const std::string& value) {
-  return varint(number << 3 | 2) + varint(value.size()) + value;
-}
-
 // ---- Records.
 
 std::string tfrecord(const std::string& bytes) {
@@ -63,14 +47,14 @@ std::string tfrecord(const std::string& bytes) {
 
 // Event: wall_time = 1, step = 2, file_version = 3, summary = 5. Summary: value = 1. Value: tag = 1, simple_value = 2.
 std::string file_header(double wall_time) {
-  return tfrecord(fixed64_field(1, wall_time) + bytes_field(3, "brain.Event:2"));
+  return tfrecord(ProtoMessage().number(1, wall_time).bytes(3, "brain.Event:2").text());
 }
 
 std::string scalars(double wall_time, const TrainingListener::Evaluated& e) {
-  std::string summary;
+  ProtoMessage summary;
   const auto add = [&](const std::string& tag, double value) {
     if (std::isnan(value)) return;
-    summary += bytes_field(1, bytes_field(1, tag) + fixed32_field(2, static_cast<float>(value)));
+    summary.message(1, ProtoMessage().bytes(1, tag).number(2, static_cast<float>(value)));
   };
   const auto add_quality = [&](const std::string& prefix, const Quality& q) {
     for (const Metric& m : q.measured()) add(cat(prefix, "/", m.key()), q[m]);
@@ -81,7 +65,7 @@ std::string scalars(double wall_time, const TrainingListener::Evaluated& e) {
   for (size_t k = 0; k < e.valid.students.size(); ++k) {
     add_quality(cat("valid/student_", k + 1), e.valid.students[k]);
   }
-  return tfrecord(fixed64_field(1, wall_time) + varint_field(2, e.step) + bytes_field(5, summary));
+  return tfrecord(ProtoMessage().number(1, wall_time).integer(2, e.step).message(5, summary).text());
 }
 
 class EventFile {
