@@ -1,40 +1,77 @@
-#include "kdef/run/export.h"
-
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/report_lines.h"
 #include "core/base/error.h"
+#include "kdef/serve/export_onnx.h"
 
 namespace kdef::apps {
+
+namespace {
+
+// Throws InputError where an option was given that is not for what is written.
+void refuse(const Parsed& parsed, const char* option, const char* reason) {
+  if (parsed.has(option)) throw InputError(cat("--", option, ": is for ", reason));
+}
+
+OnnxOptions::Inputs inputs_of(const Parsed& parsed) {
+  const std::string inputs = parsed.has("inputs") ? parsed.text("inputs") : "named";
+  if (inputs == "named") return OnnxOptions::Inputs::named;
+  if (inputs == "matrix") return OnnxOptions::Inputs::matrix;
+  throw InputError(cat("--inputs: expected named or matrix, found '", inputs, "'"));
+}
+
+// Writes what the name says: a folder, or a file of weights or of a model.
+Exported write(const Parsed& parsed, const std::string& out) {
+  const std::string run = parsed.text("run");
+  const bool weights = out.ends_with(".safetensors"), onnx = out.ends_with(".onnx"),
+             overwrite = parsed.flag("overwrite");
+  if (!weights) refuse(parsed, "vocabulary", "--out FILE.safetensors; a run keeps its own vocabulary");
+  if (!onnx) refuse(parsed, "inputs", "--out FILE.onnx");
+  if (!onnx && parsed.flag("words")) throw InputError("--words: is for --out FILE.onnx");
+  if (onnx) {
+    const std::string student = parsed.has("student") ? parsed.text("student") : "ensemble";
+    return export_onnx(run, student, {inputs_of(parsed), parsed.flag("words"), overwrite}, out);
+  }
+  if (!parsed.has("student")) throw InputError("--student is missing: give best, a number or ensemble");
+  const std::string student = parsed.text("student");
+  if (weights) {
+    return export_state_dict(run, student, parsed.has("vocabulary") ? parsed.text("vocabulary") : "", out, overwrite);
+  }
+  if (overwrite) throw InputError("--overwrite: is for a file; give the name of a new folder");
+  return kdef::export_run(run, student, out);
+}
+
+}  // namespace
 
 int export_run(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
-  options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble")->required(),
-                        "the student with the best validation AUC, student N, or the whole ensemble");
+  options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble"),
+                        "the student with the best validation AUC, student N, or the whole ensemble; for FILE.onnx the "
+                        "ensemble where it is not given");
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(),
-                        "directory to write into; FILE.safetensors: the state_dict of FuxiCTR's class of the network");
+                        "directory to write into; FILE.safetensors: the state_dict of FuxiCTR's class of the network; "
+                        "FILE.onnx: a model for ONNX Runtime");
   options.add_options()(
       "vocabulary", po::value<std::string>()->value_name("FILE"),
       "for FILE.safetensors: feature_vocab.json of FuxiCTR, in whose order the rows of tables are to stand");
+  options.add_options()("inputs", po::value<std::string>()->value_name("named|matrix"),
+                        "for FILE.onnx: an input per field, or one of all ids and one of all numbers (default: named)");
+  options.add_options()("words", po::bool_switch(),
+                        "for FILE.onnx: text and raw numbers are the inputs, and the file holds the vocabularies");
+  options.add_options()("overwrite", po::bool_switch(), "replace the file FILE.safetensors or FILE.onnx");
   const auto parsed = parse({"export", "--run DIR --student best|N|ensemble --out DIR",
                              "Writes one student of a trained ensemble, with the embedding that it reads, as a run\n"
                              "directory for kdef predict, evaluate and report. One student costs less to serve than\n"
                              "the ensemble. 'ensemble' writes the whole model without the state of its training.\n"
                              "A file whose name ends in .safetensors holds the weights alone, under the names of\n"
-                             "FuxiCTR's class; kdef import reads such a file."},
+                             "FuxiCTR's class; kdef import reads such a file. A file whose name ends in .onnx holds\n"
+                             "the model, which reads encoded ids and numbers, or text with --words."},
                             options, arguments);
   if (!parsed) return kDone;
   const std::string out = parsed->text("out");
-  const std::string run = parsed->text("run"), student = parsed->text("student");
-  const bool weights_alone = out.ends_with(".safetensors");
-  if (parsed->has("vocabulary") && !weights_alone) {
-    throw InputError("--vocabulary: is for --out FILE.safetensors; a run keeps its own vocabulary");
-  }
-  const std::string vocabulary = parsed->has("vocabulary") ? parsed->text("vocabulary") : "";
-  const Exported e =
-      weights_alone ? kdef::export_state_dict(run, student, vocabulary, out) : kdef::export_run(run, student, out);
+  const Exported e = write(*parsed, out);
   const std::string what = e.student > 0 ? cat("Student ", e.student, " of ", e.students) : "The ensemble";
   std::cout << what << ": " << e.parameters << " of " << e.run_parameters << " parameters, in " << out << "\n";
   const auto show = [&](const char* data, const Evaluation& all, const Evaluation& chosen) {

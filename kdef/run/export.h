@@ -28,8 +28,12 @@ Exported export_run(const std::string& run, const std::string& student, const st
 /// FuxiCTR's class of its network (kdef/method/state_dict.h); a table that fields share stands there under the name of
 /// each. The class's load_state_dict(strict=False) takes it: only index tables that the class makes itself are missing.
 /// `vocabulary`: the feature_vocab.json of FuxiCTR in whose order the rows of the tables are to stand; empty: in this
-/// program's. Throws InputError as above, and for a network that is no class of FuxiCTR.
+/// program's. Throws InputError as above, for a network that is no class of FuxiCTR, and for a file that
+/// is there unless `overwrite` is set.
 Exported export_state_dict(const std::string& run, const std::string& student, const std::string& vocabulary,
-                           const std::string& path);
+                           const std::string& path, bool overwrite = false);
+
+/// Throws InputError if there is a file of that name, unless `overwrite` is set.
+void refuse_to_replace(const std::string& path, bool overwrite);
 
 }  // namespace kdef

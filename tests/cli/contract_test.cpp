@@ -229,6 +229,40 @@ TEST_F(RunTest, WeightsGoOutAndComeBack) {
               HasSubstr("mlp is no class of FuxiCTR"));
 }
 
+TEST_F(RunTest, AModelGoesOutAsOnnx) {
+  ASSERT_EQ(train("--run " + path("run") + " epochs=1").status, 0);
+  const std::string from = "export --run " + path("run"), out = " --out " + path("model.onnx");
+  const Outcome exported = kdef(from + out);
+  ASSERT_EQ(exported.status, 0) << exported.text;
+  EXPECT_THAT(exported.text, HasSubstr("The ensemble: "));
+  const std::string all = read_file(path("model.onnx"));
+  EXPECT_THAT(all, HasSubstr("ensemble of " + path("run")));
+  EXPECT_THAT(all, HasSubstr("networks.2."));
+
+  const Outcome again = kdef(from + out);
+  EXPECT_EQ(again.status, 2);
+  EXPECT_THAT(again.text, HasSubstr("model.onnx: is already there; give another name, or --overwrite"));
+  EXPECT_EQ(read_file(path("model.onnx")), all);
+  EXPECT_EQ(kdef(from + out + " --student 1 --inputs matrix --overwrite").status, 0);
+  const std::string one = read_file(path("model.onnx"));
+  EXPECT_THAT(one, AllOf(HasSubstr("student 1 of 3"), HasSubstr("networks.0."), Not(HasSubstr("networks.2."))));
+
+  for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
+           {from + out + " --overwrite --inputs rows", "--inputs: expected named or matrix, found 'rows'"},
+           {from + out + " --overwrite --vocabulary x.json", "--vocabulary: is for --out FILE.safetensors"},
+           {from + out + " --overwrite --student 4", "--student: expected best, ensemble or a number from 1 to 3"},
+           {from + " --student 1 --inputs named --out " + path("served"), "--inputs: is for --out FILE.onnx"},
+           {from + out + " --overwrite --inputs matrix --words", "--words: needs named inputs"},
+           {from + " --student 1 --words --out " + path("served"), "--words: is for --out FILE.onnx"},
+           {from + " --student 1 --overwrite --out " + path("served"), "--overwrite: is for a file"},
+           {from + " --out " + path("served"), "--student is missing"}}) {
+    const Outcome refused = kdef(arguments);
+    EXPECT_EQ(refused.status, 2) << arguments;
+    EXPECT_THAT(refused.text, HasSubstr(message));
+  }
+  EXPECT_EQ(read_file(path("model.onnx")), one);
+}
+
 TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
   const Outcome outcome =
       kdef("bench predict --shape ml-1m --students 2 --batch 64 --latency-rows 50 --seconds 1 --threads 2");

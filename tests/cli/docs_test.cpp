@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tests/cli/support.h"
+#include "tests/support/onnx.h"
 
 namespace kdef::test {
 namespace {
@@ -68,6 +69,23 @@ TEST_F(DocsTest, Scaling) {
        {"sweeps/first/sweep.md", "sweeps/first/report.html", "served/model.safetensors", "predictions.txt"}) {
     EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
   }
+}
+
+// The page's program, where there is ONNX Runtime, scores text as kdef predict does.
+TEST_F(DocsTest, Onnx) {
+  EXPECT_EQ(run("onnx.md"), 1);
+  for (const char* file : {"model.onnx", "student.onnx", "words.onnx"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+  }
+  if (const std::string reason = no_onnxruntime(); !reason.empty()) GTEST_SKIP() << reason;
+  const std::vector<std::string> program = blocks("onnx.md", "python");
+  ASSERT_EQ(program.size(), 1u);
+  put((folder_ / "score.py").string(), program[0]);
+  const Outcome scored = shell("cd " + folder_.string() + " && " KDEF_ONNX_PYTHON " score.py");
+  ASSERT_EQ(scored.status, 0) << scored.text;
+  const std::string before = "largest difference ";
+  ASSERT_EQ(scored.text.find(before), 0u) << scored.text;
+  EXPECT_LT(std::stod(scored.text.substr(before.size())), 1e-6);
 }
 
 }  // namespace
