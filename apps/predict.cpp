@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -8,6 +9,7 @@
 #include "core/io/file.h"
 #include "kdef/run/run.h"
 #include "kdef/run/warnings.h"
+#include "kdef/serve/scorer.h"
 
 namespace kdef::apps {
 namespace {
@@ -19,17 +21,32 @@ std::string header(const Run& run, bool with_students) {
   return text + "\n";
 }
 
+// Rows whose prediction is NaN.
+struct NoPrediction {
+  int64_t count = 0, first = 0;
+
+  // Row `row`, counted from 1. A model that predicts nothing for any row is refused instead.
+  void add(const Ensemble& model, int64_t row) {
+    if (count++ > 0) return;
+    first = row;
+    if (const std::string bad = first_bad_tensor(model); !bad.empty())
+      throw CheckError(cat("a prediction is not a number; the run's ", bad, " has values that are not finite"));
+  }
+};
+
 // Gives the lines of each batch to `write`. Returns the number of rows.
-int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown,
+int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown, NoPrediction& nan,
                      const std::function<void(const std::string&)>& write) {
   const size_t m = run.model().student_count();
+  const Scorer scorer(run.model());
   data::Batch batch;
   int64_t count = 0;
   while (rows.next(batch, run.config().training.batch_size)) {
-    const Probabilities p =
-        kdef::predict(run.model(), model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()));
+    const Probabilities p = kdef::predict(
+        scorer, model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()), /*threads=*/true);
     std::string text;
     for (size_t b = 0; b < p.ensemble.size(); ++b) {
+      if (std::isnan(p.ensemble[b])) nan.add(run.model(), count + static_cast<int64_t>(b) + 1);
       text += shortest(p.ensemble[b]);
       for (size_t k = 0; students && k < m; ++k) {
         text += ',';
@@ -91,8 +108,12 @@ int predict(const Arguments& arguments) {
   };
   if (parsed->flag("header")) write(header(run, students));
   UnknownValues unknown(run.encoder().feature_map());
-  const int64_t count = predict_rows(run, rows, students, unknown, write);
+  NoPrediction nan;
+  const int64_t count = predict_rows(run, rows, students, unknown, nan, write);
   say_what_was_read(rows.source(), count);
+  if (nan.count > 0)
+    say_warnings({cat(rows.source().path(), ": ", nan.count, " rows have no prediction, the first of them row ",
+                      nan.first, ": their numbers are too large for the model; nan is written for them")});
   say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
   if (file) {
     file->commit();

@@ -13,12 +13,12 @@
 #include "core/base/names.h"
 #include "core/base/parallel.h"
 #include "data/raw/memory_rows.h"
-#include "kdef/measure/evaluation.h"
 #include "kdef/run/run.h"
+#include "kdef/serve/scorer.h"
 #include "kdef/train/trainer.h"
 
 struct kdef_model {
-  explicit kdef_model(const char* directory) : run(directory) {
+  explicit kdef_model(const char* directory) : run(directory), scorer(run.model()) {
     const auto known = [&](const std::string& name) {
       return std::find(columns.begin(), columns.end(), name) != columns.end();
     };
@@ -28,9 +28,12 @@ struct kdef_model {
       if (field.type == kdef::data::FieldType::numeric) continue;
       for (int64_t place = 0; place < field.max_len; ++place) id_fields.push_back(&field);
     }
+    KDEF_CHECK(static_cast<int64_t>(id_fields.size()) == scorer.id_columns(), directory, ": encoded rows have ",
+               id_fields.size(), " ids, and the model reads ", scorer.id_columns());
   }
 
   kdef::Run run;
+  kdef::Scorer scorer;
   std::vector<std::string> columns;                 // of raw rows
   std::vector<const kdef::data::Field*> id_fields;  // of each id of an encoded row
 };
@@ -43,7 +46,7 @@ using kdef::InputError;
 thread_local std::string last_error;
 thread_local int scoring_threads = 1;
 
-// Rows that are scored together: the memory of a call is bounded, whatever the number of its rows.
+// Rows of text that are encoded together: the memory of a call is bounded, whatever the number of its rows.
 constexpr size_t kRows = 4096;
 
 kdef_status failed(kdef_status status, const char* message) noexcept {
@@ -118,12 +121,9 @@ void encode(const char* function, const kdef_model* model, const kdef_text_rows*
   for (size_t first = 0; encoded.next(batch, kRows); first += static_cast<size_t>(batch.rows)) use(batch, first);
 }
 
-void score(const kdef_model* model, kdef::data::Batch& batch, float* scores, float* student_scores) {
-  const kdef::data::Encoder& encoder = model->run.encoder();
-  const kdef::Probabilities p = kdef::predict_unchecked(
-      model->run.model(), kdef::model_input(batch, encoder.id_columns(), encoder.numeric_columns()));
-  std::copy(p.ensemble.begin(), p.ensemble.end(), scores);
-  if (student_scores != nullptr) std::copy(p.students.begin(), p.students.end(), student_scores);
+void score(const kdef_model* model, const int32_t* ids, const float* numbers, size_t rows, float* scores,
+           float* student_scores) {
+  model->scorer.score(ids, numbers, static_cast<int64_t>(rows), scores, student_scores, scoring_threads > 1);
 }
 
 // The scores of row `first`, or null.
@@ -131,13 +131,16 @@ float* row_of(float* student_scores, const kdef_model* model, size_t first) {
   return student_scores == nullptr ? nullptr : student_scores + first * kdef_students(model);
 }
 
-void check_ids(const kdef_model* model, std::span<const int32_t> ids, size_t first) {
+void check_ids(const kdef_model* model, std::span<const int32_t> ids) {
   const size_t width = model->id_fields.size();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const kdef::data::Field& field = *model->id_fields[i % width];
-    if (ids[i] < 0 || ids[i] >= field.vocab_size)
-      throw InputError(cat("kdef_score_encoded: row ", first + i / width, ", id column ", i % width, " (", field.name,
-                           "): id ", ids[i], " is not in [0, ", field.vocab_size, ")"));
+  for (size_t first = 0; first < ids.size(); first += width) {
+    for (size_t c = 0; c < width; ++c) {
+      const int32_t id = ids[first + c];
+      const kdef::data::Field& field = *model->id_fields[c];
+      if (id < 0 || id >= field.vocab_size)
+        throw InputError(cat("kdef_score_encoded: row ", first / width, ", id column ", c, " (", field.name, "): id ",
+                             id, " is not in [0, ", field.vocab_size, ")"));
+    }
   }
 }
 
@@ -211,7 +214,8 @@ kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows,
     const Threads threads(scoring_threads);
     encode("kdef_score_text", model, rows, [&](kdef::data::Batch& batch, size_t first) {
       require(scores, "kdef_score_text", "scores");
-      score(model, batch, scores + first, row_of(student_scores, model, first));
+      score(model, batch.ids.data(), batch.numerics.data(), static_cast<size_t>(batch.rows), scores + first,
+            row_of(student_scores, model, first));
     });
     return KDEF_OK;
   });
@@ -241,15 +245,8 @@ kdef_status kdef_score_encoded(const kdef_model* model, const int32_t* ids, cons
       if (number_columns > 0) require(numbers, "kdef_score_encoded", "numbers");
     }
     const Threads threads(scoring_threads);
-    kdef::data::Batch batch;
-    for (size_t first = 0; first < rows; first += kRows) {
-      const size_t count = std::min(kRows, rows - first);
-      batch.rows = static_cast<int64_t>(count);
-      batch.ids.assign(ids + first * id_columns, ids + (first + count) * id_columns);
-      batch.numerics.assign(numbers + first * number_columns, numbers + (first + count) * number_columns);
-      check_ids(model, batch.ids, first);
-      score(model, batch, scores + first, row_of(student_scores, model, first));
-    }
+    check_ids(model, {ids, rows * id_columns});
+    if (rows > 0) score(model, ids, numbers, rows, scores, student_scores);
     return KDEF_OK;
   });
 }

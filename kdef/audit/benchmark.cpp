@@ -5,11 +5,13 @@
 #include <ctime>
 
 #include "core/base/clock.h"
+#include "core/base/integers.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
 #include "kdef/config/build.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
+#include "kdef/serve/scorer.h"
 #include "kdef/train/training_step.h"
 #include "ops/check/kinds.h"
 #include "ops/gemm/route.h"
@@ -62,10 +64,10 @@ ModelInput as_input(data::Batch& batch, const Ensemble& model) {
   return model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
 }
 
-// Row `b` as a view.
-ModelInput one_row(const ModelInput& input, int64_t b) {
-  const auto row = [&](const Tensor& t) { return t.defined() ? t.rows(b, 1) : t; };
-  return {row(input.ids), row(input.values), row(input.labels)};
+// Rows [first, first + count) as a view.
+ModelInput rows_of(const ModelInput& input, int64_t first, int64_t count) {
+  const auto rows = [&](const Tensor& t) { return t.defined() ? t.rows(first, count) : t; };
+  return {rows(input.ids), rows(input.values), rows(input.labels)};
 }
 
 // The kind of work of an op. A profile shows an op without a kind under the name of the op.
@@ -146,6 +148,13 @@ std::map<std::string, double> profile_steps(Ensemble& model, nn::Optimizer& opti
   return kinds_ms;
 }
 
+template <class Work>
+double seconds_of(const Work& work) {
+  const double start = seconds_now();
+  work();
+  return seconds_now() - start;
+}
+
 // Milliseconds by kind of work of one prediction, observed in predict() itself, without a tape.
 std::map<std::string, double> profile_prediction(const Ensemble& model, const ModelInput& input) {
   std::map<std::string, double> kinds_ms;
@@ -217,61 +226,88 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   return result;
 }
 
-PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config) {
-  data::Batch rows = random_rows(map, config.batch_size, config.seed);
-  std::vector<ops::Gemm> products;
-  {
-    const Ensemble plain = plain_model(config.model, map, kCpu);
-    const ModelInput input = as_input(rows, plain);
-    const NoGrad no_grad;
-    const ops::GemmRecorder recorder;
-    plain.forward(input, {});
-    products = recorder.products;
+namespace {
+
+// The matrix products of the formulas for one batch.
+std::vector<ops::Gemm> products_of(const EnsembleConfig& config, const data::FeatureMap& map, data::Batch& rows) {
+  const Ensemble plain = plain_model(config, map, kCpu);
+  const ModelInput input = as_input(rows, plain);
+  const NoGrad no_grad;
+  const ops::GemmRecorder recorder;
+  plain.forward(input, {});
+  return recorder.products;
+}
+
+// `count` rows, one after the other.
+PredictBenchmark::Latency latency_of(const Scorer& scorer, const ModelInput& rows, int64_t count) {
+  constexpr int64_t kWarmup = 100;
+  std::vector<double> seconds;
+  for (int64_t i = -kWarmup; i < count; ++i) {
+    const ModelInput row = rows_of(rows, (i + kWarmup) % rows.rows(), 1);
+    const double taken = seconds_of([&] { predict(scorer, row, /*threads=*/true); });
+    if (i >= 0) seconds.push_back(taken);
   }
+  std::sort(seconds.begin(), seconds.end());
+  const auto quantile = [&](double share) {
+    return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
+  };
+  return {quantile(0.5), quantile(0.99)};
+}
+
+}  // namespace
+
+PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config) {
+  const int64_t batch_size = config.batch_size;
+  data::Batch one_batch = random_rows(map, batch_size, config.seed);
+  const ProductsAlone alone(products_of(config.model, map, one_batch), kCpu);
   memory_of(kCpu).trim();
   memory_of(kCpu).restart_peak();
   nn::Builder build(config.seed);
   const Ensemble model(config.model, embedding_fields(map), build);
-  const ModelInput input = as_input(rows, model);
+  // Enough rows that small batches are not always the same rows, which would be in the processor's caches; and as many
+  // batches in a row as a server would get before something else has filled the caches.
+  constexpr int64_t kRows = 4096, kRowsInTurn = 256;
+  const int64_t different = divide_up(kRows, batch_size), together = divide_up(kRowsInTurn, batch_size);
+  data::Batch rows = random_rows(map, different * batch_size, config.seed);
+  const ModelInput all = as_input(rows, model);
+  const auto batch = [&](size_t i) {
+    return rows_of(all, static_cast<int64_t>(i) % different * batch_size, batch_size);
+  };
   PredictBenchmark result;
-  const ProductsAlone alone(std::move(products), kCpu);
   result.gemm_gflop = alone.gflop;
   alone.seconds();
-  predict(model, input);
+  predict(model, batch(0));
   result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
-  std::vector<double> batches, gemms;
+  const Scorer scorer(model, {.fold_mib = config.fold_mib});
+  result.compiled = scorer.compiled();
+  result.scorer_mib = static_cast<double>(scorer.weight_bytes() + scorer.table_bytes()) / (1 << 20);
+  std::vector<double> batches, processor, engine, gemms;
   const double until = seconds_now() + config.seconds;
   while (batches.size() < 5 || seconds_now() < until) {
-    const double start = seconds_now();
-    predict(model, input);
-    batches.push_back(seconds_now() - start);
+    for (int64_t i = 0; i < together; ++i) {
+      const ModelInput input = batch(batches.size());
+      const double busy = processor_seconds();
+      batches.push_back(seconds_of([&] { predict(scorer, input, /*threads=*/true); }));
+      processor.push_back(processor_seconds() - busy);
+    }
+    for (int64_t i = 0; i < together; ++i) {
+      const ModelInput input = batch(engine.size());
+      engine.push_back(seconds_of([&] { predict(model, input); }));
+    }
     gemms.push_back(alone.seconds());
   }
   result.repetitions = static_cast<int>(batches.size());
   result.batch_ms = 1e3 * median(batches);
+  result.cpu_ms = 1e3 * median(processor);
+  result.engine_ms = 1e3 * median(engine);
   result.gemm_ms = 1e3 * median(gemms);
-  result.rows_per_s = static_cast<double>(config.batch_size) / median(batches);
+  result.rows_per_s = static_cast<double>(batch_size) / median(batches);
 
   const int threads = num_threads();
-  const auto latency = [&]() -> PredictBenchmark::Latency {
-    constexpr int64_t kWarmup = 100;
-    std::vector<double> seconds;
-    for (int64_t i = -kWarmup; i < config.latency_rows; ++i) {
-      const ModelInput row = one_row(input, (i + kWarmup) % config.batch_size);
-      const double start = seconds_now();
-      predict(model, row);
-      if (i >= 0) seconds.push_back(seconds_now() - start);
-    }
-    std::sort(seconds.begin(), seconds.end());
-    const auto quantile = [&](double share) {
-      return 1e6 * seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
-    };
-    return {quantile(0.5), quantile(0.99)};
-  };
-  result.all_threads = latency();
+  result.all_threads = latency_of(scorer, all, config.latency_rows);
   set_num_threads(1);
-  result.one_thread = latency();
-  result.kinds_ms = profile_prediction(model, input);
+  result.one_thread = latency_of(scorer, all, config.latency_rows);
+  result.kinds_ms = profile_prediction(model, batch(0));
   set_num_threads(threads);
   return result;
 }

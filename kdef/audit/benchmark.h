@@ -39,29 +39,34 @@ struct StepBenchmarkConfig {
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config);
 
 struct PredictBenchmark {
-  double batch_ms = 0;  // predict() of a batch: median of the repetitions
-  double gemm_ms = 0;   // the matrix products of its forward pass alone, in the same run: median
+  double batch_ms = 0;   // the scorer's time for a batch: median of the repetitions
+  double cpu_ms = 0;     // of the same, the processor time of all threads: median
+  double engine_ms = 0;  // predict() of the same batch by the engine, in the same run: median
+  double gemm_ms = 0;    // the matrix products of its forward pass alone, in the same run: median
   double rows_per_s = 0;
   double gemm_gflop = 0;  // of one batch
-  double peak_mib = 0;    // of tensor memory
+  double peak_mib = 0;    // of tensor memory, by the engine
+  double scorer_mib = 0;  // packed weights and tables of products
   int repetitions = 0;
-  struct Latency {  // of predict() of one row, in microseconds
+  bool compiled = false;  // false: the scorer asks the engine
+  struct Latency {        // the scorer's for one row, in microseconds
     double p50 = 0, p99 = 0;
   };
   Latency one_thread, all_threads;
-  std::map<std::string, double> kinds_ms;  // of a batch on one thread, by kind of work
+  std::map<std::string, double> kinds_ms;  // of a batch by the engine on one thread, by kind of work
 };
 
 struct PredictBenchmarkConfig {
   EnsembleConfig model;
   int64_t batch_size = 10000;
+  int64_t fold_mib = 64;        // ScorerOptions
   int64_t latency_rows = 5000;  // each is predicted alone, with all threads and with one
   double seconds = 10;          // about how long to measure batches, at least 5 of them
   uint64_t seed = 1;
 };
 
-/// Times predictions of random rows as above, from encoded rows in memory to probabilities. The profile observes
-/// predict() itself.
+/// Times predictions of random rows as above, from encoded rows in memory to probabilities: those of a Scorer
+/// (kdef/serve/scorer.h), and in turn those of the engine. The profile observes the engine.
 PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBenchmarkConfig& config);
 
 }  // namespace kdef

@@ -1,4 +1,5 @@
-// How good a model is on a data set: the metrics of every student and of the ensemble.
+// How good a model is on a data set: the metrics of every student and of the ensemble. Predictions are those of the
+// engine, with the bits that a training records; a Scorer (kdef/serve/scorer.h) is faster and has others.
 #pragma once
 
 #include <functional>

@@ -268,8 +268,10 @@ TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
       kdef("bench predict --shape ml-1m --students 2 --batch 64 --latency-rows 50 --seconds 1 --threads 2");
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   const Json json = Json::parse(lines(outcome.text).back());
-  for (const char* key : {"rows_per_s", "batch_ms", "gemm_ms", "ratio", "peak_mib", "latency_p50_us"})
+  for (const char* key :
+       {"rows_per_s", "batch_ms", "engine_ms", "gemm_ms", "ratio", "peak_mib", "scorer_mib", "latency_p50_us"})
     EXPECT_GT(json[key].get<double>(), 0) << key;
+  EXPECT_EQ(json["compiled"], true);
   EXPECT_GE(json["latency_p99_us"], json["latency_p50_us"]);
   EXPECT_GE(json["latency_p99_all_threads_us"], json["latency_p50_all_threads_us"]);
 }

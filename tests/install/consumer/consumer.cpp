@@ -1,8 +1,9 @@
-// Trains a KDEF ensemble of two students on random rows, with the installed library alone.
+// Trains a KDEF ensemble of two students on random rows and scores them, with the installed library alone.
 #include <cstdio>
 
 #include "core/base/random.h"
 #include "kdef/method/ensemble.h"
+#include "kdef/serve/scorer.h"
 #include "nn/optimizer/optimizer.h"
 
 int main() {
@@ -33,5 +34,12 @@ int main() {
     if (step == 0) first = last;
   }
   std::printf("loss %.4f -> %.4f\n", first, last);
-  return last < 0.5 * first ? 0 : 1;
+
+  const Scorer scorer(model);
+  std::vector<float> scores(ids.size());
+  scorer.score(ids.data(), nullptr, 256, scores.data(), nullptr);
+  int right = 0;
+  for (size_t row = 0; row < scores.size(); ++row) right += (scores[row] > 0.5f) == (labels[row] > 0.5f);
+  std::printf("%s scorer: %d of 256 right\n", scorer.compiled() ? "compiled" : "engine's", right);
+  return last < 0.5 * first && scorer.compiled() && right > 240 ? 0 : 1;
 }
