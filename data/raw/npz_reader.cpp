@@ -3,17 +3,16 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "core/base/error.h"
-#include "data/raw/cells.h"
 
 namespace kdef::data {
 namespace {
 
 constexpr const char* kRemedy = "; write it by numpy.savez or numpy.savez_compressed";
 constexpr zip_int64_t kMaxMembers = 1 << 20;
-constexpr int64_t kMaxRowBytes = int64_t{1} << 26;
 
 struct Discard {
   void operator()(zip_t* archive) const { zip_discard(archive); }
@@ -44,48 +43,12 @@ size_t inflate(zip_file_t* file, char* out, size_t bytes) {
   return done;
 }
 
-class ArrayStream : public ColumnStream {
- public:
-  ArrayStream(const std::string& path, std::string where, uint64_t member, const NpyArray& array)
-      : where_(std::move(where)),
-        array_(array),
-        archive_(open_archive(path)),
-        file_(zip_fopen_index(archive_.get(), member, 0)) {
-    buffer_.resize(static_cast<size_t>(array.header_bytes));
-    take(buffer_.size());
-  }
-
-  TypedColumn read(int64_t rows) override {
-    TypedColumn column;
-    auto values = std::make_shared<Values>();
-    values->kind = array_.kind();
-    buffer_.resize(static_cast<size_t>(rows * array_.row_bytes()));
-    take(buffer_.size());
-    array_.append(buffer_.data(), rows * array_.columns(), *values);
-    column.values = std::move(values);
-    column.lists = array_.columns() != 1;
-    for (int64_t row = 1; column.lists && row <= rows; ++row) column.ends.push_back(row * array_.columns());
-    return column;
-  }
-
- private:
-  void take(size_t bytes) {
-    if (file_ && inflate(file_.get(), buffer_.data(), bytes) == bytes) return;
-    throw InputError(cat(where_, ": is damaged or ends too early", kRemedy));
-  }
-
-  const std::string where_;
-  const NpyArray array_;
-  const Archive archive_;
-  const Member file_;
-  std::vector<char> buffer_;
-};
-
 }  // namespace
 
-NpzReader::NpzReader(const std::string& path) : ColumnSource(path, "an .npz file") {
+NpzReader::NpzReader(const std::string& path) : ArraySource(path, "an .npz file", kRemedy) {
   const Archive archive = open_archive(path);
   std::vector<std::string> names;
+  std::vector<NpyArray> arrays;
   std::string head;
   const zip_int64_t members = zip_get_num_entries(archive.get(), 0);
   for (zip_int64_t i = 0; i < std::min(members, kMaxMembers); ++i) {
@@ -98,38 +61,32 @@ NpzReader::NpzReader(const std::string& path) : ColumnSource(path, "an .npz file
     const Member file(zip_fopen_index(archive.get(), index, 0));
     head.resize(kMaxNpyHeader);
     head.resize(file ? inflate(file.get(), head.data(), head.size()) : 0);
-    const std::string where = cat(path, ": array ", printable(name));
-    const NpyArray array = parse_npy(head, where);
+    const NpyArray array = parse_npy(head, where(name));
     if (info.size != static_cast<zip_uint64_t>(array.header_bytes + array.rows() * array.row_bytes())) {
-      throw InputError(cat(where, ": has ", info.size, " bytes, which are not those of its shape", kRemedy));
+      throw InputError(cat(where(name), ": has ", info.size, " bytes, which are not those of its shape", kRemedy));
     }
-    if (array.row_bytes() > kMaxRowBytes) throw InputError(cat(where, ": a row has more than 64 MiB"));
     names.push_back(name);
-    arrays_.push_back(array);
+    arrays.push_back(array);
     members_.push_back(index);
   }
-  if (names.empty()) throw InputError(cat(path, ": holds no arrays (NAME.npy)", kRemedy));
-  set_columns(std::move(names));
+  set_arrays(std::move(names), std::move(arrays));
 }
 
-void NpzReader::select(const std::vector<std::string>& names) {
-  RowSource::select(names);
-  std::vector<size_t> selected = selected_columns();
-  if (selected.empty()) selected.push_back(0);
-  int64_t row_bytes = 1;
-  for (const size_t c : selected) {
-    if (arrays_[c].rows() != arrays_[selected[0]].rows()) {
-      throw InputError(cat(path(), ": array ", printable(columns()[c]), " has ", arrays_[c].rows(), " rows, ",
-                           printable(columns()[selected[0]]), " has ", arrays_[selected[0]].rows(), kRemedy));
-    }
-    row_bytes += arrays_[c].row_bytes();
-  }
-  set_parts({arrays_[selected[0]].rows()}, std::max<int64_t>(1, kMaxRowBytes / row_bytes));
-}
-
-std::unique_ptr<ColumnStream> NpzReader::open_column(size_t, size_t column) const {
-  return std::make_unique<ArrayStream>(path(), cat(path(), ": array ", printable(columns()[column])), members_[column],
-                                       arrays_[column]);
+ArraySource::Elements NpzReader::open_array(size_t column) const {
+  struct Opened {
+    Archive archive;
+    Member file;
+  };
+  const auto opened = std::make_shared<Opened>();
+  opened->archive = open_archive(path());
+  opened->file.reset(zip_fopen_index(opened->archive.get(), members_[column], 0));
+  const auto take = [opened, where = where(columns()[column])](char* out, size_t bytes) {
+    if (opened->file && inflate(opened->file.get(), out, bytes) == bytes) return;
+    throw InputError(cat(where, ": is damaged or ends too early", kRemedy));
+  };
+  std::vector<char> header(static_cast<size_t>(array(column).header_bytes));
+  take(header.data(), header.size());
+  return take;
 }
 
 }  // namespace kdef::data

@@ -1,29 +1,24 @@
-// Rows of .npz files, as numpy.savez and numpy.savez_compressed write them: an array per column, [rows], or [rows,
-// columns] where a row has a list. FuxiCTR writes its prepared data so.
+// Rows of .npz files, as numpy.savez and numpy.savez_compressed write them. FuxiCTR writes its prepared data so.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "data/raw/column_source.h"
-#include "data/raw/npy.h"
+#include "data/raw/array_source.h"
 
 namespace kdef::data {
 
-class NpzReader : public ColumnSource {
+class NpzReader : public ArraySource {
  public:
   /// Throws InputError for a file that is no archive of arrays.
   explicit NpzReader(const std::string& path);
-  /// InputError also for columns with other numbers of rows.
-  void select(const std::vector<std::string>& names) override;
 
  protected:
-  std::unique_ptr<ColumnStream> open_column(size_t part, size_t column) const override;
+  Elements open_array(size_t column) const override;
 
  private:
-  std::vector<NpyArray> arrays_;  // by column
-  std::vector<uint64_t> members_;
+  std::vector<uint64_t> members_;  // by column
 };
 
 }  // namespace kdef::data

@@ -19,7 +19,7 @@ bool names_rows(const fs::path& path) {
   fs::path name = path.filename();
   if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
   const std::string end = lower_case(name.extension().string());
-  return end == ".csv" || end == ".tsv" || end == ".txt" || end == ".parquet" || end == ".npz";
+  return end == ".csv" || end == ".tsv" || end == ".txt" || end == ".parquet" || end == ".npz" || end == ".h5";
 }
 
 // The files that a pattern matches, by name.

@@ -8,6 +8,7 @@
 #include "core/base/parallel.h"
 #include "core/base/text.h"
 #include "data/raw/csv_reader.h"
+#include "data/raw/h5_reader.h"
 #include "data/raw/npz_reader.h"
 #include "data/raw/parquet.h"
 #include "data/raw/part_files.h"
@@ -124,6 +125,7 @@ std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfi
                                      CsvReader::Empty empty) {
   const RowFormat format = row_format(path);
   if (format == RowFormat::parquet) return open_parquet(path);
+  if (format == RowFormat::h5) return std::make_unique<H5Reader>(path);
   if (format == RowFormat::npz) return std::make_unique<NpzReader>(path);
   if (format == RowFormat::svm && config.columns.empty()) return std::make_unique<SvmReader>(path, config.label);
   return std::make_unique<CsvReader>(path, config.separator, config.columns, optional, config.quote, empty);

@@ -114,9 +114,9 @@ class RowSource {
 
 inline const std::string& Chunk::file() const { return source->path(); }
 
-/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, a Parquet or .npz file, a folder of
-/// such files, or a pattern that they match (part_files.h). A file without header may lack the column `optional` of
-/// `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
+/// Opens raw rows: a CSV or TSV file, plain or compressed, "-" for standard input, a Parquet, .npz or HDF5 file, a
+/// folder of such files, or a pattern that they match (part_files.h). A file without header may lack the column
+/// `optional` of `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");
 /// The same of one file, which may be empty: then it has no columns and no rows.

@@ -7,34 +7,10 @@
 #include "data/encode/prepare.h"
 #include "tests/data/npz.h"
 #include "tests/data/support.h"
+#include "tests/data/typed_cells.h"
 
 namespace kdef::data {
 namespace {
-
-// The cells of a file as text, row by row; the values of a list with blanks between them, "?" where one is missing.
-std::vector<std::vector<std::string>> cells_of(RowSource& source, const std::vector<std::string>& names) {
-  source.select(names);
-  std::vector<std::vector<std::string>> rows;
-  for (Chunk chunk; source.read(chunk);) {
-    source.parse(chunk);
-    for (int64_t r = 0; r < chunk.rows(); ++r) {
-      EXPECT_EQ(chunk.line(r), static_cast<int64_t>(rows.size()) + 1);
-      rows.emplace_back();
-      for (size_t c = 0; c < names.size(); ++c) {
-        const TypedColumn& column = *chunk.typed_column(static_cast<int64_t>(c));
-        std::string text;
-        for (int64_t i = column.begin(r); i < column.end(r); ++i) {
-          Values::Scratch scratch;
-          text += (text.empty() ? "" : " ") + (column.is_missing(i) ? "?" : std::string(column.cell(i, scratch)));
-        }
-        rows.back().push_back(text);
-      }
-    }
-  }
-  return rows;
-}
-
-using Rows = std::vector<std::vector<std::string>>;
 
 TEST(NpzReader, EveryTypeOfElement) {
   const TemporaryFolder dir;
