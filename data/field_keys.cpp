@@ -142,7 +142,8 @@ const std::vector<FieldKey>& field_keys() {
       key("vocab_size", KDEF_AT(id_count), {.max = (int64_t{1} << 31) - 1, .stored_in = kEncoder},
           "with remap: false the number of ids; 0: the largest one of the training rows + 1"),
       key("pretrained_emb", KDEF_AT(pretrained_emb), {.stored_in = kFingerprint},
-          "a Parquet or .npz file with the columns `key`, values of the column, and `value`, lists of pretrain_dim "
+          "a Parquet, .npz or .h5 file with the columns `key`, values of the column, and `value`, lists of "
+          "pretrain_dim "
           "numbers; keys that training rows lack get ids, too"),
       key("pretrain_dim", KDEF_AT(pretrain_dim), {.max = kMaxEmbeddingDim, .stored_in = kEncoder},
           "with pretrained_emb the length of its vectors; 0: embedding_dim; where it differs from embedding_dim, a "

@@ -51,9 +51,10 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
     for (size_t f = 0; f < fields_.size(); ++f) {
       if (shape_.list[f].name != field.shared) continue;
       const int table = fields_[f].table;
-      const bool fits =
-          beside_[static_cast<size_t>(table)].used || tables_[static_cast<size_t>(table)].shape()[1] == dim;
-      KDEF_CHECK(fits, "embedding: field '", field.name, "' shares a table of another dimension");
+      const Beside& beside = beside_[static_cast<size_t>(table)];
+      const Tensor& projection = beside.projection;  // makes an embedding of the table's vectors
+      const int64_t own = projection.defined() ? projection.shape()[0] : tables_[static_cast<size_t>(table)].shape()[1];
+      KDEF_CHECK(own == dim, "embedding: field '", field.name, "' shares a table of another dimension");
       return table;
     }
     throw Error(cat("embedding: field '", field.name, "' shares the table of '", field.shared,

@@ -179,7 +179,8 @@ Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>&
   }
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
-    if (!field.pretrained_emb.empty()) append_pretrained(field, *vocabularies[f]);
+    // A column that shares a table has the same file of vectors.
+    if (!field.pretrained_emb.empty() && field.share_embedding.empty()) append_pretrained(field, *vocabularies[f]);
   }
   return Encoder(config, std::move(columns));
 }

@@ -170,9 +170,10 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
     if (field.name == config.label || field.raw_column() == config.label) {
       throw InputError(where + "the label is not a feature; take it out of feature_cols");
     }
+    const FieldConfig* owner = nullptr;
     if (!field.share_embedding.empty()) {
       const auto at = names.find(field.share_embedding);
-      const FieldConfig* owner = at == names.end() ? nullptr : &fields[at->second];
+      if (at != names.end()) owner = &fields[at->second];
       if (owner == nullptr || !owner->share_embedding.empty() || owner->type == FieldType::numeric ||
           field.type == FieldType::numeric) {
         throw InputError(cat(where, "share_embedding is '", field.share_embedding,
@@ -184,11 +185,16 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
     }
     CellReader{field};  // refuses settings that contradict each other
     if (!field.pretrained_emb.empty()) {
-      const bool fits = field.type != FieldType::numeric && field.share_embedding.empty() && field.remap;
+      if (owner != nullptr && owner->pretrained_emb != field.pretrained_emb) {
+        throw InputError(cat(where, "uses the table of ", owner->name, ", which has ",
+                             owner->pretrained_emb.empty() ? "no pretrained_emb" : "another pretrained_emb",
+                             "; one table has one file of vectors, so give both columns the same, or take the key out "
+                             "of this column"));
+      }
+      const bool fits = field.type != FieldType::numeric && field.remap;
       if (!fits || field.pretrain_dim < 1) {
         throw InputError(cat(where, fits ? "pretrained_emb needs pretrain_dim"
-                                         : "pretrained_emb needs a categorical or sequence field with a vocabulary and "
-                                           "an embedding table of its own"));
+                                         : "pretrained_emb needs a categorical or sequence field with a vocabulary"));
       }
     }
     names.emplace(field.name, fields.size());

@@ -52,11 +52,6 @@ std::span<const float> vector_of(const TypedColumn& column, int64_t row, const F
 
 void read_pretrained(const FieldConfig& field, bool vectors,
                      const std::function<void(std::string_view word, std::span<const float> vector)>& fn) {
-  if (field.pretrained_emb.ends_with(".h5")) {
-    throw InputError(cat(field.pretrained_emb,
-                         ": HDF5 is not read; convert the table in Python: with h5py.File(\"FILE.h5\") as f: "
-                         "numpy.savez(\"FILE.npz\", key=f[\"key\"][:], value=f[\"value\"][:])"));
-  }
   const auto source = open_rows(field.pretrained_emb, DatasetConfig());
   source->select(vectors ? std::vector<std::string>{kKey, kValue} : std::vector<std::string>{kKey});
   source->limit_rows(1024);
@@ -69,8 +64,9 @@ void read_pretrained(const FieldConfig& field, bool vectors,
     source->parse(chunk);
     const TypedColumn* keys = chunk.flat_column(0);
     if (keys == nullptr) {
-      throw InputError(cat(source->path(),
-                           ": is text; write the table as .npz or Parquet, with the arrays or columns key and value"));
+      throw InputError(
+          cat(source->path(),
+              ": is text; write the table as .npz, .h5 or Parquet, with the arrays or columns key and value"));
     }
     for (int64_t row = 0; row < chunk.rows(); ++row) {
       const Place place{chunk.file(), chunk.line(row)};

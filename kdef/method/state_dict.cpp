@@ -30,20 +30,22 @@ bool is_constant_in_fuxictr(const std::string& name) {
   return std::find(constants.begin(), constants.end(), last) != constants.end();
 }
 
-std::vector<std::pair<std::string, nn::Parameter>> shared_tables(const Ensemble& model,
-                                                                 const std::vector<nn::EmbeddingField>& fields) {
-  std::map<std::string, nn::Parameter> parameters;
-  for (const nn::Parameter& p : model.parameters()) parameters.emplace(p.name, p);
+std::vector<std::pair<std::string, Tensor>> shared_tables(const Ensemble& model,
+                                                          const std::vector<nn::EmbeddingField>& fields) {
+  std::map<std::string, Tensor> tensors;
+  for (const nn::Parameter& p : model.parameters()) tensors.emplace(p.name, p.tensor.detach());
+  for (const nn::Buffer& b : model.buffers()) tensors.emplace(b.name, b.tensor);
   std::map<std::string, std::string> owner;  // of the table that a field reads
-  std::vector<std::pair<std::string, nn::Parameter>> all;
+  std::vector<std::pair<std::string, Tensor>> all;
   for (const nn::EmbeddingField& field : fields) {
     owner[field.name] = field.shared.empty() ? field.name : owner.at(field.shared);
     if (field.shared.empty()) continue;
-    const std::string before = "embedding_layers.", tail = before + owner.at(field.name) + ".weight";
-    for (const auto& [name, parameter] : parameters) {
-      if (!name.ends_with("." + tail)) continue;
-      const std::string its = name.substr(0, name.size() - tail.size()) + before + field.name + ".weight";
-      if (parameters.count(its) == 0) all.emplace_back(name_in_fuxictr(model.config(), its), parameter);
+    const std::string before = ".embedding_layers.", part = before + owner.at(field.name) + ".";
+    for (const auto& [name, tensor] : tensors) {
+      const size_t at = name.rfind(part);
+      if (at == std::string::npos) continue;
+      const std::string its = name.substr(0, at) + before + field.name + "." + name.substr(at + part.size());
+      if (tensors.count(its) == 0) all.emplace_back(name_in_fuxictr(model.config(), its), tensor);
     }
   }
   return all;
@@ -55,7 +57,7 @@ std::vector<std::pair<std::string, Tensor>> state_dict(const Ensemble& model,
   for (const nn::Parameter& p : model.parameters()) {
     all.emplace_back(name_in_fuxictr(model.config(), p.name), p.tensor.detach());
   }
-  for (const auto& [name, parameter] : shared_tables(model, fields)) all.emplace_back(name, parameter.tensor.detach());
+  for (const auto& shared : shared_tables(model, fields)) all.push_back(shared);
   const std::string mean = "running_mean";
   for (const nn::Buffer& b : model.buffers()) {
     const std::string name = name_in_fuxictr(model.config(), b.name);

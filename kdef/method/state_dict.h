@@ -21,10 +21,10 @@ std::string name_in_fuxictr(const EnsembleConfig& config, const std::string& nam
 /// depends on.
 bool is_constant_in_fuxictr(const std::string& name);
 
-/// A field that shares the table of another one has it under its own name in the state_dict, too: these names, each
-/// with that of the parameter.
-std::vector<std::pair<std::string, nn::Parameter>> shared_tables(const Ensemble& model,
-                                                                 const std::vector<nn::EmbeddingField>& fields);
+/// A field that shares the table of another one has it under its own name in the state_dict, too, with what belongs to
+/// a table of pretrained vectors: these names, each with its tensor.
+std::vector<std::pair<std::string, Tensor>> shared_tables(const Ensemble& model,
+                                                          const std::vector<nn::EmbeddingField>& fields);
 
 /// The tensors of the state_dict of a model of one class of FuxiCTR. `steps` is the number of training steps, which
 /// batch normalisation counts (num_batches_tracked).

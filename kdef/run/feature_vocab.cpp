@@ -44,9 +44,9 @@ std::vector<int64_t> rows_there(const std::map<std::string, int64_t>& given, con
   rows[0] = 0;
   theirs.erase(kPadding);
   for (int64_t i = 0; i < words.size(); ++i) {
-    place(static_cast<size_t>(i) + 1, same_word(field, std::string(words[i])));
+    place(static_cast<size_t>(column.vocabulary->id(words[i])), same_word(field, std::string(words[i])));
   }
-  place(rows.size() - 1, kUnknown);
+  place(static_cast<size_t>(column.vocabulary->out_of_vocabulary()), kUnknown);
   if (!theirs.empty()) {
     throw InputError(
         cat(where, " has the word '", theirs.begin()->first,

@@ -48,7 +48,7 @@ void load(const SafetensorsFile& file, const std::vector<nn::EmbeddingField>& fi
     check_shape(file, name, tensor);
     known.insert(name);
   }
-  for (const auto& [name, parameter] : shared_tables(model, fields)) known.insert(name);
+  for (const auto& [name, tensor] : shared_tables(model, fields)) known.insert(name);
   for (const std::string& name : file.names()) {
     if (known.count(name) != 0 || is_constant_in_fuxictr(name)) continue;
     throw InputError(cat(file.path(), ": tensor '", name,

@@ -63,6 +63,30 @@ TEST_F(Pretrained, KeysThatRowsLackStandBehindOutOfVocabulary) {
   EXPECT_EQ(batch.ids, (std::vector<int32_t>{4, 2, 0, 2, 3, 0, 3, 4, 0}));
 }
 
+TEST_F(Pretrained, ColumnsThatShareATableHaveOneFile) {
+  config_.train_data = dir_.file("train.csv", "label,a,s\n1,5,7^5\n0,5,8\n1,7,8\n");
+  config_.valid_data = dir_.file("valid.csv", "label,a,s\n1,9,11\n0,8,9^5\n");
+  config_.fields[1].share_embedding = "a";
+  set(1, config_.fields[0].pretrained_emb);
+  const Prepared p = made();
+  // 5 of a is 1, 8 of s is 2, unknown 3, then 7 and 9 of the table.
+  EXPECT_EQ(p.map.fields[0].vocab_size, 6);
+  EXPECT_EQ(p.map.fields[0].oov_idx, 3);
+  EXPECT_EQ(p.map.fields[1].vocab_size, 6);
+  EXPECT_EQ(ids(train_file(dir_ / "cache")), (Rows{{1, 4, 1}, {1, 2, 0}, {4, 2, 0}}));
+  EXPECT_EQ(ids(valid_file(dir_ / "cache")), (Rows{{5, 3, 0}, {2, 5, 1}}));
+}
+
+TEST_F(Pretrained, VectorsOfAnHdf5File) {
+  set(0, std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/h5/table.h5");
+  EXPECT_EQ(made().map.fields[0].vocab_size, 5);
+  std::map<std::string, std::vector<float>> found;
+  read_pretrained(config_.fields[0], true, [&](std::string_view word, std::span<const float> vector) {
+    found.emplace(word, std::vector<float>(vector.begin(), vector.end()));
+  });
+  EXPECT_EQ(found, (std::map<std::string, std::vector<float>>{{"7", {1, 2}}, {"5", {3, 4}}, {"9", {5, 6}}}));
+}
+
 TEST_F(Pretrained, VectorsAreGivenByWord) {
   std::map<std::string, std::vector<float>> found;
   read_pretrained(config_.fields[0], true, [&](std::string_view word, std::span<const float> vector) {
@@ -103,12 +127,16 @@ TEST_F(Pretrained, WhatIsRefused) {
       write_npz(dir_ / "b.npz", {{"key", npy<int64_t>("<i8", {1})}, {"value", npy<float>("<f4", {1, INFINITY}, 2)}}));
   refused({"b.npz:1: the vector holds a number that is missing or not finite"});
   set(0, dir_.file("table.csv", "key,value\n1,2\n"));
-  refused({"table.csv: is text; write the table as .npz or Parquet"});
-  set(0, "table.h5");
-  refused({"table.h5: HDF5 is not read; convert the table in Python", "numpy.savez"});
+  refused({"table.csv: is text; write the table as .npz, .h5 or Parquet"});
   set(0, dir_ / "a.npz");
   config_.fields[1].share_embedding = "a";
-  refused({"pretrained_emb needs a categorical or sequence field with a vocabulary and an embedding table of its own"});
+  refused({"field s: uses the table of a, which has another pretrained_emb; one table has one file of vectors"});
+  config_.fields[0].pretrained_emb = "";
+  refused({"field s: uses the table of a, which has no pretrained_emb"});
+  config_.fields.erase(config_.fields.begin());
+  config_.fields[0].share_embedding = "";
+  config_.fields[0].remap = false;
+  refused({"pretrained_emb needs a categorical or sequence field with a vocabulary"});
 }
 
 }  // namespace

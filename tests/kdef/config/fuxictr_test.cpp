@@ -389,7 +389,20 @@ std::vector<std::vector<std::string>> rows_of(const std::string& path) {
   return rows;
 }
 
-class FuxiCtrForms : public FuxiCtr, public testing::WithParamInterface<const char*> {};
+class FuxiCtrForms : public FuxiCtr, public testing::WithParamInterface<const char*> {
+ protected:
+  FuxiCtrForms() : folder_(cat(KDEF_SOURCE_DIR, "/tests/fixtures/fuxictr/", GetParam(), "/")) {
+    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
+      const std::string name = file.path().filename().string();
+      if (name == "dataset_config.yaml" || name.ends_with(".h5")) put(name, test::read_file(folder_ + name));
+    }
+  }
+  ExperimentConfig load_form() {
+    return load({"train_data=" + folder_ + "train.csv", "valid_data=" + folder_ + "valid.csv"});
+  }
+
+  const std::string folder_;
+};
 
 // FuxiCTR numbers the words of columns of numbers by their value, this program by their counts: such ids must be the
 // same up to the numbering. Those of texts must be the same.
@@ -413,13 +426,10 @@ class SameIds {
 };
 
 TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
-  const std::string form = GetParam(), folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr/" + form + "/";
-  put("model_config.yaml", "X: {model: DNN, embedding_dim: 4, dataset_id: " + form + "}\n");
-  put("dataset_config.yaml", test::read_file(folder + "dataset_config.yaml"));
-  const data::DatasetConfig config =
-      load({"train_data=" + folder + "train.csv", "valid_data=" + folder + "valid.csv"}).dataset;
+  put("model_config.yaml", cat("X: {model: DNN, embedding_dim: 4, dataset_id: ", GetParam(), "}\n"));
+  const data::DatasetConfig config = load_form().dataset;
   const data::Prepared prepared = data::prepare(config, dir_ / "cache");
-  const auto sizes = rows_of(folder + "vocab_sizes.csv");
+  const auto sizes = rows_of(folder_ + "vocab_sizes.csv");
   ASSERT_EQ(prepared.map.fields.size() + 1, sizes.size());
   std::vector<SameIds> same;
   for (size_t f = 0; f < prepared.map.fields.size(); ++f) {
@@ -437,7 +447,7 @@ TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
   }
   for (const std::string part : {"train", "valid"}) {
     const data::EncodedFile file(part == "train" ? data::train_file(dir_ / "cache") : data::valid_file(dir_ / "cache"));
-    const auto expected = rows_of(folder + part + "_ids.csv");
+    const auto expected = rows_of(folder_ + part + "_ids.csv");
     ASSERT_EQ(file.rows() + 1, static_cast<int64_t>(expected.size()));
     for (int64_t row = 0; row < file.rows(); ++row) {
       const int32_t* id = file.ids(row);
@@ -462,18 +472,16 @@ TEST_P(FuxiCtrForms, RowsAreEncodedAsByFuxiCtr) {
 }
 
 TEST_P(FuxiCtrForms, ModelsHaveTheParametersOfFuxiCtr) {
-  const std::string form = GetParam(), folder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/fuxictr/" + form + "/";
-  put("dataset_config.yaml", test::read_file(folder + "dataset_config.yaml"));
   std::optional<data::FeatureMap> map;
-  for (const YamlValue::Entry& model : load_yaml_file(folder + "parameters.yaml").map()) {
+  for (const YamlValue::Entry& model : load_yaml_file(folder_ + "parameters.yaml").map()) {
     SCOPED_TRACE(model.name);
     const YAML::Node node = model.value.node();
     YAML::Node experiment = YAML::Clone(node["settings"]), file;
     experiment["model"] = model.name;
-    experiment["dataset_id"] = form;
+    experiment["dataset_id"] = std::string(GetParam());
     file["X"] = experiment;
     put("model_config.yaml", YAML::Dump(file) + "\n");
-    const ExperimentConfig config = load({"train_data=" + folder + "train.csv", "valid_data=" + folder + "valid.csv"});
+    const ExperimentConfig config = load_form();
     if (!map) map = data::prepare(config.dataset, dir_ / "cache").map;
     nn::Builder build(1);
     const Ensemble ensemble(config.model, embedding_fields(*map), build);
@@ -485,7 +493,8 @@ TEST_P(FuxiCtrForms, ModelsHaveTheParametersOfFuxiCtr) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, FuxiCtrForms,
                          testing::Values("criteo", "criteo_x1", "avazu", "avazu_x1", "kkbox", "video", "frappe",
-                                         "movielens", "tiny", "amazonelectronics", "taobaoad", "linear"),
+                                         "movielens", "tiny", "amazonelectronics", "taobaoad", "linear", "kuaivideo",
+                                         "microvideo", "vectors"),
                          [](const auto& form) { return std::string(form.param); });
 
 // Every folder of a form is replayed.
@@ -495,7 +504,7 @@ TEST(FuxiCtrFixtures, EveryFormIsAboveInTheList) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     forms += std::filesystem::exists(entry.path() / "vocab_sizes.csv");
   }
-  EXPECT_EQ(forms, 12);
+  EXPECT_EQ(forms, 15);
 }
 
 }  // namespace

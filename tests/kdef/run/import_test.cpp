@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <numeric>
 #include <sstream>
 
 #include "core/io/safetensors.h"
@@ -14,6 +15,8 @@
 #include "kdef/run/feature_vocab.h"
 #include "kdef/run/record.h"
 #include "kdef/run/run.h"
+#include "tests/data/npz.h"
+#include "tests/kdef/support.h"
 #include "tests/support/files.h"
 
 namespace kdef {
@@ -169,6 +172,42 @@ TEST(Import, RowsOfTablesAreFoundByTheirWords) {
   EXPECT_THAT(refused("{", "["), HasSubstr("is no feature_vocab.json"));
 }
 
+// A table of pretrained vectors has words behind the unknown ones.
+TEST(Import, RowsOfPretrainedWordsAreFound) {
+  test::SmallExperiment e{300};
+  data::write_npz(e.directory / "table.npz",
+                  {{"key", data::npy_bytes("|S6", "(2,)", std::string("1\0\0\0\0\0nobody", 12))},
+                   {"value", data::npy<float>("<f4", {1, 2, 3, 4}, 2)}});
+  const ExperimentConfig config =
+      e.load({"embedding_dim=2", "epochs=1",
+              "feature_cols=[{name: user, type: categorical, pretrained_emb: " + (e.directory / "table.npz") + "}]"});
+  RunOptions options;
+  options.directory = e.directory / "run";
+  run_experiment(config, options);
+  const kdef::Run run(options.directory);
+  const data::Encoder::Column& user = run.encoder().columns()[0];
+  const int64_t rows = user.vocabulary->size();
+  ASSERT_EQ(user.vocabulary->id("nobody"), rows - 1);
+  ASSERT_EQ(user.vocabulary->out_of_vocabulary(), rows - 2);
+  // Theirs: the same ids, except that those of two words are exchanged.
+  FeatureVocab theirs;
+  std::map<std::string, int64_t>& ids = theirs["user"];
+  ids = {{"__PAD__", 0}, {"__OOV__", rows - 2}};
+  for (int64_t i = 0; i < user.vocabulary->words().size(); ++i) {
+    const std::string word(user.vocabulary->words()[i]);
+    ids[word] = user.vocabulary->id(word);
+  }
+  std::swap(ids["1"], ids["nobody"]);
+  std::vector<float> numbers(static_cast<size_t>(rows));
+  std::iota(numbers.begin(), numbers.end(), 0.0f);
+  const RowOrder order(theirs, run.encoder(), "words.json");
+  std::vector<float> expected = numbers;
+  std::swap(expected[static_cast<size_t>(user.vocabulary->id("1"))], expected.back());
+  EXPECT_EQ(order.to_ours("embedding_layers.user.pretrain_embedding.weight", Tensor::from(numbers, {rows, 1}))
+                .to_vector<float>(),
+            expected);
+}
+
 // A state_dict has the table that two fields share under the names of both.
 TEST(StateDict, ASharedTableStandsUnderTheNameOfEachField) {
   using Kind = nn::EmbeddingField::Kind;
@@ -187,6 +226,28 @@ TEST(StateDict, ASharedTableStandsUnderTheNameOfEachField) {
   // The first-order tables are not shared.
   EXPECT_THAT(names, testing::UnorderedElementsAre(tables + "item.weight", tables + "viewed.weight", "fm.lr_layer.bias",
                                                    lr + "item.weight", lr + "viewed.weight"));
+}
+
+TEST(StateDict, ASharedTableOfVectorsStandsUnderTheNameOfEachField) {
+  using Kind = nn::EmbeddingField::Kind;
+  std::vector<nn::EmbeddingField> fields = {
+      {.name = "item", .kind = Kind::id, .vocab_size = 5},
+      {.name = "viewed", .kind = Kind::average, .vocab_size = 5, .max_len = 2, .shared = "item"}};
+  for (nn::EmbeddingField& field : fields) field.pretrained = {.dim = 2, .frozen = true, .known = 4};
+  EnsembleConfig config;
+  config.kind = EnsembleKind::mean;
+  config.embedding_dim = 3;
+  config.students = {{.network = "DNN"}};
+  nn::Builder build(1);
+  const Ensemble model(config, fields, build);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : state_dict(model, fields, 7)) {
+    if (!name.starts_with("mlp.")) names.push_back(name);
+  }
+  const std::string tables = "embedding_layer.embedding_layer.embedding_layers.";
+  EXPECT_THAT(names, testing::UnorderedElementsAre(tables + "item.pretrain_embedding.weight",
+                                                   tables + "viewed.pretrain_embedding.weight",
+                                                   tables + "item.proj.weight", tables + "viewed.proj.weight"));
 }
 
 }  // namespace
