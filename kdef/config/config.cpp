@@ -409,11 +409,11 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
 
 // ---- Files.
 
-// Replaces a path that is not there by the same with `ending`, or, if it is relative, by either in `folder`, or in the
-// folder above it, where FuxiCTR's run_expid.py stands and its paths start.
+// Replaces a path that is not there by the same with `ending`, or, if it is relative, by either where else paths of
+// `folder` start.
 void locate(std::string& path, const std::string& folder, const std::string& ending = "") {
   if (path.empty()) return;
-  for (const fs::path& start : {fs::path(), fs::path(folder), fs::path(folder) / ".."}) {
+  for (const fs::path& start : starts_of_paths(folder)) {
     for (const std::string& name : {path, path + ending}) {
       const std::string there = start.empty() ? name : (start / name).lexically_normal().string();
       if (!data::any_file(there)) continue;
@@ -429,7 +429,7 @@ std::string ending_of(const Draft& d) {
   const auto format = d.given.find("data_format");
   if (format == d.given.end() || format->second.is_null()) return "";
   const std::string name = lower_case(format->second.text());
-  return name == "parquet" || name == "npz" ? "." + name : "";
+  return name == "parquet" || name == "npz" || name == "h5" ? "." + name : "";
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ const std::vector<Key<Draft>>& dataset_keys() {
           "data_root/dataset_id/feature_map.json describes"),
       dataset_text_key("train_data", &data::DatasetConfig::train_data,
                        "training rows: a CSV or TSV file, plain or compressed by "
-                       "gzip or zstd, a pipe, a Parquet or .npz file, or a folder of such files or a pattern "
+                       "gzip or zstd, a pipe, a Parquet, .npz or .h5 file, or a folder of such files or a pattern "
                        "(part_*.csv), which are read in "
                        "the order of their names"),
       dataset_text_key("valid_data", &data::DatasetConfig::valid_data, "validation rows"),

@@ -62,6 +62,10 @@ std::string Entries::names(const std::string& name) const {
   return text.empty() ? "none" : text + (sorted.size() > kShown ? ", ..." : "");
 }
 
+std::vector<fs::path> starts_of_paths(const std::string& folder) {
+  return {{}, folder, fs::path(folder) / "..", fs::path(folder) / ".." / ".."};
+}
+
 Entries load_entries(const std::vector<std::string>& files) {
   Entries entries{{}, files};
   for (const std::string& file : files) {

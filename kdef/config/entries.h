@@ -1,6 +1,7 @@
 // The entries of a configuration folder: experiments and data sets by name. Private to kdef/config.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,11 @@ namespace kdef::config_keys {
 /// NAME.yaml or NAME.yml of a folder, or else the files of NAME/ that are called so, by name. Throws InputError if
 /// there is no such folder, and if `required` and it has none of these files.
 std::vector<std::string> config_files(const std::string& folder, const std::string& name, bool required = true);
+
+/// Where relative paths in a configuration folder start, in the order in which they are tried: at the current directory
+/// (""), in the folder, in the one above it, where FuxiCTR's run_expid.py stands, and in the one above that, where the
+/// scripts of its demos stand.
+std::vector<std::filesystem::path> starts_of_paths(const std::string& folder);
 
 /// The entries of files, in their order. The first entry of a name counts.
 struct Entries {

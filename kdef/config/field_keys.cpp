@@ -138,6 +138,11 @@ void read_encoder(FieldDraft& f, const YamlValue& v) {
   }
 }
 
+constexpr const char* kVectors =
+    "columns that hold vectors are not supported; where equal rows have equal vectors, name a column of words, and "
+    "give "
+    "it the vectors with pretrained_emb";
+
 // A key that FuxiCTR reads in another version than that of the file; `key`: what it means in its own version.
 Key<FieldDraft> version_1_key(const char* name, const char* key,
                               std::function<void(FieldDraft&, const YamlValue&)> read) {
@@ -185,12 +190,17 @@ const std::vector<Key<FieldDraft>>& field_keys() {
       f.names.clear();
       for (const YamlValue& item : v.is_list() ? v.list() : std::vector{v}) f.names.push_back(item.text());
     };
+    Key<FieldDraft>& dtype = row_of(all, "dtype");
+    dtype.read = [read = dtype.read](FieldDraft& f, const YamlValue& v) {
+      if (v.is_scalar() && v.text() == "list") v.fail(kVectors);
+      read(f, v);
+    };
     Key<FieldDraft>& type = row_of(all, "type");
     type.type += ", meta";
     type.meaning += "; meta: not an input, as active: false (its groups are told apart by their texts, with any remap)";
     type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
       f.is_meta = v.is_scalar() && v.text() == "meta";
-      if (v.is_scalar() && v.text() == "embedding") v.fail("columns that hold vectors are not supported");
+      if (v.is_scalar() && v.text() == "embedding") v.fail(kVectors);
       if (!f.is_meta) read(f, v);
     };
     Key<FieldDraft>& preprocess = row_of(all, "preprocess");

@@ -144,7 +144,7 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       {"use_features", "list of columns, null", "the input columns, in this order; null: those of feature_cols",
        read_use_features},
       {"data_format", "csv, h5, npz, parquet, null",
-       "npz, parquet: the path of a file may lack this ending; the first bytes of a file tell its format",
+       "h5, npz, parquet: the path of a file may lack this ending; the first bytes of a file tell its format",
        [](Draft& d, const YamlValue& v) {
          if (v.is_scalar() && v.text() == "tfrecord") {
            v.fail("the records of TensorFlow are not read; name the CSV that they were made from");

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/names.h"
+#include "kdef/config/entries.h"
 #include "kdef/config/keys.h"
 
 namespace kdef::config_keys {
@@ -17,10 +18,12 @@ std::string map_file(const std::map<std::string, YamlValue>& merged, const std::
   if (id == merged.end()) return "";
   const fs::path folder = root == merged.end() ? data::DatasetConfig().data_root : root->second.text();
   const fs::path file = folder / id->second.text() / "feature_map.json";
-  std::error_code unknown;
-  if (fs::is_regular_file(file, unknown)) return file.string();
-  const fs::path there = config_dir / file;
-  return folder.is_relative() && fs::is_regular_file(there, unknown) ? there.lexically_normal().string() : "";
+  for (const fs::path& start : starts_of_paths(config_dir)) {
+    const fs::path there = (start / file).lexically_normal();
+    std::error_code unknown;
+    if (fs::is_regular_file(there, unknown)) return there.string();
+  }
+  return "";
 }
 
 // {NAME: {KEY: VALUE, ..}} as an entry of feature_cols. Keys whose meaning is fixed here are checked and left out.

@@ -209,6 +209,7 @@ NetworkType APG_DeepFM_network() {
       .formula = "z = LR + sum over i < j of <e_i, e_j> + w . h + b, h <- act(BN(h U S(c) V + b(c))), [b, S] = MLP(c)",
       .make = make<ApgDeepFm>,
       .keys = {texts_setting("condition_features", {}, {}, "columns whose embeddings are the condition c")
+                   .with_null(std::vector<std::string>{})
                    .with_small(std::vector<std::string>{"user"}),
                choice_setting(
                    "condition_mode", "self-wise", modes,

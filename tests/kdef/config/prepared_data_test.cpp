@@ -70,6 +70,25 @@ class PreparedData : public testing::Test {
   const test::TemporaryDirectory dir_;
 };
 
+// FuxiCTR's paths start at the script, which is in the folder above the configuration, or above that.
+TEST_F(PreparedData, PathsStartAtTheScriptToo) {
+  const auto load_from = [&](const std::string& folder, const std::string& root) {
+    fs::create_directories(dir_ / folder);
+    put(dir_ / folder + "/model_config.yaml", kModels);
+    put(dir_ / folder + "/dataset_config.yaml", "tiny: {data_root: " + root + ", train_data: " + root +
+                                                    "tiny/train, data_format: npz, valid_data: " + root +
+                                                    "tiny/valid.npz, test_data: " + root + "tiny/test.npz}\n");
+    return load_experiment(dir_ / folder, "prepared").dataset;
+  };
+  for (const auto& [folder, root] : std::vector<std::pair<std::string, std::string>>{
+           {"model_zoo/DCN/config", "../../data/"}, {"demo/config/example2", "../data/"}}) {
+    const data::DatasetConfig dataset = load_from(folder, root);
+    ASSERT_EQ(dataset.fields.size(), 5u) << folder;
+    EXPECT_EQ(dataset.data_root, dir_ / "data/");
+    EXPECT_EQ(dataset.train_data, dir_ / "data/tiny/train.npz");
+  }
+}
+
 TEST_F(PreparedData, ColumnsComeFromTheFeatureMap) {
   describe("npz");
   const ExperimentConfig config = load();
