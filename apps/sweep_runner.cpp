@@ -96,15 +96,30 @@ std::string best_runs(const Sweep& sweep) {
   return text;
 }
 
-int status_of(const std::vector<RunFailure>& failures) {
-  int status = kDone;
-  for (const RunFailure& f : failures) {
+int status_of(const Sweep& sweep) {
+  int status = sweep.plan().refused.empty() ? kDone : kBadInput;
+  for (const RunFailure& f : sweep.failures()) {
     const int own = f.kind == RunFailure::Kind::check   ? kCheckFailed
                     : f.kind == RunFailure::Kind::input ? kBadInput
                                                         : kSystemFailed;
     status = std::max(status, own);
   }
   return status;
+}
+
+// Experiments that cannot be loaded, by their reasons.
+void say_refused(const SweepPlan& plan) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
+  for (const RefusedRun& run : plan.refused) {
+    auto known = std::find_if(reasons.begin(), reasons.end(), [&](const auto& r) { return r.first == run.reason; });
+    if (known == reasons.end()) known = reasons.insert(known, {run.reason, {}});
+    known->second.push_back(run.name);
+  }
+  for (const auto& [reason, names] : reasons) {
+    std::cerr << "kdef: " << reason << "\n  left out: " << names[0];
+    if (names.size() > 1) std::cerr << " and " << names.size() - 1 << " more";
+    std::cerr << "; " << plan.runs.size() << " other experiments can be trained\n";
+  }
 }
 
 // The trainings of a sweep in this process.
@@ -221,10 +236,12 @@ int run_and_show(Sweep& sweep, const Parsed& parsed, int jobs) {
     return kInterrupted;
   }
   const SweepFiles& files = sweep.files();
+  const size_t refused = sweep.plan().refused.size();
+  const std::string left_out = refused == 0 ? "" : cat(" (", refused, " more cannot be loaded)");
   display.line(cat("\n", sweep.plan().has_named_runs ? best_runs(sweep) : to_markdown(table), "\n", table.finished,
-                   " of ", table.planned, " runs: ", files.csv(), " and ", files.markdown(), ". Next: ", program_name(),
-                   " report ", files.directory(), " --out ", files.directory(), "/report.html"));
-  return status_of(sweep.failures());
+                   " of ", table.planned, " runs", left_out, ": ", files.csv(), " and ", files.markdown(), ". Next: ",
+                   program_name(), " report ", files.directory(), " --out ", files.directory(), "/report.html"));
+  return status_of(sweep);
 }
 
 }  // namespace
@@ -244,6 +261,7 @@ void add_sweep_options(po::options_description& options, const std::string& out_
 }
 
 int run_sweep(Sweep& sweep, const Parsed& parsed) {
+  say_refused(sweep.plan());
   constexpr int64_t kMaxJobs = 1024;
   const int64_t jobs = parsed.integer("jobs", 1);
   if (jobs > kMaxJobs) throw InputError(cat("--jobs: expected at most ", kMaxJobs, ", found ", jobs));
@@ -253,7 +271,7 @@ int run_sweep(Sweep& sweep, const Parsed& parsed) {
   }
   if (parsed.flag("dry-run")) {
     print_plan(sweep, static_cast<double>(jobs));
-    return kDone;
+    return status_of(sweep);
   }
   return run_and_show(sweep, parsed,
                       static_cast<int>(std::min<int64_t>(jobs, static_cast<int64_t>(sweep.runs().size()))));

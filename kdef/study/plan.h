@@ -45,10 +45,16 @@ struct SweepRun {
   ExperimentConfig config;
 };
 
+/// An experiment that cannot be loaded, and why.
+struct RefusedRun {
+  std::string name, reason;
+};
+
 struct SweepPlan {
   std::string experiment, dataset;  // for headings
   std::vector<Axis> axes;           // the columns of the table
   std::vector<SweepRun> runs;       // in the order of training
+  std::vector<RefusedRun> refused;  // beside them, of a tuner file
   bool has_named_runs = false;      // the names are ids that a reader looks for; the table shows them
 };
 

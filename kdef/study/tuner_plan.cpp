@@ -19,8 +19,13 @@ SweepPlan plan_tuner(const TunerFile& file, const std::vector<std::string>& over
     try {
       plan.runs.push_back({e.id, {e.values}, file.load(i, overrides)});
     } catch (const InputError& error) {
-      throw InputError(cat("experiment ", e.id, ": ", error.what()));
+      plan.refused.push_back({e.id, error.what()});
     }
+  }
+  if (plan.runs.empty() && !plan.refused.empty()) {
+    const RefusedRun& first = plan.refused[0];
+    throw InputError(cat(plan.refused.size() == 1 ? "" : cat("none of ", plan.refused.size(), " can be loaded; "),
+                         "experiment ", first.name, ": ", first.reason));
   }
   if (plan.runs.empty()) throw InputError(cat("no experiment's name contains '", tag, "'"));
   std::sort(plan.runs.begin(), plan.runs.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -198,9 +198,25 @@ TEST_F(SearchTest, ATunerFileIsTrainedUnderFuxictrsNames) {
   EXPECT_THAT(read_file(path("space.html")), AllOf(HasSubstr(ids[0]), HasSubstr("learning_rate")));
 }
 
+// As in FuxiCTR, whose run_expid.py fails alone.
+TEST_F(SearchTest, AnExperimentThatCannotBeLoadedIsLeftOut) {
+  put_tuner("space.yaml", "    model: [KDEF, DIN2, DIN3]\n    learning_rate: [1.e-3, 1.e-2]\n");
+  const Outcome dry = kdef(tune("space.yaml", "--dry-run"));
+  EXPECT_EQ(dry.status, 2) << dry.text;
+  EXPECT_THAT(dry.text, AllOf(HasSubstr("2 runs, 2 to train"), HasSubstr("found 'DIN2'"), HasSubstr("found 'DIN3'"),
+                              HasSubstr("\n  left out: KDEF_00"), HasSubstr(" and 1 more; 2 other experiments")));
+  const Outcome outcome = kdef(tune("space.yaml"));
+  EXPECT_EQ(outcome.status, 2) << outcome.text;
+  EXPECT_EQ(runs("space").size(), 2u);
+  const std::string table = read_file(path("space/sweep.md"));
+  EXPECT_THAT(table,
+              AllOf(HasSubstr("2 of 2 runs are finished"), HasSubstr("\nFailed: KDEF_00"),
+                    HasSubstr("space.yaml:4:19: key 'model': "), HasSubstr("found 'DIN2'"), HasSubstr("found 'DIN3'")));
+}
+
 TEST_F(SearchTest, WhatCannotBeSearchedIsRefused) {
   put_tuner("wrong.yaml", "    lerning_rate: [1, 2]\n");
-  put_tuner("model.yaml", "    model: [KDEF, DIN2]\n");
+  put_tuner("model.yaml", "    model: [DIN1, DIN2]\n");
   put_tuner("good.yaml", "    seed: [1, 2]\n");
   const std::string sweep = "sweep --config " + path("data") + " --expid KDEF --out " + path("sweep") + " ";
   for (const auto& [command, words] : std::vector<std::pair<std::string, std::string>>{
@@ -217,7 +233,8 @@ TEST_F(SearchTest, WhatCannotBeSearchedIsRefused) {
            {"tune " + path("missing.yaml"), "there is no such file"},
            {"tune " + path("wrong.yaml"),
             "wrong.yaml:4:5: key 'tuner_space.lerning_rate': neither the base experiment"},
-           {"tune " + path("model.yaml"), "experiment KDEF_002_"},
+           {"tune " + path("model.yaml"), "none of 2 can be loaded; experiment KDEF_001_"},
+           {"tune " + path("model.yaml") + " --tag _002_", "experiment KDEF_002_"},
            {"tune " + path("good.yaml") + " --tag x_y", "no experiment's name contains 'x_y'"},
            {"tune " + path("good.yaml") + " --base-config " + path("none"),
             "there is no such configuration directory"}}) {
