@@ -266,8 +266,8 @@ PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBen
   const Ensemble model(config.model, embedding_fields(map), build);
   // Enough rows that small batches are not always the same rows, which would be in the processor's caches; and as many
   // batches in a row as a server would get before something else has filled the caches.
-  constexpr int64_t kRows = 4096, kRowsInTurn = 256;
-  const int64_t different = divide_up(kRows, batch_size), together = divide_up(kRowsInTurn, batch_size);
+  constexpr int64_t kRows = 4096;
+  const int64_t different = divide_up(kRows, batch_size), together = std::min<int64_t>(different, 64);
   data::Batch rows = random_rows(map, different * batch_size, config.seed);
   const ModelInput all = as_input(rows, model);
   const auto batch = [&](size_t i) {

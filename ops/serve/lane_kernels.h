@@ -57,7 +57,11 @@ struct Panel {
   int64_t ldy;
   int64_t last;  // numbers of the last vector
   bool add, relu;
+  // Weights that are needed after this panel, and are brought from the third cache into the second meanwhile.
+  const float *ahead, *ahead_end;
 };
+
+constexpr int64_t kLine = 16;  // floats of a cache line
 
 // R rows by V vectors.
 template <int V, int R>
@@ -70,8 +74,14 @@ void tile(const Panel& given) {
       sums[r][v] = p.add ? load(p.y + r * p.ldy + v * kLanes, n) : load(p.bias + v * kLanes);
     }
   }
-  const float* weight = p.weight;
+  // A tile of fewer rows than others may be the only one of its panel.
+  constexpr int kLines = R < kRows && V * kLanes > kLine ? V * kLanes / kLine : 2;
+  const float *weight = p.weight, *ahead = p.ahead;
   for (int64_t i = 0; i < p.depth; ++i, weight += V * kLanes) {
+    if (ahead < p.ahead_end) {
+      KDEF_UNROLL for (int l = 0; l < kLines; ++l) __builtin_prefetch(ahead + l * kLine, 0, 2);
+      ahead += kLines * kLine;
+    }
     Vec w[V];
     KDEF_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weight + v * kLanes);
     KDEF_UNROLL for (int r = 0; r < R; ++r) {
@@ -102,7 +112,12 @@ void rows_of_tile(const Panel& p, int64_t r) {
 template <int V>
 void panel_rows(Panel p, int64_t rows) {
   const int64_t tiles = (rows + kRows - 1) / kRows;
+  // Every tile brings its part of what is needed next.
+  const float *ahead = p.ahead, *end = p.ahead_end;
+  const int64_t part = (end - ahead + tiles - 1) / tiles;
   for (int64_t t = 0; t < tiles; ++t) {
+    p.ahead = ahead + t * part;
+    p.ahead_end = t + 1 < tiles ? p.ahead + part : end;
     const int64_t r = rows / tiles + (t < rows % tiles ? 1 : 0);
     rows_of_tile<V, kRows>(p, r);
     p.x += r * p.ldx;
@@ -124,7 +139,11 @@ void panel_of_not_zero(const Panel& p, const NotZero& x) {
     sums[v] = p.add ? load(p.y + v * kLanes, v + 1 < V ? kLanes : p.last) : load(p.bias + v * kLanes);
   }
   for (int64_t i = 0; i < x.count; ++i) {
-    const float* weight = p.weight + x.place[i] * (V * kLanes);
+    const int64_t at = x.place[i] * (V * kLanes);
+    const float *weight = p.weight + at, *ahead = p.ahead + at;
+    if (ahead < p.ahead_end) {
+      KDEF_UNROLL for (int v = 0; v < V; ++v) if (v * kLanes % kLine == 0) __builtin_prefetch(ahead + v * kLanes, 0, 2);
+    }
     for (int v = 0; v < V; ++v) sums[v] += x.value[i] * load(weight + v * kLanes);
   }
   for (int v = 0; v < V; ++v) {
@@ -159,6 +178,14 @@ void for_each_panel(const Product& p, int64_t first, int64_t depth, const Fn& fn
     panel.last = i + 1 < panels || p.out % kLanes == 0 ? kLanes : p.out % kLanes;
     panel.add = p.add || first > 0;
     panel.relu = p.relu && first + depth == p.in;
+    // The next panel, or at the end the first one of the next inputs.
+    const int64_t after = before + count;
+    const bool turns = i + 1 == panels;
+    const int64_t next = turns ? vectors / panels + (vectors % panels > 0 ? 1 : 0)
+                               : vectors / panels + (i + 1 < vectors % panels ? 1 : 0);
+    const int64_t from = turns ? first + depth : first, left = p.in - from;
+    panel.ahead = p.weight + (turns ? 0 : after * kLanes * p.in) + from * next * kLanes;
+    panel.ahead_end = panel.ahead + (left < depth ? left : depth) * next * kLanes;
     with_vectors<kVectors>(count, [&]<int V>() { fn.template operator()<V>(panel); });
     before += count;
   }
@@ -229,7 +256,7 @@ void part_of_row(const RowSums& s, int64_t b, int64_t column) {
     const float* soon = s.tables[t] + next[s.columns[t]] * s.stride + column;
     for (int v = 0; v < V; ++v) {
       sums[v] += load(from + v * kLanes);
-      if (v * kLanes % 16 == 0) __builtin_prefetch(soon + v * kLanes);
+      if (v * kLanes % kLine == 0) __builtin_prefetch(soon + v * kLanes, 0, 2);
     }
   }
   for (int v = 0; v < V; ++v) {
