@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 
@@ -12,10 +13,13 @@
 #include "data/builtin/yaml_files.h"
 #include "kdef/measure/metrics.h"
 #include "kdef/run/run.h"
+#include "kdef/study/report.h"
 #include "kdef/train/run_files.h"
 
 namespace kdef::apps {
 namespace {
+
+constexpr const char* kReport = "/report.html";
 
 struct Contestant {
   const char* experiment;
@@ -36,11 +40,51 @@ void print_table(const std::vector<Contestant>& all) {
   }
 }
 
+// "AUC +0.0151, log loss -0.0120": how `quality` differs from `other`.
+std::string difference(const Quality& quality, const Quality& other) {
+  std::string text;
+  for (const char* key : {"auc", "logloss"}) {
+    const Metric m = metric_of_key(key);
+    const double by = quality[m] - other[m];
+    text += cat(text.empty() ? "" : ", ", m.title(), by < 0 ? " -" : " +", fixed_point(std::abs(by), m.decimals() - 2));
+  }
+  return text;
+}
+
+// "is better than WHAT in both metrics", or what else is true.
+std::string standing(const Quality& a, const Quality& b, const std::string& what) {
+  const Metric auc = metric_of_key("auc"), log_loss = metric_of_key("logloss");
+  const bool first = auc.better(a[auc], b[auc]), second = log_loss.better(a[log_loss], b[log_loss]);
+  const char* where = first && second ? "in both metrics" : first ? "in AUC alone" : "in log loss alone";
+  return cat(first || second ? cat("is better than ", what, " ", where) : cat("is no better than ", what), "\n  (",
+             difference(a, b), ")");
+}
+
+// What the table says, in sentences that hold for any figures.
+std::string reading(const std::vector<Contestant>& all) {
+  const auto of = [&](const char* experiment) -> const Evaluation& {
+    const auto c =
+        std::find_if(all.begin(), all.end(), [&](const auto& x) { return std::string(x.experiment) == experiment; });
+    return c->result.has_test ? c->result.test : c->result.valid;
+  };
+  const Evaluation &kdef = of("KDEF"), &mean = of("mean"), &sum = of("sum"), &single = of("single");
+  const Metric auc = metric_of_key("auc");
+  const auto against_one = [&](const char* name, const Evaluation& e) {
+    return cat(name, " ", standing(e.ensemble, single.ensemble, "one network"), ".\n");
+  };
+  return cat(against_one("The sum ensemble", sum), against_one("The mean ensemble", mean), against_one("KDEF", kdef),
+             "KDEF ", standing(kdef.ensemble, mean.ensemble, "the mean ensemble"), ".\n",
+             "Students alone, AUC: ", students_range(kdef), " of KDEF,\n  ", students_range(mean), " of mean, ",
+             students_range(sum), " of sum; one network has ", short_text(auc, single.ensemble[auc]), ".\n",
+             "One seed of each; docs/results.md has more.");
+}
+
 // Writes the built-in data, or converts the data set that the user named.
 void make_data(const Parsed& parsed, const std::string& data_dir) {
   ProgressDisplay display(0);
   if (parsed.rest.empty()) {
     data::SynthConfig synth;
+    synth.shape = parsed.text("shape");
     // 3000 rows are enough for one batch. A multiple of ten leaves no batch of one row.
     synth.rows = parsed.integer("rows", 3000) / 10 * 10;
     synth.seed = static_cast<uint64_t>(parsed.integer("seed", 0));
@@ -66,6 +110,7 @@ void make_data(const Parsed& parsed, const std::string& data_dir) {
 // Before anything is written. Names the files that are in the way.
 void refuse_to_replace_demo(const std::string& out, const std::vector<Contestant>& contestants) {
   std::vector<std::string> names;
+  names.emplace_back(kReport + 1);
   for (const std::string& name : data::builtin_files()) names.push_back("data/" + name);
   for (const Contestant& c : contestants) {
     for (const RunFile& file : RunFiles::table()) names.push_back(cat(c.experiment, "/", file.name));
@@ -81,23 +126,27 @@ int demo(const Arguments& arguments) {
                         "folder for data and runs");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(data::SynthConfig{}.rows),
                         "rows of the built-in data");
+  options.add_options()("shape",
+                        po::value<std::string>()->value_name("SHAPE")->default_value(data::SynthConfig{}.shape),
+                        "shape of the built-in data, as in kdef synth");
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
                         "seed of the built-in data");
   options.add_options()("overwrite", po::bool_switch(), "replace an earlier demo in the folder");
   add_threads_option(options);
   const auto parsed = parse({"demo", "[PATH] [--out DIR]",
-                             "Trains a KDEF ensemble of 3, a plain mean ensemble of 3 and a single network, one\n"
-                             "after the other, and compares them. It uses built-in data, or MovieLens-1M at PATH:\n"
-                             "ml-1m.zip as GroupLens publishes it, or its folder.",
+                             "Trains one network, the plain sum and mean ensembles of 3 and a KDEF ensemble of 3, one\n"
+                             "after the other, compares them, and writes a report. It uses built-in data, or\n"
+                             "MovieLens-1M at PATH: ml-1m.zip as GroupLens publishes it, or its folder.",
                              Synopsis::Rest::paths},
                             options, arguments);
   if (!parsed) return kDone;
   if (parsed->rest.size() > 1) throw InputError("kdef demo takes at most one PATH; see kdef demo --help");
   use_threads(*parsed);
   const std::string out = parsed->text("out"), data_dir = out + "/data";
-  std::vector<Contestant> contestants{{"KDEF", "KDEF, 3 students", {}},
+  std::vector<Contestant> contestants{{"single", "one network", {}},
+                                      {"sum", "sum ensemble of 3, no teaching", {}},
                                       {"mean", "mean ensemble of 3, no teaching", {}},
-                                      {"single", "a single network", {}}};
+                                      {"KDEF", "KDEF, 3 students", {}}};
   if (!parsed->flag("overwrite")) refuse_to_replace_demo(out, contestants);
   make_data(*parsed, data_dir);
   for (Contestant& c : contestants) {
@@ -114,8 +163,13 @@ int demo(const Arguments& arguments) {
     c.result = run_experiment(config, run);
   }
   print_table(contestants);
+  std::vector<std::string> runs;
+  for (const Contestant& c : contestants) runs.push_back(cat(out, "/", c.experiment));
+  write_file(out + kReport, to_html(read_report(runs)));
+  print("\n%s\n\nThe same as a page to look at, with curves: %s%s\n", reading(contestants).c_str(), out.c_str(),
+        kReport);
   print(
-      "\nConfiguration and data: %s. Runs: %s/{KDEF,mean,single}. Next:\n"
+      "Configuration and data: %s. Runs: %s/{single,sum,mean,KDEF}. Next:\n"
       "  %s predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
       "  %s train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",
       data_dir.c_str(), out.c_str(), program_name().c_str(), out.c_str(), data_dir.c_str(), program_name().c_str(),

@@ -13,7 +13,7 @@ int synth(const Arguments& arguments) {
   const data::SynthConfig standard;
   po::options_description options;
   options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value(standard.shape),
-                        "default, criteo, ml-1m, or the file of a feature map (JSON)");
+                        "default, criteo, criteo-small, ml-1m, or the file of a feature map (JSON)");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(standard.rows),
                         "number of rows; train, valid and test get 8 : 1 : 1");
   options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),

@@ -88,6 +88,28 @@ Shape criteo_shape() {
   return shape;
 }
 
+// The criteo shape for a minute's training: no field has more than 2,001 values, so that most values of a small log
+// occur often; cells are words, none is empty, and the fields stand in the order of their names. The settings keep four
+// trainings within a minute, and regularize enough that none overfits in its first epochs.
+Shape small_criteo_shape() {
+  constexpr int64_t kMostValues = 2001;
+  Shape shape = criteo_shape();
+  shape.id = "synthetic_criteo_small";
+  for (SynthField& field : shape.fields) {
+    field.values = std::min(field.values, kMostValues);
+    field.text = Text::word;
+    field.may_be_empty = false;
+  }
+  std::sort(shape.fields.begin(), shape.fields.end(),
+            [](const SynthField& a, const SynthField& b) { return a.name < b.name; });
+  shape.settings.hidden_units = "[64, 64]";
+  shape.settings.embedding_dim = 8;
+  shape.settings.batch_size = 1024;
+  shape.settings.embedding_regularizer = 0.01;
+  shape.settings.learning_rate = 5e-4;
+  return shape;
+}
+
 Shape movielens_shape() {
   Shape shape;
   shape.id = "synthetic_ml_1m";
@@ -149,10 +171,11 @@ Shape map_shape(const std::string& path) {
 Shape find_shape(const std::string& name) {
   if (name == "default") return default_shape();
   if (name == "criteo") return criteo_shape();
+  if (name == "criteo-small") return small_criteo_shape();
   if (name == "ml-1m") return movielens_shape();
   if (name.ends_with(".json")) return map_shape(name);
-  throw InputError(
-      cat("shape '", name, "': default, criteo, ml-1m or the path of a feature map (FILE.json) is expected"));
+  throw InputError(cat("shape '", name,
+                       "': default, criteo, criteo-small, ml-1m or the path of a feature map (FILE.json) is expected"));
 }
 
 // A number that convert_to_bucket turns into k + 1; bucket 0 belongs to fill_na.

@@ -14,7 +14,8 @@ namespace kdef::data {
 
 struct SynthConfig {
   /// "default" (ten fields: categorical, one sequence, two numeric), "criteo", "ml-1m", or the path of a feature map.
-  /// The named ones have the columns and the numbers of distinct values of the published data sets.
+  /// The named ones have the columns and the numbers of distinct values of the published data sets; "criteo-small" has
+  /// at most 2,001 of them in a column.
   std::string shape = "default";
   int64_t rows = 300000;  // of train, valid and test together, 8 : 1 : 1
   uint64_t seed = 2024;

@@ -102,7 +102,7 @@ void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, cons
   const struct {
     const char *id, *model;
     int students;
-  } experiments[] = {{"KDEF", "EKTF", 3}, {"mean", "MLPs_mean", 3}, {"single", "MLPs_mean", 1}};
+  } experiments[] = {{"KDEF", "EKTF", 3}, {"mean", "MLPs_mean", 3}, {"sum", "MLPs_sum", 3}, {"single", "MLPs_mean", 1}};
   for (const auto& experiment : experiments) {
     model << "\n"
           << experiment.id << ":\n"

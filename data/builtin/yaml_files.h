@@ -27,8 +27,8 @@ std::vector<std::string> builtin_files();
 /// Throws InputError, which names them, where `dir` already has files of builtin_files().
 void refuse_to_replace_data(const std::string& dir);
 
-/// Writes dataset_config.yaml and model_config.yaml into `dir`. Experiments: KDEF (EKTF of three MLPs), mean (their
-/// mean ensemble) and single (one MLP).
+/// Writes dataset_config.yaml and model_config.yaml into `dir`. Experiments: KDEF (EKTF of three MLPs), mean and
+/// sum (their ensembles without teaching) and single (one MLP).
 void write_yaml_files(const std::string& dir, const DatasetConfig& dataset, const ExperimentSettings& settings);
 
 }  // namespace kdef::data

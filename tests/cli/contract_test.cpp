@@ -276,10 +276,11 @@ TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
   EXPECT_GE(json["latency_p99_all_threads_us"], json["latency_p50_all_threads_us"]);
 }
 
-TEST_F(RunTest, DemoComparesThree) {
+TEST_F(RunTest, DemoComparesFour) {
   const Outcome outcome = kdef("demo --rows 3000 --out " + path("demo"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
-  for (const char* words : {"KDEF, 3 students", "mean ensemble of 3", "a single network", "students' AUC"}) {
+  for (const char* words : {"KDEF, 3 students", "mean ensemble of 3", "sum ensemble of 3", "one network",
+                            "students' AUC", "The sum ensemble is ", "KDEF is ", "Students alone, AUC: "}) {
     EXPECT_THAT(outcome.text, HasSubstr(words));
   }
   size_t titles = 0;
@@ -291,7 +292,9 @@ TEST_F(RunTest, DemoComparesThree) {
       EXPECT_LE(line.size(), 80u) << line;
     }
   }
-  EXPECT_EQ(titles, 2u) << "one table for each ensemble\n" << outcome.text;
+  EXPECT_EQ(titles, 3u) << "one table for each ensemble\n" << outcome.text;
+  EXPECT_TRUE(std::filesystem::exists(path("demo/report.html")));
+  EXPECT_THAT(outcome.text, HasSubstr(path("demo") + "/report.html"));
 }
 
 TEST_F(RunTest, TheAuthorsConfigurationRunsOnTheirCriteoShape) {

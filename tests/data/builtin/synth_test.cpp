@@ -2,7 +2,10 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+
 #include "data/encode/cache.h"
+#include "data/encode/feature_map.h"
 #include "tests/data/support.h"
 
 namespace kdef::data {
@@ -64,6 +67,21 @@ TEST(Synth, EveryShapeIsPreparedAsItIs) {
   }
 }
 
+// The figures of docs/results.md are those of the feature map with the larger tables cut.
+TEST(Synth, SmallCriteoIsTheCriteoMapWithSmallTables) {
+  TemporaryFolder dir;
+  FeatureMap map = load_feature_map(std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/feature_maps/Criteo_x4_10_h5.json");
+  for (Field& field : map.fields) field.vocab_size = std::min<int64_t>(field.vocab_size, 2003);
+  save_feature_map(map, dir / "small.json");
+  const SynthResult cut = make(dir / "small.json", 500, dir / "cut"), named = make("criteo-small", 500, dir / "named");
+  const auto rows = [](const std::string& path) {
+    const std::string text = read_file(path);
+    return text.substr(text.find('\n'));  // the labels have other names
+  };
+  EXPECT_EQ(rows(cut.dataset.train_data), rows(named.dataset.train_data));
+  EXPECT_EQ(rows(cut.dataset.test_data), rows(named.dataset.test_data));
+}
+
 // Every bucket of Criteo's small numeric fields comes up, and no value falls beside its bucket.
 TEST(Synth, CriteoNumbersFillTheirBuckets) {
   TemporaryFolder dir;
@@ -107,7 +125,7 @@ TEST(Synth, ReplacesFilesOnlyOnRequest) {
 
 TEST(Synth, WrongArguments) {
   TemporaryFolder dir;
-  expect_error<InputError>([&] { make("avazu", 100, dir / "a"); }, {"'avazu'", "default, criteo, ml-1m"});
+  expect_error<InputError>([&] { make("avazu", 100, dir / "a"); }, {"'avazu'", "default, criteo, criteo-small, ml-1m"});
   expect_error<InputError>([&] { make("default", 5, dir / "a"); }, {"rows is 5"});
   expect_error<InputError>([&] { make(dir / "none.json", 100, dir / "a"); }, {"none.json"});
   expect_error<SystemError>([&] { make("default", 100, dir.file("file", "") + "/sub"); }, {"file/sub"});
