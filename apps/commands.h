@@ -13,6 +13,7 @@ int collapse(const Arguments& arguments);
 int demo(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 int export_run(const Arguments& arguments);
+int importance(const Arguments& arguments);
 int import_weights(const Arguments& arguments);  // import.cpp
 int info(const Arguments& arguments);
 int init(const Arguments& arguments);

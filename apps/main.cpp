@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"tune", "train the experiments of a tuner file of FuxiCTR", tune},
     {"evaluate", "measure a trained run on a file", evaluate},
     {"predict", "write click probabilities for a file of rows", predict},
+    {"importance", "measure how much a model needs each field", importance},
     {"collapse", "measure how many dimensions a trained model uses", collapse},
     {"export", "write one student of an ensemble, to serve it", export_run},
     {"import", "make a run of weights that were trained elsewhere", import_weights},
