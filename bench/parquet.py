@@ -1,7 +1,17 @@
 #!/usr/bin/env python3
 """Rows per second of reading Parquet: kdef, pyarrow, and what FuxiCTR does, in turn, on the same made-up files.
 
-usage: parquet.py KDEF [--rows N] [--threads T] [--runs R] [--work DIR]   (needs numpy, pandas and pyarrow)
+usage: parquet.py KDEF [--rows N] [--threads T] [--runs R] [--work DIR]
+
+It needs numpy, pandas and pyarrow, and a kdef that is built with Arrow C++ (`kdef --version` tells). On a machine without
+Arrow's packages, from the folder of the sources:
+
+    ./dev check parquet
+    cmake --build build-parquet --target kdef_app
+    build-parquet/pyarrow/bin/pip install numpy pandas
+    build-parquet/pyarrow/bin/python bench/parquet.py build-parquet/bin/kdef
+
+It prints the load of the machine, which should be near 0 before the runs, and a table in Markdown.
 
 The rows have Criteo's shape: a label, 13 numbers and 26 categories, whose values follow Zipf's law. `raw` has the
 numbers as integers with missing cells and the categories as texts; `prepared` has ids and numbers beside a
@@ -58,8 +68,10 @@ def kdef_prepare(program, folder, name, threads):
             os.remove(os.path.join(folder, name, file))
     if name == "raw" and os.path.exists(os.path.join(folder, name, "feature_map.json")):
         os.remove(os.path.join(folder, name, "feature_map.json"))
-    subprocess.run([program, "prepare", "--config", os.path.join(folder, "config"), "--expid", name], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    done = subprocess.run([program, "prepare", "--config", os.path.join(folder, "config"), "--expid", name], text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    if done.returncode != 0:
+        sys.exit(done.stderr.strip())
 
 
 def stacked(path):
@@ -77,6 +89,7 @@ def main():
     a = ap.parse_args()
     folder = os.path.abspath(a.work or tempfile.mkdtemp(prefix="kdef_parquet."))
     pa.set_cpu_count(a.threads)
+    load = os.getloadavg()[0]
     make(folder, a.rows)
     ways = {}
     for name in ("prepared", "raw"):
@@ -93,7 +106,7 @@ def main():
             run()
             seconds[way].append(time.perf_counter() - start)
             cpu[way].append(sum(os.times()[:4]) - sum(before[:4]))
-    print("%d rows, %d threads, medians of %d runs in turn" % (a.rows, a.threads, a.runs))
+    print("%d rows, %d threads, medians of %d runs in turn; load %.1f before" % (a.rows, a.threads, a.runs, load))
     print("| data | reader | rows/s | rows/s by processor time on %d cores |\n| --- | --- | --- | --- |" % a.threads)
     for way in sorted(ways):
         print("| %s | %s | %d | %d |" % (*way, a.rows / statistics.median(seconds[way]),
