@@ -58,7 +58,7 @@ Exported export_onnx(const std::string& run, const std::string& student, const O
   options.students = model.student_count() > 1 && ensemble_type(model.config().kind).trains_output_layers();
   options.metadata.assign(chosen.metadata().begin(), chosen.metadata().end());
   options.metadata.emplace_back("task", model.task().name);
-  const Graph graph = trace(model);
+  const Graph graph = with_folded_norms(trace(model));
   const ProtoMessage message = onnx_model(graph, options);
   AtomicFile file(path, NamedBy::user);
   message.write([&](const void* data, size_t bytes) { file.write(data, bytes); });

@@ -1,6 +1,7 @@
 #include "kdef/serve/graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -8,6 +9,8 @@
 #include "core/base/random.h"
 #include "ops/gemm/precision.h"
 #include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
 
 namespace kdef {
 namespace {
@@ -384,6 +387,31 @@ Graph needed(const Graph& all) {
   return some;
 }
 
+// The layer of weights W [N, K] and b [N], scaled by s[n] and moved to the mean m[n] and the bias c[n]: s W, s (b - m)
+// + c. Undefined b: 0.
+struct LinearLayer {
+  Tensor weight, bias;
+};
+LinearLayer folded(const LinearLayer& layer, const Tensor& scale, const Tensor& mean, const Tensor& beta) {
+  const int64_t out = layer.weight.shape()[0], in = layer.weight.shape()[1];
+  const Tensor w = layer.weight.to(DType::f64).clone(), s = scale.to(DType::f64), m = mean.to(DType::f64),
+               c = beta.to(DType::f64);
+  const Tensor b = layer.bias.defined() ? layer.bias.to(DType::f64).clone() : Tensor::zeros({out}, DType::f64);
+  for (int64_t n = 0; n < out; ++n) {
+    const double factor = s.data<double>()[n];
+    for (int64_t k = 0; k < in; ++k) w.data<double>()[n * in + k] *= factor;
+    b.data<double>()[n] = factor * (b.data<double>()[n] - m.data<double>()[n]) + c.data<double>()[n];
+  }
+  return {w.to(layer.weight.dtype()), b.to(layer.weight.dtype())};
+}
+
+// gamma / sqrt(var + eps), in fp64.
+Tensor scale_of_norm(const Tensor& gamma, const Tensor& var, double eps) {
+  const Tensor scale = gamma.to(DType::f64).clone(), v = var.to(DType::f64);
+  for (int64_t n = 0; n < scale.numel(); ++n) scale.data<double>()[n] /= std::sqrt(v.data<double>()[n] + eps);
+  return scale;
+}
+
 // A size of every column of ids: the columns hold ids below it.
 std::vector<int64_t> vocab_sizes(const nn::EmbeddingTables& tables) {
   std::vector<int64_t> sizes(static_cast<size_t>(tables.id_columns()), 1);
@@ -422,6 +450,40 @@ Graph trace(const Ensemble& model) {
   traced.task = &model.task();
   traced.forward = [&](const ModelInput& input) { return model.forward(input, {.fused = false}); };
   return trace(traced);
+}
+
+Graph with_folded_norms(Graph graph) {
+  std::vector<int> readers(graph.values.size());
+  std::map<int, size_t> makers;
+  for (size_t c = 0; c < graph.calls.size(); ++c) {
+    makers[graph.calls[c].output] = c;
+    for (const int input : graph.calls[c].inputs) {
+      if (input != kNone) ++readers[static_cast<size_t>(input)];
+    }
+  }
+  const auto value = [&](int number) -> const Value& { return graph.values[static_cast<size_t>(number)]; };
+  const auto known = [&](int number) { return number == kNone || value(number).kind == Value::Kind::constant; };
+  const auto constant = [&](int number) { return number == kNone ? Tensor() : value(number).constant; };
+  const auto add = [&](const Tensor& t) {
+    graph.values.push_back({.kind = Value::Kind::constant, .type = t.dtype(), .shape = t.shape(), .constant = t});
+    return static_cast<int>(graph.values.size()) - 1;
+  };
+  for (Graph::Call& call : graph.calls) {
+    const auto maker = makers.find(call.inputs[0]);
+    if (call.op != &ops::kBatchNormEvalInfo || maker == makers.end() ||
+        readers[static_cast<size_t>(maker->first)] != 1) {
+      continue;
+    }
+    const Graph::Call& linear = graph.calls[maker->second];
+    const std::vector<int>&of = linear.inputs, &norm = call.inputs;
+    if (linear.op != &ops::kLinearInfo || !known(of[1]) || !known(of[2])) continue;
+    if (!std::all_of(norm.begin() + 1, norm.end(), known)) continue;
+    const Tensor scale = scale_of_norm(constant(norm[1]), constant(norm[4]), attribute<double>(call, "eps"));
+    const LinearLayer layer = folded({constant(of[1]), constant(of[2])}, scale, constant(norm[3]), constant(norm[2]));
+    const std::vector<int> inputs = {of[0], add(layer.weight), add(layer.bias)};
+    call = {linear.op, linear.attributes, inputs, call.output};
+  }
+  return needed(graph);
 }
 
 std::string to_text(const Graph& graph) {

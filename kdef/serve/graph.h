@@ -80,6 +80,10 @@ struct Traceable {
 };
 Graph trace(const Traceable& model);
 
+/// The graph with batch normalisations folded into the linear layers in front of them, up to rounding: where nothing
+/// else reads y = x W^T + b, gamma (y - mean) / sqrt(var + eps) + beta is a linear layer of x, too.
+Graph with_folded_norms(Graph graph);
+
 /// The readable twin of whatever executes a graph: calls the engine's ops one after the other. The logits are those of
 /// Ensemble::forward with fused = false, bit for bit.
 Ensemble::Output evaluate(const Graph& graph, const ModelInput& input);

@@ -56,6 +56,7 @@ class Writer {
     if (options_.inputs == OnnxOptions::Inputs::matrix) {
       names_[number] = is_number ? "numbers" : "ids";
       values_.message(11, value_info(names_[number], type, matrix.shape[1]));
+      split_matrix(number, is_number);
       return;
     }
     for (const OnnxField& field : options_.fields) {
@@ -85,16 +86,32 @@ class Writer {
     values_.message(11, value_info(field.name, type, field.count));
   }
 
-  // With named inputs, a slice of the batch that is one field is that input.
+  // Cuts a matrix into its fields in one node, which costs less time than a slice for each.
+  void split_matrix(int number, bool is_number) {
+    std::vector<int64_t> counts;
+    std::vector<std::string> fields;
+    int64_t columns = 0;
+    for (const OnnxField& field : options_.fields) {
+      if (field.is_number != is_number || field.column != columns) continue;
+      columns += field.count;
+      counts.push_back(field.count);
+      fields.push_back(field.name);
+    }
+    if (fields.size() < 2 || columns != value(number).shape[1]) return;
+    nodes_.begin(cat("/", names_[number]));
+    const std::vector<std::string> parts = nodes_.add_many("Split", {names_[number], nodes_.integers(counts)},
+                                                           {{"axis", int64_t{1}}}, static_cast<int>(fields.size()));
+    for (size_t f = 0; f < fields.size(); ++f) fields_[fields[f]] = parts[f];
+  }
+
+  // A slice of the batch that is one field is an input, or a part of one.
   bool is_input(const Graph::Call& call) {
     const int from = call.inputs[0];
     const bool of_batch = from != kNone && (from == graph_.ids || from == graph_.numbers);
-    if (options_.inputs == OnnxOptions::Inputs::matrix || !of_batch || std::string_view(call.op->name) != "slice") {
-      return false;
-    }
+    if (!of_batch || std::string_view(call.op->name) != "slice") return false;
     for (const OnnxField& field : options_.fields) {
       if (field.is_number != (from == graph_.numbers) || field.column != attribute<int64_t>(call, "first") ||
-          field.count != attribute<int64_t>(call, "count")) {
+          field.count != attribute<int64_t>(call, "count") || !fields_.contains(field.name)) {
         continue;
       }
       names_[call.output] = fields_.at(field.name);

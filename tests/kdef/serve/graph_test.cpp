@@ -61,6 +61,25 @@ TEST_P(EveryNetworksGraph, KnowsTheShapesOfEveryBatch) {
 INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksGraph, testing::ValuesIn(nn::network_names()),
                          [](const auto& of) { return of.param; });
 
+// Batch norms behind linear layers are folded into these, and no op of training is left.
+TEST_P(EveryNetworksGraph, HasTheSameNumbersWithFoldedNorms) {
+  const RandomModel model(ensemble_of({GetParam()}), some_fields(), 0.5);
+  const Graph graph = trace(*model), folded = with_folded_norms(graph);
+  const auto count = [](const Graph& g, const std::string& op) {
+    return std::count_if(g.calls.begin(), g.calls.end(), [&](const Graph::Call& call) { return op == call.op->name; });
+  };
+  EXPECT_EQ(graph.calls.size() - folded.calls.size(),
+            static_cast<size_t>(count(graph, "batch_norm_eval") - count(folded, "batch_norm_eval")));
+  EXPECT_EQ(count(graph, "linear"), count(folded, "linear"));
+  if (GetParam() == "mlp") {
+    EXPECT_EQ(count(graph, "batch_norm_eval"), 2);
+    EXPECT_EQ(count(folded, "batch_norm_eval"), 0);
+  }
+  const std::vector<float> want = evaluate(graph, six_rows()).ensemble.to_vector<float>(),
+                           got = evaluate(folded, six_rows()).ensemble.to_vector<float>();
+  for (size_t b = 0; b < want.size(); ++b) EXPECT_NEAR(got[b], want[b], 2e-5 * std::max(1.0f, std::abs(want[b])));
+}
+
 TEST(Graph, OfEveryKindOfEnsemble) {
   for (const EnsembleType& type : ensemble_types()) {
     for (const bool shared : {true, false}) {

@@ -189,7 +189,7 @@ class OnnxRuntime : public testing::Test {
   }
   void add(const std::string& name, const Ensemble& model, const ModelInput& input, Inputs inputs) const {
     const NoGrad no_grad;
-    const Graph graph = trace(model);
+    const Graph graph = inputs == Inputs::named ? trace(model) : with_folded_norms(trace(model));
     const Ensemble::Output out = model.forward(input, {});
     add(name, graph, options_of(model, inputs), input, model.task().predict(out.ensemble),
         model.task().predict(out.students));
