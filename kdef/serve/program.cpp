@@ -608,21 +608,19 @@ class Compiler {
   Step linear_step(const Node& node, Program& p) const {
     const Linear& linear = node.linear;
     const Operand y = operand(node.call.output), x = linear.in > 0 ? operand(node.input()) : Operand{};
-    std::shared_ptr<const ops::TableSum> sum;
+    std::shared_ptr<ops::TableSum> sum;
     if (!linear.tables.empty()) {
-      std::vector<ops::TableSum::Table> tables;
+      sum = std::make_shared<ops::TableSum>(linear.bias.data(), linear.out, linear.relu && linear.in == 0);
       for (const Linear::Table& table : linear.tables) {
         const int64_t vocabulary = table.embeddings.shape()[0], dim = table.embeddings.shape()[1];
         limit(p, table.column, 1, vocabulary);
-        // W_t e(id) of every id, by the product that the rest of the layer is computed by.
-        ops::TableSum::Table known{std::vector<float>(static_cast<size_t>(vocabulary * linear.out)), table.column};
+        // W_t e(id) of every id.
         ops::PackedLinear(table.weight.data(), nullptr, linear.out, dim, false)
-            .run(table.embeddings.data<float>(), dim, vocabulary, known.rows.data(), linear.out);
-        tables.push_back(std::move(known));
+            .run(table.embeddings.data<float>(), dim, vocabulary, sum->add_table(vocabulary, table.column),
+                 sum->stride());
       }
-      sum = std::make_shared<ops::TableSum>(tables, linear.bias.data(), linear.out, linear.relu && linear.in == 0);
       p.table_bytes += sum->bytes();
-      p.tables += static_cast<int64_t>(tables.size());
+      p.tables += static_cast<int64_t>(linear.tables.size());
     }
     std::shared_ptr<const ops::PackedLinear> product;
     if (linear.in > 0) {

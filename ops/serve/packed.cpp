@@ -145,20 +145,19 @@ void PackedLinear::run(const float* x, int64_t ldx, int64_t rows, float* y, int6
   (few_ ? kernels_->dots : kernels_->product)(p);
 }
 
-TableSum::TableSum(const std::vector<Table>& tables, const float* bias, int64_t out, bool relu, Isa isa)
-    : kernels_(&serve::kernels(isa)), out_(out), relu_(relu) {
-  const int64_t stride = round_up(out, kLine);
-  bias_ = AlignedFloats(static_cast<size_t>(stride));
+TableSum::TableSum(const float* bias, int64_t out, bool relu, Isa isa)
+    : kernels_(&serve::kernels(isa)), out_(out), relu_(relu), bias_(static_cast<size_t>(stride())) {
   if (bias != nullptr) std::copy_n(bias, out, bias_.data());
-  for (const Table& table : tables) {
-    const int64_t vocabulary = static_cast<int64_t>(table.rows.size()) / out;
-    tables_.emplace_back(static_cast<size_t>(vocabulary * stride));
-    for (int64_t r = 0; r < vocabulary; ++r)
-      std::copy_n(table.rows.data() + r * out, out, tables_.back().data() + r * stride);
-    starts_.push_back(tables_.back().data());
-    columns_.push_back(table.column);
-  }
 }
+
+float* TableSum::add_table(int64_t vocabulary, int64_t column) {
+  tables_.emplace_back(static_cast<size_t>(vocabulary * stride()));
+  starts_.push_back(tables_.back().data());
+  columns_.push_back(column);
+  return tables_.back().data();
+}
+
+int64_t TableSum::stride() const { return round_up(out_, kLine); }
 
 void TableSum::run(const int32_t* ids, int64_t ldids, int64_t rows, float* y, int64_t ldy) const {
   serve::RowSums s;
@@ -166,7 +165,7 @@ void TableSum::run(const int32_t* ids, int64_t ldids, int64_t rows, float* y, in
   s.out = out_;
   s.count = static_cast<int64_t>(starts_.size());
   s.tables = starts_.data();
-  s.stride = round_up(out_, kLine);
+  s.stride = stride();
   s.ids = ids;
   s.ldids = ldids;
   s.columns = columns_.data();

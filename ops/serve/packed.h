@@ -60,11 +60,13 @@ class PackedLinear {
 /// with the weights are known.
 class TableSum {
  public:
-  struct Table {
-    std::vector<float> rows;  // [vocabulary, out]
-    int64_t column;           // of its ids
-  };
-  TableSum(const std::vector<Table>& tables, const float* bias, int64_t out, bool relu, Isa isa = chosen_isa());
+  /// bias [out], or null for zeros.
+  TableSum(const float* bias, int64_t out, bool relu, Isa isa = chosen_isa());
+
+  /// Adds a table of `vocabulary` rows, which the ids of column `column` name. Returns its rows, `stride()` apart, to
+  /// be filled in; they are zero.
+  float* add_table(int64_t vocabulary, int64_t column);
+  int64_t stride() const;
 
   /// ids: rows `ldids` apart; each is in its table. y as above.
   void run(const int32_t* ids, int64_t ldids, int64_t rows, float* y, int64_t ldy) const;

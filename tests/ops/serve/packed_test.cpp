@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -109,18 +110,25 @@ TEST_P(Packed, TableSumAddsOneRowPerTable) {
   for (int64_t i = 0; i < rows * columns; ++i) ids.push_back(static_cast<int32_t>(random.below(6)));
   for (const int64_t out : {1, 5, 16, 130, 1200}) {
     const std::vector<float> bias = numbers(out, 3);
-    std::vector<TableSum::Table> tables;
-    for (int64_t t = 0; t < 3; ++t) tables.push_back({numbers(6 * out, static_cast<uint64_t>(7 + t)), t + 1});
+    std::vector<std::vector<float>> tables;
+    for (uint64_t t = 0; t < 3; ++t) tables.push_back(numbers(6 * out, 7 + t));
     for (const bool relu : {false, true}) {
-      const TableSum sum(tables, bias.data(), out, relu, GetParam());
+      TableSum sum(bias.data(), out, relu, GetParam());
+      for (int64_t t = 0; t < 3; ++t) {
+        float* to = sum.add_table(6, t + 1);
+        const float* from = tables[static_cast<size_t>(t)].data();
+        for (int64_t row = 0; row < 6; ++row) std::copy_n(from + row * out, out, to + row * sum.stride());
+      }
       const int64_t ldy = out + 2;
       std::vector<float> y(static_cast<size_t>(rows * ldy), 7.0f), alone(static_cast<size_t>(ldy));
       sum.run(ids.data(), columns, rows, y.data(), ldy);
       for (int64_t b = 0; b < rows; ++b) {
         for (int64_t o = 0; o < out; ++o) {
           float want = bias[static_cast<size_t>(o)];
-          for (const TableSum::Table& table : tables)
-            want += table.rows[static_cast<size_t>(ids[static_cast<size_t>(b * columns + table.column)] * out + o)];
+          for (int64_t t = 0; t < 3; ++t) {
+            const int64_t id = ids[static_cast<size_t>(b * columns + t + 1)];
+            want += tables[static_cast<size_t>(t)][static_cast<size_t>(id * out + o)];
+          }
           ASSERT_EQ(y[static_cast<size_t>(b * ldy + o)], relu ? std::max(want, 0.0f) : want) << out << " outputs";
         }
         EXPECT_EQ(y[static_cast<size_t>(b * ldy + out)], 7.0f) << "written behind the row";
