@@ -130,6 +130,24 @@ std::string split_name(const data::DatasetConfig& dataset) {
   return cat("the last ones by ", dataset.split_by);
 }
 
+void refuse_to_replace_files(const std::string& out) {
+  refuse_to_replace(out, {kDatasetYaml, kModelYaml}, "; give another --out DIR, or remove them");
+}
+
+// Both files or none: one without the other would be in the way of the next call.
+void write_files(const std::string& out, const std::string& dataset_yaml, const std::string& model_yaml) {
+  make_directories(out);
+  refuse_to_replace_files(out);
+  const std::string first = (fs::path(out) / kDatasetYaml).string();
+  write_file(first, dataset_yaml);
+  try {
+    write_file((fs::path(out) / kModelYaml).string(), model_yaml);
+  } catch (...) {
+    remove_file(first);
+    throw;
+  }
+}
+
 }  // namespace
 
 int init(const Arguments& arguments) {
@@ -160,7 +178,7 @@ int init(const Arguments& arguments) {
   const std::string path = parsed->rest[0];
   if (path == "-") throw InputError("kdef init reads a file, which training reads again; standard input is none");
   const std::string out = parsed->has("out") ? parsed->text("out") : stem_of(path);
-  refuse_to_replace(out, {kDatasetYaml, kModelYaml}, "; give another --out DIR, or remove them");
+  refuse_to_replace_files(out);
 
   data::DatasetConfig dataset = data::describe_file(path, parsed->text("label"));
   dataset.id = stem_of(out);
@@ -182,10 +200,7 @@ int init(const Arguments& arguments) {
   print_columns(proposal);
   say_warnings(profile.warnings);
 
-  make_directories(out);
-  refuse_to_replace(out, {kDatasetYaml, kModelYaml}, "; give another --out DIR, or remove them");
-  write_file((fs::path(out) / kDatasetYaml).string(), dataset_yaml);
-  write_file((fs::path(out) / kModelYaml).string(), model_yaml);
+  write_files(out, dataset_yaml, model_yaml);
   print("\nWrote %s/%s and %s. Look at them, then:\n  %s train --config %s --expid KDEF\n", out.c_str(), kDatasetYaml,
         kModelYaml, program_name().c_str(), out.c_str());
   return kDone;
