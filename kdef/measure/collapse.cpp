@@ -61,10 +61,17 @@ void measure(std::vector<CollapseReport::Entry>& entries, const std::vector<Tens
 
 }  // namespace
 
-// The squares of the singular values, descending.
+// The squares of the singular values, descending. A A^T has the eigenvalues of A^T A that are not 0: where A has fewer
+// rows than columns, it is the smaller matrix, and zeros stand for the others.
 static std::vector<double> squared_singular_values(const Tensor& matrix) {
   KDEF_CHECK(matrix.rank() == 2 && matrix.shape()[1] > 0, "spectrum: needs a matrix [N, D], got ", describe(matrix));
-  return eigenvalues(gram_of(matrix, Eigen::VectorXd::Zero(matrix.shape()[1])));
+  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
+  if (rows == 0 || rows >= columns) return eigenvalues(gram_of(matrix, Eigen::VectorXd::Zero(columns)));
+  const Tensor copy = matrix.to(kCpu).to(DType::f64);
+  const Eigen::Map<const Block> a(copy.data<double>(), rows, columns);
+  std::vector<double> values = eigenvalues(a * a.transpose());
+  values.resize(static_cast<size_t>(columns), 0.0);
+  return values;
 }
 
 std::vector<double> singular_values(const Tensor& matrix) {
@@ -101,11 +108,9 @@ Spectrum spectrum(const Tensor& matrix) {
   Eigen::VectorXd mean = Eigen::VectorXd::Zero(result.columns);
   for_blocks(matrix, [&](const Block& rows) { mean += rows.colwise().sum().transpose(); });
   mean /= static_cast<double>(result.rows);
-  double sum = 0, sum_squares = 0;
-  for (double value : eigenvalues(gram_of(matrix, mean))) {
-    sum += value;
-    sum_squares += value * value;
-  }
+  // The sum of the eigenvalues is the trace, that of their squares the squared Frobenius norm.
+  const Eigen::MatrixXd gram = gram_of(matrix, mean);
+  const double sum = gram.trace(), sum_squares = gram.squaredNorm();
   result.participation_ratio = sum_squares > 0 ? sum * sum / sum_squares : 0;
   return result;
 }

@@ -95,6 +95,19 @@ TEST(Collapse, AgreesWithFewerRowsThanColumns) {
   EXPECT_NEAR(singular_values(ops::random_uniform({2, 5}, -1, 1, 3))[2], 0, 1e-7);
 }
 
+TEST(Collapse, AMatrixAndItsTransposeHaveTheSameSingularValues) {
+  const std::vector<double> wide = ops::random_uniform({3, 7}, -1, 1, 5).to_vector<double>();
+  std::vector<double> high;
+  for (size_t column = 0; column < 7; ++column) {
+    for (size_t row = 0; row < 3; ++row) high.push_back(wide[row * 7 + column]);
+  }
+  const std::vector<double> a = singular_values(Tensor::from(wide, {3, 7}));
+  const std::vector<double> b = singular_values(Tensor::from(high, {7, 3}));
+  ASSERT_EQ(a.size(), 7u);
+  ASSERT_EQ(b.size(), 3u);
+  for (size_t i = 0; i < 7; ++i) EXPECT_NEAR(a[i], i < 3 ? b[i] : 0, 1e-12);
+}
+
 TEST(Collapse, IsReadBackFromJson) {
   CollapseReport report;
   report.rows = 7;
