@@ -126,7 +126,7 @@ TEST(GemmRows, HaveTheSameBitsBesideAnyOtherRows) {
                  b = random_uniform({n * k}, -1, 1, 2).to(DType::f32),
                  bias = random_uniform({n}, -1, 1, 3).to(DType::f32);
     for (const bool transpose_b : {true, false}) {
-      const auto rows = [&](int64_t first, int64_t count) {
+      const auto rows = [&, n = n, k = k](int64_t first, int64_t count) {
         Gemm g;
         g.m = count;
         g.n = g.ldc = n;
