@@ -15,9 +15,9 @@ namespace {
 
 // Eigenvalues of a symmetric matrix, descending; those that rounding made negative are 0.
 std::vector<double> eigenvalues(const Eigen::MatrixXd& symmetric) {
+  if (!symmetric.allFinite()) throw CheckError("spectrum: the matrix has a number that is not finite, or is too large");
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(symmetric, Eigen::EigenvaluesOnly);
-  if (solver.info() != Eigen::Success)
-    throw CheckError("spectrum: the eigenvalues did not converge; is the matrix finite?");
+  if (solver.info() != Eigen::Success) throw CheckError("spectrum: the eigenvalues did not converge");
   const Eigen::VectorXd values = solver.eigenvalues().reverse();
   std::vector<double> all(values.data(), values.data() + values.size());
   for (double& v : all) v = std::max(v, 0.0);

@@ -84,6 +84,10 @@ std::vector<std::vector<Tensor>> Ensemble::hidden_layers(const ModelInput& input
     pass.tap = &tap;
     const Tensor last = networks_[k]->hidden(fields[k], pass);
     if (tap.layers.empty() || !tap.layers.back().same_storage(last)) tap.layers.push_back(last);
+    for (const Tensor& layer : tap.layers) {
+      KDEF_CHECK(layer.rank() == 2 && layer.size(0) == last.size(0), "network ", config_.students[k].network,
+                 ": a hidden layer of ", last.size(0), " rows is ", layer.shape());
+    }
     all.push_back(std::move(tap.layers));
   }
   return all;

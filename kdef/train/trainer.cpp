@@ -331,7 +331,11 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.test = evaluate(model, *test, config.batch_size, what);
   }
   by_first_member(group, [&] {
-    write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+    try {
+      write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+    } catch (const CheckError& e) {  // a layer that is not finite; the model's predictions are
+      listener.note(cat("collapse.json was not written: ", e.what()));
+    }
     // This file is written last: a run that has it is finished.
     write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
   });

@@ -50,7 +50,10 @@ class FeatureSelection final : public Module {
     gate_ = &add_child(name + "_gate", std::make_unique<Mlp>(width, gate, build));
   }
   Tensor forward(const Fields& x, const Pass& pass) const {
-    const Tensor gate = tables_ ? gate_->forward(x.through(*tables_).flat(), pass) : gate_->forward(constant_, pass);
+    Pass without_tap = pass;  // the layers of a constant are no layers of the rows
+    without_tap.tap = nullptr;
+    const Tensor gate =
+        tables_ ? gate_->forward(x.through(*tables_).flat(), pass) : gate_->forward(constant_, without_tap);
     return ops::mul(x.flat(), ops::scale(ops::sigmoid(gate), 2));
   }
 

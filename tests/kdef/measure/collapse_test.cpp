@@ -1,5 +1,6 @@
 #include "kdef/measure/collapse.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,6 +8,7 @@
 
 #include "kdef/measure/collapse_json.h"
 #include "ops/check/gradcheck.h"
+#include "tests/kdef/serve/model.h"
 
 namespace kdef {
 namespace {
@@ -133,6 +135,31 @@ TEST(Collapse, IsReadBackFromJson) {
   Json torn = json;
   torn["disagreement"] = {{0.5}};
   EXPECT_THROW(torn.get<CollapseReport>(), InputError);
+}
+
+class EveryNetworksLayers : public testing::TestWithParam<std::string> {};
+
+// A gate of a constant has hidden layers of one row: they are none of the model's.
+TEST_P(EveryNetworksLayers, HaveTheRowsOfTheBatch) {
+  const test::RandomModel model(test::ensemble_of({GetParam()}));
+  const std::vector<std::vector<Tensor>> layers = model->hidden_layers(test::six_rows());
+  ASSERT_EQ(layers.size(), 1u);
+  ASSERT_FALSE(layers[0].empty());
+  for (const Tensor& layer : layers[0]) {
+    EXPECT_EQ(layer.rank(), 2);
+    EXPECT_EQ(layer.size(0), 6);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksLayers, testing::ValuesIn(nn::network_names()),
+                         [](const auto& of) { return of.param; });
+
+TEST(Collapse, NamesWhatIsNotFinite) {
+  EXPECT_THAT(
+      [] {
+        spectrum(Tensor::from(std::vector<double>{1, std::nan(""), 2, 3}, {2, 2}));
+      },
+      testing::ThrowsMessage<CheckError>(testing::HasSubstr("not finite")));
 }
 
 TEST(Collapse, RefusesWhatIsNoMatrix) { EXPECT_THROW(spectrum(Tensor::zeros({4})), Error); }
