@@ -106,7 +106,7 @@ train_from_cache() {
 bench() {
   step versions sh -c 'nvidia-smi --query-gpu=name,driver_version --format=csv,noheader; nvcc --version | tail -n 2
     python3 -c "import torch; print(\"PyTorch\", torch.__version__)"'
-  local students precision version
+  local students precision
   local map=tests/fixtures/feature_maps/Criteo_x4_10_h5.json
   for students in 1 3 10 24; do
     for precision in f32 tf32 bf16; do
