@@ -16,11 +16,19 @@ const char* name_of(Isa isa) {
 
 std::vector<Isa> usable_isas() {
   std::vector<Isa> all = {Isa::plain};
-#if defined(__x86_64__)
+#if defined(KDEF_SERVE_X86)
   // A level includes the ones below it. Bits of the operating system are among what the compiler's function asks.
-  if (!__builtin_cpu_supports("sse4.2")) return all;
+  if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("popcnt")) return all;
   all.push_back(Isa::v2);
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return all;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi") ||
+      !__builtin_cpu_supports("bmi2")) {
+    return all;
+  }
+#if !defined(__clang__) && __GNUC__ >= 11  // others may not know these names
+  if (!__builtin_cpu_supports("lzcnt") || !__builtin_cpu_supports("movbe") || !__builtin_cpu_supports("f16c")) {
+    return all;
+  }
+#endif
   all.push_back(Isa::v3);
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||

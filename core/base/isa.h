@@ -3,11 +3,9 @@
 
 #include <vector>
 
-namespace kdef {
+#include "core/base/isa_levels.h"
 
-/// plain: C++ for the processor that the library was built for. The others are the levels of the x86-64 psABI: v2 has
-/// SSE4.2, v3 AVX2 and FMA, v4 AVX-512 (F, BW, CD, DQ, VL).
-enum class Isa { plain, v2, v3, v4 };
+namespace kdef {
 
 /// "plain", "x86-64-v2", ...
 const char* name_of(Isa isa);

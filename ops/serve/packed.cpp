@@ -129,6 +129,7 @@ PackedLinear::PackedLinear(const float* weight, const float* bias, int64_t out, 
 }
 
 void PackedLinear::run(const float* x, int64_t ldx, int64_t rows, float* y, int64_t ldy, bool add) const {
+  if (rows == 0) return;
   serve::Product p;
   p.rows = rows;
   p.in = in_;
@@ -160,6 +161,7 @@ float* TableSum::add_table(int64_t vocabulary, int64_t column) {
 int64_t TableSum::stride() const { return round_up(out_, kLine); }
 
 void TableSum::run(const int32_t* ids, int64_t ldids, int64_t rows, float* y, int64_t ldy) const {
+  if (rows == 0) return;
   serve::RowSums s;
   s.rows = rows;
   s.out = out_;

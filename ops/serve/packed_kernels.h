@@ -2,9 +2,9 @@
 // lane_kernels.h; packed.h is the interface.
 #pragma once
 
-#include <cstdint>
+#include <stdint.h>
 
-#include "core/base/isa.h"
+#include "core/base/isa_levels.h"
 
 namespace kdef::ops::serve {
 
@@ -35,7 +35,8 @@ struct RowSums {
   bool relu = false;
 };
 
-/// The kernels for one instruction set. A row's numbers depend on its own input alone, never on `rows`.
+/// The kernels for one instruction set; `rows` is at least 1. A row's numbers depend on its own input alone, never on
+/// `rows`.
 struct Kernels {
   Isa isa;
   /// Weights are packed in vectors of `lanes` outputs, and at most `vectors` of these make a panel. Panel after panel

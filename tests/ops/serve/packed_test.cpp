@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "ops/serve/packed_kernels.h"
 
 namespace kdef::ops {
 namespace {
@@ -85,6 +86,19 @@ TEST_P(Packed, ARowHasTheSameBitsAmongAnyNumberOfRows) {
   }
 }
 
+TEST_P(Packed, NoRowsAreNoWork) {
+  for (const Size& s : kSizes) {
+    const std::vector<float> w = numbers(s.out * s.in, 2), x(1), start(static_cast<size_t>(s.out), 7.0f);
+    std::vector<float> y = start;
+    PackedLinear(w.data(), nullptr, s.out, s.in, true, GetParam()).run(x.data(), s.in, 0, y.data(), s.out);
+    const int32_t id = 0;
+    TableSum sum(nullptr, s.out, true, GetParam());
+    sum.add_table(3, 0);
+    sum.run(&id, 1, 0, y.data(), s.out);
+    EXPECT_EQ(y, start) << s.in << " -> " << s.out;
+  }
+}
+
 TEST_P(Packed, NotANumberStaysInItsRowAndInfiniteWeightsMeetZeros) {
   const Size s{40, 33};
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
@@ -156,6 +170,11 @@ TEST(PackedSets, AgreeUpToRounding) {
     if (want.empty()) want = y;
     for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], want[i], 5e-5) << name_of(isa);
   }
+}
+
+// What core calls usable has kernels in this build.
+TEST(PackedSets, EveryUsableSetHasItsKernels) {
+  for (const Isa isa : usable_isas()) EXPECT_EQ(serve::kernels(isa).isa, isa) << name_of(isa);
 }
 
 TEST(PackedSets, NamesAreThoseOfThePsAbi) {
