@@ -4,7 +4,6 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,18 +23,11 @@ struct kdef_model {
     };
     for (const kdef::data::FieldConfig& field : run.encoder().config().fields)
       if (field.active && !known(field.raw_column())) columns.push_back(field.raw_column());
-    for (const kdef::data::Field& field : run.encoder().feature_map().fields) {
-      if (field.type == kdef::data::FieldType::numeric) continue;
-      for (int64_t place = 0; place < field.max_len; ++place) id_fields.push_back(&field);
-    }
-    KDEF_CHECK(static_cast<int64_t>(id_fields.size()) == scorer.id_columns(), directory, ": encoded rows have ",
-               id_fields.size(), " ids, and the model reads ", scorer.id_columns());
   }
 
   kdef::Run run;
   kdef::Scorer scorer;
-  std::vector<std::string> columns;                 // of raw rows
-  std::vector<const kdef::data::Field*> id_fields;  // of each id of an encoded row
+  std::vector<std::string> columns;  // of raw rows
 };
 
 namespace {
@@ -46,7 +38,7 @@ using kdef::InputError;
 thread_local std::string last_error;
 thread_local int scoring_threads = 1;
 
-// Rows of text that are encoded together: the memory of a call is bounded, whatever the number of its rows.
+// Rows of text that are encoded together.
 constexpr size_t kRows = 4096;
 
 kdef_status failed(kdef_status status, const char* message) noexcept {
@@ -126,24 +118,6 @@ void score(const kdef_model* model, const int32_t* ids, const float* numbers, si
   model->scorer.score(ids, numbers, static_cast<int64_t>(rows), scores, student_scores, scoring_threads > 1);
 }
 
-// The scores of row `first`, or null.
-float* row_of(float* student_scores, const kdef_model* model, size_t first) {
-  return student_scores == nullptr ? nullptr : student_scores + first * kdef_students(model);
-}
-
-void check_ids(const kdef_model* model, std::span<const int32_t> ids) {
-  const size_t width = model->id_fields.size();
-  for (size_t first = 0; first < ids.size(); first += width) {
-    for (size_t c = 0; c < width; ++c) {
-      const int32_t id = ids[first + c];
-      const kdef::data::Field& field = *model->id_fields[c];
-      if (id < 0 || id >= field.vocab_size)
-        throw InputError(cat("kdef_score_encoded: row ", first / width, ", id column ", c, " (", field.name, "): id ",
-                             id, " is not in [0, ", field.vocab_size, ")"));
-    }
-  }
-}
-
 kdef::TrainingListener listener_of(const kdef_training& t, bool& stop) {
   kdef::TrainingListener listener;
   listener.step = [&t, &stop](const kdef::TrainingListener::Step& s) {
@@ -204,19 +178,27 @@ size_t kdef_columns(const kdef_model* model) { return model->columns.size(); }
 const char* kdef_column(const kdef_model* model, size_t i) {
   return i < model->columns.size() ? model->columns[i].c_str() : nullptr;
 }
-size_t kdef_id_columns(const kdef_model* model) { return model->id_fields.size(); }
+size_t kdef_id_columns(const kdef_model* model) { return static_cast<size_t>(model->scorer.id_columns()); }
 size_t kdef_number_columns(const kdef_model* model) {
   return static_cast<size_t>(model->run.encoder().numeric_columns());
 }
 
+// A later row may be wrong: the caller's memory is written at the end.
+
 kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows, float* scores, float* student_scores) {
   return guarded([&] {
     const Threads threads(scoring_threads);
+    std::vector<float> all, all_students;
     encode("kdef_score_text", model, rows, [&](kdef::data::Batch& batch, size_t first) {
       require(scores, "kdef_score_text", "scores");
-      score(model, batch.ids.data(), batch.numerics.data(), static_cast<size_t>(batch.rows), scores + first,
-            row_of(student_scores, model, first));
+      const auto count = static_cast<size_t>(batch.rows), m = kdef_students(model);
+      all.resize(first + count);
+      if (student_scores != nullptr) all_students.resize((first + count) * m);
+      score(model, batch.ids.data(), batch.numerics.data(), count, all.data() + first,
+            student_scores != nullptr ? all_students.data() + first * m : nullptr);
     });
+    std::copy(all.begin(), all.end(), scores);
+    std::copy(all_students.begin(), all_students.end(), student_scores);
     return KDEF_OK;
   });
 }
@@ -224,12 +206,16 @@ kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows,
 kdef_status kdef_encode_text(const kdef_model* model, const kdef_text_rows* rows, int32_t* ids, float* numbers) {
   return guarded([&] {
     const Threads threads(scoring_threads);
-    encode("kdef_encode_text", model, rows, [&](const kdef::data::Batch& batch, size_t first) {
+    std::vector<int32_t> all_ids;
+    std::vector<float> all_numbers;
+    encode("kdef_encode_text", model, rows, [&](const kdef::data::Batch& batch, size_t) {
       if (!batch.ids.empty()) require(ids, "kdef_encode_text", "ids");
       if (!batch.numerics.empty()) require(numbers, "kdef_encode_text", "numbers");
-      std::copy(batch.ids.begin(), batch.ids.end(), ids + first * kdef_id_columns(model));
-      std::copy(batch.numerics.begin(), batch.numerics.end(), numbers + first * kdef_number_columns(model));
+      all_ids.insert(all_ids.end(), batch.ids.begin(), batch.ids.end());
+      all_numbers.insert(all_numbers.end(), batch.numerics.begin(), batch.numerics.end());
     });
+    std::copy(all_ids.begin(), all_ids.end(), ids);
+    std::copy(all_numbers.begin(), all_numbers.end(), numbers);
     return KDEF_OK;
   });
 }
@@ -245,7 +231,6 @@ kdef_status kdef_score_encoded(const kdef_model* model, const int32_t* ids, cons
       if (number_columns > 0) require(numbers, "kdef_score_encoded", "numbers");
     }
     const Threads threads(scoring_threads);
-    check_ids(model, {ids, rows * id_columns});
     if (rows > 0) score(model, ids, numbers, rows, scores, student_scores);
     return KDEF_OK;
   });

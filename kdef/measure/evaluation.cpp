@@ -54,7 +54,8 @@ Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input) 
   const NoGrad no_grad;
   const Ensemble::Output output = model.forward(input.to(model.device()), {});
   const Task& task = model.task();
-  return {task.predict(output.ensemble).to_vector<float>(), task.predict(output.students).to_vector<float>()};
+  const auto numbers = [&](const Tensor& logits) { return task.predict(logits).to(DType::f32).to_vector<float>(); };
+  return {numbers(output.ensemble), numbers(output.students)};
 }
 
 Probabilities predict(const Ensemble& model, const ModelInput& input) {

@@ -412,25 +412,24 @@ Tensor scale_of_norm(const Tensor& gamma, const Tensor& var, double eps) {
   return scale;
 }
 
-// A size of every column of ids: the columns hold ids below it.
-std::vector<int64_t> vocab_sizes(const nn::EmbeddingTables& tables) {
-  std::vector<int64_t> sizes(static_cast<size_t>(tables.id_columns()), 1);
-  std::map<std::string, int64_t> of_field;
-  for (const nn::EmbeddingField& field : tables.shape().list) {
-    if (field.kind == nn::EmbeddingField::Kind::numeric) continue;
-    const int64_t size = field.vocab_size > 0 ? field.vocab_size : of_field.at(field.shared);
-    of_field[field.name] = size;
-    std::fill_n(sizes.begin() + field.column, field.max_len, size);
-  }
-  return sizes;
-}
-
 }  // namespace
 
 Shape Graph::Value::shape_of(int64_t rows) const {
   Shape s = shape;
   if (batch_axis != kNone) s[batch_axis] *= rows;
   return s;
+}
+
+std::vector<IdColumn> id_columns(const nn::EmbeddingTables& tables) {
+  std::vector<IdColumn> columns(static_cast<size_t>(tables.id_columns()));
+  std::map<std::string, int64_t> of_field;
+  for (const nn::EmbeddingField& field : tables.shape().list) {
+    if (field.kind == nn::EmbeddingField::Kind::numeric) continue;
+    const int64_t size = field.vocab_size > 0 ? field.vocab_size : of_field.at(field.shared);
+    of_field[field.name] = size;
+    std::fill_n(columns.begin() + field.column, field.max_len, IdColumn{field.name, size});
+  }
+  return columns;
 }
 
 Graph trace(const Traceable& model) {
@@ -444,7 +443,8 @@ Graph trace(const Ensemble& model) {
   Traceable traced;
   for (const nn::Parameter& p : model.parameters()) traced.state.emplace_back(p.name, p.tensor);
   for (const nn::Buffer& b : model.buffers()) traced.state.emplace_back(b.name, b.tensor);
-  traced.vocab_sizes = vocab_sizes(model.embedding());
+  for (const IdColumn& column : id_columns(model.embedding()))
+    traced.vocab_sizes.push_back(std::max<int64_t>(1, column.vocab_size));
   traced.numbers = model.embedding().value_columns();
   if (!traced.state.empty()) traced.type = traced.state[0].second.dtype();
   traced.task = &model.task();

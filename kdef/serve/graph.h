@@ -63,6 +63,14 @@ struct Graph {
 template <class T>
 const T& attribute(const Graph::Call& call, const char* name);
 
+/// What a column of a model's ids holds: ids of this field, which are below its vocabulary. No field reads the column:
+/// 0.
+struct IdColumn {
+  std::string field;
+  int64_t vocab_size = 0;
+};
+std::vector<IdColumn> id_columns(const nn::EmbeddingTables& tables);
+
 /// Writes down what `model`, on the CPU, computes in evaluation mode (Ensemble::forward with the readable twins of
 /// fused ops). The model runs twice, on two random batches of different numbers of rows: what differs between both is
 /// the batch, and what is alike must be constant. Throws Error, which names the call, where a tensor is computed by no

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,7 +11,6 @@
 #include "ops/embedding.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
-#include "ops/norm.h"
 #include "ops/serve/packed.h"
 
 namespace kdef::serve {
@@ -64,7 +62,7 @@ class Compiler {
     share_equal_calls();
     for (Node& node : nodes_) make_linear(node);
     for (Node& node : nodes_) make_view(node);
-    join_into_linear();
+    join_relu_into_linear();
     join_side_by_side();
     fold_tables();
     drop_unneeded();
@@ -183,41 +181,21 @@ class Compiler {
 
   // ---- Linear layers
 
-  // Batch normalisation and ReLU become part of the layer before them, if nothing else reads it.
-  void join_into_linear() {
+  // ReLU becomes part of the layer before it, if nothing else reads that.
+  void join_relu_into_linear() {
     std::vector<Node*> maker = makers();
     const std::vector<int> readers = reader_counts();
     for (Node& node : nodes_) {
-      if (!node.needed || node.kind != Node::Kind::op) continue;
+      if (!node.needed || !node.is(ops::kReluInfo)) continue;
       Node* before = maker[static_cast<size_t>(node.input())];
       if (before == nullptr || before->kind != Node::Kind::linear || before->linear.relu ||
           readers[static_cast<size_t>(node.input())] != 1) {
         continue;
       }
-      if (node.is(ops::kBatchNormEvalInfo)) {
-        normalise(before->linear, node);
-      } else if (node.is(ops::kReluInfo)) {
-        before->linear.relu = true;
-      } else {
-        continue;
-      }
+      before->linear.relu = true;
       before->call.output = node.call.output;
       maker[static_cast<size_t>(node.call.output)] = before;
       node.needed = false;
-    }
-  }
-
-  // W' = s W and b' = s (b - mean) + beta, with s = gamma / sqrt(var + eps).
-  void normalise(Linear& linear, const Node& norm) const {
-    const auto of = [&](size_t i) { return numbers_of(value(norm.input(i)).constant); };
-    const std::vector<float> gamma = of(1), beta = of(2), mean = of(3), var = of(4);
-    const double eps = attribute<double>(norm.call, "eps");
-    for (size_t o = 0; o < gamma.size(); ++o) {
-      const double scale = static_cast<double>(gamma[o]) / std::sqrt(static_cast<double>(var[o]) + eps);
-      float* row = linear.weight.data() + o * static_cast<size_t>(linear.in);
-      for (int64_t i = 0; i < linear.in; ++i) row[i] = static_cast<float>(scale * static_cast<double>(row[i]));
-      linear.bias[o] = static_cast<float>(scale * (static_cast<double>(linear.bias[o]) - static_cast<double>(mean[o])) +
-                                          static_cast<double>(beta[o]));
     }
   }
 
@@ -547,7 +525,7 @@ class Compiler {
   Operand operand(int v) const {
     if (v == kNone) return {};
     const Graph::Value& of = value(v);
-    Operand x{.shape = of.shape, .batched = of.batch_axis == 0};
+    Operand x{.shape = of.shape, .batched = of.batch_axis == 0, .type = of.type};
     if (is_constant(v)) {
       x.place = {Place::Kind::constant, 0, 0, of.constant};
       return x;
@@ -591,6 +569,9 @@ class Compiler {
       if (node.is(ops::kEmbeddingInfo))
         limit(p, inputs[1].place.first, inputs[1].width(), value(node.input(0)).shape[0]);
     }
+    for (const int output : outputs()) {
+      KDEF_CHECK(value(output).type == DType::f32, "a prediction of type ", name_of(value(output).type));
+    }
     p.scores = operand(prediction_).place;
     p.students = operand(student_predictions_).place;
     p.student_count = width(student_predictions_);
@@ -608,6 +589,8 @@ class Compiler {
   Step linear_step(const Node& node, Program& p) const {
     const Linear& linear = node.linear;
     const Operand y = operand(node.call.output), x = linear.in > 0 ? operand(node.input()) : Operand{};
+    KDEF_CHECK(x.type == DType::f32 && y.type == DType::f32, "op 'linear': from ", name_of(x.type), " to ",
+               name_of(y.type));
     std::shared_ptr<ops::TableSum> sum;
     if (!linear.tables.empty()) {
       sum = std::make_shared<ops::TableSum>(linear.bias.data(), linear.out, linear.relu && linear.in == 0);

@@ -1,6 +1,6 @@
-// A graph compiled for the scorer: batch normalisation and activations are part of the linear layers before them,
-// layers that read the same are one product, layers over embeddings look up products that are known, and every result
-// has its place in one block of memory.
+// A graph compiled for the scorer: ReLU is part of the linear layer before it (and so is batch normalisation, by
+// with_folded_norms()), layers that read the same are one product, layers over embeddings look up products that are
+// known, and every result has its place in one block of memory.
 #pragma once
 
 #include <string>

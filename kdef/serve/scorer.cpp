@@ -1,6 +1,8 @@
 #include "kdef/serve/scorer.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -15,6 +17,7 @@ namespace kdef {
 struct Scorer::Impl {
   const Ensemble& model;
   serve::Program program;
+  std::vector<IdColumn> id_columns;
   std::string refusal;
 
   // Memory for the results of one thread. It is taken for a call and given back, so that there is as much as threads
@@ -40,11 +43,23 @@ struct Scorer::Impl {
 
   void check(const int32_t* ids, int64_t rows) const {
     for (int64_t b = 0; b < rows; ++b) {
-      for (size_t c = 0; c < program.vocabularies.size(); ++c, ++ids) {
-        const int64_t vocabulary = program.vocabularies[c];
+      for (size_t c = 0; c < id_columns.size(); ++c, ++ids) {
+        const int64_t vocabulary = id_columns[c].vocab_size;
         if (vocabulary == 0 || static_cast<uint32_t>(*ids) < static_cast<uint64_t>(vocabulary)) continue;
-        throw InputError(cat("scorer: row ", b, ", id column ", c, ": id ", *ids, " is not in [0, ", vocabulary, ")"));
+        throw InputError(cat("scorer: row ", b, ", id column ", c, " (", id_columns[c].field, "): id ", *ids,
+                             " is not in [0, ", vocabulary, ")"));
       }
+    }
+  }
+
+  // Ops like max and relu may make a number again of what is none: it is the input that decides.
+  void mark_rows_without_prediction(const float* numbers, int64_t rows, float* scores, float* students) const {
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    const int64_t n = program.number_columns, m = program.student_count;
+    for (int64_t b = 0; b < rows; ++b, numbers += n) {
+      if (std::all_of(numbers, numbers + n, [](float x) { return std::isfinite(x); })) continue;
+      scores[b] = kNan;
+      if (students != nullptr) std::fill_n(students + b * m, m, kNan);
     }
   }
 
@@ -79,6 +94,7 @@ struct Scorer::Impl {
       // The model does not write into its input.
       if (c > 0) input.ids = Tensor::borrow(const_cast<int32_t*>(ids + first * c), {count, c});
       if (n > 0) input.values = Tensor::borrow(const_cast<float*>(numbers + first * n), {count, n});
+      if (n > 0) input.values = input.values.to(model.parameters()[0].tensor.dtype());
       const Probabilities p = predict_unchecked(model, input);
       std::copy(p.ensemble.begin(), p.ensemble.end(), scores + first);
       if (students != nullptr)
@@ -91,7 +107,7 @@ struct Scorer::Impl {
 Scorer::Scorer(const Ensemble& model, const ScorerOptions& options) : impl_(new Impl{.model = model}) {
   KDEF_CHECK(options.fold_mib >= 0, "scorer: fold_mib is ", options.fold_mib, "; give 0 or more");
   try {
-    impl_->program = serve::compile(trace(model), static_cast<size_t>(options.fold_mib) << 20);
+    impl_->program = serve::compile(with_folded_norms(trace(model)), static_cast<size_t>(options.fold_mib) << 20);
   } catch (const InputError&) {
     throw;
   } catch (const SystemError&) {
@@ -102,6 +118,12 @@ Scorer::Scorer(const Ensemble& model, const ScorerOptions& options) : impl_(new 
   impl_->program.id_columns = model.embedding().id_columns();
   impl_->program.number_columns = model.embedding().value_columns();
   impl_->program.student_count = static_cast<int64_t>(model.student_count());
+  impl_->id_columns = kdef::id_columns(model.embedding());
+  for (size_t c = 0; c < impl_->program.vocabularies.size(); ++c) {
+    const int64_t rows = impl_->program.vocabularies[c];
+    KDEF_CHECK(rows == 0 || rows >= impl_->id_columns[c].vocab_size, "scorer: id column ", c, " has ids below ",
+               impl_->id_columns[c].vocab_size, ", and is looked up in a table of ", rows, " rows");
+  }
 }
 
 Scorer::~Scorer() = default;
@@ -112,11 +134,16 @@ void Scorer::score(const int32_t* ids, const float* numbers, int64_t rows, float
   if (rows == 0) return;
   KDEF_CHECK((ids != nullptr || id_columns() == 0) && (numbers != nullptr || number_columns() == 0),
              "scorer: ids or numbers are null");
-  if (!compiled()) return impl_->run_model(ids, numbers, rows, scores, students);
   if (id_columns() > 0) impl_->check(ids, rows);
-  if (!threads) return impl_->run(ids, numbers, 0, rows, scores, students);
-  parallel_for(rows, impl_->program.rows,
-               [&](int64_t first, int64_t last) { impl_->run(ids, numbers, first, last, scores, students); });
+  if (!compiled()) {
+    impl_->run_model(ids, numbers, rows, scores, students);
+  } else if (!threads) {
+    impl_->run(ids, numbers, 0, rows, scores, students);
+  } else {
+    parallel_for(rows, impl_->program.rows,
+                 [&](int64_t first, int64_t last) { impl_->run(ids, numbers, first, last, scores, students); });
+  }
+  if (number_columns() > 0) impl_->mark_rows_without_prediction(numbers, rows, scores, students);
 }
 
 Probabilities predict(const Scorer& scorer, const ModelInput& input, bool threads) {

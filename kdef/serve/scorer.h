@@ -21,7 +21,8 @@ struct ScorerOptions {
 };
 
 /// Immutable: any number of threads may use one at the same time. A row's numbers have the same bits whatever rows are
-/// beside it, for one instruction set (core/base/isa.h). A row with a NaN gets NaN; the rows beside it do not notice.
+/// beside it, for one instruction set (core/base/isa.h). A row with a number that is not finite gets NaN in all its
+/// scores, whatever network reads it; the rows beside it do not notice.
 class Scorer {
  public:
   /// The model, which may be on any device, must outlive the scorer. Embedding tables are shared with it, not copied.
@@ -32,10 +33,11 @@ class Scorer {
 
   /// Predictions (Task::predict) of rows: ids [rows, id_columns()], numbers [rows, number_columns()] (null where there
   /// are no such columns); scores [rows] of the ensemble; students [rows, M], or null. Throws InputError, which names
-  /// row and column, where an id is outside its vocabulary; then nothing is written.
+  /// row, column and field, where an id is outside its vocabulary; then nothing is written.
   ///
   /// A compiled scorer works on the calling thread alone: it starts no thread, waits for none, and after the first call
   /// of as many threads at once allocates nothing. With `threads`, the calling thread's num_threads() share the rows.
+  /// A model that is not compiled is scored by the engine, which uses num_threads() threads and allocates.
   void score(const int32_t* ids, const float* numbers, int64_t rows, float* scores, float* students,
              bool threads = false) const;
 

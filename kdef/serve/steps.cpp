@@ -6,6 +6,7 @@
 
 #include "ops/device/broadcast.h"
 #include "ops/elementwise_functors.h"
+#include "ops/embedding.h"
 #include "ops/embedding_functors.h"
 #include "ops/norm_functors.h"
 #include "ops/reduce_functors.h"
@@ -378,6 +379,13 @@ const std::map<std::string_view, Maker>& makers() {
 Step make_step(const Call& call, const Operands& inputs, const Operand& output) {
   const auto found = makers().find(call.op->name);
   KDEF_CHECK(found != makers().end(), "no step for the op");
+  KDEF_CHECK(output.type == DType::f32, "a result of type ", name_of(output.type));
+  const bool looks_up = call.op == &ops::kEmbeddingInfo || call.op == &ops::kPoolInfo;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool ids = looks_up && i == 1;
+    KDEF_CHECK(inputs[i].type == (ids ? DType::i32 : DType::f32), "input ", i + 1, " is of type ",
+               name_of(inputs[i].type));
+  }
   return found->second(call, inputs, output);
 }
 

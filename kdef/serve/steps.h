@@ -42,13 +42,15 @@ struct Operand {
   Place place;
   Shape shape;
   bool batched = true;
+  DType type = DType::f32;
   int64_t width() const { return shape.numel(); }
 };
 
 using Step = std::function<void(const Rows&)>;
 
 /// The step of a call of a primitive op. Throws Error, which says why, where there is none for this op or for operands
-/// of these shapes. A reshape is no step: it is another Operand of the same place.
+/// of these shapes and types: all are fp32, but for ids that are looked up. A reshape is no step: it is another Operand
+/// of the same place.
 Step make_step(const Graph::Call& call, const std::vector<Operand>& inputs, const Operand& output);
 
 }  // namespace kdef::serve

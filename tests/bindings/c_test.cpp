@@ -265,6 +265,18 @@ TEST_F(RunTest, ANumberThatIsNotFiniteSpoilsItsRowAlone) {
   EXPECT_EQ(kdef_score_text(model, &text, scores, nullptr), KDEF_BAD_INPUT);
   EXPECT_THAT(kdef_last_error(),
               testing::AllOf(HasSubstr("rows in memory:2"), HasSubstr("column x"), HasSubstr("much")));
+
+  // Nothing is written where a row is wrong that is read long after the first.
+  std::vector<const char*> many;
+  for (int b = 0; b < 5000; ++b) many.insert(many.end(), {b < 4999 ? "3" : "much", "w1"});
+  const kdef_text_rows long_text{nullptr, 0, many.data(), nullptr, 5000};
+  std::vector<float> kept(5000, 7.0f), students(10000, 7.0f);
+  std::vector<int32_t> kept_ids(5000, 7);
+  EXPECT_EQ(kdef_score_text(model, &long_text, kept.data(), students.data()), KDEF_BAD_INPUT);
+  EXPECT_EQ(kdef_encode_text(model, &long_text, kept_ids.data(), kept.data()), KDEF_BAD_INPUT);
+  EXPECT_EQ(kept, std::vector<float>(5000, 7.0f));
+  EXPECT_EQ(students, std::vector<float>(10000, 7.0f));
+  EXPECT_EQ(kept_ids, std::vector<int32_t>(5000, 7));
   kdef_close(model);
 }
 

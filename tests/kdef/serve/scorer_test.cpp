@@ -13,7 +13,9 @@
 
 #include "core/base/random.h"
 #include "kdef/measure/evaluation.h"
+#include "kdef/serve/steps.h"
 #include "nn/networks/registry.h"
+#include "ops/layout.h"
 #include "tests/nn/networks/support.h"
 
 // Counts what a thread allocates: a call of a scorer must not. (GCC warns falsely of inlined pairs of these.)
@@ -98,17 +100,25 @@ TEST_P(EveryNetworksScorer, HasTheNumbersOfTheEngine) {
 }
 
 TEST_P(EveryNetworksScorer, KeepsNotANumberInItsRow) {
-  const Model model(of({GetParam()}));
+  EnsembleConfig config = of({GetParam()});
+  config.task = &default_task();  // the sigmoid of infinity is a number
+  const Model model(config);
   const Scorer scorer(*model);
-  ModelInput input = six_rows();
+  const ModelInput input = six_rows();
   const std::vector<float> want = predict(scorer, input).ensemble;
-  input.values = input.values.clone();
-  float* row = input.values.data<float>() + 2 * input.values.shape()[1];
-  std::fill_n(row, input.values.shape()[1], std::numeric_limits<float>::quiet_NaN());
-  const std::vector<float> got = predict(scorer, input).ensemble;
-  for (size_t b = 0; b < got.size(); ++b) {
-    if (b == 2) continue;  // a network may not read numbers
-    EXPECT_EQ(std::memcmp(&got[b], &want[b], sizeof(float)), 0) << "row " << b;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), kInf, -kInf}) {
+    ModelInput other = input;
+    other.values = input.values.clone();
+    other.values.data<float>()[2 * input.values.shape()[1]] = bad;
+    const Probabilities got = predict(scorer, other);
+    for (size_t b = 0; b < want.size(); ++b) {
+      if (b == 2) {
+        EXPECT_TRUE(std::isnan(got.ensemble[b]) && std::isnan(got.students[b])) << bad;
+      } else {
+        EXPECT_EQ(std::memcmp(&got.ensemble[b], &want[b], sizeof(float)), 0) << "row " << b;
+      }
+    }
   }
 }
 
@@ -153,6 +163,35 @@ TEST(Scorer, EveryKindOfField) {
   const std::vector<nn::EmbeddingField> all = some_fields();
   expect_scores(*Model(of({"mlp"}), {all[0]}), {Tensor::from<int32_t>({4, 0, 1}, {3, 1}), {}, {}, {}});
   expect_scores(*Model(of({"mlp"}), {all[2]}), {{}, Tensor::from<float>({4, 0, -1}, {3, 1}), {}, {}});
+}
+
+// The steps compute in fp32; with ids alone, no input says that the model does not.
+TEST(Scorer, AModelInDoublePrecisionIsScoredByTheEngine) {
+  const std::vector<nn::EmbeddingField> all = some_fields(), ids = {all[0], all[3]};
+  for (const char* network : {"LR", "FM", "mlp"}) {
+    for (const bool numbers : {false, true}) {
+      SCOPED_TRACE(cat(network, numbers ? " with numbers" : ""));
+      nn::Builder build(3, DType::f64);
+      const Ensemble model(of({network}), numbers ? all : ids, build);
+      ModelInput input = six_rows();
+      if (!numbers) input = {Tensor::from<int32_t>({4, 0, 1, 2, 0, 3}, {3, 2}), {}, {}, {}};
+      const Scorer scorer(model, {.fold_mib = 0});
+      EXPECT_FALSE(scorer.compiled()) << scorer.describe();
+      const Probabilities got = predict(scorer, input);
+      if (numbers) input.values = input.values.to(DType::f64);
+      EXPECT_EQ(got.ensemble, predict_unchecked(model, input).ensemble);
+    }
+  }
+}
+
+TEST(Scorer, NoStepComputesWithIds) {
+  const Graph::Call call{.op = &ops::kSliceInfo,
+                         .attributes = {{"axis", int64_t{1}}, {"first", int64_t{0}}, {"count", int64_t{2}}}};
+  serve::Operand numbers{.shape = {1, 4}}, ids = numbers;
+  ids.type = DType::i32;
+  const serve::Operand result{.shape = {1, 2}};
+  EXPECT_NO_THROW(serve::make_step(call, {numbers}, result));
+  EXPECT_THROW(serve::make_step(call, {ids}, result), Error);
 }
 
 TEST(Scorer, PredictsProbabilitiesOfClicks) {
@@ -244,21 +283,29 @@ TEST(Scorer, FoldsTheSmallestVocabulariesThatFit) {
   EXPECT_THAT(none.describe(), HasSubstr("linear 113 -> 120, relu"));
 }
 
+// Compiled or not; a bad row behind those that the engine computes at once, too.
 TEST(Scorer, RefusesAnIdThatIsInNoTable) {
-  const Model model = three_mlps();
-  const Scorer scorer(*model);
-  ModelInput input = many_rows();
-  input.ids.data<int32_t>()[5 * kIds + 2] = kVocabulary - 2;
-  std::vector<float> scores(static_cast<size_t>(kManyRows), 7.0f);
-  try {
-    scorer.score(input.ids.data<int32_t>(), input.values.data<float>(), kManyRows, scores.data(), nullptr);
-    FAIL() << "accepted";
-  } catch (const InputError& e) {
-    EXPECT_THAT(e.what(), HasSubstr("row 5, id column 2: id 298 is not in [0, 298)"));
+  for (const std::string network : {"mlp", "SAM"}) {
+    const Model model(of({network}), wide_fields());
+    const Scorer scorer(*model);
+    ASSERT_EQ(scorer.compiled(), network == "mlp") << scorer.refusal();
+    for (const int64_t row : {5, 5000}) {
+      const int64_t rows = row + 2;
+      std::vector<int32_t> ids(static_cast<size_t>(rows * kIds), 1);
+      const std::vector<float> numbers(static_cast<size_t>(rows), 0.5f);
+      std::vector<float> scores(static_cast<size_t>(rows), 7.0f);
+      for (const int32_t bad : {static_cast<int32_t>(kVocabulary - 2), -1}) {
+        ids[static_cast<size_t>(row * kIds + 2)] = bad;
+        try {
+          scorer.score(ids.data(), numbers.data(), rows, scores.data(), nullptr);
+          FAIL() << network << " accepts the id " << bad;
+        } catch (const InputError& e) {
+          EXPECT_THAT(e.what(), HasSubstr(cat("row ", row, ", id column 2 (C2): id ", bad, " is not in [0, 298)")));
+        }
+        EXPECT_EQ(scores[0], 7.0f) << network << ": something was written";
+      }
+    }
   }
-  EXPECT_EQ(scores[0], 7.0f) << "something was written";
-  input.ids.data<int32_t>()[5 * kIds + 2] = -1;
-  EXPECT_THROW(predict(scorer, input), InputError);
 }
 
 TEST(Scorer, AllocatesNothingAfterItsFirstCall) {
