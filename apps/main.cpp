@@ -6,6 +6,7 @@
 #include "apps/commands.h"
 #include "apps/terminal.h"
 #include "core/base/error.h"
+#include "core/base/isa.h"
 #include "core/base/names.h"
 #include "data/raw/parquet.h"
 #include "ops/gemm/gemm.h"
@@ -73,7 +74,8 @@ int run(const Arguments& arguments) {
   if (name == "--version") {
     std::cout << "kdef " << KDEF_VERSION << "\n"
               << ops::gemm_backend_name() << built_with_cuda()
-              << (data::reads_parquet() ? ", Parquet" : ", without Parquet") << "\n";
+              << (data::reads_parquet() ? ", Parquet" : ", without Parquet") << "; predictions by "
+              << name_of(chosen_isa()) << "\n";
     return kDone;
   }
   std::vector<std::string> names;

@@ -11,6 +11,7 @@ using testing::Not;
 using kdef::test::kdef;
 using kdef::test::Outcome;
 using kdef::test::read_file;
+using kdef::test::shell;
 
 class CliTest : public testing::Test {
  protected:
@@ -36,7 +37,13 @@ TEST_F(CliTest, Version) {
   const Outcome version = kdef("--version");
   EXPECT_EQ(version.status, 0);
   EXPECT_THAT(version.text,
-              testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA, (without )?Parquet\n"));
+              testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA, (without )?Parquet; "
+                                    "predictions by (plain|x86-64-v[234])\n"));
+  EXPECT_THAT(shell(std::string("KDEF_ISA=plain ") + KDEF_PROGRAM + " --version").text,
+              HasSubstr("; predictions by plain\n"));
+  const Outcome unknown = shell(std::string("KDEF_ISA=v9 ") + KDEF_PROGRAM + " --version");
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.text, HasSubstr("KDEF_ISA is 'v9'"));
 }
 
 TEST_F(CliTest, UnknownSubcommandNamesTheNearest) {
