@@ -21,21 +21,25 @@ std::string header(const Run& run, bool with_students) {
   return text + "\n";
 }
 
-// Rows whose prediction is NaN.
-struct NoPrediction {
+// Rows with a prediction that is not finite, among those that are written: NaN, or infinity for a task of numbers.
+struct NotFinite {
   int64_t count = 0, first = 0;
 
-  // Row `row`, counted from 1. A model that predicts nothing for any row is refused instead.
+  // Row `row`, counted from 1. A model whose weights are the reason is refused.
   void add(const Ensemble& model, int64_t row) {
     if (count++ > 0) return;
     first = row;
     if (const std::string bad = first_bad_tensor(model); !bad.empty())
-      throw CheckError(cat("a prediction is not a number; the run's ", bad, " has values that are not finite"));
+      throw CheckError(
+          cat("row ", row, ": a prediction is not finite; the run's ", bad, " has values that are not finite"));
   }
 };
 
+// NaN has a sign, which means nothing.
+std::string written(float score) { return std::isnan(score) ? "nan" : shortest(score); }
+
 // Gives the lines of each batch to `write`. Returns the number of rows.
-int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown, NoPrediction& nan,
+int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown, NotFinite& not_finite,
                      const std::function<void(const std::string&)>& write) {
   const size_t m = run.model().student_count();
   const Scorer scorer(run.model());
@@ -46,12 +50,15 @@ int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, Unknown
         scorer, model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()), /*threads=*/true);
     std::string text;
     for (size_t b = 0; b < p.ensemble.size(); ++b) {
-      if (std::isnan(p.ensemble[b])) nan.add(run.model(), count + static_cast<int64_t>(b) + 1);
-      text += shortest(p.ensemble[b]);
+      bool finite = std::isfinite(p.ensemble[b]);
+      text += written(p.ensemble[b]);
       for (size_t k = 0; students && k < m; ++k) {
+        const float student = p.students[b * m + k];
+        finite = finite && std::isfinite(student);
         text += ',';
-        text += shortest(p.students[b * m + k]);
+        text += written(student);
       }
+      if (!finite) not_finite.add(run.model(), count + static_cast<int64_t>(b) + 1);
       text += '\n';
     }
     count += batch.rows;
@@ -108,12 +115,13 @@ int predict(const Arguments& arguments) {
   };
   if (parsed->flag("header")) write(header(run, students));
   UnknownValues unknown(run.encoder().feature_map());
-  NoPrediction nan;
-  const int64_t count = predict_rows(run, rows, students, unknown, nan, write);
+  NotFinite not_finite;
+  const int64_t count = predict_rows(run, rows, students, unknown, not_finite, write);
   say_what_was_read(rows.source(), count);
-  if (nan.count > 0)
-    say_warnings({cat(rows.source().path(), ": ", nan.count, " rows have no prediction, the first of them row ",
-                      nan.first, ": their numbers are too large for the model; nan is written for them")});
+  if (not_finite.count > 0)
+    say_warnings({cat(rows.source().path(), ": rows with a prediction that is not finite: ", not_finite.count,
+                      ", the first of them row ", not_finite.first,
+                      ": the numbers of such a row are too large for the model; nan or inf is written for it")});
   say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
   if (file) {
     file->commit();

@@ -1,5 +1,8 @@
 // Files of rows as users have them: labels that are placeholders, quotes, pipes, folders, line ends, missing values.
+#include <cstring>
+#include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "tests/cli/support.h"
 
@@ -156,6 +159,65 @@ TEST_F(InputFiles, UnusedColumnsAndTestRowsWithoutLabels) {
   const Outcome outcome = prepare("test_data=" + path("test.csv"));
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.text, HasSubstr("the label column click is missing: leave test_data out and use kdef predict"));
+}
+
+// Rows of two numbers.
+std::string numbers(int count) {
+  std::string text = "x,y\n";
+  for (int i = 0; i < count; ++i) text += "0.0" + std::to_string(i % 7) + ",0." + std::to_string(i % 3) + "\n";
+  return text;
+}
+
+// Fills the elements of a tensor of a safetensors file, which has no checksum then.
+void fill_tensor(const std::string& path, const std::string& name, float value) {
+  std::string bytes = read_file(path);
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const auto json = nlohmann::json::parse(bytes.substr(sizeof header, header));
+  ASSERT_TRUE(json.contains(name)) << json.dump(1);
+  const auto offsets = json[name]["data_offsets"].get<std::array<size_t, 2>>();
+  for (size_t at = offsets[0]; at < offsets[1]; at += sizeof value)
+    std::memcpy(bytes.data() + sizeof header + header + at, &value, sizeof value);
+  bytes.replace(bytes.find("\"crc32\""), 7, "\"other\"");
+  put(path, bytes);
+}
+
+TEST_F(InputFiles, PredictionsThatAreNotFiniteAreTold) {
+  put(path("train.csv"), numbers(300));
+  put(path("valid.csv"), numbers(100));
+  put(path("dataset_config.yaml"), "d:\n  data_root: " + path("cache") + "\n  train_data: " + path("train.csv") +
+                                       "\n  valid_data: " + path("valid.csv") +
+                                       "\n  label_col: {name: y, dtype: float}\n  feature_cols:\n"
+                                       "    - {name: x, type: numeric, dtype: float, normalizer: StandardScaler}\n");
+  const std::string settings = " task=regression objective=none ensemble=mean";
+  ASSERT_EQ(kdef("train" + config() + "--run " + path("run") + settings + " network=FM").status, 0);
+  // A product of embeddings of these numbers is infinity, and FM subtracts two.
+  put(path("new.csv"), "x\n0.01\n1e36\n0.02\n-1e36\n");
+  const Outcome outcome = kdef(predict(path("new.csv"), "p") + " --students");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("rows with a prediction that is not finite: 2, the first of them row 2"));
+  const std::vector<std::string> written = lines(read_file(path("p")));
+  ASSERT_EQ(written.size(), 4u);
+  for (size_t row = 0; row < written.size(); ++row) {
+    if (row % 2 == 1) {
+      EXPECT_EQ(written[row], "nan,nan,nan");
+    } else {
+      EXPECT_THAT(written[row], Not(testing::AnyOf(HasSubstr("nan"), HasSubstr("inf"))));
+    }
+  }
+
+  // Weights that are not finite are the model's fault; infinity in a prediction of a number shows them, too.
+  ASSERT_EQ(kdef("train" + config() + "--overwrite --run " + path("run") + settings).status, 0);
+  std::filesystem::remove(path("p"));
+  const std::string model = path("run/model.safetensors"), whole = read_file(model), bias = "networks.1.mlp.3.bias";
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    put(model, whole);
+    fill_tensor(model, bias, bad);
+    const Outcome refused = kdef(predict(path("new.csv"), "p"));
+    EXPECT_EQ(refused.status, 1) << refused.text;
+    EXPECT_THAT(refused.text, HasSubstr("row 1: a prediction is not finite; the run's parameter " + bias));
+    EXPECT_FALSE(std::filesystem::exists(path("p")));
+  }
 }
 
 TEST_F(InputFiles, MissingValuesAreDeclared) {
