@@ -27,16 +27,19 @@ class ArraySource : public ColumnSource {
   /// Called once, by the constructor of a format. InputError for a row that memory cannot hold.
   void set_arrays(std::vector<std::string> names, std::vector<NpyArray> arrays);
   const NpyArray& array(size_t column) const { return arrays_[column]; }
-  /// Before the column is selected.
-  void set_array(size_t column, const NpyArray& array) { arrays_[column] = array; }
+  /// Before the column is selected. InputError as of set_arrays().
+  void set_array(size_t column, const NpyArray& array);
   /// "PATH: array 'NAME'".
   std::string where(const std::string& name) const;
   /// The elements of a column from the first one on. Thread-safe.
   virtual Elements open_array(size_t column) const = 0;
+  /// All elements of a column of texts that memory holds; null: open_array() has them.
+  virtual std::shared_ptr<const Values> texts(size_t) const { return nullptr; }
   const std::string& remedy() const { return remedy_; }
 
  private:
   std::unique_ptr<ColumnStream> open_column(size_t part, size_t column) const final;
+  void check_row(const std::string& name, const NpyArray& array) const;
 
   const std::string remedy_;
   std::vector<NpyArray> arrays_;  // by column

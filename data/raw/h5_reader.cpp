@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -72,23 +73,22 @@ class H5File {
     return std::move(datasets_);
   }
 
-  // The elements of a dataset of texts of any length, as texts of one length that zeros fill; `array` gets that.
-  std::string texts(NpyArray& array) {
-    const uint64_t count = static_cast<uint64_t>(array.rows() * array.columns());
+  // The elements of a dataset of texts of any length. `array` gets an element_bytes by which row_bytes() holds any row.
+  Values texts(NpyArray& array) {
+    const uint64_t columns = static_cast<uint64_t>(array.columns()),
+                   count = columns * static_cast<uint64_t>(array.rows());
     const std::string references = bytes(static_cast<uint64_t>(array.header_bytes), count * kReference);
-    size_t width = 1;
-    std::vector<std::string_view> all;
+    Values all;
+    all.kind = Values::Kind::text;
+    uint64_t row = 0, longest = 1;
     for (uint64_t i = 0; i < count; ++i) {
       const size_t at = i * kReference;
-      all.push_back(text(number(references, at, 4), number(references, at + 4, 8), number(references, at + 12, 4)));
-      width = std::max(width, all.back().size());
+      all.add(text(number(references, at, 4), number(references, at + 4, 8), number(references, at + 12, 4)));
+      row = all.bytes_of(i).size() + (i % columns == 0 ? 0 : row);
+      longest = std::max(longest, row);
     }
-    constexpr uint64_t kMost = uint64_t{1} << 29;
-    if (width > kMaxTextBytes || count > kMost / width) fail("has more than 512 MiB of texts in one dataset");
-    array.element_bytes = static_cast<int64_t>(width);
-    std::string out(count * width, '\0');
-    for (uint64_t i = 0; i < count; ++i) std::copy(all[i].begin(), all[i].end(), out.data() + i * width);
-    return out;
+    array.element_bytes = static_cast<int64_t>((longest + columns - 1) / columns);
+    return all;
   }
 
  private:
@@ -98,11 +98,17 @@ class H5File {
   }
   [[noreturn]] void fail_damaged() const { fail("is damaged, or ends too early"); }
 
-  // The bytes [address, address + count). All of them together are bounded: a damaged file may lead in circles.
-  std::string bytes(uint64_t address, uint64_t count) {
+  // Bounds all that is taken from the file by its size: a damaged file may lead in circles.
+  void take(uint64_t count) {
     constexpr uint64_t kMost = uint64_t{1} << 20;
-    read_ += count + 64;
-    if (count > size_ || address > size_ - count || read_ > kMost + 4 * size_) fail_damaged();
+    read_ += count;
+    if (read_ > kMost + 4 * size_) fail_damaged();
+  }
+
+  // The bytes [address, address + count).
+  std::string bytes(uint64_t address, uint64_t count) {
+    if (count > size_ || address > size_ - count) fail_damaged();
+    take(count + 64);
     std::string out(count, '\0');
     file_.seekg(static_cast<std::streamoff>(address));
     if (!file_.read(out.data(), static_cast<std::streamsize>(count))) fail_damaged();
@@ -116,7 +122,7 @@ class H5File {
     return value;
   }
 
-  // The text of a heap; the heap stays in memory.
+  // A text of a heap, up to its first zero; the heap stays in memory.
   std::string_view text(uint64_t length, uint64_t heap, uint64_t object) {
     if (length == 0) return {};
     const auto [known, is_new] = heaps_.try_emplace(heap);
@@ -134,21 +140,43 @@ class H5File {
     }
     const auto found = known->second.find(object);
     if (found == known->second.end() || found->second.size() < length) fail_damaged();
-    return std::string_view(found->second).substr(0, length);
+    const std::string_view all = std::string_view(found->second).substr(0, length);
+    take(length);  // texts may share an object
+    return all.substr(0, all.find('\0'));
+  }
+
+  // Where the messages of an object begin, and how they are written.
+  struct ObjectHeader {
+    uint64_t begin, length;
+    bool is_second = false;  // of version 2
+    size_t prefix = 8;       // bytes before the body of a message
+  };
+
+  ObjectHeader object_header(uint64_t address) {
+    const std::string head = bytes(address, 16);
+    if (number(head, 0, 1) == 1) return {address + 16, number(head, 8, 4)};
+    if (!head.starts_with("OHDR\x02")) fail("is of a newer form of HDF5");
+    const uint64_t flags = number(head, 5, 1), width = uint64_t{1} << (flags & 3);
+    const uint64_t at = address + 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
+    return {at + width, number(bytes(at, width), 0, width), true, (flags & 4) != 0 ? 6u : 4u};
   }
 
   std::vector<Message> messages(uint64_t address) {
-    const std::string head = bytes(address, 16);
-    if (head[0] != 1) fail("is of a newer form of HDF5");
-    std::vector<std::pair<uint64_t, uint64_t>> blocks = {{address + 16, number(head, 8, 4)}};
+    const ObjectHeader header = object_header(address);
+    const bool second = header.is_second;
+    std::vector<std::pair<uint64_t, uint64_t>> blocks = {{header.begin, header.length}};
     std::vector<Message> all;
     for (size_t b = 0; b < blocks.size(); ++b) {
       const auto [begin, length] = blocks[b];
-      const std::string block = bytes(begin, length);
-      for (size_t at = 0; at + 8 <= block.size();) {
-        const uint64_t size = number(block, at + 2, 2), flags = number(block, at + 4, 1);
-        Message m{static_cast<uint16_t>(number(block, at, 2)), (flags & 2) != 0, "", begin + at + 8};
-        at += 8;
+      std::string block = bytes(begin, length);
+      const bool is_continued = second && b > 0;  // between a signature and a checksum
+      if (is_continued && (!block.starts_with("OCHK") || block.size() < 8)) fail_damaged();
+      if (is_continued) block.resize(block.size() - 4);
+      for (size_t at = is_continued ? 4 : 0; at + header.prefix <= block.size();) {
+        const uint64_t type = number(block, at, second ? 1 : 2), size = number(block, at + (second ? 1 : 2), 2);
+        const uint64_t flags = number(block, at + (second ? 3 : 4), 1);
+        at += header.prefix;
+        Message m{static_cast<uint16_t>(type), (flags & 2) != 0, "", begin + at};
         if (size > block.size() - at) fail_damaged();
         m.bytes = block.substr(at, size);
         at += size;
@@ -193,10 +221,20 @@ class H5File {
     const uint64_t count = number(head, 6, 2);
     const std::string entries = bytes(address + 8, kEntry * count);
     for (uint64_t i = 0; i < count; ++i) {
-      const uint64_t name = number(entries, kEntry * i, 8);
-      if (name >= names_.size()) fail_damaged();
-      read_object(names_.c_str() + name, number(entries, kEntry * i + 8, 8));
+      const bool is_soft_link = number(entries, kEntry * i + 16, 4) == 2;  // it has no address
+      if (!is_soft_link) read_object(name_at(number(entries, kEntry * i, 8)), number(entries, kEntry * i + 8, 8));
     }
+  }
+
+  // A name of the group, which ends with a zero.
+  std::string name_at(uint64_t at) {
+    constexpr size_t kMost = 4096;
+    if (at >= names_.size()) fail_damaged();
+    const std::string_view rest = std::string_view(names_).substr(at, kMost);
+    const size_t size = rest.find('\0');
+    if (size == std::string_view::npos) fail_damaged();
+    take(size);
+    return std::string(rest.substr(0, size));
   }
 
   // A dataset; a group is left out.
@@ -304,6 +342,7 @@ H5Reader::H5Reader(const std::string& path) : ArraySource(path, "an HDF5 file", 
 }
 
 void H5Reader::select(const std::vector<std::string>& names) {
+  std::optional<H5File> file;  // one for all columns: it bounds what they take together
   for (size_t c = 0; c < columns().size(); ++c) {
     const bool is_selected = std::find(names.begin(), names.end(), columns()[c]) != names.end();
     if (is_selected && !problems_[c].empty()) {
@@ -311,7 +350,8 @@ void H5Reader::select(const std::vector<std::string>& names) {
     }
     if (is_selected && any_length_[c] && texts_[c] == nullptr) {
       NpyArray changed = array(c);
-      texts_[c] = std::make_shared<const std::string>(H5File(path()).texts(changed));
+      if (!file) file.emplace(path());
+      texts_[c] = std::make_shared<const Values>(file->texts(changed));
       set_array(c, changed);
     }
   }
@@ -319,12 +359,6 @@ void H5Reader::select(const std::vector<std::string>& names) {
 }
 
 ArraySource::Elements H5Reader::open_array(size_t column) const {
-  if (texts_[column] != nullptr) {
-    return [texts = texts_[column], at = size_t{0}](char* out, size_t bytes) mutable {
-      std::copy_n(texts->data() + at, bytes, out);
-      at += bytes;
-    };
-  }
   const auto file = std::make_shared<std::ifstream>(path(), std::ios::binary);
   file->seekg(static_cast<std::streamoff>(array(column).header_bytes));
   return [file, where = where(columns()[column])](char* out, size_t bytes) {

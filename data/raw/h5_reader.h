@@ -1,7 +1,8 @@
 // Rows of HDF5 files (.h5), as h5py writes them: a dataset of the root group per column. Tables of pretrained vectors
 // are published so. Datasets of numbers and texts are read, [rows] or [rows, columns], each in one piece and not
-// compressed, which are h5py's defaults. Texts of any length are held in memory. Format: "HDF5 File Format
-// Specification", version 3: superblocks 0 and 1, object headers of version 1.
+// compressed, which are h5py's defaults. Groups and soft links are left out. Texts of any length are held in memory,
+// which the size of the file bounds. Format: "HDF5 File Format Specification", version 3: superblocks 0 and 1, object
+// headers of versions 1 and 2.
 #pragma once
 
 #include <memory>
@@ -22,11 +23,12 @@ class H5Reader : public ArraySource {
 
  protected:
   Elements open_array(size_t column) const override;
+  std::shared_ptr<const Values> texts(size_t column) const override { return texts_[column]; }
 
  private:
-  std::vector<std::string> problems_;                      // by column: why it is not read; empty: it is
-  std::vector<bool> any_length_;                           // by column: it holds texts of any length
-  std::vector<std::shared_ptr<const std::string>> texts_;  // by column: those, once it is selected
+  std::vector<std::string> problems_;                 // by column: why it is not read; empty: it is
+  std::vector<bool> any_length_;                      // by column: it holds texts of any length
+  std::vector<std::shared_ptr<const Values>> texts_;  // by column: those, once it is selected
 };
 
 /// Whether a file that begins with `head` is HDF5.
