@@ -115,12 +115,12 @@ NpyArray parse_npy(std::string_view head, const std::string& where) {
   const auto shape = read_shape(behind(header, "'shape'"));
   if (!shape || shape->empty() || shape->size() > 2) throw refuse("has another shape");
   array.shape = *shape;
+  if (array.columns() == 0) throw refuse("has rows of no elements");
   if (array.columns() > 1 && behind(header, "'fortran_order'").starts_with("True")) {
     throw refuse("is stored by columns (fortran_order)");
   }
   constexpr int64_t kLargest = std::numeric_limits<int64_t>::max() / 2;
-  if (array.columns() > kLargest / array.element_bytes ||
-      (array.row_bytes() > 0 && array.rows() > kLargest / array.row_bytes())) {
+  if (array.columns() > kLargest / array.element_bytes || array.rows() > kLargest / array.row_bytes()) {
     throw refuse("has an impossible shape");
   }
   return array;

@@ -61,6 +61,7 @@ TEST(NpzReader, WhatIsRefused) {
   refused({{"a.npy", npy_bytes("<i4", "(1, 1, 1)", "1234")}}, {"has another shape"});
   refused({{"a.npy", npy_bytes("<i4", "(1, 2)", "12345678", "True")}}, {"fortran_order"});
   refused({{"a.npy", npy_bytes("<i4", "(3,)", "12345678")}}, {"has 136 bytes, which are not those of its shape"});
+  refused({{"a.npy", npy_bytes("<i4", "(9000000000000000000, 0)", "")}}, {"array 'a': has rows of no elements"});
   refused({{"a.npy", npy_bytes("<i4", "(9000000000000000000, 9)", "1234")}}, {"has an impossible shape"});
   refused({{"a.npy", npy_bytes("<i4", "(0, 100000000)", "")}}, {"a row has more than 64 MiB"});
   refused({{"a.npy", good}}, {"no column 'b'", "did you mean 'a'"}, "b");
