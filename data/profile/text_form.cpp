@@ -79,8 +79,10 @@ Cut cut(std::string_view text, bool whole, char separator, Quote quote) {
 
 bool is_number(const std::string& cell) { return cell_number(cell).has_value(); }
 
-// 0, 1, 2, ... or 1, 2, 3, ...: what pandas writes as names where there are none.
+// 0, 1, 2, ... or 1, 2, 3, ...: what pandas writes as names where there are none. Three numbers may do so by chance.
 bool counts_up(const Row& cells) {
+  constexpr size_t kFewest = 4;
+  if (cells.size() < kFewest) return false;
   const std::optional<double> first = cell_number(cells[0]);
   if (!first || (*first != 0 && *first != 1)) return false;
   for (size_t c = 0; c < cells.size(); ++c) {
@@ -91,7 +93,7 @@ bool counts_up(const Row& cells) {
 
 bool has_header(const std::vector<Row>& rows, const std::string& label) {
   const Row& first = rows[0];
-  if (counts_up(first)) return true;
+  if (counts_up(first) && std::none_of(rows.begin() + 1, rows.end(), counts_up)) return true;
   if (std::find(first.begin(), first.end(), label) != first.end() && !is_number(label)) return true;
   const std::set<std::string> different(first.begin(), first.end());
   const bool is_data = different.size() < first.size() || std::any_of(first.begin(), first.end(), [](const auto& cell) {
@@ -134,6 +136,13 @@ TextForm find_text_form(const std::string& path, const std::string& label) {
       if (tried.width() < 2 || (best && rank(tried) <= rank(best->cut))) continue;
       best = Found{{std::string(1, separator), quote, {}}, std::move(tried)};
     }
+  }
+  const size_t begin = text.find_first_not_of("\r\n");
+  if (!best && !whole && text.find('\n', begin) == std::string::npos) {
+    throw InputError(cat(path, ": line ",
+                         1 + std::count(text.begin(), text.begin() + static_cast<int64_t>(begin), '\n'),
+                         " has more than 64 KiB, from which the form of a text is found; describe the file in a "
+                         "dataset_config.yaml by hand"));
   }
   if (!best) {
     throw InputError(cat(path, ": line 1 has one cell; none of the separators comma, tab, semicolon, | and blank cuts ",

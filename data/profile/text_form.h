@@ -18,9 +18,10 @@ struct TextForm {
 ///   separator  the one of , TAB ; | by which all rows have the same number of cells; of several the one that gives the
 ///              most cells; a blank where none of these does
 ///   quote      none where cells in double quotes would leave rows of different lengths, or text behind a closing quote
-///   header     line 1 is one if it names the label, or is text above a column of numbers; it is none if it holds a
-///              number, an empty cell or a cell twice
-/// InputError for a file that cannot be opened, is no text, or has one cell in every row.
+///   header     line 1 is one if it names the label, is text above a column of numbers, or counts four columns or more
+///              from 0 or 1 on where no other row does; else it is none if it holds a number, an empty cell or a cell
+///              twice
+/// InputError for a file that cannot be opened, is no text, has one cell in every row, or no line end in 64 KiB.
 TextForm find_text_form(const std::string& path, const std::string& label);
 
 }  // namespace kdef::data

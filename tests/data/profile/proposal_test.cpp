@@ -137,6 +137,11 @@ TEST_F(ProposalTest, Times) {
   EXPECT_EQ(hours.fields[1].name, "x_hour");
   EXPECT_EQ(hours.fields[1].column, "x");
   EXPECT_EQ(hours.fields[2].preprocess, Preprocess::convert_weekday);
+  // 20101213 is a day of 2010 before it is an hour of 2020.
+  EXPECT_EQ(x([](int64_t row) { return cat(20101201 + row % 23); }).use, Use::left_out);
+  const ColumnProposal with_hour_0 = x([](int64_t row) { return cat(20101200 + row % 24); });  // no month has a day 0
+  ASSERT_EQ(with_hour_0.fields.size(), 2u);
+  EXPECT_EQ(with_hour_0.fields[1].name, "x_hour");
   for (const char* time : {"2014-10-2", "201410210", "2014/10/1"}) {
     const ColumnProposal left = x([&](int64_t row) { return cat(time, row % 10 == 0 ? 1 : row % 10); });
     EXPECT_EQ(left.use, Use::left_out) << time;

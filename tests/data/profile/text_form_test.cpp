@@ -25,6 +25,9 @@ TEST_F(TextFormTest, Separators) {
       ",");
   expect_error<InputError>([&] { form("click\n1\n0\n"); }, {"rows.txt", "one cell"});
   expect_error<InputError>([&] { form("\n\n"); }, {"rows.txt", "empty"});
+  std::string wide = "\nclick";
+  for (int c = 0; c < 20000; ++c) wide += ",c" + std::to_string(c);
+  expect_error<InputError>([&] { form(wide + "\n1,2\n"); }, {"rows.txt: line 2 has more than 64 KiB"});
 }
 
 TEST_F(TextFormTest, LineEndsAndByteOrderMark) {
@@ -48,9 +51,14 @@ TEST_F(TextFormTest, Quotes) {
 
 TEST_F(TextFormTest, HeaderLine) {
   EXPECT_TRUE(form("click,a\n1,x\n").columns.empty());
-  EXPECT_TRUE(form("label,a\n1,x\n0,y\n").columns.empty());         // another label, but text above numbers
-  EXPECT_TRUE(form("a,b\nx,y\nz,w\n").columns.empty());             // all are texts, and no cell is there twice
-  EXPECT_TRUE(form("0,1,2\n1,5,x\n0,7,y\n", "0").columns.empty());  // numbers that count up: names by pandas
+  EXPECT_TRUE(form("label,a\n1,x\n0,y\n").columns.empty());               // another label, but text above numbers
+  EXPECT_TRUE(form("a,b\nx,y\nz,w\n").columns.empty());                   // all are texts, and no cell is there twice
+  EXPECT_TRUE(form("0,1,2,3\n1,5,x,7\n0,7,y,7\n", "0").columns.empty());  // numbers that count up: names by pandas
+  EXPECT_TRUE(form("1,2,3,4\n1,5,x,7\n0,7,y,7\n", "1").columns.empty());
+  // Few numbers count up by chance, and where other rows do so, too, they are values.
+  EXPECT_EQ(form("0,1\n1,5\n0,7\n", "0").columns.size(), 2u);
+  EXPECT_EQ(form("1,2,3\n1,5,7\n0,7,9\n", "1").columns.size(), 3u);
+  EXPECT_EQ(form("1,2,3,4\n4,3,2,1\n1,2,3,4\n", "1").columns.size(), 4u);
   EXPECT_EQ(form("1,68fd1e64,7\n0,80e26c9b,4\n", "1").columns, (std::vector<std::string>{"c1", "c2", "c3"}));
   EXPECT_EQ(form("0\t\tx\n1\t3\ty\n", "1").columns.size(), 3u);       // an empty cell
   EXPECT_EQ(form("yes,no,no\nno,no,yes\n", "1").columns.size(), 3u);  // a cell twice
