@@ -27,7 +27,8 @@ void append(data::Batch& all, const data::Batch& batch) {
   all.rows += batch.rows;
 }
 
-// At most `most` rows of --data, of valid_data, or of the validation rows that the run has taken from train_data.
+// The first `most` rows, or all, of --data, of valid_data, or of the validation rows that the run has taken from
+// train_data.
 data::Batch read_rows(const Parsed& parsed, const Run& run, int64_t most) {
   const data::DatasetConfig& dataset = run.config().dataset;
   data::Batch all, batch;
@@ -53,7 +54,8 @@ int importance(const Arguments& arguments) {
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "raw rows with labels (default: the validation rows of the run)");
-  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(20000), "rows to use, at most");
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(20000),
+                        "use the first N rows, or all if there are fewer");
   options.add_options()("shuffles", po::value<int64_t>()->value_name("N")->default_value(5), "shuffles of each field");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "also write all metrics as JSON");
   add_device_option(options);
@@ -62,7 +64,8 @@ int importance(const Arguments& arguments) {
       {"importance", "--run DIR [--data FILE]",
        "Measures how much a model needs each field: the values of the field are shuffled among the rows, and the\n"
        "metrics are measured again. Prints the fields with the change of AUC and log loss, mean and standard\n"
-       "deviation over the shuffles, the most important first. Fields that say the same share their importance."},
+       "deviation over the shuffles, the most important first. Fields that say the same share their importance.\n"
+       "Uses the first rows of the data, in its order: 20,000, or as --rows says."},
       options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
