@@ -106,8 +106,8 @@ std::optional<double> Sweep::seconds_left() const {
 
 SweepTable Sweep::table() const {
   SweepTable table = sweep_table(plan_, records_);
-  for (const RefusedRun& r : plan_.refused) table.failures.push_back(cat(r.name, ": ", r.reason));
-  for (const RunFailure& f : failures_) table.failures.push_back(cat(runs()[f.run].name, ": ", f.reason));
+  table.failures = plan_.refused;
+  for (const RunFailure& f : failures_) table.failures.push_back({runs()[f.run].name, f.reason});
   return table;
 }
 

@@ -80,6 +80,23 @@ std::string notes(const SweepTable& table) {
       "- Seconds are those of training, evaluations included; a step is one batch.\n");
 }
 
+// Each reason once, behind all runs that have it.
+std::string failure_lines(const std::vector<RefusedRun>& failures) {
+  std::vector<RefusedRun> lines;
+  for (const RefusedRun& f : failures) {
+    const auto same =
+        std::find_if(lines.begin(), lines.end(), [&](const auto& line) { return line.reason == f.reason; });
+    if (same == lines.end()) {
+      lines.push_back(f);
+    } else {
+      same->name += ", " + f.name;
+    }
+  }
+  std::string text;
+  for (const RefusedRun& line : lines) text += cat("\nFailed: ", line.name, ": ", line.reason, "\n");
+  return text;
+}
+
 }  // namespace
 
 SweepTable sweep_table(const SweepPlan& plan, const std::vector<std::optional<RunRecord>>& records) {
@@ -167,7 +184,7 @@ std::string to_markdown(const SweepTable& table) {
                 rounded(s.seconds.mean, 1), " |\n");
   }
   text += notes(table);
-  for (const std::string& failure : table.failures) text += cat("\nFailed: ", failure, "\n");
+  text += failure_lines(table.failures);
   return text;
 }
 

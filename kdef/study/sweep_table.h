@@ -24,8 +24,8 @@ struct SweepTable {
   bool on_test = true;  // the figures are of test data; false: of validation data, since a run has no test data
   MetricList metrics = metrics_of(default_task());  // measured by some run; the first is the main metric
   size_t finished = 0, planned = 0;
-  std::vector<SweepRow> rows;         // choices with a finished run, the last axis fastest
-  std::vector<std::string> failures;  // one sentence per run that could not be trained
+  std::vector<SweepRow> rows;        // choices with a finished run, the last axis fastest
+  std::vector<RefusedRun> failures;  // runs that could not be trained, those of the plan first
 };
 
 /// The table of a plan. `records` has one entry per planned run, empty for runs that are not finished.

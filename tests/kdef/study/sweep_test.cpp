@@ -278,6 +278,13 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   EXPECT_THAT(to_csv(valid), HasSubstr("kdef,2,2,valid,0.5,0,"));
 }
 
+TEST(SweepTable, SaysAReasonOnceForAllRunsThatHaveIt) {
+  SweepTable table;
+  table.failures = {{"a", "has no model"}, {"b", "diverges"}, {"c", "has no model"}};
+  const std::string markdown = to_markdown(table);
+  EXPECT_THAT(markdown, HasSubstr("\nFailed: a, c: has no model\n\nFailed: b: diverges\n"));
+}
+
 TEST(SweepTable, OneStudentCountsToEveryEnsembleThatItServes) {
   const SmallExperiment e(300);
   SweepConfig config = small_sweep(e);
@@ -401,8 +408,9 @@ TEST(Sweep, ARunThatDivergesIsPutDownAndTheOthersGoOn) {
   EXPECT_TRUE(sweep.run({}, [&](size_t) { ++started; }));
   EXPECT_EQ(started, 3u);
   ASSERT_EQ(sweep.table().failures.size(), 3u);
-  EXPECT_THAT(sweep.table().failures[1], HasSubstr("kdef-M2-seed2024: "));
-  EXPECT_THAT(test::read_file(config.directory + "/sweep.md"), HasSubstr("Failed: kdef-M2-seed2024: "));
+  EXPECT_EQ(sweep.table().failures[1].name, "kdef-M2-seed2024");
+  EXPECT_THAT(test::read_file(config.directory + "/sweep.md"),
+              HasSubstr("Failed: mean-M1-seed2024, kdef-M2-seed2024, mean-M2-seed2024: step "));
 }
 
 }  // namespace
