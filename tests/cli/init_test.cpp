@@ -47,6 +47,23 @@ TEST_F(InitTest, TrainsAtOnceWithoutAWarning) {
   EXPECT_EQ(lines(read_file(path("predictions.txt"))).size(), 1200u);
 }
 
+TEST_F(InitTest, ImportanceMeasuresTheFirstRows) {
+  rows("rows.csv", ",");
+  ASSERT_EQ(run("init rows.csv --label click --out own").status, 0);
+  ASSERT_EQ(run("train --config own --expid single epochs=1").status, 0);
+  std::string first;
+  for (const std::string& line : lines(read_file(path("rows.csv")))) {
+    if (std::count(first.begin(), first.end(), '\n') <= 100) first += line + "\n";
+  }
+  put(path("first.csv"), first);
+  const std::string importance = "importance --run own/runs/own/single --data ";
+  const Outcome asked = run(importance + "rows.csv --rows 100"), cut = run(importance + "first.csv");
+  EXPECT_EQ(asked.status, 0) << asked.text;
+  EXPECT_THAT(asked.text, testing::HasSubstr("100 rows, "));
+  EXPECT_EQ(asked.text, cut.text);
+  EXPECT_THAT(run("importance --help").text, testing::HasSubstr("the first N rows"));
+}
+
 TEST_F(InitTest, ReplacesNothing) {
   rows("rows.csv", ",");
   ASSERT_EQ(run("init rows.csv --label click").status, 0);
