@@ -150,7 +150,8 @@ int demo(const Arguments& arguments) {
   if (!parsed->flag("overwrite")) refuse_to_replace_demo(out, contestants);
   make_data(*parsed, data_dir);
   for (Contestant& c : contestants) {
-    const ExperimentConfig config = load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache")});
+    const ExperimentConfig config =
+        load_experiment(data_dir, c.experiment, {cat("data_root=", out, "/cache"), "baseline=none"});
     ProgressDisplay display(config.training.epochs);
     RunOptions run;
     run.directory = cat(out, "/", c.experiment);

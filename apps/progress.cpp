@@ -27,28 +27,49 @@ std::string format(const char* pattern, Args... args) {
 }
 
 std::string bar(double fraction) {
-  constexpr int kWidth = 24;
+  constexpr int kWidth = 14;
   const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
   return "[" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') +
          "]";
 }
 
-// A column of the table of evaluations, with its value in one line.
+// A column of the table of evaluations, with its value in one line. Columns of one group stand below its title.
 struct Cell {
-  std::string title, value;
+  std::string title, value, group = "";
 };
 
+// The label loss of training and of validation rows stand side by side; the other metrics are those of validation rows.
 std::vector<Cell> cells(const TrainingListener::Evaluated& e) {
-  std::vector<Cell> row{{"epoch", std::to_string(e.epoch)},
-                        {"  step", std::to_string(e.step)},
-                        {"    time", clock_time(e.seconds)},
-                        {"  train loss", format("%.4f", e.train_loss)}};
-  for (const Metric& m : e.valid.ensemble.measured())
-    row.push_back({cat("  ", column_title(m)), short_text(m, e.valid.ensemble[m])});
+  std::vector<Cell> row{
+      {"epoch", std::to_string(e.epoch)}, {"  step", std::to_string(e.step)}, {"   time", clock_time(e.seconds)}};
+  const auto add = [&](const std::string& title, const Metric& m, const Quality& q, const std::string& group = "") {
+    row.push_back({"  " + title, short_text(m, q[m]), group});
+  };
+  const MetricList loss = e.train.measured();
+  for (const Metric& m : loss) {
+    add("train", m, e.train, m.title());
+    add("valid", m, e.valid.ensemble, m.title());
+  }
+  for (const Metric& m : e.valid.ensemble.measured()) {
+    if (std::find(loss.begin(), loss.end(), m) == loss.end()) add(column_title(m), m, e.valid.ensemble);
+  }
   if (e.valid.students.size() > 1) {
     row.push_back({cat("  students' ", column_title(main_metric(e.valid))), students_range(e.valid)});
   }
   return row;
+}
+
+// "best", or how many evaluations in a row were no better, of those that stop the training; what fits behind `values`.
+std::string mark(const TrainingListener::Evaluated& e, size_t values) {
+  constexpr size_t kColumns = 80;
+  if (e.improved) return "  best";
+  const auto text = [&](const char* words, const char* of) {
+    return cat(words, e.without_improvement, of, e.patience);
+  };
+  for (const std::string& t : {text("  no better ", " of "), text("  no better ", "/")}) {
+    if (values + t.size() <= kColumns) return t;
+  }
+  return text("  ", "/");
 }
 
 }  // namespace
@@ -118,24 +139,33 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
   const double elapsed = t - epoch_start_;
   const double rate = elapsed > 0 ? rows_ / elapsed : 0;
   const double done = static_cast<double>(s.batch) / static_cast<double>(s.batches);
-  const double left = rate > 0 ? static_cast<double>(s.batches - s.batch) * static_cast<double>(s.rows) / rate : 0;
-  draw(format("epoch %lld/%lld %s %lld/%lld  %s rows/s  loss %.4f  %s left", static_cast<long long>(s.epoch),
-              static_cast<long long>(epochs_), bar(done).c_str(), static_cast<long long>(s.batch),
-              static_cast<long long>(s.batches), grouped(std::llround(rate)).c_str(), s.loss,
-              clock_time(left).c_str()));
+  const auto left = [&](int64_t steps) {
+    return clock_time(rate > 0 ? static_cast<double>(steps) * static_cast<double>(s.rows) / rate : 0);
+  };
+  const int64_t in_epoch = s.batches - s.batch, in_all = in_epoch + (epochs_ - s.epoch) * s.batches;
+  draw(format("epoch %lld/%lld %s %s rows/s  loss %.4f  %s left, %s in all", static_cast<long long>(s.epoch),
+              static_cast<long long>(epochs_), bar(done).c_str(), grouped(std::llround(rate)).c_str(), s.loss,
+              left(in_epoch).c_str(), left(in_all).c_str()));
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
-  std::string titles, values;
-  for (const auto& [title, value] : cells(e)) {
-    const int width = static_cast<int>(std::max(title.size(), value.size() + 2));
-    titles += format("%*s", width, title.c_str());
-    values += format("%*s", width, value.c_str());
+  std::string groups, titles, values, group;
+  for (const Cell& cell : cells(e)) {
+    const int width = static_cast<int>(std::max(cell.title.size(), cell.value.size() + 2));
+    titles += format("%*s", width, cell.title.c_str());
+    values += format("%*s", width, cell.value.c_str());
+    if (!cell.group.empty() && cell.group != group) {  // in the middle above this column and the next
+      groups += std::string(titles.size() + 1 - cell.group.size() / 2 - groups.size(), ' ') + cell.group;
+    }
+    group = cell.group;
   }
-  if (titles != titles_) line(titles_ = titles);
+  if (titles != titles_) {
+    if (!groups.empty()) line(groups);
+    line(titles_ = titles);
+  }
   if (e.learning_rate != learning_rate_ && learning_rate_ > 0) line(format("learning rate %.0e", e.learning_rate));
   learning_rate_ = e.learning_rate;
-  line(values + (e.improved ? "  best" : ""));
+  line(values + mark(e, values.size()));
   if (e.stopped) line("Stopped early: validation got no better.");
   epoch_ = -1;  // evaluation time does not count as training
 }

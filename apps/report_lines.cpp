@@ -40,8 +40,25 @@ std::string quality_text(const Quality& q) {
 }
 
 std::string quality_line(const std::string& who, const Quality& q) {
-  constexpr size_t kWho = 16;
+  constexpr size_t kWho = 15;
   return "  " + who + std::string(who.size() < kWho ? kWho - who.size() : 0, ' ') + " " + quality_text(q);
+}
+
+std::string comparison_table(const std::string& title, const std::vector<ComparisonRow>& rows) {
+  size_t width = title.size();
+  for (const ComparisonRow& row : rows) width = std::max(width, row.name.size());
+  std::string text = title + std::string(width - title.size(), ' ');
+  const MetricList metrics = rows.at(0).quality.measured();
+  const auto add = [&](const std::string& cell, const Metric& m) {
+    const size_t wide = std::max<size_t>(10, column_title(m).size() + 2);
+    text += std::string(wide - std::min(wide, cell.size()), ' ') + cell;
+  };
+  for (const Metric& m : metrics) add(column_title(m), m);
+  for (const ComparisonRow& row : rows) {
+    text += "\n" + row.name + std::string(width - row.name.size(), ' ');
+    for (const Metric& m : metrics) add(metric_text(m, row.quality[m]), m);
+  }
+  return text;
 }
 
 std::string quality_lines(const std::string& what, const Evaluation& e) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kdef/measure/evaluation.h"
 
@@ -24,6 +25,13 @@ std::string quality_text(const Quality& quality);
 
 /// `who` and every metric that was measured. No final newline.
 std::string quality_line(const std::string& who, const Quality& quality);
+
+/// A table: a line of titles, then one for each row of the data. No final newline.
+struct ComparisonRow {
+  std::string name;
+  Quality quality;
+};
+std::string comparison_table(const std::string& title, const std::vector<ComparisonRow>& rows);
 
 /// The metrics of the ensemble, under the name `what`; then those of every student if there are several. No final
 /// newline.

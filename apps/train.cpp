@@ -1,11 +1,16 @@
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "apps/commands.h"
 #include "apps/process_group.h"
 #include "apps/progress.h"
 #include "apps/report_lines.h"
 #include "apps/stop_signals.h"
+#include "core/base/integers.h"
+#include "core/base/names.h"
 #include "kdef/run/run.h"
 #include "kdef/train/run_files.h"
 
@@ -39,6 +44,61 @@ ExperimentConfig experiment(const Parsed& parsed) {
           missing, "; see kdef train --help"));
 }
 
+// Rows, clicks and steps: two lines.
+std::string data_lines(const data::Prepared& prepared, const ExperimentConfig& config) {
+  const int64_t size = std::min(config.training.batch_size, prepared.train_rows);
+  const double clicks = static_cast<double>(prepared.train_positives) / static_cast<double>(prepared.train_rows);
+  const bool has_clicks = config.model.task->labels == data::LabelKind::click;
+  return cat(grouped(prepared.train_rows), " training rows",
+             has_clicks ? cat(", ", significant_digits(100 * clicks, 3), " % clicks") : "", ", ",
+             grouped(divide_up(prepared.train_rows, size)), " steps an epoch\n", grouped(prepared.valid_rows),
+             " validation rows, ", grouped(prepared.test_rows), " test rows");
+}
+
+// The columns whose validation rows most often lack a value with an id, and which file has the others.
+std::string column_table(std::vector<ColumnSummary> columns, const std::string& file) {
+  constexpr double kWorthALine = 0.01;
+  constexpr size_t kMost = 8;
+  std::stable_sort(columns.begin(), columns.end(),
+                   [](const ColumnSummary& a, const ColumnSummary& b) { return a.valid_unknown > b.valid_unknown; });
+  const auto shown = std::count_if(columns.begin(), columns.end(),
+                                   [&](const ColumnSummary& c) { return c.valid_unknown >= kWorthALine; });
+  const size_t count = std::min(kMost, static_cast<size_t>(shown));
+  if (columns.empty()) return "";
+  if (count == 0) {
+    return cat("Of each of ", columns.size(),
+               " columns fewer than 1 % of the validation rows have an unknown value:\n  ", file);
+  }
+  const auto cell = [](const std::string& text, size_t width) {
+    return std::string(width - std::min(width, text.size()), ' ') + text;
+  };
+  const auto share = [](double x) { return std::isnan(x) ? "" : significant_digits(100 * x, 3) + " %"; };
+  std::string text = "column               values   with id   rows without an id: valid      test";
+  for (size_t i = 0; i < count; ++i) {
+    const ColumnSummary& c = columns[i];
+    const std::string name = c.name.size() > 16 ? c.name.substr(0, 14) + ".." : c.name;
+    text += cat("\n", name, std::string(16 - name.size(), ' '), cell(c.seen < 0 ? "" : grouped(c.seen), 11),
+                cell(grouped(c.kept), 10), cell(share(c.valid_unknown), 28), cell(share(c.test_unknown), 10));
+  }
+  const size_t others = columns.size() - count;
+  return others == 0 ? text : cat(text, "\n", others, others == 1 ? " other column: " : " other columns: ", file);
+}
+
+// What the model has to beat, and a sentence where it does not.
+std::string comparison(const Baseline& baseline, const TrainingResult& result, const std::string& name) {
+  const auto rows = result.has_test ? &Baseline::Rows::test : &Baseline::Rows::valid;
+  const Quality &model = (result.has_test ? result.test : result.valid).ensemble,
+                &regression = baseline.logistic_regression.*rows;
+  std::string text = comparison_table(
+      result.has_test ? "test rows" : "validation rows",
+      {{"constant click rate", baseline.constant.*rows}, {"logistic regression", regression}, {name, model}});
+  std::vector<std::string> lost;
+  for (const Metric& m : model.measured()) {
+    if (m.better(regression[m], model[m])) lost.push_back(m.title());
+  }
+  return lost.empty() ? text : cat(text, "\nThe logistic regression is better in ", joined(lost), ".");
+}
+
 // Trains, shows progress on `display`, and stops on Ctrl-C.
 int run_and_show(const ExperimentConfig& config, RunOptions run) {
   ProgressDisplay display(config.training.epochs);
@@ -49,9 +109,15 @@ int run_and_show(const ExperimentConfig& config, RunOptions run) {
   };
   run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
     display.line(cat(config.id, ": ", name_of(config.model.kind), " ensemble of ", model.student_count(), ", ",
-                     model.parameter_count(), " parameters, ", prepared.train_rows, " training rows, run directory ",
-                     run.directory));
+                     grouped(model.parameter_count()), " parameters, in ", run.directory));
+    display.line(data_lines(prepared, config));
   };
+  run.summarized = [&](const std::vector<ColumnSummary>& columns) {
+    const std::string table = column_table(columns, RunFiles(run.directory).data());
+    if (!table.empty()) display.line(table);
+  };
+  std::optional<Baseline> baseline;
+  run.baseline = [&](const Baseline& b) { baseline = b; };
   run.listener = display.listener();
   bool any_step = false;
   run.listener.step = [&any_step, show = run.listener.step](const TrainingListener::Step& s) {
@@ -76,6 +142,7 @@ int run_and_show(const ExperimentConfig& config, RunOptions run) {
   display.line(cat("Done in ", clock_time(result.seconds), ", ", result.steps, " steps. The best model:"));
   display.line(quality_lines("valid", result.valid));
   if (result.has_test) display.line(quality_lines("test", result.test));
+  if (baseline) display.line("\n" + comparison(*baseline, result, config.id));
   return kDone;
 }
 

@@ -277,7 +277,7 @@ void publish(const DatasetConfig& config, const std::string& dir, const Encoder&
   remove_file(in_dir(dir, kMarker));
   encoder.save(in_dir(dir, Encoder::kFileName));
   save_feature_map(result.map, in_dir(dir, kMapName));
-  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}};
+  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}, {"seen", result.seen}};
   if (!tables.empty()) marker["pretrained"] = json_of(tables);
   for (size_t i = 0; i < writers.size(); ++i) {
     if (writers[i]) {
@@ -312,6 +312,15 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
   const Encoder encoder = make_encoder(config, counts);
   Prepared result;
   result.map = encoder.feature_map();
+  for (const FieldCount& count : counts) {
+    const FieldConfig& field = count.cells().field();
+    const bool is_counted = field.type != FieldType::numeric && field.remap;
+    const std::vector<int64_t>& rows = count.counts();
+    const int64_t missing = count.words().find(count.cells().missing());
+    const int64_t words = std::count_if(rows.begin(), rows.end(), [](int64_t n) { return n > 0; });
+    const bool has_missing = missing >= 0 && rows[static_cast<size_t>(missing)] > 0;
+    result.seen.push_back(is_counted ? words - has_missing : -1);
+  }
   std::optional<SplitWriter> writers[kCount];
   for (size_t i = 0; i < kCount; ++i) {
     const std::string& path = config.*kSplits[i].raw;
@@ -355,6 +364,9 @@ PreparedData open_files(const std::string& dir) {
     layout.weights = json.at("made_from").value("weight", "") != "";
     layout.groups = json.at("made_from").value("group", "") != "";
     json.at("warnings").get_to(data.summary.warnings);
+    const size_t fields = data.summary.map.fields.size();
+    if (json.contains("seen")) json.at("seen").get_to(data.summary.seen);
+    if (data.summary.seen.size() != fields) data.summary.seen.assign(fields, -1);
     for (const Split& split : kSplits) {
       const Json& numbers = json.at(split.name);
       const int64_t rows = data.summary.*split.rows = integer_at<int64_t>(numbers, "rows", marker);

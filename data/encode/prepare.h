@@ -22,6 +22,9 @@ struct Prepared {
   FeatureMap map;
   int64_t train_rows = 0, valid_rows = 0, test_rows = 0;
   int64_t train_positives = 0, valid_positives = 0, test_positives = 0;  // rows with label 1
+  /// Of every field of `map`, how many distinct values the training rows have, in the vocabulary or not; -1 where
+  /// nobody counted: numbers, ids, and caches of earlier versions.
+  std::vector<int64_t> seen;
   std::vector<std::string> warnings;  // what the raw files were read in a way that their writer may not have meant
   bool made = false;                  // the call of prepare() made the cache; false: the cache was up to date
 };

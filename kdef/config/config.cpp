@@ -503,8 +503,8 @@ std::string yaml_line(const std::string& key, const std::string& value) {
 }
 
 bool shapes_results(const std::string& key) {
-  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
-                                                       "checkpoint_every", "collapse_every", "tensorboard"};
+  static const std::set<std::string> kWithoutEffect = {
+      "experiment_id", "model", "model_root", "checkpoint_every", "collapse_every", "tensorboard", "baseline"};
   return kWithoutEffect.count(key) == 0;
 }
 

@@ -42,6 +42,7 @@ struct ExperimentConfig {
   std::vector<std::string> metrics = {"logloss", "AUC"};  // as written; training.metrics has them
 
   std::string model_root = "./checkpoints/";  // folder of run directories
+  bool baseline = true;                       // constant and logistic regression are measured (kdef/measure/baseline.h)
   bool tensorboard = false;                   // the run directory also gets an event file (kdef/run/tensorboard.h)
 
   /// Keys that are set and have no effect, each once, with the reason in brackets if it depends on other keys.

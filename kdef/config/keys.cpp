@@ -123,6 +123,7 @@ const std::vector<Choice<EnsembleKind>> kEnsembles = [] {
 const auto kPrecisions = choices_of(ops::kPrecisions, &ops::PrecisionName::value);
 const auto kOptimizers = choices_of(nn::kOptimizers, &nn::OptimizerEntry::kind);
 const auto kExaminations = choices_of(kdef::kExaminations, &ExaminationName::value);
+const std::vector<Choice<bool>> kBaselines = {{"logistic_regression", true}, {"none", false}};
 const std::vector<Choice<bool>> kMonitorModes = {{"max", true}, {"min", false}};
 // The name of a metric, as kdef writes it.
 std::string read_metric(const YamlValue& v) {
@@ -691,6 +692,10 @@ const std::vector<Key<Draft>>& experiment_keys() {
             "collapse_every", KDEF_AT(config.training.collapse_every), 0,
             "collapse is measured at every n-th evaluation and written to collapse.jsonl; 0: only at the end, for the "
             "best model"),
+        choice_key<Draft>("baseline", KDEF_AT(config.baseline), kBaselines,
+                          "what the model is compared with, beside the constant that predicts the click rate; "
+                          "logistic_regression: one is trained on the encoded rows before the first step, and has no "
+                          "influence on the training; none: neither is measured"),
         boolean_key<Draft>("tensorboard", KDEF_AT(config.tensorboard),
                            "true: the run directory also gets an event file for TensorBoard"),
     };

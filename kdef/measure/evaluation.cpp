@@ -183,6 +183,33 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
       model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, what, group);
 }
 
+Evaluation evaluate_sample(const Ensemble& model, const data::EncodedFile& file, int64_t rows, int64_t batch_size,
+                           const Measures& what) {
+  const GroupScope by_itself(Group::alone());
+  const int64_t count = std::min(rows, file.rows());
+  int64_t at = 0;
+  const auto next = [&](data::Batch& batch) {
+    batch.resize(std::min(batch_size, count - at), file.layout());
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      const auto r = static_cast<size_t>(i);
+      const int64_t row = (at + i) * (file.rows() / count) + (at + i) * (file.rows() % count) / count;
+      std::copy_n(file.ids(row), file.id_columns(), batch.ids.begin() + i * file.id_columns());
+      std::copy_n(file.numerics(row), file.numeric_columns(), batch.numerics.begin() + i * file.numeric_columns());
+      batch.labels[r] = file.label(row);
+      if (file.layout().weights) batch.weights[r] = file.weight(row);
+      if (file.layout().groups) batch.groups[r] = file.group(row);
+    }
+    at += batch.rows;
+    return batch.rows > 0;
+  };
+  return evaluate(model, next, what);
+}
+
+Metric label_loss(const Task& task) {
+  const MetricList all = metrics_of(task);
+  return *std::find_if(all.begin(), all.end(), [](const Metric& m) { return !m.higher_is_better(); });
+}
+
 Metric main_metric(const Evaluation& evaluation) {
   const MetricList measured = evaluation.ensemble.measured();
   return measured.empty() ? Metric(kMetrics[0]) : measured[0];

@@ -43,6 +43,14 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
                     const Measures& what = {});
 
+/// Measures a model on at most `rows` rows that are spread evenly over an encoded file. In a group of processes every
+/// member does all of it.
+Evaluation evaluate_sample(const Ensemble& model, const data::EncodedFile& file, int64_t rows, int64_t batch_size,
+                           const Measures& what = {});
+
+/// The metric of the task that is its label loss, or the root of it: log loss, RMSE.
+Metric label_loss(const Task& task);
+
 /// The metric that is shown where there is space for one: the first that was measured.
 Metric main_metric(const Evaluation& evaluation);
 

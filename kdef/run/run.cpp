@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/base/clock.h"
 #include "core/base/first_member.h"
 #include "core/base/names.h"
 #include "core/io/file.h"
@@ -43,13 +44,15 @@ bool is_empty(const std::string& path) {
 }
 
 // The files of the directory that a new training would replace, without those of a training with this configuration
-// that ended before its first checkpoint: its configuration, its vocabularies and empty logs.
+// that ended before its first checkpoint: its configuration, its vocabularies, what is told before the first step, and
+// empty logs.
 std::vector<std::string> files_to_lose(const RunFiles& files, const ExperimentConfig& config) {
   const bool begun = exists(files.config()) && !exists(files.checkpoint()) && !exists(files.result()) &&
                      !exists(files.model()) && data::read_text(files.config()) == to_yaml(config);
   std::vector<std::string> all;
   for (const std::string& file : files.all()) {
-    const bool of_begun = begun && (file == files.config() || file == files.vocabulary() || is_empty(file));
+    const bool of_begun = begun && (file == files.config() || file == files.vocabulary() || file == files.data() ||
+                                    file == files.baseline() || is_empty(file));
     if (exists(file) && !of_begun) all.push_back(files.name(file));
   }
   return all;
@@ -86,6 +89,30 @@ void begin_run(const RunFiles& files, const ExperimentConfig& config, const data
   remove_event_files(files.directory());
   rename_file(files.config() + kNew, files.config());
   rename_file(files.vocabulary() + kNew, files.vocabulary());
+}
+
+// What is told of data, model and simpler models before the first step. The training depends on nothing of it.
+void tell(const RunFiles& files, const ExperimentConfig& config, const data::PreparedData& data, const Ensemble& model,
+          const RunOptions& options) {
+  if (options.ready) options.ready(data.summary, model);
+  const std::vector<ColumnSummary> columns = column_summaries(data);
+  write_file(files.data(), data_summary_json(data.summary, columns, *config.model.task));
+  if (options.summarized) options.summarized(columns);
+  if (!config.baseline || config.model.task->labels != data::LabelKind::click) return;
+  MetricList metrics = config.training.metrics;
+  if (metrics.empty()) metrics = metrics_of(*config.model.task);
+  constexpr double kSilent = 2;  // seconds before the progress is shown
+  const double started = seconds_now();
+  const auto baseline = measure_baseline(data.summary.map, *data.train, *data.valid, data.test ? &*data.test : nullptr,
+                                         metrics, config.training.seed, [&](double share) {
+                                           if (options.preparing && seconds_now() - started > kSilent) {
+                                             options.preparing({"logistic regression", data.summary.train_rows, share});
+                                           }
+                                           return !options.listener.stop_requested();
+                                         });
+  if (!baseline) return;  // the training stops before its first step, too
+  write_file(files.baseline(), to_json(*baseline) + "\n");
+  if (options.baseline) options.baseline(*baseline);
 }
 
 // The name of an experiment or data set as part of a path: a folder below the one before it.
@@ -164,7 +191,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   } else if (config.tensorboard) {
     listener = with_tensorboard(directory, listener);
   }
-  if (options.ready && group.is_first()) options.ready(prepared, model);
+  by_first_member(group, [&] { tell(files, config, data, model, options); });
   const TrainingResult result = train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training,
                                       directory, identity(config, data), options.resume, listener);
   if (!result.interrupted && group.is_first() && config.dataset.weight.empty()) {

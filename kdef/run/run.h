@@ -10,6 +10,8 @@
 #include "data/encode/prepare.h"
 #include "kdef/config/build.h"
 #include "kdef/config/config.h"
+#include "kdef/measure/baseline.h"
+#include "kdef/run/data_summary.h"
 #include "kdef/train/trainer.h"
 
 namespace kdef {
@@ -30,6 +32,9 @@ struct RunOptions {
   std::function<void(const data::Progress&)> preparing = {};
   /// Called before the first step, when data and model are ready.
   std::function<void(const data::Prepared&, const Ensemble&)> ready = {};
+  /// Called then with what data.json holds, and behind it, where the configuration asks for it, with the baseline.
+  std::function<void(const std::vector<ColumnSummary>&)> summarized = {};
+  std::function<void(const Baseline&)> baseline = {};
   TrainingListener listener;
 };
 

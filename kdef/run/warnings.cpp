@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include "data/raw/cells.h"
@@ -140,6 +141,14 @@ void UnknownValues::add(const data::Batch& batch) {
 
 double UnknownValues::share(const Column& column) const {
   return static_cast<double>(column.rows) / static_cast<double>(rows_);
+}
+
+std::vector<double> UnknownValues::shares() const {
+  std::vector<double> all;
+  for (const Column& column : columns_) {
+    all.push_back(rows_ > 0 ? share(column) : std::numeric_limits<double>::quiet_NaN());
+  }
+  return all;
 }
 
 bool UnknownValues::is_unknown(const Column& column) const {

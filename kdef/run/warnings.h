@@ -20,6 +20,8 @@ class UnknownValues {
   /// The ids of one row.
   void add(const int32_t* ids);
   void add(const data::Batch& batch);
+  /// Of every field of ids, in their order, the share of the rows. NaN where no row was added.
+  std::vector<double> shares() const;
   /// Whether warnings() has a line.
   bool any() const;
   /// One line for each field that is unknown in at least 99 % of the rows. `what` names the rows: a key or a file. A

@@ -15,6 +15,8 @@ constexpr const char* kCheckpoint = "checkpoint/state.safetensors";
 constexpr const char* kCollapse = "collapse.json";
 constexpr const char* kCollapseHistory = "collapse.jsonl";
 constexpr const char* kResult = "result.json";
+constexpr const char* kBaseline = "baseline.json";
+constexpr const char* kData = "data.json";
 constexpr const char *kEventsBegin = "events.out.tfevents.", *kEventsEnd = ".kdef";
 
 }  // namespace
@@ -27,6 +29,8 @@ const std::vector<RunFile>& RunFiles::table() {
       {kResult, "evaluations of the best model; written last", true, false},
       {kModel, "the best model", true, true},
       {kMetrics, "one JSON object per evaluation", true, false},
+      {kData, "rows, clicks, and the values of every column", true, false},
+      {kBaseline, "what to beat: the constant, logistic regression", true, false},
       {kCollapse, "how many dimensions the best model uses", true, false},
       {kCollapseHistory, "the same during training (key collapse_every)", true, false},
   };
@@ -41,6 +45,8 @@ std::string RunFiles::checkpoint_folder() const { return path(kCheckpointFolder)
 std::string RunFiles::checkpoint() const { return path(kCheckpoint); }
 std::string RunFiles::collapse() const { return path(kCollapse); }
 std::string RunFiles::collapse_history() const { return path(kCollapseHistory); }
+std::string RunFiles::data() const { return path(kData); }
+std::string RunFiles::baseline() const { return path(kBaseline); }
 std::string RunFiles::result() const { return path(kResult); }
 
 template <class Chosen>

@@ -34,6 +34,8 @@ class RunFiles {
   std::string checkpoint() const;         // safetensors: the state of the training
   std::string collapse() const;           // JSON: collapse of the best model
   std::string collapse_history() const;   // JSON lines: collapse during training
+  std::string data() const;               // JSON: data_summary_json()
+  std::string baseline() const;           // JSON: to_json(Baseline)
   std::string result() const;             // JSON: evaluations of the best model; a run that has it is finished
 
   std::vector<std::string> all() const;

@@ -33,8 +33,9 @@ double monitored(const Quality& q, const std::map<std::string, double>& monitor)
 
 namespace {
 
-constexpr double kImprovement = 1e-6;  // a monitored value that is better by less is no improvement
-constexpr size_t kStepsAhead = 32;     // steps that the host gives to a device before it waits for their losses
+constexpr double kImprovement = 1e-6;    // a monitored value that is better by less is no improvement
+constexpr int64_t kTrainSample = 20000;  // training rows that an evaluation measures, at most as many as it validates
+constexpr size_t kStepsAhead = 32;       // steps that the host gives to a device before it waits for their losses
 
 // Appends a line that is on disk before the checkpoint that counts its bytes.
 void append_to_disk(AppendFile& log, const std::string& line) {
@@ -47,6 +48,7 @@ class Loop {
   Loop(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid, const TrainingConfig& config,
        const std::string& directory, const std::string& identity, bool resume, const TrainingListener& listener)
       : model_(model),
+        train_(train),
         valid_(valid),
         config_(config),
         files_(directory),
@@ -203,6 +205,9 @@ class Loop {
     e.train_loss = state_.loss_count > 0 ? state_.loss_sum / static_cast<double>(state_.loss_count) : 0;
     try {
       e.valid = evaluate(model_, valid_, config_.batch_size, {config_.metrics});
+      e.train = evaluate_sample(model_, train_, std::min(kTrainSample, valid_.rows()), config_.batch_size,
+                                {{label_loss(model_.task())}})
+                    .ensemble;
     } catch (const CheckError& error) {
       throw CheckError(cat("validation after step ", state_.step, ": ", error.what()));
     }
@@ -229,6 +234,8 @@ class Loop {
       if (state_.without_improvement >= config_.early_stop_patience) state_.finished = true;
     }
     e.stopped = state_.finished;
+    e.without_improvement = state_.without_improvement;
+    e.patience = config_.early_stop_patience;
     e.seconds = seconds_now() - started_;
     by_first_member(group_, [&] { write_evaluation(e); });
     listener_.evaluated(e);
@@ -248,7 +255,7 @@ class Loop {
   // All members have the same model and metrics, and so come to the same decisions; the first one writes.
   Group& group_ = Group::current();
   Ensemble& model_;
-  const data::EncodedFile& valid_;
+  const data::EncodedFile &train_, &valid_;
   const TrainingConfig& config_;
   const RunFiles files_;
   const std::string identity_;
@@ -344,7 +351,8 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
 
 void to_json(Json& json, const TrainingListener::Evaluated& e) {
   json = Json{{"step", e.step},        {"epoch", e.epoch},           {"seconds", e.seconds},
-              {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"valid", e.valid}};
+              {"lr", e.learning_rate}, {"train_loss", e.train_loss}, {"train", e.train},
+              {"valid", e.valid}};
 }
 
 void from_json(const Json& json, TrainingListener::Evaluated& e) {
@@ -354,6 +362,7 @@ void from_json(const Json& json, TrainingListener::Evaluated& e) {
   e.seconds = number_from_json(json.at("seconds"));
   e.learning_rate = number_from_json(json.at("lr"));
   e.train_loss = number_from_json(json.at("train_loss"));
+  if (json.contains("train")) json.at("train").get_to(e.train);
   json.at("valid").get_to(e.valid);
 }
 

@@ -45,9 +45,12 @@ struct TrainingListener {
   /// One record of metrics.jsonl.
   struct Evaluated {
     int64_t step, epoch;
-    double seconds, learning_rate, train_loss;
+    double seconds, learning_rate;
+    double train_loss;  // mean loss of the steps since the last evaluation: the objective and the regularizer
+    Quality train;      // of the ensemble on a sample of the training rows: label_loss() alone; without dropout
     Evaluation valid;
     bool improved, stopped;
+    int64_t without_improvement, patience;  // evaluations in a row, and how many of them stop; not kept
   };
   std::function<void(const Evaluated&)> evaluated = [](const Evaluated&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};

@@ -7,7 +7,8 @@
 
 namespace kdef {
 
-/// {"step":..,"epoch":..,"seconds":..,"lr":..,"train_loss":..,"valid":{..}}; `improved` and `stopped` are not kept.
+/// {"step":..,"epoch":..,"seconds":..,"lr":..,"train_loss":..,"train":{"logloss":..},"valid":{..}}; the other members
+/// are not kept. Files of earlier versions have no "train".
 void to_json(Json& json, const TrainingListener::Evaluated& e);
 void from_json(const Json& json, TrainingListener::Evaluated& e);
 

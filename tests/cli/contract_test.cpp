@@ -15,7 +15,7 @@ TEST_F(RunTest, TrainLeavesTheFilesOfTheContract) {
   const Outcome outcome = train("--run " + path("run"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   for (const char* file : {"config.yaml", "metrics.jsonl", "model.safetensors", "checkpoint/state.safetensors",
-                           "vocabulary.kdefvoc", "result.json"}) {
+                           "vocabulary.kdefvoc", "result.json", "data.json", "baseline.json"}) {
     EXPECT_TRUE(std::filesystem::exists(path("run") + "/" + file)) << file;
   }
   const Json result = Json::parse(read_file(path("run/result.json")));
@@ -41,6 +41,30 @@ TEST_F(RunTest, TrainLeavesTheFilesOfTheContract) {
   const Outcome collapse = kdef("collapse --run " + path("run") + " --rows 200 --json " + path("collapse.json"));
   EXPECT_EQ(collapse.status, 0) << collapse.text;
   EXPECT_EQ(Json::parse(read_file(path("collapse.json")))["layers"].size(), 6u);
+}
+
+TEST_F(RunTest, TrainingTellsItsDataAndWhatThereIsToBeat) {
+  const auto text = [&](const std::string& more) {
+    const Outcome outcome = train("--overwrite --run " + path("run") + " " + more);
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    for (const std::string& line : lines(outcome.text)) {
+      const bool is_long = line.find(path("")) != std::string::npos || line.starts_with("warning: ");
+      if (!is_long) EXPECT_LE(line.size(), 80u) << line;
+    }
+    return outcome.text;
+  };
+  const Json data = [&] { return text(""), Json::parse(read_file(path("run/data.json"))); }();
+  EXPECT_EQ(data["train"]["rows"], 2400);
+  EXPECT_EQ(data["valid"]["rows"], 300);
+  const std::string bad = text("learning_rate=1e-12 reduce_lr_on_plateau=false early_stop_patience=5 epochs=8");
+  EXPECT_THAT(bad, HasSubstr("2,400 training rows, "));
+  EXPECT_THAT(bad, HasSubstr(" % clicks, 5 steps an epoch\n300 validation rows, 300 test rows\n"));
+  EXPECT_THAT(bad, testing::ContainsRegex("  no better 1(/| of )5\n"));
+  EXPECT_THAT(bad, testing::ContainsRegex("\ntest rows +AUC +logloss +NE\nconstant click rate +0\\.5000"));
+  EXPECT_THAT(bad, HasSubstr("\nThe logistic regression is better in AUC, log loss"));
+  const std::string alone = text("baseline=none");
+  EXPECT_THAT(alone, testing::Not(HasSubstr("constant click rate")));
+  EXPECT_FALSE(std::filesystem::exists(path("run/baseline.json")));
 }
 
 TEST_F(RunTest, PredictKeepsTheOrderAndNeedsNoLabel) {
@@ -286,7 +310,7 @@ TEST_F(RunTest, DemoComparesFour) {
   size_t titles = 0;
   bool in_table = false;
   for (const std::string& line : lines(outcome.text)) {
-    titles += line == "epoch  step    time  train loss     AUC  logloss      NE  students' AUC";
+    titles += line == "epoch  step   time   train   valid     AUC      NE  students' AUC";
     in_table = line.starts_with("epoch") || (in_table && line.starts_with(" "));
     if (in_table || line.find("ensemble of 3") != std::string::npos) {
       EXPECT_LE(line.size(), 80u) << line;

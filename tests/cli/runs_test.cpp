@@ -40,7 +40,9 @@ TEST_F(RunTest, RecordsHaveTheFixedLayout) {
   ASSERT_EQ(records.size(), 3u);  // one per epoch
   for (size_t i = 0; i < records.size(); ++i) {
     const Json record = Json::parse(records[i]);
-    EXPECT_THAT(keys(record), testing::UnorderedElementsAre("step", "epoch", "seconds", "lr", "train_loss", "valid"));
+    EXPECT_THAT(keys(record),
+                testing::UnorderedElementsAre("step", "epoch", "seconds", "lr", "train_loss", "train", "valid"));
+    EXPECT_THAT(keys(record["train"]), testing::UnorderedElementsAre("logloss"));
     EXPECT_EQ(record["epoch"], i + 1);
     EXPECT_EQ(record["step"], 5 * (i + 1));  // 2400 rows in batches of 512
     EXPECT_GE(record["seconds"].get<double>(), 0);

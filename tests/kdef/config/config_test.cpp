@@ -698,6 +698,7 @@ All:
     checkpoint_every: 13
     collapse_every: 4
     tensorboard: true
+    baseline: none
 )");
   append("dataset_config.yaml", R"(
     valid_data: v.tsv

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
@@ -40,12 +41,29 @@ TEST(RunRecord, IsWhatTheTrainingReported) {
   for (size_t i = 0; i < told.size(); ++i) {
     EXPECT_EQ(record.evaluations[i].step, told[i].step);
     EXPECT_EQ(record.evaluations[i].train_loss, told[i].train_loss);
+    EXPECT_EQ(record.evaluations[i].train["logloss"], told[i].train["logloss"]);
+    EXPECT_GT(told[i].train["logloss"], 0);
     EXPECT_EQ(record.evaluations[i].valid.ensemble["auc"], told[i].valid.ensemble["auc"]);
   }
   EXPECT_EQ(record.test->ensemble["logloss"], result.test.ensemble["logloss"]);
   EXPECT_EQ(record.collapse_history.size(), told.size());
   EXPECT_EQ(record.collapse->last_layers().size(), 3u);
   EXPECT_EQ(record.parameters, kdef::Run(options.directory).model().parameter_count());
+}
+
+// Lines of earlier versions have no "train", those of later ones may have other keys.
+TEST(RunRecord, LinesOfOtherVersionsAreRead) {
+  const SmallExperiment e(1000);
+  const RunFiles files = trained(e);
+  const double auc = read_run(files.directory()).evaluations.at(0).valid.ensemble["auc"];
+  nlohmann::json line = nlohmann::json::parse(test::read_file(files.metrics()));
+  ASSERT_EQ(line.erase("train"), 1u);
+  line["of_a_later_version"] = {1, 2};
+  write_file(files.metrics(), line.dump() + "\n");
+  const RunRecord record = read_run(files.directory());
+  EXPECT_THAT(record.notes, IsEmpty());
+  EXPECT_TRUE(record.evaluations.at(0).train.measured().empty());
+  EXPECT_EQ(record.evaluations.at(0).valid.ensemble["auc"], auc);
 }
 
 TEST(RunRecord, MissingAndDamagedFilesBecomeNotes) {

@@ -47,9 +47,10 @@ TEST(RunFiles, ATrainingLeavesTheFilesOfTheTableAndNoOther) {
 
 TEST(RunFiles, EveryNameStandsInTheTableOnce) {
   const RunFiles files("run");
-  EXPECT_THAT(files.all(), UnorderedElementsAreArray({files.config(), files.vocabulary(), files.metrics(),
-                                                      files.model(), files.checkpoint(), files.collapse(),
-                                                      files.collapse_history(), files.result()}));
+  EXPECT_THAT(files.all(),
+              UnorderedElementsAreArray({files.config(), files.vocabulary(), files.metrics(), files.model(),
+                                         files.checkpoint(), files.collapse(), files.collapse_history(), files.result(),
+                                         files.data(), files.baseline()}));
   EXPECT_EQ(files.checkpoint().rfind(files.checkpoint_folder() + "/", 0), 0u);
   EXPECT_EQ(files.name(files.config()), "config.yaml");
 }

@@ -218,7 +218,7 @@ TEST(Training, LeavesWhatTheContractSays) {
   int64_t count = 0;
   for (std::string line; std::getline(lines, line); ++count) {
     const auto json = nlohmann::json::parse(line);
-    for (const char* key : {"step", "epoch", "seconds", "lr", "train_loss", "valid"})
+    for (const char* key : {"step", "epoch", "seconds", "lr", "train_loss", "train", "valid"})
       EXPECT_TRUE(json.contains(key)) << key;
     EXPECT_EQ(json["valid"]["students"].size(), 3u);
     EXPECT_TRUE(json["valid"]["ensemble"].contains("auc"));
