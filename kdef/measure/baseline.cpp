@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "core/base/clock.h"
 #include "data/feed/batching.h"
 #include "kdef/measure/evaluation_json.h"
 
@@ -118,7 +117,6 @@ std::optional<Baseline> measure_baseline(const data::FeatureMap& map, const data
                                          const data::EncodedFile& valid, const data::EncodedFile* test,
                                          const MetricList& metrics, uint64_t seed,
                                          const std::function<bool(double share)>& go_on) {
-  const double started = seconds_now();
   Baseline result;
   const Targets valid_targets(valid);
   const Metric log_loss = metric_of_key("logloss");
@@ -149,13 +147,12 @@ std::optional<Baseline> measure_baseline(const data::FeatureMap& map, const data
     lowest = loss;
     best = model;
   }
-  const auto fill = [&](const data::EncodedFile& file, const Targets& targets, Quality Baseline::Rows::*rows) {
-    result.constant.*rows = targets.measured(std::vector<double>(targets.labels.size(), click_rate), metrics);
-    result.logistic_regression.*rows = targets.measured(best.predictions(file), metrics);
+  const auto fill = [&](const data::EncodedFile& file, const Targets& targets, Quality Baseline::Rows::*part) {
+    result.constant.*part = targets.measured(std::vector<double>(targets.labels.size(), click_rate), metrics);
+    result.logistic_regression.*part = targets.measured(best.predictions(file), metrics);
   };
   fill(valid, valid_targets, &Baseline::Rows::valid);
   if (test != nullptr && test->rows() > 0) fill(*test, Targets(*test), &Baseline::Rows::test);
-  result.seconds = seconds_now() - started;
   return result;
 }
 
@@ -167,8 +164,7 @@ std::string to_json(const Baseline& baseline) {
   };
   return Json{{"constant", rows(baseline.constant)},
               {"logistic_regression", rows(baseline.logistic_regression)},
-              {"epochs", baseline.epochs},
-              {"seconds", baseline.seconds}}
+              {"epochs", baseline.epochs}}
       .dump();
 }
 

@@ -49,7 +49,9 @@ TEST_F(RunTest, TrainingTellsItsDataAndWhatThereIsToBeat) {
     EXPECT_EQ(outcome.status, 0) << outcome.text;
     for (const std::string& line : lines(outcome.text)) {
       const bool is_long = line.find(path("")) != std::string::npos || line.starts_with("warning: ");
-      if (!is_long) EXPECT_LE(line.size(), 80u) << line;
+      if (!is_long) {
+        EXPECT_LE(line.size(), 80u) << line;
+      }
     }
     return outcome.text;
   };

@@ -187,9 +187,11 @@ TEST(Scorer, AModelInDoublePrecisionIsScoredByTheEngine) {
 TEST(Scorer, NoStepComputesWithIds) {
   const Graph::Call call{.op = &ops::kSliceInfo,
                          .attributes = {{"axis", int64_t{1}}, {"first", int64_t{0}}, {"count", int64_t{2}}}};
-  serve::Operand numbers{.shape = {1, 4}}, ids = numbers;
+  serve::Operand numbers, ids;
+  numbers.shape = ids.shape = {1, 4};
   ids.type = DType::i32;
-  const serve::Operand result{.shape = {1, 2}};
+  serve::Operand result;
+  result.shape = {1, 2};
   EXPECT_NO_THROW(serve::make_step(call, {numbers}, result));
   EXPECT_THROW(serve::make_step(call, {ids}, result), Error);
 }
