@@ -1,21 +1,11 @@
 #include "core/io/protobuf.h"
 
-#include <bit>
-#include <type_traits>
+#include "core/base/little_endian.h"
 
 namespace kdef {
 namespace {
 
 enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLength = 2, kFixed32 = 5 };
-
-template <class T>
-std::string little_endian(T value) {
-  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-  const auto bits = std::bit_cast<Bits>(value);
-  std::string bytes;
-  for (size_t i = 0; i < sizeof(T); ++i) bytes += static_cast<char>(bits >> (8 * i) & 0xFF);
-  return bytes;
-}
 
 }  // namespace
 

@@ -23,6 +23,15 @@ constexpr int64_t kMaxBlocks = (int64_t{1} << 32) / kBlockRows;  // of a window:
 
 }  // namespace
 
+void copy_row(const EncodedFile& file, int64_t row, Batch& batch, int64_t to) {
+  std::copy_n(file.ids(row), file.id_columns(), batch.ids.begin() + to * file.id_columns());
+  std::copy_n(file.numerics(row), file.numeric_columns(), batch.numerics.begin() + to * file.numeric_columns());
+  const auto b = static_cast<size_t>(to);
+  batch.labels[b] = file.label(row);
+  if (file.layout().weights) batch.weights[b] = file.weight(row);
+  if (file.layout().groups) batch.groups[b] = file.group(row);
+}
+
 Loader::Loader(const EncodedFile& file, int64_t batch_size, bool shuffle, uint64_t seed, int64_t window, BatchPart part)
     : file_(file),
       batch_size_(batch_size),
@@ -178,12 +187,7 @@ void Loader::fill(int64_t batch_index, Batch& batch) {
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t row = shuffle_ ? next_row() : batch_index * batch_size_ + i;
     if (i < first || i >= last) continue;  // the order goes over it, as every part does
-    const int64_t b = i - first;
-    std::copy_n(file_.ids(row), file_.id_columns(), batch.ids.begin() + b * file_.id_columns());
-    std::copy_n(file_.numerics(row), file_.numeric_columns(), batch.numerics.begin() + b * file_.numeric_columns());
-    batch.labels[static_cast<size_t>(b)] = file_.label(row);
-    if (file_.layout().weights) batch.weights[static_cast<size_t>(b)] = file_.weight(row);
-    if (file_.layout().groups) batch.groups[static_cast<size_t>(b)] = file_.group(row);
+    copy_row(file_, row, batch, i - first);
   }
   // Reading the next window keeps pace with the use of this one.
   if (shuffle_) read_ahead(first_block_ + window_blocks_ + at_ / kBlockRows);

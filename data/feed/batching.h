@@ -26,6 +26,9 @@ struct BatchPart {
   int64_t last(int64_t rows) const { return rows * (number + 1) / count; }
 };
 
+/// Copies a row of a file into place `to` of a batch of the file's layout.
+void copy_row(const EncodedFile& file, int64_t row, Batch& batch, int64_t to);
+
 /// Gives the rows of an encoded file in batches. The order of an epoch is a permutation of all rows that depends on
 /// (seed, epoch, window) alone; without shuffling it is the order of the file. The last batch may be smaller. For use
 /// from one thread; the file must outlive the loader. Memory: 4 bytes per row of the window when shuffling, and a few

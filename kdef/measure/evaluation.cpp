@@ -191,13 +191,7 @@ Evaluation evaluate_sample(const Ensemble& model, const data::EncodedFile& file,
   const auto next = [&](data::Batch& batch) {
     batch.resize(std::min(batch_size, count - at), file.layout());
     for (int64_t i = 0; i < batch.rows; ++i) {
-      const auto r = static_cast<size_t>(i);
-      const int64_t row = (at + i) * (file.rows() / count) + (at + i) * (file.rows() % count) / count;
-      std::copy_n(file.ids(row), file.id_columns(), batch.ids.begin() + i * file.id_columns());
-      std::copy_n(file.numerics(row), file.numeric_columns(), batch.numerics.begin() + i * file.numeric_columns());
-      batch.labels[r] = file.label(row);
-      if (file.layout().weights) batch.weights[r] = file.weight(row);
-      if (file.layout().groups) batch.groups[r] = file.group(row);
+      data::copy_row(file, (at + i) * (file.rows() / count) + (at + i) * (file.rows() % count) / count, batch, i);
     }
     at += batch.rows;
     return batch.rows > 0;

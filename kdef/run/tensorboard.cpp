@@ -1,13 +1,13 @@
 #include "kdef/run/tensorboard.h"
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <ctime>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "core/base/little_endian.h"
 #include "core/io/append_file.h"
 #include "core/io/file.h"
 #include "core/io/protobuf.h"
@@ -27,15 +27,6 @@ const auto kTable = [] {
   }
   return table;
 }();
-
-template <class T>
-std::string little_endian(T value) {
-  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-  const auto bits = std::bit_cast<Bits>(value);
-  std::string bytes;
-  for (size_t i = 0; i < sizeof(T); ++i) bytes += static_cast<char>(bits >> (8 * i) & 0xFF);
-  return bytes;
-}
 
 // ---- Records.
 

@@ -17,6 +17,7 @@ namespace kdef::serve {
 namespace {
 
 constexpr int kNone = Graph::kNone;
+constexpr int64_t kLine = 16;  // numbers of a cache line, in which every value begins
 
 // A product with constant weights: y = act(x W^T + b + the sum over tables of W_t e(id)).
 struct Linear {
@@ -496,7 +497,6 @@ class Compiler {
     std::vector<std::pair<int, Life>> in_order(lives.begin(), lives.end());
     std::stable_sort(in_order.begin(), in_order.end(),
                      [](const auto& a, const auto& b) { return a.second.from < b.second.from; });
-    constexpr int64_t kLine = 16;  // numbers of a cache line
     std::vector<std::pair<int, Life>> placed;
     for (const auto& [v, life] : in_order) {
       const int64_t size = round_up(width(v), kLine);
@@ -537,7 +537,7 @@ class Compiler {
     } else if (kind == Graph::Value::Kind::numbers) {
       x.place = {Place::Kind::numbers, root.first, width(graph_.numbers)};
     } else {
-      const int64_t stride = round_up(width(root.in), int64_t{16});
+      const int64_t stride = round_up(width(root.in), kLine);
       x.place = {Place::Kind::memory, start_.at(root.in) * rows_ + root.first, stride};
     }
     return x;
