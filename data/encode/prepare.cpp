@@ -95,12 +95,15 @@ std::vector<FileState> states_of(const std::string& path) {
   return states;
 }
 
+constexpr int64_t kUnsettled = -1;  // in the place of a time; no file has it
+
 Json json_of(const std::vector<FileState>& states) {
   Json list = Json::array();
   for (const FileState& state : states) {
     list.push_back({{"path", fs::absolute(state.path).string()},
                     {"size", state.size},
-                    {"modified", state.modified},
+                    // A file that is not settled is compared by its content the next time.
+                    {"modified", state.settled ? state.modified : kUnsettled},
                     {"changed", state.changed},
                     {"inode", state.inode},
                     {"content", state.content}});
@@ -132,7 +135,7 @@ bool changed(const std::vector<FileState>& before, const std::vector<FileState>&
 
 enum class Freshness {
   stale,
-  same_content,  // other files, or files that were touched, with the bytes that the cache was made from
+  same_content,  // the bytes that the cache was made from, in files of which its marker knows other times or names
   fresh,
 };
 
@@ -401,7 +404,8 @@ Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& r
   const std::string marker = in_dir(dir, kMarker);
   if (!fs::is_regular_file(marker)) return Freshness::stale;
   try {
-    renewed = parse_json<Json>(read_text(marker), marker);
+    const Json written = parse_json<Json>(read_text(marker), marker);
+    renewed = written;
     if (renewed.at("made_from") != fingerprint(config)) return Freshness::stale;
     Freshness result = Freshness::fresh;
     for (const Split& split : kSplits) {
@@ -420,6 +424,7 @@ Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& r
       renewed["pretrained"] = json_of(tables);
     }
     open_files(dir);
+    if (renewed == written) result = Freshness::fresh;
     return result;
   } catch (const InputError&) {
     return Freshness::stale;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -20,6 +21,7 @@ namespace kdef::data {
 namespace {
 
 constexpr size_t kInputBytes = size_t{1} << 20;
+constexpr int64_t kTimeStep = 2'000'000'000;  // ns; FAT has the longest
 
 FileState state_of(const std::string& path, const struct stat& info) {
   const auto nanoseconds = [](const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
@@ -30,6 +32,9 @@ FileState state_of(const std::string& path, const struct stat& info) {
   state.changed = nanoseconds(info.st_ctim);
   state.inode = info.st_ino;
   state.regular = S_ISREG(info.st_mode);
+  timespec now;
+  state.settled = ::clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+                  nanoseconds(now) - std::max(state.modified, state.changed) > kTimeStep;
   return state;
 }
 

@@ -228,6 +228,7 @@ TEST_F(Prepare, FreshIfTheContentIsThatOfBefore) {
   using namespace std::chrono_literals;
   DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
   const std::string marker = cache() + "/prepared.json";
+  std::this_thread::sleep_for(2100ms);  // from now on the times of train.csv tell its changes
   EXPECT_TRUE(prepare(c, cache()).made);
   const std::string first = read_file(marker);
   EXPECT_FALSE(prepare(c, cache()).made);
@@ -245,6 +246,25 @@ TEST_F(Prepare, FreshIfTheContentIsThatOfBefore) {
   std::filesystem::last_write_time(c.train_data, time + 1ms);
   EXPECT_FALSE(is_fresh(c, cache()));
   EXPECT_TRUE(prepare(c, cache()).made);
+}
+
+// Two changes within one step of the file system's clock leave the same size, times and inode.
+TEST_F(Prepare, AChangeInTheSameInstantIsSeen) {
+  using namespace std::chrono_literals;
+  const DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  const std::string marker = cache() + "/prepared.json";
+  prepare(c, cache());
+  for (int i = 0; i < 50; ++i) {
+    dir_.file("train.csv", i % 2 ? "label,a\n1,x\n0,y\n" : "label,a\n1,x\n0,z\n");
+    ASSERT_TRUE(prepare(c, cache()).made) << i;
+  }
+  const std::string unsettled = read_file(marker);
+  std::this_thread::sleep_for(2100ms);
+  EXPECT_FALSE(prepare(c, cache()).made);
+  const std::string settled = read_file(marker);
+  EXPECT_NE(settled, unsettled) << "the content need not be compared again";
+  EXPECT_FALSE(prepare(c, cache()).made);
+  EXPECT_EQ(read_file(marker), settled);
 }
 
 TEST_F(Prepare, AFreshCacheIsNotTouched) {
