@@ -387,7 +387,9 @@ void Encoder::encode_sequences(const Column& column, const Chunk& chunk, int64_t
 }
 
 void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slot, int32_t* out) const {
-  if (const TypedColumn* typed = chunk.flat_column(slot)) {
+  const TypedColumn* typed = chunk.flat_column(slot);
+  const bool has_texts = typed == nullptr || (typed->values->is_text() && !typed->dictionary);
+  if (typed != nullptr && !(has_texts && column.cells.verbatim())) {
     ValueIds ids;
     CellReader::Scratch scratch;
     ids.begin(*typed);
@@ -410,12 +412,14 @@ void Encoder::encode_words(const Column& column, const Chunk& chunk, int64_t slo
     return;
   }
   constexpr int64_t kTogether = 256;
+  Values::Scratch no_digits;  // of texts
   std::array<std::string_view, kTogether> words;
   std::array<int32_t, kTogether> ids;
   for (int64_t first = 0; first < chunk.rows(); first += kTogether) {
     const size_t n = static_cast<size_t>(std::min(kTogether, chunk.rows() - first));
     for (size_t i = 0; i < n; ++i) {
-      words[i] = column.cells.verbatim_word(chunk.cell(first + static_cast<int64_t>(i), slot));
+      const int64_t row = first + static_cast<int64_t>(i);
+      words[i] = column.cells.verbatim_word(typed == nullptr ? chunk.cell(row, slot) : typed->cell(row, no_digits));
     }
     column.vocabulary->ids({words.data(), n}, ids.data());
     for (size_t i = 0; i < n; ++i) out[(first + static_cast<int64_t>(i)) * layout_.id_columns] = ids[i];

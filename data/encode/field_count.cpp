@@ -35,7 +35,7 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& 
     } else if (!chunk.typed.empty()) {
       read_typed(chunk, slot);
     } else if (cells_.field().type == FieldType::categorical && cells_.verbatim()) {
-      read_words(chunk, slot);
+      read_words(chunk.rows(), [&](int64_t row) { return chunk.cell(row, slot); });
     } else {
       read_cells(chunk, slot);
     }
@@ -43,15 +43,14 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& 
   pack(packed);
 }
 
-// Counts cells that are words without a conversion. They are looked up in blocks.
-void FieldCount::read_words(const Chunk& chunk, int64_t slot) {
+// Counts cells that are words without a conversion; cell(row) is the text of one. They are looked up in blocks.
+template <class Cell>
+void FieldCount::read_words(int64_t rows, Cell&& cell) {
   std::array<std::string_view, 256> texts;
   const int64_t piece = static_cast<int64_t>(texts.size());
-  for (int64_t first = 0; first < chunk.rows(); first += piece) {
-    const size_t n = static_cast<size_t>(std::min(piece, chunk.rows() - first));
-    for (size_t i = 0; i < n; ++i) {
-      texts[i] = cells_.verbatim_word(chunk.cell(first + static_cast<int64_t>(i), slot));
-    }
+  for (int64_t first = 0; first < rows; first += piece) {
+    const size_t n = static_cast<size_t>(std::min(piece, rows - first));
+    for (size_t i = 0; i < n; ++i) texts[i] = cells_.verbatim_word(cell(first + static_cast<int64_t>(i)));
     ids_.resize(ids_.size() + n);
     int32_t* id = ids_.data() + ids_.size() - n;
     words_.insert({texts.data(), n}, id);
@@ -83,17 +82,35 @@ void FieldCount::read_typed(const Chunk& chunk, int64_t slot) {
   const bool is_sequence = cells_.field().type == FieldType::sequence;
   const TypedColumn& column = is_sequence ? *chunk.typed_column(slot) : *chunk.flat_column(slot);
   CellReader::Scratch scratch;
+  if (cells_.field().type == FieldType::categorical && cells_.verbatim() && !column.dictionary &&
+      column.values->is_text()) {
+    read_words(chunk.rows(), [&](int64_t row) { return column.cell(row, scratch); });
+    return;
+  }
+  if (cells_.field().type == FieldType::numeric) return read_numbers(chunk, column);
   typed_.begin(column);
   for (int64_t row = 0; row < chunk.rows(); ++row) {
     const Place place{chunk.file(), chunk.line(row)};
     if (is_sequence) {
       read_typed_sequence(column, row);
-    } else if (cells_.field().type == FieldType::numeric) {
-      read_number(cells_.number(column, row, place), place);
     } else {
       ids_.push_back(
           count(typed_.id(row, [&](std::string_view cell) { return number_of(cells_.word(cell, place, scratch)); })));
     }
+  }
+}
+
+// What replaces a missing number is read once.
+void FieldCount::read_numbers(const Chunk& chunk, const TypedColumn& column) {
+  const bool plain = !column.values->is_text() && cells_.takes_numbers();
+  for (int64_t row = 0; row < chunk.rows(); ++row) {
+    const Place place{chunk.file(), chunk.line(row)};
+    const bool missing = column.is_missing(row);
+    double value = filler_;
+    if (!missing) value = plain ? column.values->number(static_cast<size_t>(column.place(row))) : std::nan("");
+    if (!std::isfinite(value)) value = cells_.number(column, row, place);
+    if (missing) filler_ = value;
+    read_number(value, place);
   }
 }
 
@@ -128,8 +145,11 @@ void FieldCount::add_tokens() {
 }
 
 void FieldCount::read_number(double value, const Place& place) {
-  if (cells_.field().normalizer == Normalizer::none) cells_.scaled(value, 0, 1, place);
   numbers_.push_back(value);
+  if (cells_.field().normalizer == Normalizer::none) {
+    cells_.scaled(value, 0, 1, place);
+    return;
+  }
   const double delta = value - mean_;
   mean_ += delta / static_cast<double>(++values_);
   squares_ += delta * (value - mean_);

@@ -45,10 +45,12 @@ class FieldCount {
  private:
   int32_t number_of(std::string_view word);
   int32_t count(int32_t number);
-  void read_words(const Chunk& chunk, int64_t slot);
+  template <class Cell>
+  void read_words(int64_t rows, Cell&& cell);
   void read_cells(const Chunk& chunk, int64_t slot);
   void read_sequence(std::string_view cell);
   void read_typed(const Chunk& chunk, int64_t slot);
+  void read_numbers(const Chunk& chunk, const TypedColumn& column);
   void read_typed_sequence(const TypedColumn& column, int64_t row);
   void add_tokens();
   void read_ids(const Chunk& chunk, int64_t slot);
@@ -66,6 +68,7 @@ class FieldCount {
   int64_t values_ = 0;
   double mean_ = 0, squares_ = 0;
   double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
+  double filler_ = std::numeric_limits<double>::quiet_NaN();  // of a missing number in typed columns, once it is known
   // Of the group being read, [rows, max_len].
   std::vector<int32_t> ids_;
   std::vector<double> numbers_;

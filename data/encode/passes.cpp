@@ -150,6 +150,21 @@ int64_t ids_of_table(const std::vector<FieldCount>& counts, const std::string& o
   return ids;
 }
 
+// Adds the counted words to the vocabularies of their fields; those that share one do so in the order of the fields.
+void add_words(const DatasetConfig& config, const std::vector<FieldCount>& counts,
+               const std::vector<std::shared_ptr<Vocabulary>>& vocabularies) {
+  for_each_index(counts.size(), [&](size_t owner) {
+    const FieldConfig& first = counts[owner].cells().field();
+    if (first.type == FieldType::numeric || first.has_ids() || !first.share_embedding.empty()) return;
+    for (size_t f = owner; f < counts.size(); ++f) {
+      const FieldConfig& field = counts[f].cells().field();
+      if (f != owner && field.share_embedding != first.name) continue;
+      vocabularies[owner]->add(counts[f].words(), counts[f].counts(),
+                               field.min_categr_count.value_or(config.min_categr_count), counts[f].cells().missing());
+    }
+  });
+}
+
 }  // namespace
 
 Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts) {
@@ -171,12 +186,11 @@ Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>&
       vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>()
                                                       : vocabularies[places.at(field.share_embedding)];
       places.emplace(field.name, f);
-      vocabularies[f]->add(counts[f].words(), counts[f].counts(),
-                           field.min_categr_count.value_or(config.min_categr_count), counts[f].cells().missing());
     }
     const auto [shift, scale] = counts[f].scaling();
     columns.push_back({counts[f].cells(), vocabularies[f], shift, scale});
   }
+  add_words(config, counts, vocabularies);
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
     // A column that shares a table has the same file of vectors.

@@ -29,6 +29,13 @@ uint64_t hash(std::string_view text, uint64_t head) {
   return fold(h ^ text_head({p, n}), k1);
 }
 
+// The first 8 bytes of a text, which may have fewer, from the highest byte of the number to the lowest.
+uint64_t first_bytes(std::string_view text) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < 8; ++i) number = number << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0u);
+  return number;
+}
+
 constexpr size_t kBlock = 32;  // look-ups whose memory is fetched together
 
 }  // namespace
@@ -124,15 +131,21 @@ void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) cons
 
 void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
                      std::string_view excluded) {
-  std::vector<int64_t> kept;
+  struct Kept {
+    int64_t count;
+    uint64_t first;  // bytes, as one number that has their order
+    int64_t index;
+  };
+  std::vector<Kept> kept;
   for (int64_t i = 0; i < counted.size(); ++i) {
-    if (counts[static_cast<size_t>(i)] >= min_count && counted[i] != excluded) kept.push_back(i);
+    const int64_t count = counts[static_cast<size_t>(i)];
+    if (count >= min_count && counted[i] != excluded) kept.push_back({count, first_bytes(counted[i]), i});
   }
-  std::sort(kept.begin(), kept.end(), [&](int64_t a, int64_t b) {
-    const int64_t ca = counts[static_cast<size_t>(a)], cb = counts[static_cast<size_t>(b)];
-    return ca != cb ? ca > cb : counted[a] < counted[b];
+  std::sort(kept.begin(), kept.end(), [&](const Kept& a, const Kept& b) {
+    if (a.count != b.count) return a.count > b.count;
+    return a.first != b.first ? a.first < b.first : counted[a.index] < counted[b.index];
   });
-  for (int64_t i : kept) words_.insert(counted[i]);
+  for (const Kept& word : kept) words_.insert(counted[word.index]);
 }
 
 }  // namespace kdef::data
