@@ -39,7 +39,7 @@ Json column_json(const Encoder::Column& column) {
   json["shift"] = column.shift;
   json["scale"] = column.scale;
   if (column.vocabulary != nullptr && owns_vocabulary(column.cells.field()) &&
-      column.vocabulary->first_appended() < column.vocabulary->words().size()) {
+      column.vocabulary->out_of_vocabulary() != column.vocabulary->size() - 1) {
     json["appended_from"] = column.vocabulary->first_appended();
   }
   return json;
@@ -78,7 +78,7 @@ std::shared_ptr<const Vocabulary> read_vocabulary(Cursor& in, const FieldConfig&
   }
   if (entry.contains("appended_from")) {
     const int64_t first = integer_at<int64_t>(entry, "appended_from", in.path);
-    if (first < 0 || first > vocabulary->words().size()) {
+    if (first < 0 || first > vocabulary->size() - 2) {
       throw InputError(cat(in.path, ": inconsistent content", kRemedy));
     }
     vocabulary->set_appended(first);

@@ -194,11 +194,12 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
                              "; one table has one file of vectors, so give both columns the same, or take the key out "
                              "of this column"));
       }
-      const bool fits = field.type != FieldType::numeric && field.remap;
+      const bool fits = field.type != FieldType::numeric;
       if (!fits || field.pretrain_dim < 1) {
         throw InputError(cat(where, fits ? "pretrained_emb needs pretrain_dim"
-                                         : "pretrained_emb needs a categorical or sequence field with a vocabulary"));
+                                         : "pretrained_emb needs a categorical or sequence field"));
       }
+      if (field.has_ids()) ids_file(field);
     }
     names.emplace(field.name, fields.size());
     fields.push_back(field);

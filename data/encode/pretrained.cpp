@@ -1,10 +1,15 @@
 #include "data/encode/pretrained.h"
 
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/io/file.h"
+#include "data/encode/feature_map.h"
+#include "data/encode/feature_vocab.h"
 #include "data/raw/cells.h"
 #include "data/raw/row_source.h"
 
@@ -14,9 +19,15 @@ namespace {
 constexpr const char* kKey = "key";
 constexpr const char* kValue = "value";
 
-// How the keys of a table are read: as the cells of the field, or the tokens of its sequences.
+// How the keys of a table are read: as the cells of the field, or the tokens of its sequences; as texts, where the
+// field has ids.
 CellReader key_reader(const FieldConfig& field) {
   FieldConfig key = field;
+  if (field.has_ids()) {
+    key.cell = CellType::str;
+    key.fill_na.reset();
+    key.na_values.reset();
+  }
   key.type = FieldType::categorical;
   key.preprocess = Preprocess::none;
   key.column.clear();
@@ -80,7 +91,54 @@ void read_pretrained(const FieldConfig& field, bool vectors,
   }
 }
 
+std::string ids_file(const FieldConfig& field) {
+  const std::string path = (std::filesystem::path(field.pretrained_emb).parent_path() / "feature_vocab.json").string();
+  if (exists(path)) return path;
+  throw InputError(cat(field.where.empty() ? "" : field.where + ": ", "column ", field.name, " has ids, and its table ",
+                       field.pretrained_emb, " has words: ", path,
+                       ", which names the id of every word, is not there; FuxiCTR writes it beside the table"));
+}
+
+namespace {
+
+// The ids of the words of a field that has ids.
+std::map<std::string, int64_t> ids_of_words(const FieldConfig& field, const Vocabulary& vocabulary) {
+  const std::string path = ids_file(field);
+  FeatureVocab all = parse_feature_vocab(read_text(path), path);
+  std::map<std::string, int64_t>& ids = all[field.name];
+  if (!ids.contains(kFuxiUnknown)) {
+    throw InputError(cat(path, ": has no id of '", kFuxiUnknown, "' for column ", field.name,
+                         "; the file is to be that of the prepared data"));
+  }
+  for (const auto& [word, id] : ids) {
+    if (id >= (word == kFuxiUnknown) && id < vocabulary.size()) continue;
+    throw InputError(cat(path, ": column ", field.name, ": the id of ", printable(word), " is ", id,
+                         ", and the column has ", vocabulary.size(),
+                         " ids; the file is to be that of the prepared data"));
+  }
+  return ids;
+}
+
+}  // namespace
+
+std::function<int64_t(std::string_view)> pretrained_rows(const FieldConfig& field, const Vocabulary& vocabulary) {
+  if (!field.has_ids()) {
+    return [&vocabulary, missing = key_reader(field).missing()](std::string_view word) -> int64_t {
+      return word == missing ? -1 : vocabulary.id(word);
+    };
+  }
+  return [ids = ids_of_words(field, vocabulary)](std::string_view word) -> int64_t {
+    const auto found = ids.find(std::string(word));
+    return found == ids.end() ? -1 : found->second;
+  };
+}
+
 void append_pretrained(const FieldConfig& field, Vocabulary& vocabulary) {
+  if (field.has_ids()) {
+    const int64_t unknown = ids_of_words(field, vocabulary).at(kFuxiUnknown);
+    if (unknown < vocabulary.size() - 1) vocabulary.set_appended(unknown - 1);
+    return;
+  }
   const std::string missing = key_reader(field).missing();
   read_pretrained(field, false, [&](std::string_view word, std::span<const float>) {
     if (word != missing) vocabulary.append(word);
@@ -91,8 +149,12 @@ std::vector<FileState> pretrained_states(const DatasetConfig& config, bool conte
   std::vector<FileState> states;
   for (const FieldConfig& field : config.fields) {
     if (!field.active || field.pretrained_emb.empty()) continue;
-    states.push_back(file_state(field.pretrained_emb));
-    if (content) states.back().content = content_of(field.pretrained_emb);
+    std::vector<std::string> files = {field.pretrained_emb};
+    if (field.has_ids()) files.push_back(ids_file(field));
+    for (const std::string& file : files) {
+      states.push_back(file_state(file));
+      if (content) states.back().content = content_of(file);
+    }
   }
   return states;
 }

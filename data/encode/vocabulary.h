@@ -77,7 +77,7 @@ class Vocabulary {
   /// Rows of an embedding table: words + 2, or the number of ids.
   int64_t size() const { return std::max(ids_, words_.size() + 2); }
   int32_t out_of_vocabulary() const {
-    return static_cast<int32_t>(ids_ > 0 ? ids_ - 1 : appended_ ? first_appended_ + 1 : words_.size() + 1);
+    return static_cast<int32_t>(appended_ ? first_appended_ + 1 : ids_ > 0 ? ids_ - 1 : words_.size() + 1);
   }
   int32_t id(std::string_view word) const { return id_of(words_.find(word)); }
   /// Finds the ids of many words; faster than id() of one word after the other.
@@ -93,7 +93,8 @@ class Vocabulary {
     set_appended(appended_ ? first_appended_ : words_.size());
     words_.insert(word);
   }
-  /// The words from `first` on are appended ones.
+  /// The words from `first` on are appended ones. Of a field whose cells are ids: so are the ids above first + 1, which
+  /// is out-of-vocabulary.
   void set_appended(int64_t first) {
     appended_ = true;
     first_appended_ = first;

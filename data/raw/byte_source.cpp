@@ -275,7 +275,7 @@ Descriptor open_file(const std::string& path) {
   if (path.empty()) throw InputError("the name of a data file is empty; give the path of a CSV or TSV file");
   if (path == "-") return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
   std::string advice = "; check the path";
-  for (const char* other : {".h5", ".hdf5", ".feather", ".xlsx", ".zip"}) {
+  for (const char* other : {".feather", ".xlsx", ".zip"}) {
     if (path.ends_with(other)) advice = cat("; ", other, " files are not read: ", kExport);
   }
   return open_to_read(path, advice);

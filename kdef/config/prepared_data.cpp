@@ -1,6 +1,7 @@
 #include "kdef/config/prepared_data.h"
 
 #include <filesystem>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/names.h"
@@ -26,8 +27,9 @@ std::string map_file(const std::map<std::string, YamlValue>& merged, const std::
   return "";
 }
 
-// {NAME: {KEY: VALUE, ..}} as an entry of feature_cols. Keys whose meaning is fixed here are checked and left out.
-YAML::Node column_of(const YamlValue& feature) {
+// {NAME: {KEY: VALUE, ..}} as an entry of feature_cols. Keys whose meaning is fixed here are checked and left out. A
+// table of vectors lies in the folder of the map; a column that shares an embedding has that of the other one.
+YAML::Node column_of(const YamlValue& feature, const fs::path& folder, std::set<std::string>& before) {
   const std::vector<YamlValue::Entry> entries = feature.map();
   if (entries.size() != 1) feature.expected("one column: {NAME: {type: ..}}");
   YAML::Node column;
@@ -40,6 +42,12 @@ YAML::Node column_of(const YamlValue& feature) {
     }
   }
   if (!column["type"]) entries[0].value.fail("expected a key 'type'");
+  if (column["share_embedding"] && before.contains(column["share_embedding"].as<std::string>(""))) {
+    for (const char* key : {"pretrained_emb", "pretrain_dim", "freeze_emb", "pretrain_usage"}) column.remove(key);
+  } else if (column["pretrained_emb"]) {
+    column["pretrained_emb"] = (folder / column["pretrained_emb"].as<std::string>("")).string();
+  }
+  before.insert(entries[0].name);
   return column;
 }
 
@@ -65,7 +73,10 @@ void add_prepared_data(std::map<std::string, YamlValue>& merged, const std::stri
   const std::vector<YamlValue> labels = keys.at("labels").list();
   if (labels.size() != 1) keys.at("labels").expected("one label column; several labels are not supported");
   YAML::Node columns(YAML::NodeType::Sequence);
-  for (const YamlValue& feature : keys.at("features").list()) columns.push_back(column_of(feature));
+  std::set<std::string> before;
+  for (const YamlValue& feature : keys.at("features").list()) {
+    columns.push_back(column_of(feature, fs::path(path).parent_path(), before));
+  }
   merged.emplace("feature_cols", YamlValue(columns, path, "feature_cols", false));
   merged.emplace("label_col", YamlValue(labels[0].node(), path, "label_col", false));
   merged.insert_or_assign("rebuild_dataset", YamlValue(YAML::Node("false"), path, "rebuild_dataset", false));

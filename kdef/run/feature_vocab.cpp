@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
-#include "core/base/json.h"
+#include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/text.h"
 #include "data/encode/feature_map.h"
@@ -12,9 +11,7 @@
 namespace kdef {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr const char *kPadding = "__PAD__", *kUnknown = "__OOV__";
+using data::kFuxiPadding, data::kFuxiUnknown;
 
 // Words as both programs write them: FuxiCTR's 1.0 is 1 here.
 std::string same_word(const data::FieldConfig& field, const std::string& word) {
@@ -28,7 +25,7 @@ std::vector<int64_t> rows_there(const std::map<std::string, int64_t>& given, con
                                 const std::string& where) {
   const data::FieldConfig& field = column.cells.field();
   std::map<std::string, int64_t> theirs;
-  for (const auto& [word, id] : given) theirs.emplace(word == kUnknown ? word : same_word(field, word), id);
+  for (const auto& [word, id] : given) theirs.emplace(word == kFuxiUnknown ? word : same_word(field, word), id);
   const data::StringSet& words = column.vocabulary->words();
   std::vector<int64_t> rows(static_cast<size_t>(column.vocabulary->size()), -1);
   const auto place = [&](size_t row, const std::string& word) {
@@ -42,11 +39,11 @@ std::vector<int64_t> rows_there(const std::map<std::string, int64_t>& given, con
     theirs.erase(found);
   };
   rows[0] = 0;
-  theirs.erase(kPadding);
+  theirs.erase(kFuxiPadding);
   for (int64_t i = 0; i < words.size(); ++i) {
     place(static_cast<size_t>(column.vocabulary->id(words[i])), same_word(field, std::string(words[i])));
   }
-  place(static_cast<size_t>(column.vocabulary->out_of_vocabulary()), kUnknown);
+  place(static_cast<size_t>(column.vocabulary->out_of_vocabulary()), kFuxiUnknown);
   if (!theirs.empty()) {
     throw InputError(
         cat(where, " has the word '", theirs.begin()->first,
@@ -75,21 +72,6 @@ Tensor moved(const Tensor& table, const std::vector<int64_t>& to, bool back) {
 }
 
 }  // namespace
-
-FeatureVocab parse_feature_vocab(const std::string& text, const std::string& path) {
-  FeatureVocab all;
-  try {
-    const Json json = parse_json<Json>(text, path);
-    if (!json.is_object()) throw InputError(cat(path, ": is no feature_vocab.json: a map of fields is expected"));
-    for (const auto& [field, words] : json.items()) {
-      std::map<std::string, int64_t>& ids = all[field];
-      for (const auto& word : words.items()) ids[word.key()] = integer_at<int64_t>(words, word.key().c_str(), path);
-    }
-  } catch (const Json::exception& e) {
-    throw InputError(cat(path, ": is no feature_vocab.json: ", e.what()));
-  }
-  return all;
-}
 
 RowOrder::RowOrder(const FeatureVocab& theirs, const data::Encoder& encoder, const std::string& path) {
   for (const data::Encoder::Column& column : encoder.columns()) {

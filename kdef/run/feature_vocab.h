@@ -1,5 +1,5 @@
-// FuxiCTR's feature_vocab.json: the ids of the words of every field. Words of equal counts have no fixed order there,
-// so that the rows of a table may stand in another order than here.
+// FuxiCTR's order of the rows of embedding tables. Words of equal counts have no fixed order there, so that the rows of
+// a table may stand in another order than here; feature_vocab.json tells.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,12 @@
 
 #include "core/tensor/tensor.h"
 #include "data/encode/encoder.h"
+#include "data/encode/feature_vocab.h"
 
 namespace kdef {
 
-/// {FIELD: {WORD: ID, ..}, ..}.
-using FeatureVocab = std::map<std::string, std::map<std::string, int64_t>>;
-
-/// Reads the file's text. Throws InputError, which begins with `path`, for anything else than such a map.
-FeatureVocab parse_feature_vocab(const std::string& text, const std::string& path);
+using data::FeatureVocab;
+using data::parse_feature_vocab;
 
 /// Moves the rows of embedding tables between the order of an encoder's vocabularies and that of a FeatureVocab.
 class RowOrder {

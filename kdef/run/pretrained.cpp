@@ -30,13 +30,20 @@ void load(const data::FieldConfig& field, const data::Encoder& encoder, const st
   KDEF_CHECK(column != encoder.columns().end(), "load_pretrained: no column ", field.name);
   std::vector<Tensor> hosts;
   for (const Tensor& table : tables) hosts.push_back(table.detach().to(kCpu).clone());
+  const auto row_of = data::pretrained_rows(field, *column->vocabulary);
+  int64_t known = 0;
   data::read_pretrained(field, true, [&](std::string_view word, std::span<const float> vector) {
-    if (word == column->cells.missing()) return;
-    const int64_t id = column->vocabulary->id(word);
+    const int64_t id = row_of(word);
+    if (id < 0) return;
+    ++known;
     for (const Tensor& host : hosts) {
       std::copy(vector.begin(), vector.end(), host.data<float>() + id * host.shape()[1]);
     }
   });
+  if (known == 0 && field.has_ids()) {
+    throw InputError(cat(field.pretrained_emb, ": none of its keys is a word of column ", field.name, " in ",
+                         data::ids_file(field), "; correct the keys"));
+  }
   for (size_t i = 0; i < tables.size(); ++i) Tensor(tables[i]).copy_from(hosts[i]);
 }
 

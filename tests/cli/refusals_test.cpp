@@ -69,7 +69,7 @@ TEST_F(Refusals, Files) {
   train_refused("train_data=" + path("columns.csv"), {"columns.csv", "item"});
   std::filesystem::create_directory(path("nothing"));
   train_refused("train_data=" + path("nothing"), {path("nothing"), "folder without data files"});
-  train_refused("train_data=" + path("x.h5"), {".h5", "CSV"});
+  train_refused("train_data=" + path("x.h5"), {".h5", "check the path"});
 }
 
 TEST_F(Refusals, Configuration) {

@@ -136,7 +136,10 @@ TEST_F(Pretrained, WhatIsRefused) {
   config_.fields.erase(config_.fields.begin());
   config_.fields[0].share_embedding = "";
   config_.fields[0].remap = false;
-  refused({"pretrained_emb needs a categorical or sequence field with a vocabulary"});
+  config_.fields[0].id_count = 9;
+  refused({"column s has ids, and its table", "feature_vocab.json, which names the id of every word, is not there"});
+  config_.fields[0].type = FieldType::numeric;
+  refused({"pretrained_emb needs a categorical or sequence field"});
 }
 
 }  // namespace

@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "core/base/error.h"
 #include "core/io/safetensors.h"
 #include "data/encode/encoder.h"
+#include "data/encode/feature_vocab.h"
+#include "data/encode/pretrained.h"
 #include "kdef/run/run.h"
 #include "tests/data/npz.h"
 #include "tests/kdef/support.h"
@@ -13,6 +19,7 @@ namespace kdef {
 namespace {
 
 using testing::ElementsAre;
+namespace fs = std::filesystem;
 
 class PretrainedRun : public testing::Test {
  protected:
@@ -81,6 +88,111 @@ TEST_F(PretrainedRun, TheLengthIsThatOfTheEmbeddingUnlessGiven) {
   RunOptions options;
   options.directory = e_.directory / "run";
   EXPECT_THROW(run_experiment(config, options), InputError) << "vectors of 3 numbers";
+}
+
+// A folder that FuxiCTR has prepared (tests/fixtures/fuxictr/record.py): its ids and its rows of tables.
+class PreparedVectors : public testing::Test {
+ protected:
+  PreparedVectors() {
+    fs::create_directories(dir_ / "data");
+    fs::create_directories(dir_ / "config");
+    fs::copy(KDEF_SOURCE_DIR "/tests/fixtures/fuxictr/prepared/vectors", dir_ / "data/vectors");
+    const std::string folder = dir_ / "data/vectors/";
+    test::put(dir_ / "config/dataset_config.yaml", "vectors: {data_root: " + (dir_ / "data/") +
+                                                       ", data_format: npz, train_data: " + folder +
+                                                       "train.npz, valid_data: " + folder + "valid.npz}\n");
+    test::put(dir_ / "config/model_config.yaml",
+              "dnn: {model: DNN, dataset_id: vectors, embedding_dim: 4, hidden_units: [8, 4], epochs: 1, "
+              "learning_rate: 1.e-9, metrics: [logloss], monitor: logloss, monitor_mode: min}\n");
+  }
+  std::string train() {
+    RunOptions options;
+    options.directory = dir_ / "run";
+    run_experiment(load_experiment(dir_ / "config", "dnn"), options);
+    return options.directory;
+  }
+  std::string refusal() {
+    fs::remove_all(dir_ / "run");
+    try {
+      train();
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+  const test::TemporaryDirectory dir_;
+};
+
+TEST_F(PreparedVectors, StandAtFuxiCTRsIds) {
+  const std::string run = train();
+  const data::FeatureMap map = data::Encoder::load(run + "/vocabulary.kdefvoc").feature_map();
+  ASSERT_EQ(map.fields.size(), 2u);
+  EXPECT_EQ(map.fields[0].vocab_size, 33);
+  EXPECT_EQ(map.fields[0].out_of_vocabulary(), 23);
+  EXPECT_EQ(map.fields[1].vocab_size, 25);
+  EXPECT_EQ(map.fields[1].out_of_vocabulary(), 11);
+  const kdef::Run opened(run);
+  EXPECT_EQ(opened.model().parameter_count(), 484) << "that of parameters.yaml";
+
+  const SafetensorsFile model(run + "/model.safetensors");
+  const auto table = [&](const std::string& field) {
+    for (const std::string& name : model.names()) {
+      if (name.ends_with("embedding_layers." + field + ".pretrain_embedding.weight")) {
+        return model.read(name).to_vector<float>();
+      }
+    }
+    return std::vector<float>();
+  };
+  const std::string vocab = dir_ / "data/vectors/feature_vocab.json";
+  const data::FeatureVocab ids = data::parse_feature_vocab(test::read_file(vocab), vocab);
+  for (const data::FieldConfig& field : opened.config().dataset.fields) {
+    const std::vector<float> rows = table(field.name);
+    std::vector<bool> has_vector(rows.size() / 3);
+    const float near = field.freeze_emb ? 0 : 1e-6f;
+    data::read_pretrained(field, true, [&](std::string_view word, std::span<const float> vector) {
+      const size_t id = static_cast<size_t>(ids.at(field.name).at(std::string(word)));
+      has_vector[id] = true;
+      for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(rows[3 * id + i], vector[i], near) << field.name << " " << word;
+    });
+    EXPECT_EQ(std::count(has_vector.begin(), has_vector.end(), true), 17);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (has_vector[i / 3]) continue;
+      EXPECT_NEAR(rows[i], 0, field.freeze_emb ? 0 : 1e-3) << field.name << " " << i / 3;
+    }
+  }
+  const std::vector<float> frozen = table("item_list");
+  EXPECT_THAT(std::vector<float>(frozen.begin() + 30, frozen.begin() + 33), ElementsAre(-0.675f, -0.738f, 0.55f))
+      << "i9";
+  EXPECT_THAT(std::vector<float>(frozen.begin() + 69, frozen.begin() + 72), ElementsAre(-0.42f, -0.835f, -0.077f))
+      << "i48, which no training row has";
+}
+
+TEST_F(PreparedVectors, OfAColumnThatSharesAnEmbeddingAreThoseOfTheOther) {
+  const std::string map = dir_ / "data/vectors/feature_map.json";
+  std::string text = test::read_file(map);
+  const std::string from = "\"max_len\": 4,";
+  text.replace(text.find(from), from.size(), from + " \"share_embedding\": \"item_id\",");
+  test::put(map, text);
+  const data::DatasetConfig dataset = load_experiment(dir_ / "config", "dnn").dataset;
+  EXPECT_EQ(dataset.fields[0].pretrained_emb, dir_ / "data/vectors/pretrained_item_id.h5");
+  EXPECT_EQ(dataset.fields[1].pretrained_emb, "");
+  EXPECT_EQ(dataset.fields[1].share_embedding, "item_id");
+}
+
+TEST_F(PreparedVectors, NeedTheIdsOfTheirWords) {
+  const std::string vocab = dir_ / "data/vectors/feature_vocab.json";
+  const std::string text = test::read_file(vocab);
+  fs::remove(vocab);
+  EXPECT_THAT(refusal(), testing::HasSubstr("column item_id has ids, and its table"));
+  test::put(vocab, "{\"item_id\": {\"i1\": 1}}");
+  EXPECT_THAT(refusal(), testing::HasSubstr("feature_vocab.json: has no id of '__OOV__' for column item_id"));
+  test::put(vocab, "{\"item_id\": {\"i1\": 33, \"__OOV__\": 23}}");
+  EXPECT_THAT(refusal(), testing::HasSubstr("column item_id: the id of 'i1' is 33, and the column has 33 ids"));
+  test::put(vocab, "{\"item_id\": {\"other\": 1, \"__OOV__\": 23}, \"item_list\": {\"__OOV__\": 11}}");
+  EXPECT_THAT(refusal(), testing::HasSubstr("none of its keys is a word of column item_id in"));
+  test::put(vocab, text);
+  EXPECT_EQ(refusal(), "");
 }
 
 }  // namespace
