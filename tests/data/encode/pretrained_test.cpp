@@ -137,7 +137,8 @@ TEST_F(Pretrained, WhatIsRefused) {
   config_.fields[0].share_embedding = "";
   config_.fields[0].remap = false;
   config_.fields[0].id_count = 9;
-  refused({"column s has ids, and its table", "feature_vocab.json, which names the id of every word, is not there"});
+  refused({"column s: the keys of ", " are words, and the cells are ids; ",
+           "feature_vocab.json, which has the id of every word"});
   config_.fields[0].type = FieldType::numeric;
   refused({"pretrained_emb needs a categorical or sequence field"});
 }

@@ -1,5 +1,6 @@
 #include "data/encode/vocabulary.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/base/random.h"
@@ -91,6 +92,29 @@ TEST(Vocabulary, ByCountThenBytes) {
   std::vector<int32_t> ids(together.size());
   vocabulary.ids(together, ids.data());
   EXPECT_EQ(ids, (std::vector<int32_t>{3, 4, 1, 2}));
+}
+
+TEST(Vocabulary, BytesOrderWordsOfEqualCounts) {
+  // Ascending, as bytes: a shorter word before one that it begins, a byte of 128 or more behind all of ASCII.
+  const std::vector<std::string> ascending = {
+      std::string("\0", 1),  std::string("\0\0", 2),   "12345678", "123456780", "1234567800000", "123456789", "a",
+      std::string("a\0", 2), std::string("a\0\0b", 4), "abcdefgh", "abcdefgi",  "\xC3\xA4",      "\xFF"};
+  ASSERT_TRUE(std::is_sorted(ascending.begin(), ascending.end()));
+  StringSet words;
+  for (size_t i = 0; i < ascending.size(); ++i) words.insert(ascending[i * 5 % ascending.size()]);
+  Vocabulary vocabulary;
+  vocabulary.add(words, std::vector<int64_t>(ascending.size(), 2), 1, "");
+  for (size_t i = 0; i < ascending.size(); ++i) {
+    EXPECT_EQ(vocabulary.id(ascending[i]), static_cast<int32_t>(i) + 1) << i;
+  }
+}
+
+TEST(Vocabulary, IdsBehindOutOfVocabulary) {
+  Vocabulary ids(33);
+  EXPECT_EQ(ids.out_of_vocabulary(), 32);
+  ids.set_appended(22);
+  EXPECT_EQ(ids.size(), 33);
+  EXPECT_EQ(ids.out_of_vocabulary(), 23);
 }
 
 }  // namespace

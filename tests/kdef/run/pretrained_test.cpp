@@ -184,7 +184,7 @@ TEST_F(PreparedVectors, NeedTheIdsOfTheirWords) {
   const std::string vocab = dir_ / "data/vectors/feature_vocab.json";
   const std::string text = test::read_file(vocab);
   fs::remove(vocab);
-  EXPECT_THAT(refusal(), testing::HasSubstr("column item_id has ids, and its table"));
+  EXPECT_THAT(refusal(), testing::HasSubstr("column item_id: the keys of "));
   test::put(vocab, "{\"item_id\": {\"i1\": 1}}");
   EXPECT_THAT(refusal(), testing::HasSubstr("feature_vocab.json: has no id of '__OOV__' for column item_id"));
   test::put(vocab, "{\"item_id\": {\"i1\": 33, \"__OOV__\": 23}}");
