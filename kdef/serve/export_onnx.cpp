@@ -25,7 +25,7 @@ void add_words(std::vector<OnnxField>& fields, const data::Encoder& encoder) {
       field.scaling = {column.shift, column.scale};
       continue;
     }
-    OnnxField::Words& words = field.words.emplace();
+    OnnxWords& words = field.words.emplace();
     const data::StringSet& known = column.vocabulary->words();
     words.other = column.vocabulary->out_of_vocabulary();
     if (config.type == data::FieldType::sequence) {

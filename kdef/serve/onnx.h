@@ -18,24 +18,24 @@ inline constexpr int64_t kOnnxOpset = 17;
 /// The version of the operators ai.onnx.ml, where a field has words: that of LabelEncoder from text to whole numbers.
 inline constexpr int64_t kOnnxMlOpset = 2;
 
+/// How text becomes ids: word i has ids[i], any other text `other`.
+struct OnnxWords {
+  std::vector<std::string_view> words;
+  std::vector<int64_t> ids;
+  int64_t other = 0;
+};
+/// What a model reads of a raw number x in double: (x - shift) scale.
+struct OnnxScaling {
+  double shift = 0, scale = 1;
+};
+
 /// The columns of a field in the inputs of a graph.
 struct OnnxField {
   std::string name;
   bool is_number = false;  // in `numbers`; otherwise in `ids`
   int64_t column = 0, count = 1;
-
-  /// How text becomes ids: word i has ids[i], any other text `other`. Without words the input is ids.
-  struct Words {
-    std::vector<std::string_view> words;
-    std::vector<int64_t> ids;
-    int64_t other = 0;
-  };
-  std::optional<Words> words = {};
-  /// The input is the raw number x in double, and the model reads (x - shift) scale. Without it the input is that.
-  struct Scaling {
-    double shift = 0, scale = 1;
-  };
-  std::optional<Scaling> scaling = {};
+  std::optional<OnnxWords> words = {};      // none: the input is ids
+  std::optional<OnnxScaling> scaling = {};  // none: the input is what the model reads
 };
 /// The fields of a model, in its order.
 std::vector<OnnxField> onnx_fields(const nn::EmbeddingTables& tables);

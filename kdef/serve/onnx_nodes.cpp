@@ -68,7 +68,7 @@ std::string OnnxNodes::add(std::string_view op, const std::vector<std::string>& 
   return add_many(op, inputs, attributes, 1)[0];
 }
 
-std::string OnnxNodes::ids_of_words(const std::string& input, const OnnxField::Words& words) {
+std::string OnnxNodes::ids_of_words(const std::string& input, const OnnxWords& words) {
   return add_of_domain("ai.onnx.ml", "LabelEncoder", {input},
                        {{"keys_strings", words.words}, {"values_int64s", words.ids}, {"default_int64", words.other}},
                        1)[0];

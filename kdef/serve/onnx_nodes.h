@@ -31,7 +31,7 @@ class OnnxNodes {
   std::vector<std::string> add_many(std::string_view op, const std::vector<std::string>& inputs,
                                     const std::vector<OnnxAttribute>& attributes, int count);
   /// The number of each of the ids' words, and `other` for any other text (LabelEncoder of ai.onnx.ml).
-  std::string ids_of_words(const std::string& input, const OnnxField::Words& words);
+  std::string ids_of_words(const std::string& input, const OnnxWords& words);
 
   /// Constants: a tensor, whose memory is not copied; whole numbers [n]; one number, of the type.
   std::string constant(const std::string& name, const Tensor& value);
