@@ -147,10 +147,10 @@ struct ColumnTerms {
     int64_t column;
     Pack<T, V> mean, rstd;
     KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
-      const Pack<T, V> dy = load<V>(of.dy + r * of.c + column), x = load<V>(of.x + r * of.c + column);
+      const Pack<T, V> dys = load<V>(of.dy + r * of.c + column), xs = load<V>(of.x + r * of.c + column);
       for (int k = 0; k < V; ++k) {
-        sums[0][k] += dy[k] * ColumnNorm::h(x[k], mean[k], rstd[k]);
-        sums[1][k] += dy[k];
+        sums[0][k] += dys[k] * ColumnNorm::h(xs[k], mean[k], rstd[k]);
+        sums[1][k] += dys[k];
       }
     }
   };
@@ -180,11 +180,11 @@ struct HiddenLayerTerms {
     Pack<T, V> mean;
     KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
       const int64_t i = r * of.c + column;
-      const Pack<T, V> dy = load<V>(of.dy + i), x = load<V>(of.x + i);
-      const Pack<U, V> y = load<V>(of.y + i);
+      const Pack<T, V> dys = load<V>(of.dy + i), xs = load<V>(of.x + i);
+      const Pack<U, V> ys = load<V>(of.y + i);
       for (int k = 0; k < V; ++k) {
-        const T d = HiddenLayerDx<T>::d(dy[k], number(y[k]));
-        HiddenLayerSums::add(d, x[k], mean[k], sums[0][k], sums[1][k]);
+        const T d = HiddenLayerDx<T>::d(dys[k], number(ys[k]));
+        HiddenLayerSums::add(d, xs[k], mean[k], sums[0][k], sums[1][k]);
       }
     }
   };
@@ -209,10 +209,10 @@ struct RowTerms {
     const RowTerms& of;
     int64_t column;
     KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
-      const Pack<T, V> dy = load<V>(of.dy + r * of.c + column), x = load<V>(of.x + r * of.c + column);
+      const Pack<T, V> dys = load<V>(of.dy + r * of.c + column), xs = load<V>(of.x + r * of.c + column);
       for (int k = 0; k < V; ++k) {
-        sums[0][k] += dy[k] * ColumnNorm::h(x[k], of.mean[r], of.rstd[r]);
-        sums[1][k] += dy[k];
+        sums[0][k] += dys[k] * ColumnNorm::h(xs[k], of.mean[r], of.rstd[r]);
+        sums[1][k] += dys[k];
       }
     }
   };
@@ -267,16 +267,16 @@ struct NormReluDropout {
     Pack<T, V> mean, rstd, gamma, beta;
     KDEF_DEVICE void row(int64_t r) const {
       const int64_t i = r * of.c + column;
-      const Pack<T, V> x = load<V>(of.x + i);
+      const Pack<T, V> xs = load<V>(of.x + i);
       const auto dropped = mask.dropped(r);
       const T factor = static_cast<T>(of.masks.factor);
-      Pack<T, V> y;
+      Pack<T, V> ys;
       for (int k = 0; k < V; ++k) {
-        const T v = ColumnNorm::f(x[k], mean[k], rstd[k], gamma[k], beta[k]);
+        const T v = ColumnNorm::f(xs[k], mean[k], rstd[k], gamma[k], beta[k]);
         const T kept = dropped[k] ? T(0) : v * factor;
-        y[k] = kept < T(0) ? T(0) : kept;
+        ys[k] = kept < T(0) ? T(0) : kept;
       }
-      store<V>(y, of.y + i);
+      store<V>(ys, of.y + i);
     }
   };
   template <int V>
@@ -300,15 +300,15 @@ struct NormReluDropoutDx {
     Pack<T, V> mean, a, b, e;
     KDEF_DEVICE Pack<T, V> row(int64_t r) const {
       const int64_t i = r * of.c + column;
-      const Pack<T, V> dy = load<V>(of.dy + i), x = load<V>(of.x + i);
-      const Pack<U, V> y = load<V>(of.y + i);
-      Pack<T, V> dx;
+      const Pack<T, V> dys = load<V>(of.dy + i), xs = load<V>(of.x + i);
+      const Pack<U, V> ys = load<V>(of.y + i);
+      Pack<T, V> dxs;
       for (int k = 0; k < V; ++k) {
-        const T d = HiddenLayerDx<T>::d(dy[k], number(y[k]));
-        dx[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], d, x[k], mean[k]);
+        const T d = HiddenLayerDx<T>::d(dys[k], number(ys[k]));
+        dxs[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], d, xs[k], mean[k]);
       }
-      store<V>(dx, of.dx + i);
-      return dx;
+      store<V>(dxs, of.dx + i);
+      return dxs;
     }
   };
   template <int V>

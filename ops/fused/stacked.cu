@@ -99,12 +99,12 @@ struct Terms {
     Pack<T, V> mean;
     KDEF_DEVICE void add(int64_t r, T (&sums)[2][V]) const {
       const int64_t i = r * terms.of.c + column;
-      const Pack<T, V> x = load<V>(terms.of.x + i);
+      const Pack<T, V> xs = load<V>(terms.of.x + i);
       const uint8_t kept = terms.of.kept[i / V];
-      const T dz = terms.dz[r * terms.of.networks + network];
+      const T dz_row = terms.dz[r * terms.of.networks + network];
       for (int k = 0; k < V; ++k) {
-        const T g = kept >> k & 1 ? dz : T(0);
-        HiddenLayerSums::add(g, x[k], mean[k], sums[0][k], sums[1][k]);
+        const T g = kept >> k & 1 ? dz_row : T(0);
+        HiddenLayerSums::add(g, xs[k], mean[k], sums[0][k], sums[1][k]);
       }
     }
   };
@@ -135,15 +135,15 @@ struct Dx {
     Pack<T, V> mean, a, b, e;  // a times the weight
     KDEF_DEVICE Pack<T, V> row(int64_t r) const {
       const int64_t i = r * work.of.c + column;
-      const Pack<T, V> x = load<V>(work.of.x + i);
+      const Pack<T, V> xs = load<V>(work.of.x + i);
       const uint8_t kept = work.of.kept[i / V];
-      const T dz = work.dz[r * work.of.networks + network];
-      Pack<T, V> dx;
+      const T dz_row = work.dz[r * work.of.networks + network];
+      Pack<T, V> dxs;
       for (int k = 0; k < V; ++k) {
-        dx[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], kept >> k & 1 ? dz : T(0), x[k], mean[k]);
+        dxs[k] = HiddenLayerDx<T>::dx(a[k], b[k], e[k], kept >> k & 1 ? dz_row : T(0), xs[k], mean[k]);
       }
-      store<V>(dx, work.dx + i);
-      return dx;
+      store<V>(dxs, work.dx + i);
+      return dxs;
     }
   };
   template <int V>
