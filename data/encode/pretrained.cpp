@@ -94,9 +94,11 @@ void read_pretrained(const FieldConfig& field, bool vectors,
 std::string ids_file(const FieldConfig& field) {
   const std::string path = (std::filesystem::path(field.pretrained_emb).parent_path() / "feature_vocab.json").string();
   if (exists(path)) return path;
-  throw InputError(cat(field.where.empty() ? "" : field.where + ": ", "column ", field.name, ": the keys of ",
-                       field.pretrained_emb, " are words, and the cells are ids; ", path,
-                       ", which has the id of every word, is not there; FuxiCTR writes it beside the table"));
+  throw InputError(cat(
+      field.where.empty() ? "" : field.where + ": ", "column ", field.name, ": the keys of ", field.pretrained_emb,
+      " are words, and the cells are ids; ", path,
+      ", which has the id of every word, is not there; FuxiCTR writes it into data_root/dataset_id, beside its copy "
+      "of the table, and a data set without feature_cols reads both there"));
 }
 
 namespace {
