@@ -4,6 +4,7 @@
 #include "apps/terminal.h"
 #include "core/io/file.h"
 #include "kdef/audit/audit.h"
+#include "kdef/audit/examples.h"
 #include "ops/gemm/gemm.h"
 
 namespace kdef::apps {
@@ -66,6 +67,53 @@ bool audit_file(const std::string& path, Device device) {
   return passed;
 }
 
+// "sub" or "sub:1"
+ops::BrokenOp broken_op(const std::string& text) {
+  const size_t colon = text.find(':');
+  ops::BrokenOp op{text.substr(0, colon)};
+  if (colon != std::string::npos && (!read_number(text.substr(colon + 1), op.input) || op.input < 0)) {
+    throw InputError(cat("--break ", text, ": '", text.substr(colon + 1),
+                         "' is no input; give OP, or OP:N with N = 0 for its first input"));
+  }
+  return op;
+}
+
+void audit_break(const ops::BrokenOp& op, Device device) {
+  constexpr size_t kShown = 20;
+  const BreakReport broken = audit_broken(op, device);
+  print("'%s' passes back %s with the wrong sign.\n\n", op.name.c_str(),
+        op.input < 0 ? "its gradient" : cat("the gradient of its input ", op.input).c_str());
+  for (size_t i = 0; i < std::min(kShown, broken.failures.size()); ++i) {
+    const BreakReport::Failure& f = broken.failures[i];
+    print("FAILED by %.2e  %s%s%s\n    %s\n", f.report.deviation, f.name.c_str(), f.variant.empty() ? "" : ", ",
+          f.variant.c_str(), f.report.worst.c_str());
+  }
+  if (broken.failures.size() > kShown) print("... and %zu more\n", broken.failures.size() - kShown);
+  print("\n%zu of the %lld checks that use '%s' failed%s.\n", broken.failures.size(),
+        static_cast<long long>(broken.concerned), op.name.c_str(), broken.failures.empty() ? ": no check noticed" : "");
+}
+
+// What --example, --tape, --dot and --break ask for, and whether all agrees; nothing if none of them is given.
+std::optional<bool> audit_example(const Parsed& parsed, Device device) {
+  const Example& example = find_example(parsed.has("example") ? parsed.text("example") : "logistic");
+  const std::optional<ops::BrokenOp> broken =
+      parsed.has("break") ? std::optional(broken_op(parsed.text("break"))) : std::nullopt;
+  const bool values = parsed.flag("values"), tape = parsed.flag("tape"), dot = parsed.has("dot");
+  if (values && !tape) throw InputError("--values shows the values of --tape; give both");
+  if (tape && !values) std::cout << tape_text(example) << std::flush;
+  if (dot) write_file(parsed.text("dot"), tape_dot(example), NamedBy::user);
+  if (values || (parsed.has("example") && !tape && !dot)) {
+    const WorkedExample page = worked(example, broken);
+    std::cout << page.text << std::flush;
+    return page.agrees && !broken;
+  }
+  if (broken) {
+    audit_break(*broken, device);
+    return false;
+  }
+  return tape || dot ? std::optional(true) : std::nullopt;
+}
+
 }  // namespace
 
 int audit(const Arguments& arguments) {
@@ -75,12 +123,21 @@ int audit(const Arguments& arguments) {
   options.add_options()("fixture", po::value<Paths>()->value_name("FILE...")->multitoken(),
                         "replay recorded runs, losses or metrics, with fused and with composed ops");
   options.add_options()("dot", po::value<std::string>()->value_name("FILE"),
-                        "write the tape of a small ensemble's loss as a Graphviz graph");
-  options.add_options()("tape", po::bool_switch(), "print the same tape line by line");
+                        "write the tape of an example as a Graphviz graph");
+  options.add_options()("tape", po::bool_switch(), "print the tape of an example line by line");
+  options.add_options()("values", po::bool_switch(), "with --tape: every value and gradient of it instead");
+  const std::string names =
+      "print a worked example of docs/course, with every value and gradient; with --dot or "
+      "--tape, the example they show (default: logistic). NAME is one of " +
+      example_names();
+  options.add_options()("example", po::value<std::string>()->value_name("NAME"), names.c_str());
+  options.add_options()("break", po::value<std::string>()->value_name("OP[:N]"),
+                        "flip the sign of the gradient that OP passes back, or of that of its input N (0 is the "
+                        "first), and show which checks fail; with --example, in that example");
   options.add_options()("markdown", po::bool_switch(),
                         "print docs/gradients.md; with --device cuda, print the table of docs/gpu.md");
   add_device_option(options);
-  const auto parsed = parse({"audit", "[--ops] [--fixture FILE...] [--dot FILE]",
+  const auto parsed = parse({"audit", "[--ops] [--fixture FILE...] [--example NAME] [--break OP] [--dot FILE]",
                              "Checks gradients against central differences in fp64. Replays recorded PyTorch runs\n"
                              "and prints the largest absolute and relative deviation of each group of tensors.\n"
                              "Without options it does --ops. With --device cuda it checks the gradients on that\n"
@@ -95,12 +152,8 @@ int audit(const Arguments& arguments) {
     std::cout << (device.is_cpu() ? gradients_markdown() : device_markdown(device)) << std::flush;
     anything = true;
   }
-  if (parsed->flag("tape")) {
-    std::cout << audit_tape_text() << std::flush;
-    anything = true;
-  }
-  if (parsed->has("dot")) {
-    write_file(parsed->text("dot"), audit_tape_dot(), NamedBy::user);
+  if (const std::optional<bool> agrees = audit_example(*parsed, device)) {
+    passed = *agrees;
     anything = true;
   }
   if (parsed->has("fixture")) {

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "core/base/clock.h"
 #include "core/base/parallel.h"
 #include "core/tensor/launch.h"
+#include "core/tensor/names.h"
 #include "core/tensor/tape_kernels.h"
 
 namespace kdef {
@@ -254,24 +257,68 @@ void backward(const Tensor& y, const Tensor& seed) {
 
 namespace {
 
-// Numbers every tensor behind y: leaves as x1.., results as their node's position.
-struct Naming {
-  std::unordered_map<const void*, std::string> leaves;
-  std::unordered_map<const Node*, std::string> results;
-
-  explicit Naming(const std::vector<Node*>& nodes) {
-    for (size_t i = 0; i < nodes.size(); ++i) results[nodes[i]] = cat("t", i + 1);
-    for (Node* node : nodes) {
+// Every tensor behind y has a number: leaves x1.., results t1... Its name is the one that TensorNames has for it, or
+// else the number.
+class Naming {
+ public:
+  explicit Naming(const std::vector<Node*>& nodes) : names_(TensorNames::current()) {
+    for (size_t i = 0; i < nodes.size(); ++i) numbers_[nodes[i]] = cat("t", i + 1);
+    size_t leaves = 0;
+    for (const Node* node : nodes) {
       for (const NodeInput& x : node->inputs) {
-        if (x.leaf.defined()) leaves.emplace(x.leaf.identity(), cat("x", leaves.size() + 1));
+        if (x.leaf.defined() && numbers_.emplace(x.leaf.identity(), cat("x", leaves + 1)).second) ++leaves;
       }
     }
   }
-  std::string of(const NodeInput& x) const {
-    if (!x.defined()) return "-";
-    return x.node ? results.at(x.node.get()) : leaves.at(x.leaf.identity());
+  const std::string& number(const Node* node) const { return numbers_.at(node); }
+  const std::string& number(const NodeInput& x) const {
+    return numbers_.at(x.node ? static_cast<const void*>(x.node.get()) : x.leaf.identity());
   }
+  std::string name(const Node* node) const {
+    const std::string name = names_ ? names_->of(*node) : "";
+    return name.empty() ? number(node) : name;
+  }
+  std::string name(const NodeInput& x) const {
+    if (!x.defined()) return "-";
+    const std::string name = !names_ ? "" : x.node ? names_->of(*x.node) : names_->of(x.leaf);
+    return name.empty() ? number(x) : name;
+  }
+
+ private:
+  const TensorNames* names_;
+  std::unordered_map<const void*, std::string> numbers_;
 };
+
+// The group of a leaf called "GROUP/NAME"; empty for other names.
+std::string group_of(const std::string& name) {
+  const size_t slash = name.find('/');
+  return slash == std::string::npos ? "" : name.substr(0, slash);
+}
+
+// The group of every node: the one that all leaves with a group behind it have in common; otherwise empty.
+std::unordered_map<const Node*, std::string> groups_of(const std::vector<Node*>& nodes, const Naming& names) {
+  std::unordered_map<const Node*, std::set<std::string>> behind;
+  std::unordered_map<const Node*, std::string> groups;
+  for (const Node* node : nodes) {
+    std::set<std::string>& mine = behind[node];
+    for (const NodeInput& x : node->inputs) {
+      if (x.node) mine.insert(behind[x.node.get()].begin(), behind[x.node.get()].end());
+      if (x.leaf.defined()) mine.insert(group_of(names.name(x)));
+    }
+    mine.erase("");
+    groups[node] = mine.size() == 1 ? *mine.begin() : "";
+  }
+  return groups;
+}
+
+std::string quoted(const std::string& s) {
+  std::string out = "\"";
+  for (char c : s) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
 
 }  // namespace
 
@@ -280,21 +327,18 @@ std::string explain(const Tensor& y) {
   const Naming names(nodes);
   std::string text;
   for (const Node* node : nodes) {
-    text += cat(names.results.at(node), " ", node->shape, " = ", node->info->name, "(");
+    text += cat(names.name(node), " ", node->shape, " = ", node->info->name, "(");
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const NodeInput& x = node->inputs[i];
-      text += cat(i ? ", " : "", names.of(x), x.defined() || node->released ? cat(" ", x.shape) : std::string(),
+      text += cat(i ? ", " : "", names.name(x), x.defined() || node->released ? cat(" ", x.shape) : std::string(),
                   node->needs[i] ? "" : " (constant)");
     }
     const std::string attributes = to_text(node->attributes);
     text += cat(attributes.empty() ? "" : "; ", attributes, ")  |  ", node->info->forward, "  |  ",
                 node->info->backward, "  |  saved:");
-    if (node->released)
-      text += " released";
-    else if (node->saved.empty())
-      text += " nothing";
-    for (const Tensor& s : node->saved) text += s.defined() ? cat(" ", name_of(s.dtype()), s.shape()) : " -";
-    text += "\n";
+    std::string saved;
+    for (const Tensor& s : node->saved) saved += s.defined() ? cat(" ", name_of(s.dtype()), s.shape()) : "";
+    text += cat(node->released ? " released" : saved.empty() ? " nothing" : saved, "\n");
   }
   return text;
 }
@@ -302,33 +346,45 @@ std::string explain(const Tensor& y) {
 std::string to_dot(const Tensor& y) {
   const std::vector<Node*> nodes = nodes_behind(y);
   const Naming names(nodes);
-  const auto escape = [](const std::string& s) {
-    std::string out;
-    for (char c : s) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    return out;
-  };
-  std::string text = "digraph tape {\n  rankdir=TB;\n  node [fontname=\"Helvetica\"];\n";
+  const auto groups = groups_of(nodes, names);
+  std::map<std::string, std::string> boxes;  // by group
+  std::string arrows;
   std::unordered_set<const void*> drawn;
   for (const Node* node : nodes) {
-    const std::string& name = names.results.at(node);
-    const std::string attributes = to_text(node->attributes);
-    text += cat("  ", name, " [shape=box, label=\"", node->info->name, " ", node->shape, "\\n", escape(attributes),
-                attributes.empty() ? "" : "\\n", escape(node->info->forward), "\\n", escape(node->info->backward),
-                "\"];\n");
+    const std::string &number = names.number(node), name = names.name(node), label = to_text(node->attributes);
+    boxes[groups.at(node)] += cat(
+        "  ", number, " [label=", quoted(cat(name == number ? "" : name + " = ", node->info->name, " ", node->shape)));
+    std::string& box = boxes[groups.at(node)];
+    if (!label.empty()) box.insert(box.size() - 1, "\\n" + label + "\\n");
+    box += cat(", tooltip=", quoted(cat(node->info->forward, " | ", node->info->backward)), "];\n");
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const NodeInput& x = node->inputs[i];
       if (!x.defined()) continue;
       if (x.leaf.defined() && drawn.insert(x.leaf.identity()).second) {
-        text += cat("  ", names.of(x), " [shape=ellipse, label=\"", names.of(x), " ", x.shape, "\"",
-                    node->needs[i] ? "" : ", style=dashed", "];\n");
+        boxes[group_of(names.name(x))] += cat(
+            "  ", names.number(x), " [shape=ellipse, label=", quoted(cat(names.name(x), " ", x.shape)),
+            node->needs[i] ? ", fillcolor=\"#cfe8ff\"" : ", style=\"filled,dashed\", fillcolor=\"#eeeeee\"", "];\n");
       }
-      text += cat("  ", names.of(x), " -> ", name, node->needs[i] ? "" : " [style=dashed]", ";\n");
+      arrows += cat("  ", names.number(x), " -> ", number, node->needs[i] ? "" : " [style=dashed]", ";\n");
     }
   }
-  return text + "}\n";
+  // The drawing is scaled down to a screen of 1280 x 720 points; the frames of groups have colours that differ without
+  // hue, too.
+  static constexpr const char* kFrames[] = {"#fff3c4", "#d9f0d3", "#f3d9e6", "#e0dcf2"};
+  std::string text =
+      "digraph tape {\n  rankdir=TB; size=\"13.3,7.5\"; ranksep=0.3; nodesep=0.2; fontname=\"Helvetica\";\n"
+      "  node [shape=box, style=filled, fillcolor=\"#ffffff\", fontname=\"Helvetica\", margin=\"0.08,0.04\", "
+      "height=0.3];\n";
+  size_t frame = 0;
+  for (const auto& [group, inside] : boxes) {
+    if (group.empty()) {
+      text += inside;
+      continue;
+    }
+    text += cat("  subgraph ", quoted("cluster " + group), " {\n  label=", quoted(group), "; bgcolor=\"",
+                kFrames[frame++ % std::size(kFrames)], "\"; color=\"#888888\";\n", inside, "  }\n");
+  }
+  return text + arrows + "}\n";
 }
 
 }  // namespace kdef

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "core/base/names.h"
 #include "core/base/random.h"
 #include "kdef/method/ensemble.h"
 #include "nn/networks/registry.h"
@@ -413,16 +414,23 @@ std::string gradients_markdown() {
   return text;
 }
 
-namespace {
-Tensor small_loss() {
-  nn::Builder build(1, DType::f64);
-  const Ensemble model(some_ensemble(EnsembleKind::kdef, true, false), some_fields(), build);
-  const ModelInput input = some_batch(kCpu);
-  return model.loss(model.forward(input, kTraining), input.labels);
+BreakReport audit_broken(const ops::BrokenOp& op, Device device) {
+  BreakReport out;
+  std::set<std::string> known;
+  const ops::GradientBreaker breaker(op);
+  const std::vector<AuditCase> cases = audit_cases(device);
+  for (const AuditCase& c : cases) {
+    if (c.op != nullptr) known.insert(c.op->name);
+  }
+  if (known.count(op.name) == 0) fail_unknown_name("op", op.name, {known.begin(), known.end()});
+  for (const AuditCase& c : cases) {
+    const GradientReport report = c.check();
+    if (report.elements == 0) continue;
+    ++out.concerned;
+    if (!report.passed()) out.failures.push_back({c.name, c.variant, report});
+  }
+  if (out.concerned == 0) throw InputError(cat("op '", op.name, "' has no input ", op.input, "; the first is 0"));
+  return out;
 }
-}  // namespace
-
-std::string audit_tape_dot() { return to_dot(small_loss()); }
-std::string audit_tape_text() { return explain(small_loss()); }
 
 }  // namespace kdef

@@ -64,8 +64,16 @@ struct FixtureRow {
 /// the fused or the composed objective, embeddings and optimizer. Throws InputError for a file of another format.
 std::vector<FixtureRow> audit_fixture(const std::string& path, bool fused, Device device = kCpu);
 
-/// The tape of the loss of a small ensemble, as a Graphviz digraph and line by line.
-std::string audit_tape_dot();
-std::string audit_tape_text();
+/// What the checks of audit_cases() find if an op is made wrong.
+struct BreakReport {
+  int64_t concerned = 0;  // checks whose tape has the op
+  struct Failure {
+    std::string name, variant;
+    ops::GradientReport report;
+  };
+  std::vector<Failure> failures;
+};
+/// Throws InputError for an op that no check has, or an input that it does not have.
+BreakReport audit_broken(const ops::BrokenOp& op, Device device = kCpu);
 
 }  // namespace kdef

@@ -6,6 +6,7 @@
 #include "core/base/group.h"
 #include "core/base/parallel.h"
 #include "core/tensor/launch.h"
+#include "core/tensor/names.h"
 #include "kdef/method/ensembles.h"
 #include "kdef/method/objective_functors.h"
 #include "kdef/method/probabilities.h"
@@ -28,22 +29,22 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
                            const Tensor& w) {
   using namespace ops;  // NOLINT: the formulas below read as such
   const int64_t rows = z.shape()[0], students = z.shape()[1];
-  const Tensor p = sigmoid(z);
-  const Tensor p_held = sigmoid(z_held).detach();
-  const Tensor q = sigmoid(mean(z_held, 1, true)).detach();
-  const Tensor labels = add(y, Tensor::zeros({rows, students}, y.dtype(), y.device()));
+  const Tensor p = named("p", sigmoid(z));
+  const Tensor p_held = named("p", sigmoid(z_held)).detach();
+  const Tensor q = named("q", sigmoid(mean(z_held, 1, true))).detach();
+  const Tensor labels = named("Y", add(y, named("0", Tensor::zeros({rows, students}, y.dtype(), y.device()))));
 
-  Tensor loss = binary_cross_entropy(p, labels, w);
+  Tensor loss = named("L_label", binary_cross_entropy(p, labels, w));
 
   const bool held = config.examination == Examination::detached;
-  const Tensor score = shift(neg(batch_mean(abs(sub(labels, held ? p_held : p)))), 1.0);
+  const Tensor score = named("s", shift(neg(batch_mean(abs(sub(labels, held ? p_held : p)))), 1.0));
 
   if (config.teach) {
-    const Tensor distances = batch_mean(square(sub(p, q)));
+    const Tensor distances = named("l", batch_mean(square(sub(p, q))));
     const Tensor weights = config.examination == Examination::equal
                                ? Tensor::full({students}, 1.0 / static_cast<double>(students), z.dtype(), z.device())
                                : softmin(score, 0);
-    loss = add(loss, sum(mul(weights, distances)));
+    loss = add(loss, named("L_teach", sum(mul(named("w", weights), distances))));
   }
   if (config.peer && students > 1) {
     std::vector<Tensor> of_student;
@@ -53,15 +54,16 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
       for (int64_t j = 0; j < students; ++j) {
         if (j == i) continue;
         lead.push_back(sub(slice(score, 0, j, 1), slice(score, 0, i, 1)));
-        distance.push_back(reshape(mean_squared_error(mine, slice(p_held, 1, j, 1)), {1}));
+        const Tensor apart = mean_squared_error(mine, slice(p_held, 1, j, 1));
+        distance.push_back(named(cat("d_", i + 1, j + 1).c_str(), reshape(apart, {1})));
       }
       const Tensor weights =
           config.examination == Examination::equal
               ? Tensor::full({students - 1}, 1.0 / static_cast<double>(students - 1), z.dtype(), z.device())
               : softmax(concat(lead, 0), 0);
-      of_student.push_back(reshape(sum(mul(weights, concat(distance, 0))), {1}));
+      of_student.push_back(reshape(sum(mul(named(cat("v_", i + 1).c_str(), weights), concat(distance, 0))), {1}));
     }
-    loss = add(loss, mean(concat(of_student, 0)));
+    loss = add(loss, named("L_peer", mean(concat(of_student, 0))));
   }
   return loss;
 }

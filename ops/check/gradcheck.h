@@ -14,6 +14,9 @@ namespace kdef::ops {
 /// its own size.
 inline constexpr double kGradientTolerance = 1e-7;
 
+/// That deviation; infinite if it is undefined.
+double deviation_of(double analytic, double numeric);
+
 /// A function of tensors and the point at which its gradient is checked.
 struct GradientCase {
   std::vector<Tensor> inputs;  // f64; all are checked unless listed in `constants`
@@ -39,6 +42,33 @@ GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
 /// parameters of a module can be. Differences are taken of `held`, or of f if `held` is empty.
 GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
                             const std::function<Tensor()>& held = {}, uint64_t seed = 1);
+
+/// The central differences of f() by every element of every leaf, in place: step 1e-6 max(1, |x|).
+std::vector<std::vector<double>> differences(const std::vector<Tensor>& leaves, const std::function<double()>& f);
+
+/// An op whose backward function is made wrong: what it passes to input `input` (the first is 0; -1: to every input)
+/// gets the opposite sign.
+struct BrokenOp {
+  std::string name;
+  int64_t input = -1;
+};
+/// Makes every node of that op behind y wrong, and returns how many there are.
+int64_t break_gradient(const Tensor& y, const BrokenOp& op);
+
+/// While it lives, the checks above do this in this thread to every tape that they make. A check whose tape has no such
+/// node compares nothing: its report has 0 elements.
+class GradientBreaker {
+ public:
+  explicit GradientBreaker(BrokenOp op);
+  ~GradientBreaker();
+  GradientBreaker(const GradientBreaker&) = delete;
+  GradientBreaker& operator=(const GradientBreaker&) = delete;
+  static const BrokenOp* current();
+
+ private:
+  BrokenOp op_;
+  GradientBreaker* before_;
+};
 
 /// Uniform f64 values for a case; `kink` keeps |x - kink| >= 0.05 (NAN: no kink).
 Tensor random_uniform(const Shape& shape, double low, double high, uint64_t seed, double kink = __builtin_nan(""));

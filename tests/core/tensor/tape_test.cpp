@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/tensor/names.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/layout.h"
@@ -102,6 +103,18 @@ TEST(Tape, AttributesAreExplainedAndDrawn) {
   EXPECT_NE(to_dot(y).find("\\naxis=0, first=1, count=2\\n"), std::string::npos) << to_dot(y);
   EXPECT_EQ(to_text({{"a", true}, {"b", 1}, {"c", "x"}, {"d", std::vector<double>{0.5, 2}}, {"e", 1e-5}}),
             "a=true, b=1, c='x', d=[0.5, 2], e=1e-05");
+}
+
+TEST(Tape, NamesAndGroupsAreExplainedAndDrawn) {
+  const TensorNames names;
+  const Tensor w = named("student 1/w", leaf({2})), v = named("student 2/w", leaf({3}));
+  const Tensor p = named("p", square(w)), y = add(mul(p, p.detach()), v);
+  EXPECT_NE(explain(y).find("t2 [1] = mul(p [1], sg(p) [1] (constant))"), std::string::npos) << explain(y);
+  const std::string dot = to_dot(y), group = dot.substr(dot.find("subgraph \"cluster student 1\""));
+  const std::string inside = group.substr(0, group.find("  }"));
+  EXPECT_NE(inside.find("p = square"), std::string::npos) << dot;  // of one student
+  EXPECT_EQ(inside.find("add [1]"), std::string::npos) << dot;     // of both
+  EXPECT_NE(dot.find("subgraph \"cluster student 2\""), std::string::npos) << dot;
 }
 
 TEST(Tape, InputsWithoutAGradientAreShownAsConstants) {

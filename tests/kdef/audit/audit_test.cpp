@@ -46,6 +46,18 @@ INSTANTIATE_TEST_SUITE_P(Layers, Audit, testing::ValuesIn(cases_of_kdef()), [](c
 });
 
 TEST(AuditItself, CatchesWrongGradients) { EXPECT_TRUE(audit_self_test().empty()) << audit_self_test()[0]; }
+TEST(AuditItself, AnOpMadeWrongFailsItsChecks) {
+  const BreakReport broken = audit_broken({"softmin"});
+  ASSERT_FALSE(broken.failures.empty());
+  EXPECT_EQ(broken.failures[0].name, "softmin");
+  EXPECT_GT(broken.failures[0].report.deviation, 0.1);
+  EXPECT_LE(static_cast<int64_t>(broken.failures.size()), broken.concerned);
+  EXPECT_THROW(audit_broken({"nosuch"}), InputError);
+  EXPECT_THROW(audit_broken({"softmin", 1}), InputError);
+  for (const AuditCase& c : audit_cases()) {  // the breaker is gone
+    if (c.name == "softmin") EXPECT_TRUE(c.check().passed());
+  }
+}
 TEST(AuditItself, StopGradientsHold) { EXPECT_TRUE(audit_stop_gradients().empty()) << audit_stop_gradients()[0]; }
 
 TEST(AuditItself, GradientsDocumentIsCurrent) {
