@@ -134,7 +134,7 @@ Forward ensemble(Worksheet& s) {
 
 constexpr Example kExamples[] = {
     {"number", 1, "A line through one point: z = w x + b, L = (z - y)^2.", number},
-    {"twice", 1, "A value that is used three times: u = x^2, L = u x + u.", twice},
+    {"twice", 1, "Values that are used twice: u = x^2, L = u x + u.", twice},
     {"logistic", 2, "Logistic regression on two rows of two columns.", logistic},
     {"logits", 2, "The same with sigmoid and loss as one op, which cannot overflow.", logits},
     {"embedding", 3, "Rows of a table looked up by id: row 1 twice, row 3 once, row 2 never.", embedding_rows},

@@ -1,6 +1,9 @@
 // The commands of the documentation, run as they stand there.
 #include <algorithm>
+#include <map>
+#include <set>
 
+#include "core/base/text.h"
 #include "tests/cli/support.h"
 #include "tests/support/onnx.h"
 
@@ -69,6 +72,88 @@ TEST_F(DocsTest, Scaling) {
        {"sweeps/first/sweep.md", "sweeps/first/report.html", "served/model.safetensors", "predictions.txt"}) {
     EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
   }
+}
+
+// Whether `text` is `expected`, in which a line "..." stands for any number of lines.
+bool matches(const std::vector<std::string>& text, size_t t, const std::vector<std::string>& expected, size_t e) {
+  if (e == expected.size()) return t == text.size();
+  if (expected[e] == "...") {
+    for (size_t next = t; next <= text.size(); ++next) {
+      if (matches(text, next, expected, e + 1)) return true;
+    }
+    return false;
+  }
+  return t < text.size() && text[t] == expected[e] && matches(text, t + 1, expected, e + 1);
+}
+
+// Every block of a lesson that starts with "$ kdef" shows what the command prints; its last line may be the exit
+// status. Every other block of commands runs.
+TEST_F(DocsTest, Course) {
+  EXPECT_FALSE(matches({"a", "c"}, 0, {"a", "...", "b"}, 0));
+  EXPECT_TRUE(matches({"a", "x", "b"}, 0, {"a", "...", "b"}, 0));
+  std::set<std::string> shown;
+  for (const auto& file : std::filesystem::directory_iterator(KDEF_SOURCE_DIR "/docs/course")) {
+    const std::string page = "course/" + file.path().filename().string();
+    for (const std::string& block : blocks(page, "")) {
+      if (!block.starts_with("$ kdef ")) continue;
+      std::vector<std::string> expected = lines(block);
+      const std::string arguments = expected[0].substr(7);
+      expected.erase(expected.begin());
+      int status = 0;
+      if (!expected.empty() && expected.back().starts_with("exit status ")) {
+        status = std::stoi(expected.back().substr(12));
+        expected.pop_back();
+      }
+      const Outcome outcome = kdef(arguments);
+      EXPECT_EQ(outcome.status, status) << page << ": " << arguments;
+      EXPECT_TRUE(matches(lines(outcome.text), 0, expected, 0))
+          << page << " shows other lines than this, which is printed:\n"
+          << outcome.text;
+      shown.insert(arguments);
+    }
+  }
+  for (const char* example :
+       {"number", "twice", "logistic", "logits", "embedding", "batch_norm", "mean", "objective", "spectra", "fused"}) {
+    EXPECT_EQ(shown.count(std::string("audit --example ") + example), 1u) << "no lesson shows example " << example;
+  }
+}
+
+// A sweep's table (sweep.md): a column by the name of the ensemble and its number of students.
+std::map<std::string, double> column_of(const std::string& file, const std::string& column) {
+  std::map<std::string, double> values;
+  size_t at = 0;
+  for (const std::string& line : lines(read_file(file))) {
+    if (!line.starts_with("| ")) continue;
+    const std::vector<std::string> cells = split(line, '|');
+    if (at == 0) {
+      at = static_cast<size_t>(std::find(cells.begin(), cells.end(), " " + column + " ") - cells.begin());
+    } else if (line.find("---") == std::string::npos) {
+      values[cells.at(1) + cells.at(2)] = std::stod(cells.at(at));
+    }
+  }
+  return values;
+}
+
+// What the lessons say of their trainings: students of a sum or mean are worse than one network, those of KDEF are not;
+// where few rows make layers collapse, KDEF's do less.
+TEST_F(DocsTest, CourseTrainings) {
+  EXPECT_EQ(run("course/5-ensembles.md"), 1);
+  const std::string sweeps = (folder_ / "sweeps/").string(), students = "students' mean AUC";
+  auto auc = column_of(sweeps + "lesson5/sweep.md", students);
+  EXPECT_LT(auc[" sum  3 "], auc[" mean  3 "] - 0.02);
+  EXPECT_LT(auc[" mean  3 "], auc[" mean  1 "] - 0.005);
+  EXPECT_LT(auc[" mean  1 "], auc[" kdef  3 "]);
+  EXPECT_LT(auc[" mean  3 "], column_of(sweeps + "alone/sweep.md", students)[" kdef  3 "] - 0.005);
+  EXPECT_EQ(run("course/7-collapse.md"), 2);
+  const std::string abundance = "information abundance";
+  auto used = column_of(sweeps + "lesson7/sweep.md", abundance);
+  EXPECT_GT(used[" kdef  3 "], 2 * used[" mean  3 "]);
+  EXPECT_GT(used[" kdef  3 "], 2 * column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "]);
+}
+
+TEST_F(DocsTest, CourseDrawings) {
+  EXPECT_EQ(run("course/8-from-readable-to-fast.md"), 2);
+  EXPECT_NE(read_file((folder_ / "ensemble.dot").string()).find("cluster student 2"), std::string::npos);
 }
 
 // The page's program, where there is ONNX Runtime, scores text as kdef predict does.
