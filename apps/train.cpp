@@ -11,6 +11,7 @@
 #include "apps/stop_signals.h"
 #include "core/base/integers.h"
 #include "core/base/names.h"
+#include "kdef/config/yaml_value.h"
 #include "kdef/run/run.h"
 #include "kdef/train/run_files.h"
 
@@ -156,6 +157,10 @@ int train(const Arguments& arguments) {
   options.add_options()("resume", po::bool_switch(),
                         "continue from the checkpoint of the run; without --config, with the configuration of the run");
   options.add_options()("overwrite", po::bool_switch(), "replace the run in the run directory");
+  options.add_options()("init", po::value<std::string>()->value_name("RUN"),
+                        "start from the weights and vocabularies of this run (key init)");
+  options.add_options()("grow-vocabulary", po::bool_switch(),
+                        "with --init: values that the run does not know get ids (key grow_vocabulary)");
   options.add_options()("keys", po::bool_switch(),
                         "print all configuration keys with their defaults and meanings, and stop");
   add_device_option(options);
@@ -167,14 +172,16 @@ int train(const Arguments& arguments) {
           "Later settings win: default < Base < experiment < data set < key=value.\n\n"
           "The run directory then holds:\n",
           run_files_text());
-  const auto parsed = parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]",
-                             description.c_str(), Synopsis::Rest::overrides},
-                            options, arguments);
+  auto parsed = parse({"train", "--config DIR --expid ID [--run DIR] [--resume] [key=value...]", description.c_str(),
+                       Synopsis::Rest::overrides},
+                      options, arguments);
   if (!parsed) return kDone;
   if (parsed->flag("keys")) {
     std::cout << keys_markdown();
     return kDone;
   }
+  if (parsed->has("init")) parsed->rest.push_back("init=" + yaml_text(parsed->text("init")));
+  if (parsed->flag("grow-vocabulary")) parsed->rest.push_back("grow_vocabulary=true");
   use_threads(*parsed);
   ProcessGroup processes;
   return processes.run([&] {

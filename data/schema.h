@@ -95,6 +95,10 @@ struct DatasetConfig {
   SplitType split_type = SplitType::sequential;
   std::string split_by;       // sequential: by the numbers or texts of this column; empty: in the order of the file
   int64_t split_seed = 2024;  // random
+  // A vocabulary file (encode/encoder.h) whose ids, scales and lengths are kept, so that the weights of its model fit;
+  // empty: they are made from the training rows. With `grow_vocabulary`, values that it lacks get ids behind its own.
+  std::string base_vocabulary;
+  bool grow_vocabulary = false;
   /// Whether rows of train_data become validation or test rows.
   bool splits() const { return valid_size > 0 || test_size > 0; }
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "data/field_keys.h"
 #include "data/raw/cells.h"
 #include "data/raw/chunks.h"
+#include "data/schema_json.h"
 
 namespace kdef::data {
 
@@ -151,48 +153,95 @@ int64_t ids_of_table(const std::vector<FieldCount>& counts, const std::string& o
 }
 
 // Adds the counted words to the vocabularies of their fields; those that share one do so in the order of the fields.
+// `grown`: the vocabularies are those of a base, which get them where config.grow_vocabulary is set.
 void add_words(const DatasetConfig& config, const std::vector<FieldCount>& counts,
-               const std::vector<std::shared_ptr<Vocabulary>>& vocabularies) {
+               const std::vector<std::shared_ptr<Vocabulary>>& vocabularies, bool grown) {
   for_each_index(counts.size(), [&](size_t owner) {
     const FieldConfig& first = counts[owner].cells().field();
     if (first.type == FieldType::numeric || first.has_ids() || !first.share_embedding.empty()) return;
+    // An id behind out-of-vocabulary of a pretrained table has its vector and nothing else: a row cannot give it one.
+    if (grown && (!config.grow_vocabulary || !first.pretrained_emb.empty())) return;
     for (size_t f = owner; f < counts.size(); ++f) {
       const FieldConfig& field = counts[f].cells().field();
       if (f != owner && field.share_embedding != first.name) continue;
-      vocabularies[owner]->add(counts[f].words(), counts[f].counts(),
-                               field.min_categr_count.value_or(config.min_categr_count), counts[f].cells().missing());
+      const int64_t min_count = field.min_categr_count.value_or(config.min_categr_count);
+      const std::string_view missing = counts[f].cells().missing();
+      if (grown) {
+        vocabularies[owner]->append(counts[f].words(), counts[f].counts(), min_count, missing);
+      } else {
+        vocabularies[owner]->add(counts[f].words(), counts[f].counts(), min_count, missing);
+      }
     }
   });
 }
 
 }  // namespace
 
-Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts) {
+void fit_to_base(const DatasetConfig& config, const Encoder& base, std::vector<FieldConfig>& fields) {
+  // Keys that leave the meaning of a cell's id alone. What they change of the tensors is found when weights are loaded.
+  static const std::set<std::string_view> kFree = {"column", "max_len",      "vocab_size", "embedding_dim",
+                                                   "linear", "pretrain_dim", "freeze_emb", "source"};
+  const std::vector<Encoder::Column>& columns = base.columns();
+  const std::string start =
+      cat("data set ", config.id, ": ", config.base_vocabulary, ", which the training starts from");
+  for (size_t f = 0; f < std::max(fields.size(), columns.size()); ++f) {
+    const std::string ours = f < fields.size() ? "column " + fields[f].name : "no column";
+    const std::string theirs = f < columns.size() ? columns[f].cells.field().name : "";
+    if (ours != "column " + theirs) {
+      throw InputError(cat(start, ", has ", theirs.empty() ? "no column" : "column " + theirs, " at place ", f + 1,
+                           " of feature_cols, and this configuration has ", ours,
+                           "; give the same columns in the same order"));
+    }
+    const FieldConfig& before = columns[f].cells.field();
+    for (const FieldKey& key : field_keys()) {
+      if (key.stored_in != StoredIn::encoder || kFree.contains(key.name) || !key.applies_to(before.type)) continue;
+      const KeyValue was = key.config.get(before), is = key.config.get(fields[f]);
+      if (was == is) continue;
+      throw InputError(cat(start, ", has column ", theirs, " with ", key.name, " ", json_of(key, was).dump(),
+                           ", and this configuration has ", json_of(key, is).dump(),
+                           "; the cells would mean something else, so give the same"));
+    }
+    if (fields[f].type == FieldType::sequence && fields[f].max_len == 0) fields[f].max_len = before.max_len;
+  }
+}
+
+Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts, const Encoder* base) {
   std::vector<Encoder::Column> columns;
   std::vector<std::shared_ptr<Vocabulary>> vocabularies(counts.size());
   std::unordered_map<std::string_view, size_t> places;
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
+    const Encoder::Column* before = base == nullptr ? nullptr : &base->columns()[f];
+    if (field.type == FieldType::numeric) {
+      const auto [shift, scale] = before == nullptr ? counts[f].scaling() : std::pair(before->shift, before->scale);
+      columns.push_back({counts[f].cells(), nullptr, shift, scale});
+      continue;
+    }
+    places.emplace(field.name, f);
+    if (!field.share_embedding.empty()) {
+      vocabularies[f] = vocabularies[places.at(field.share_embedding)];
+    } else if (field.has_ids()) {
+      const int64_t known = before == nullptr ? 0 : before->vocabulary->size();
+      vocabularies[f] = std::make_shared<Vocabulary>(std::max(known, ids_of_table(counts, field.name)));
+      if (before != nullptr && before->vocabulary->out_of_vocabulary() != known - 1) {
+        vocabularies[f]->set_appended(before->vocabulary->first_appended());
+      }
+    } else {
+      vocabularies[f] =
+          before == nullptr ? std::make_shared<Vocabulary>() : std::make_shared<Vocabulary>(*before->vocabulary);
+    }
     if (field.has_ids()) {
-      places.emplace(field.name, f);
-      vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>(ids_of_table(counts, field.name))
-                                                      : vocabularies[places.at(field.share_embedding)];
       FieldConfig known = field;
       known.id_count = vocabularies[f]->size();
       columns.push_back({CellReader(known), vocabularies[f], 0, 1});
       continue;
     }
-    if (field.type != FieldType::numeric) {
-      vocabularies[f] = field.share_embedding.empty() ? std::make_shared<Vocabulary>()
-                                                      : vocabularies[places.at(field.share_embedding)];
-      places.emplace(field.name, f);
-    }
-    const auto [shift, scale] = counts[f].scaling();
-    columns.push_back({counts[f].cells(), vocabularies[f], shift, scale});
+    columns.push_back({counts[f].cells(), vocabularies[f], 0, 1});
   }
-  add_words(config, counts, vocabularies);
+  add_words(config, counts, vocabularies, base != nullptr);
   for (size_t f = 0; f < counts.size(); ++f) {
     const FieldConfig& field = counts[f].cells().field();
+    if (base != nullptr && (!config.grow_vocabulary || field.has_ids())) continue;
     // A column that shares a table has the same file of vectors.
     if (!field.pretrained_emb.empty() && field.share_embedding.empty()) append_pretrained(field, *vocabularies[f]);
   }

@@ -48,8 +48,13 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter&
                                    const std::vector<FieldConfig>& fields, GroupNumbers& groups, Spool& spool,
                                    SourceReport& report, const ProgressListener& progress);
 
-/// The encoder that follows from the counts of the training rows.
-Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts);
+/// Checks that cells of `fields` mean what they mean to `base`, the encoder of config.base_vocabulary, and takes its
+/// max_len where a field has none. InputError names the first column, or its first key, that differs.
+void fit_to_base(const DatasetConfig& config, const Encoder& base, std::vector<FieldConfig>& fields);
+
+/// The encoder that follows from the counts of the training rows. With `base`, which may be null, ids and scales are
+/// its own, and `counts` only add ids where config.grow_vocabulary is set; otherwise they need not have been counted.
+Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>& counts, const Encoder* base = nullptr);
 
 /// The second pass: the rows of `spool`, with ids in place of provisional numbers.
 void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& encoder, Spool& spool, SplitWriter& out,

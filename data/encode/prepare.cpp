@@ -65,6 +65,9 @@ Json fingerprint(const DatasetConfig& config) {
                {"min_categr_count", config.min_categr_count},
                {"fields", Json::array()}};
   if (config.group_by_id) json["group_by_id"] = true;
+  if (!config.base_vocabulary.empty()) {
+    json["base"] = {{"content", content_of(config.base_vocabulary)}, {"grow", config.grow_vocabulary}};
+  }
   if (config.label_whole) json["label_whole"] = true;
   if (config.quote == Quote::none) json["quote"] = false;
   if (config.na_values) json["na_values"] = *config.na_values;
@@ -297,6 +300,8 @@ void publish(const DatasetConfig& config, const std::string& dir, const Encoder&
 Prepared write_cache(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
   check_settings(config);
   std::vector<FieldConfig> fields = active_fields(config);
+  std::optional<Encoder> base;
+  if (!config.base_vocabulary.empty()) fit_to_base(config, base.emplace(Encoder::load(config.base_vocabulary)), fields);
   constexpr size_t kCount = std::size(kSplits);
   std::vector<FileState> before[kCount];
   for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
@@ -310,15 +315,15 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
   Spool spool(dir);
   const std::vector<FileState> tables = pretrained_states(config, true);
   SourceReport reports[kCount];
-  const bool counted = std::any_of(fields.begin(), fields.end(), needs_counts);
+  const bool counted = (!base || config.grow_vocabulary) && std::any_of(fields.begin(), fields.end(), needs_counts);
   std::vector<FieldCount> counts(fields.begin(), fields.end());
   if (counted) counts = count_rows(config, training, fields, groups, spool, reports[0], progress);
-  const Encoder encoder = make_encoder(config, counts);
+  const Encoder encoder = make_encoder(config, counts, base ? &*base : nullptr);
   Prepared result;
   result.map = encoder.feature_map();
   for (const FieldCount& count : counts) {
     const FieldConfig& field = count.cells().field();
-    const bool is_counted = field.type != FieldType::numeric && field.remap;
+    const bool is_counted = counted && field.type != FieldType::numeric && field.remap;
     const std::vector<int64_t>& rows = count.counts();
     const int64_t missing = count.words().find(count.cells().missing());
     const int64_t words = std::count_if(rows.begin(), rows.end(), [](int64_t n) { return n > 0; });

@@ -51,10 +51,11 @@ std::string test_file(const std::string& cache_dir);
 /// file of ids whose numbers are known, and of numbers without normalizer, is encoded as it is read).
 /// Memory holds the distinct values of the training file and some 50 MiB of buffers. The result does not depend on the
 /// number of threads. Ids: 0 is padding; then the words by descending count in the training file, equal counts by
-/// ascending bytes; the last id is out-of-vocabulary. Fields that share an embedding count separately; the words of the
-/// later field follow those of the earlier one. One process prepares a cache at a time; the others wait. While they
-/// wait, `progress` receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several times a
-/// second. An exception of `progress` ends the work. The old cache stays until the new one is complete. Throws
+/// ascending bytes; the last id is out-of-vocabulary. With a base_vocabulary its ids stay what they are, and those of
+/// grown words follow out-of-vocabulary, in the same order. Fields that share an embedding count separately; the words
+/// of the later field follow those of the earlier one. One process prepares a cache at a time; the others wait. While
+/// they wait, `progress` receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several
+/// times a second. An exception of `progress` ends the work. The old cache stays until the new one is complete. Throws
 /// InputError with file, line and column for bad input, SystemError when disk or permissions fail.
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress = {});
 

@@ -129,8 +129,12 @@ void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) cons
   for (size_t i = 0; i < words.size(); ++i) ids[i] = id_of(ids[i]);
 }
 
-void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
-                     std::string_view excluded) {
+namespace {
+
+// Calls fn(word) for the words to add, in their order.
+template <class Fn>
+void each_frequent(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+                   std::string_view excluded, Fn&& fn) {
   struct Kept {
     int64_t count;
     uint64_t first;  // bytes, as one number that has their order
@@ -145,7 +149,19 @@ void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& count
     if (a.count != b.count) return a.count > b.count;
     return a.first != b.first ? a.first < b.first : counted[a.index] < counted[b.index];
   });
-  for (const Kept& word : kept) words_.insert(counted[word.index]);
+  for (const Kept& word : kept) fn(counted[word.index]);
+}
+
+}  // namespace
+
+void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+                     std::string_view excluded) {
+  each_frequent(counted, counts, min_count, excluded, [&](std::string_view word) { add(word); });
+}
+
+void Vocabulary::append(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+                        std::string_view excluded) {
+  each_frequent(counted, counts, min_count, excluded, [&](std::string_view word) { append(word); });
 }
 
 }  // namespace kdef::data

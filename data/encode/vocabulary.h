@@ -90,9 +90,13 @@ class Vocabulary {
   void add(std::string_view word) { words_.insert(word); }
   /// Adds a word, if it is new, behind out-of-vocabulary. Nothing is added in front afterwards.
   void append(std::string_view word) {
-    set_appended(appended_ ? first_appended_ : words_.size());
+    set_appended(first_appended());
     words_.insert(word);
   }
+  /// Appends the words that add() would add, in its order. No word that the vocabulary has, nor out-of-vocabulary,
+  /// changes its id.
+  void append(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+              std::string_view excluded);
   /// The words from `first` on are appended ones. Of a field whose cells are ids: so are the ids above first + 1, which
   /// is out-of-vocabulary.
   void set_appended(int64_t first) {

@@ -13,6 +13,7 @@
 #include "kdef/config/layers.h"
 #include "kdef/config/prepared_data.h"
 #include "kdef/config/yaml_value.h"
+#include "kdef/train/run_files.h"
 
 namespace kdef {
 namespace {
@@ -379,6 +380,16 @@ void resolve_pretrained(Draft& d) {
   }
 }
 
+// The data module knows no runs: it gets the vocabulary file of the one that the training starts from.
+void resolve_init(Draft& d) {
+  data::DatasetConfig& dataset = d.config.dataset;
+  if (!d.config.init.empty()) {
+    dataset.base_vocabulary = RunFiles(d.config.init).vocabulary();
+  } else if (dataset.grow_vocabulary) {
+    d.given.at("grow_vocabulary").fail("needs a run whose vocabulary grows: give init: RUN");
+  }
+}
+
 Draft read_draft(const Layer& merged, bool resolved = false) {
   Draft d;
   d.given = merged;
@@ -396,6 +407,7 @@ Draft read_draft(const Layer& merged, bool resolved = false) {
   if (d.needs_dialect) d.config.notes.push_back(describe(d.dialect));
   resolve_students(d);
   resolve_pretrained(d);
+  resolve_init(d);
   check_fields(d);
   list_unused_keys(d);
   resolve_task(d);

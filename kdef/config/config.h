@@ -39,6 +39,9 @@ struct ExperimentConfig {
 
   bool deterministic = false;  // read and written, without effect: results are always reproducible
 
+  std::string init;            // the run whose weights and vocabularies the training starts from; empty: none
+  bool init_optimizer = true;  // it starts from the state of that run's optimizer, too
+
   std::vector<std::string> metrics = {"logloss", "AUC"};  // as written; training.metrics has them
 
   std::string model_root = "./checkpoints/";  // folder of run directories

@@ -659,6 +659,18 @@ const std::vector<Key<Draft>>& experiment_keys() {
             "precision", KDEF_AT(config.training.precision), kPrecisions,
             "number format of the operands of matrix products in training, with bf16 also of gradients between hidden "
             "layers; everything else, and prediction, is fp32"),
+        {"init", "run directory, null",
+         "the training starts from the best weights of this run, and rows are read by its vocabularies and scales; "
+         "null: weights start by `seed`, vocabularies are made from the training rows ([warm-start.md](warm-start.md))",
+         [](Draft& d, const YamlValue& v) { d.config.init = v.is_null() ? "" : v.text(); },
+         [](const Draft& d) { return d.config.init.empty() ? "null" : yaml_text(d.config.init); }},
+        boolean_key<Draft>("grow_vocabulary", KDEF_AT(config.dataset.grow_vocabulary),
+                           "with init: true: values that the run does not know get ids behind its own, by "
+                           "min_categr_count in the training rows, and rows of the tables by `seed`; false: they share "
+                           "the id of unknown values"),
+        boolean_key<Draft>("init_optimizer", KDEF_AT(config.init_optimizer),
+                           "with init: true: the optimizer goes on with the state of the run's last checkpoint; false: "
+                           "it starts anew, as it must where the run has no checkpoint or another optimizer"),
         boolean_key<Draft>("deterministic", KDEF_AT(config.deterministic),
                            "no effect: results are always reproducible bit for bit"),
         {"metrics", "list of " + joined(metric_names()),

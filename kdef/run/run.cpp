@@ -12,6 +12,7 @@
 #include "data/encode/feature_map.h"
 #include "kdef/run/pretrained.h"
 #include "kdef/run/tensorboard.h"
+#include "kdef/run/warm_start.h"
 #include "kdef/run/warnings.h"
 #include "kdef/train/run_files.h"
 
@@ -72,6 +73,21 @@ void check_directory(const RunFiles& files, const RunOptions& options, const Exp
                        run ? ": already holds a run" : ": already has files with names of a run's files", "; give ",
                        resumable ? "--resume to continue it, " : "",
                        "--overwrite to replace it, or another --run DIR; there are ", joined(lost)));
+}
+
+// Refuses a data set without validation rows, and to resume a run that has other settings.
+void check_settings(const RunFiles& files, const ExperimentConfig& config, bool resume) {
+  if (resume) {
+    const std::string changed = describe(differences(load_resolved(files.config()), config));
+    if (!changed.empty()) {
+      throw InputError(cat(files.directory(), ": was made with other settings: ", changed,
+                           "; resume with the same settings, or give another --run DIR to start anew"));
+    }
+  }
+  if (config.dataset.valid_data.empty() && config.dataset.valid_size == 0) {
+    throw InputError(
+        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to choose the best model"));
+  }
 }
 
 // Removes what an older or an interrupted training left, and writes the files that a new training starts with.
@@ -147,17 +163,10 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
   by_first_member(Group::current(), [&] { check_directory(files, options, config); });
-  if (options.resume) {
-    const std::string changed = describe(differences(load_resolved(files.config()), config));
-    if (!changed.empty()) {
-      throw InputError(cat(directory, ": was made with other settings: ", changed,
-                           "; resume with the same settings, or give another --run DIR to start anew"));
-    }
-  }
-  if (config.dataset.valid_data.empty() && config.dataset.valid_size == 0) {
-    throw InputError(
-        cat("data set '", config.dataset_id, "' has no valid_data; training needs it to choose the best model"));
-  }
+  check_settings(files, config, options.resume);
+  // A resumed training has the weights in its checkpoint.
+  std::optional<WarmStart> start;
+  if (!config.init.empty() && !options.resume) start.emplace(config, directory);
   const TrainingConfig& training = config.training;
   ops::check_precision(training.precision, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
@@ -168,6 +177,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
   data.verify();
   load_pretrained(config.dataset, data.vocabulary, model);
+  if (start) start->load(prepared.map, model);  // behind the vectors, which new words have
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
   const auto warn = [&](const std::string& warning) { options.listener.note("warning: " + warning); };
@@ -192,8 +202,11 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
     listener = with_tensorboard(directory, listener);
   }
   by_first_member(group, [&] { tell(files, config, data, model, options); });
-  const TrainingResult result = train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training,
-                                      directory, identity(config, data), options.resume, listener);
+  const TrainingResult result =
+      train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training, directory,
+            identity(config, data), options.resume, listener, [&](nn::Optimizer& optimizer) {
+              if (start) start->load(optimizer);
+            });
   if (!result.interrupted && group.is_first() && config.dataset.weight.empty()) {
     const double click_rate = static_cast<double>(prepared.train_positives) / static_cast<double>(prepared.train_rows);
     const std::string warning = baseline_warning(result.valid, click_rate);
@@ -204,13 +217,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
 
 namespace {
 const std::string& checked(const std::string& directory) {
-  const RunFiles files(directory);
-  for (const std::string& file : files.to_predict()) {
-    if (!exists(file)) {
-      throw InputError(
-          cat(directory, ": is not the directory of a run with a trained model: it has no ", files.name(file)));
-    }
-  }
+  check_has_model(directory);
   return directory;
 }
 }  // namespace

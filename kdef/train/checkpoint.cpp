@@ -1,5 +1,6 @@
 #include "kdef/train/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -16,21 +17,36 @@ NamedTensors model_tensors(const Ensemble& model, const std::string& prefix) {
   return all;
 }
 
+// Whether the tensor is a grown table, which has the file's rows in front.
+bool has_grown(const SafetensorsFile& file, const std::string& name, const Shape& shape, const GrownTables& grown) {
+  constexpr std::string_view kTables = ".embedding_layers.";
+  const size_t at = name.rfind(kTables);
+  const Shape& before = file.shape(name);
+  if (at == std::string::npos || shape.rank() != 2 || before.rank() != 2 || before[1] != shape[1]) return false;
+  return std::any_of(grown.begin(), grown.end(), [&](const auto& table) {
+    const auto& [field, rows] = table;
+    return std::string_view(name).substr(at + kTables.size()).starts_with(field + ".") &&
+           rows == std::pair(before[0], shape[0]);
+  });
+}
+
 // Checks that all tensors fit, then overwrites them from the file.
-void load(const SafetensorsFile& file, const NamedTensors& tensors) {
+void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown = {}) {
   for (const auto& [name, tensor] : tensors) {
     if (!file.has(name)) {
       throw InputError(cat(file.path(), ": has no tensor '", name, "'; it was made with another configuration"));
     }
-    if (file.shape(name) != tensor.shape() || file.dtype(name) != tensor.dtype()) {
+    const bool fits = file.shape(name) == tensor.shape() || has_grown(file, name, tensor.shape(), grown);
+    if (!fits || file.dtype(name) != tensor.dtype()) {
       throw InputError(cat(file.path(), ": tensor '", name, "' is ", name_of(file.dtype(name)), " ", file.shape(name),
                            ", this configuration needs ", name_of(tensor.dtype()), " ", tensor.shape(),
                            "; use the configuration and the data it was made with"));
     }
   }
   for (const auto& [name, tensor] : tensors) {
-    Tensor t = tensor;
-    t.copy_from(file.read(name));
+    const Tensor read = file.read(name);
+    Tensor t = read.shape() == tensor.shape() ? tensor : tensor.rows(0, read.shape()[0]);
+    t.copy_from(read);
   }
 }
 
@@ -42,7 +58,9 @@ void save_model(const std::string& path, const Ensemble& model, const std::map<s
 
 void load_model(const std::string& path, Ensemble& model) { load_model(SafetensorsFile(path), model); }
 
-void load_model(const SafetensorsFile& file, Ensemble& model) {
+void load_model(const SafetensorsFile& file, Ensemble& model) { load_model(file, model, {}); }
+
+void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables& grown) {
   const NamedTensors tensors = model_tensors(model, "");
   std::set<std::string> known;
   for (const auto& [name, tensor] : tensors) known.insert(name);
@@ -51,7 +69,7 @@ void load_model(const SafetensorsFile& file, Ensemble& model) {
       throw InputError(cat(file.path(), ": tensor '", name, "' is not part of this configuration's model"));
     }
   }
-  load(file, tensors);
+  load(file, tensors, grown);
 }
 
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
@@ -136,20 +154,39 @@ TrainingState state_in(const Metadata& metadata) {
   return state;
 }
 
+void check_format(const SafetensorsFile& file, const Metadata& metadata) {
+  if (metadata.text("format") != "kdef checkpoint 1") {
+    throw InputError(cat(file.path(), ": is not a checkpoint that this version of kdef reads: its format is '",
+                         metadata.text("format"), "'; train again, or choose another run directory"));
+  }
+  if (!file.checked()) {
+    throw InputError(
+        cat(file.path(), ": has no checksum, which every checkpoint of kdef has; it was changed, and is not used"));
+  }
+}
+
+NamedTensors optimizer_tensors(const nn::Optimizer& optimizer) {
+  NamedTensors all;
+  for (const nn::Buffer& b : optimizer.state()) all.emplace_back("optimizer." + b.name, b.tensor);
+  return all;
+}
+
 }  // namespace
+
+void load_optimizer(const std::string& checkpoint, nn::Optimizer& optimizer, const GrownTables& grown) {
+  const SafetensorsFile file(checkpoint);
+  const Metadata metadata(file);
+  check_format(file, metadata);
+  const int64_t steps = metadata.count("optimizer_steps");
+  load(file, optimizer_tensors(optimizer), grown);
+  optimizer.set_steps(steps);
+}
 
 TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Optimizer& optimizer,
                               const std::string& identity) {
   const SafetensorsFile file(path);
   const Metadata metadata(file);
-  if (metadata.text("format") != "kdef checkpoint 1") {
-    throw InputError(cat(path, ": is not a checkpoint that this version of kdef reads: its format is '",
-                         metadata.text("format"), "'; train again, or choose another run directory"));
-  }
-  if (!file.checked()) {
-    throw InputError(
-        cat(path, ": has no checksum, which every checkpoint of kdef has; it was changed, and is not used"));
-  }
+  check_format(file, metadata);
   if (metadata.text("identity") != identity) {
     throw InputError(
         cat(path,
@@ -160,7 +197,7 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
   const TrainingState state = state_in(metadata);
   const int64_t steps = metadata.count("optimizer_steps");
   NamedTensors tensors = model_tensors(model, "model.");
-  for (const nn::Buffer& b : optimizer.state()) tensors.emplace_back("optimizer." + b.name, b.tensor);
+  for (auto& tensor : optimizer_tensors(optimizer)) tensors.push_back(std::move(tensor));
   load(file, tensors);
   optimizer.set_steps(steps);
   optimizer.set_learning_rate(state.learning_rate);

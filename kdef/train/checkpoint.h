@@ -36,6 +36,15 @@ void save_model(const std::string& path, const Ensemble& model, const std::map<s
 void load_model(const std::string& path, Ensemble& model);
 void load_model(const SafetensorsFile& file, Ensemble& model);
 
+/// Tables that have more rows than in the file that they are loaded from: by field, the rows there and now.
+using GrownTables = std::map<std::string, std::pair<int64_t, int64_t>>;
+/// Does the same with a model whose tables have grown. The file's rows are the first rows of a table; the others keep
+/// their values. InputError as above; a table that is not in `grown` has one size.
+void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables& grown);
+/// Reads the state of the optimizer from a checkpoint with any identity, into one of the same rule. Rows that tables
+/// have in addition keep the state of a new optimizer. The learning rate stays. InputError as for a model.
+void load_optimizer(const std::string& checkpoint, nn::Optimizer& optimizer, const GrownTables& grown);
+
 /// Writes the model, the optimizer and `state`. `identity` names the configuration and the data of the run:
 /// load_checkpoint() refuses a checkpoint with another identity.
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,

@@ -46,7 +46,8 @@ void append_to_disk(AppendFile& log, const std::string& line) {
 class Loop {
  public:
   Loop(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid, const TrainingConfig& config,
-       const std::string& directory, const std::string& identity, bool resume, const TrainingListener& listener)
+       const std::string& directory, const std::string& identity, bool resume, const TrainingListener& listener,
+       const std::function<void(nn::Optimizer&)>& begin)
       : model_(model),
         train_(train),
         valid_(valid),
@@ -60,7 +61,11 @@ class Loop {
               train.layout().weights),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
     state_.learning_rate = config.optimizer.learning_rate;
-    if (resume) state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
+    if (resume) {
+      state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
+    } else if (begin) {
+      begin(optimizer_);
+    }
     agree_on_window(resume);
     by_first_member(group_, [&] {
       make_subfolder(files_.checkpoint_folder());
@@ -318,11 +323,12 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
 
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& given, const std::string& directory,
-                     const std::string& identity, bool resume, const TrainingListener& listener) {
+                     const std::string& identity, bool resume, const TrainingListener& listener,
+                     const std::function<void(nn::Optimizer&)>& begin) {
   TrainingConfig config = given;
   config.batch_size = std::min(config.batch_size, std::max<int64_t>(1, train.rows()));
   check_trainable(model, train, valid, config);
-  Loop loop(model, train, valid, config, directory, identity, resume, listener);
+  Loop loop(model, train, valid, config, directory, identity, resume, listener, begin);
   TrainingResult result;
   result.interrupted = !loop.run();
   result.steps = loop.state().step;

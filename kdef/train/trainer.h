@@ -71,7 +71,8 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
                      const TrainingConfig& config);
 
 /// Trains `model` and leaves in `run_directory` the files that RunFiles::from_training() names, the result last. `test`
-/// may be null. With `resume` it goes on from the checkpoint there, bit for bit as if it had not stopped. `identity`
+/// may be null. `begin`, if it is set, is called with the new optimizer of a training that is not resumed. With
+/// `resume` it goes on from the checkpoint there, bit for bit as if it had not stopped. `identity`
 /// names configuration and data (see save_checkpoint). Throws InputError where the data cannot be trained on,
 /// CheckError where the loss or a gradient is not finite, naming the step and the first bad tensor; SystemError where
 /// a file cannot be written; the previous checkpoint stays whole.
@@ -82,7 +83,8 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
 /// writes the files. Every member's listener is called.
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
-                     const std::string& identity, bool resume, const TrainingListener& listener);
+                     const std::string& identity, bool resume, const TrainingListener& listener,
+                     const std::function<void(nn::Optimizer&)>& begin = {});
 
 /// The line of metrics.jsonl.
 std::string metrics_line(const TrainingListener::Evaluated& e);

@@ -156,6 +156,14 @@ TEST_F(DocsTest, CourseDrawings) {
   EXPECT_NE(read_file((folder_ / "ensemble.dot").string()).find("cluster student 2"), std::string::npos);
 }
 
+TEST_F(DocsTest, WarmStart) {
+  EXPECT_EQ(run("warm-start.md"), 1);
+  for (const char* file : {"runs/2/model.safetensors", "runs/3/model.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+  }
+  EXPECT_NE(read_file((folder_ / "runs/3/config.yaml").string()).find("init: \"runs/2\""), std::string::npos);
+}
+
 // The page's program, where there is ONNX Runtime, scores text as kdef predict does.
 TEST_F(DocsTest, Onnx) {
   EXPECT_EQ(run("onnx.md"), 1);

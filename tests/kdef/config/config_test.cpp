@@ -699,6 +699,9 @@ All:
     collapse_every: 4
     tensorboard: true
     baseline: none
+    init: runs/before
+    grow_vocabulary: true
+    init_optimizer: false
 )");
   append("dataset_config.yaml", R"(
     valid_data: v.tsv
@@ -734,6 +737,10 @@ All:
   EXPECT_EQ(b.training.monitor.size(), 1u);
   EXPECT_FALSE(b.training.monitor_max);
   EXPECT_EQ(b.training.eval_steps, 11);
+  EXPECT_EQ(b.init, "runs/before");
+  EXPECT_EQ(b.dataset.base_vocabulary, "runs/before/vocabulary.kdefvoc");
+  EXPECT_TRUE(b.dataset.grow_vocabulary);
+  EXPECT_FALSE(b.init_optimizer);
   EXPECT_EQ(b.model_root, "odd: 'path' \\ #1\t");
   EXPECT_EQ(b.dataset.id, "clicks");
   EXPECT_EQ(b.dataset.test_data, "true");
