@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bindings/c/arrow_rows.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/parallel.h"
@@ -86,37 +87,76 @@ class Threads {
   int before_;
 };
 
-// Rows of text, encoded: gives each batch to `use`, with the number of rows before it.
-template <class Use>
-void encode(const char* function, const kdef_model* model, const kdef_text_rows* rows, const Use& use) {
-  require(model, function, "model");
-  require(rows, function, "rows");
-  if (rows->rows == 0) return;
-  require(rows->cells, function, "cells");
-  std::vector<std::string> columns = model->columns;
-  if (rows->columns != nullptr) {
+// The caller's rows of text.
+std::unique_ptr<kdef::data::RowSource> source_of(const char* function, const kdef_model& model,
+                                                 const kdef_text_rows& rows, std::vector<std::string_view>& cells) {
+  require(rows.cells, function, "cells");
+  std::vector<std::string> columns = model.columns;
+  if (rows.columns != nullptr) {
     columns.clear();
-    for (size_t c = 0; c < rows->column_count; ++c) {
-      require(rows->columns[c], function, cat("column ", c).c_str());
-      columns.emplace_back(rows->columns[c]);
+    for (size_t c = 0; c < rows.column_count; ++c) {
+      require(rows.columns[c], function, cat("column ", c).c_str());
+      columns.emplace_back(rows.columns[c]);
     }
   }
   const size_t width = columns.size();
-  std::vector<std::string_view> cells(rows->rows * width);
+  cells.resize(rows.rows * width);
   for (size_t i = 0; i < cells.size(); ++i) {
-    const char* cell = rows->cells[i];
+    const char* cell = rows.cells[i];
     if (cell == nullptr) throw InputError(cat(function, ": cell ", i % width, " of row ", i / width, " is null"));
-    cells[i] = rows->sizes != nullptr ? std::string_view(cell, rows->sizes[i]) : std::string_view(cell);
+    cells[i] = rows.sizes != nullptr ? std::string_view(cell, rows.sizes[i]) : std::string_view(cell);
   }
-  kdef::data::RawFile encoded(model->run.encoder(), std::make_unique<kdef::data::MemoryRows>(columns, cells), false);
+  return std::make_unique<kdef::data::MemoryRows>(columns, cells);
+}
+
+// Rows, encoded: gives each batch to `use`, with the number of rows before it.
+template <class Use>
+void encode(const kdef_model& model, std::unique_ptr<kdef::data::RowSource> source, Use&& use) {
+  kdef::data::RawFile encoded(model.run.encoder(), std::move(source), false);
   kdef::data::Batch batch;
   for (size_t first = 0; encoded.next(batch, kRows); first += static_cast<size_t>(batch.rows)) use(batch, first);
+}
+
+template <class Use>
+void encode(const char* function, const kdef_model* model, const kdef_text_rows* rows, Use&& use) {
+  require(model, function, "model");
+  require(rows, function, "rows");
+  if (rows->rows == 0) return;
+  std::vector<std::string_view> cells;
+  encode(*model, source_of(function, *model, *rows, cells), use);
 }
 
 void score(const kdef_model* model, const int32_t* ids, const float* numbers, size_t rows, float* scores,
            float* student_scores) {
   model->scorer.score(ids, numbers, static_cast<int64_t>(rows), scores, student_scores, scoring_threads > 1);
 }
+
+// Scores of encoded batches. A later row may be wrong: the caller's memory is written at the end.
+class Scores {
+ public:
+  Scores(const char* function, const kdef_model& model, const float* scores, bool with_students)
+      : function_(function), model_(model), scores_(scores), students_(with_students ? kdef_students(&model) : 0) {}
+
+  void operator()(kdef::data::Batch& batch, size_t first) {
+    require(scores_, function_, "scores");
+    const auto count = static_cast<size_t>(batch.rows);
+    all_.resize(first + count);
+    of_students_.resize((first + count) * students_);
+    score(&model_, batch.ids.data(), batch.numerics.data(), count, all_.data() + first,
+          students_ > 0 ? of_students_.data() + first * students_ : nullptr);
+  }
+  void write(float* scores, float* student_scores) const {
+    std::copy(all_.begin(), all_.end(), scores);
+    std::copy(of_students_.begin(), of_students_.end(), student_scores);
+  }
+
+ private:
+  const char* const function_;
+  const kdef_model& model_;
+  const float* const scores_;
+  const size_t students_;  // 0: they are not wanted
+  std::vector<float> all_, of_students_;
+};
 
 kdef::TrainingListener listener_of(const kdef_training& t, bool& stop) {
   kdef::TrainingListener listener;
@@ -183,22 +223,27 @@ size_t kdef_number_columns(const kdef_model* model) {
   return static_cast<size_t>(model->run.encoder().numeric_columns());
 }
 
-// A later row may be wrong: the caller's memory is written at the end.
-
 kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows, float* scores, float* student_scores) {
   return guarded([&] {
+    require(model, "kdef_score_text", "model");
     const Threads threads(scoring_threads);
-    std::vector<float> all, all_students;
-    encode("kdef_score_text", model, rows, [&](kdef::data::Batch& batch, size_t first) {
-      require(scores, "kdef_score_text", "scores");
-      const auto count = static_cast<size_t>(batch.rows), m = kdef_students(model);
-      all.resize(first + count);
-      if (student_scores != nullptr) all_students.resize((first + count) * m);
-      score(model, batch.ids.data(), batch.numerics.data(), count, all.data() + first,
-            student_scores != nullptr ? all_students.data() + first * m : nullptr);
-    });
-    std::copy(all.begin(), all.end(), scores);
-    std::copy(all_students.begin(), all_students.end(), student_scores);
+    Scores all("kdef_score_text", *model, scores, student_scores != nullptr);
+    encode("kdef_score_text", model, rows, all);
+    all.write(scores, student_scores);
+    return KDEF_OK;
+  });
+}
+
+kdef_status kdef_score_arrow(const kdef_model* model, const ArrowSchema* schema, const ArrowArray* batch, float* scores,
+                             float* student_scores) {
+  return guarded([&] {
+    require(model, "kdef_score_arrow", "model");
+    require(schema, "kdef_score_arrow", "schema");
+    require(batch, "kdef_score_arrow", "batch");
+    const Threads threads(scoring_threads);
+    Scores all("kdef_score_arrow", *model, scores, student_scores != nullptr);
+    encode(*model, std::make_unique<kdef::ArrowRows>(*schema, *batch), all);
+    all.write(scores, student_scores);
     return KDEF_OK;
   });
 }

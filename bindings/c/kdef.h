@@ -83,6 +83,45 @@ typedef struct kdef_text_rows {
  * those of no other row. Unknown words are scored as out of vocabulary. */
 KDEF_API kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows, float* scores,
                                      float* student_scores);
+
+/* The structs of the Arrow C data interface, as its specification prescribes them; the macro is its guard. */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+struct ArrowSchema {
+  const char* format;
+  const char* name;
+  const char* metadata;
+  int64_t flags;
+  int64_t n_children;
+  struct ArrowSchema** children;
+  struct ArrowSchema* dictionary;
+  void (*release)(struct ArrowSchema*);
+  void* private_data;
+};
+struct ArrowArray {
+  int64_t length;
+  int64_t null_count;
+  int64_t offset;
+  int64_t n_buffers;
+  int64_t n_children;
+  const void** buffers;
+  struct ArrowArray** children;
+  struct ArrowArray* dictionary;
+  void (*release)(struct ArrowArray*);
+  void* private_data;
+};
+#endif
+
+/* Scores the rows of a record batch: a struct array whose fields have the names of kdef_column(), in any order, others
+ * among them. A value means what it means in a Parquet file: integers, float, double, bool, text and binary with 32 or
+ * 64-bit offsets, dictionaries of them, and lists of them for sequences. Null is a missing value. The structs stay the
+ * caller's: they are neither changed, kept nor released. scores and student_scores as in kdef_score_text(). */
+KDEF_API kdef_status kdef_score_arrow(const kdef_model* model, const struct ArrowSchema* schema,
+                                      const struct ArrowArray* batch, float* scores, float* student_scores);
+
 /* The ids [rows * id_columns] and numbers [rows * number_columns] of rows of text; either may be null where the model
  * has no such columns. */
 KDEF_API kdef_status kdef_encode_text(const kdef_model* model, const kdef_text_rows* rows, int32_t* ids,

@@ -19,7 +19,18 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["CheckFailed", "Error", "InputError", "Interrupted", "Model", "SystemFailure", "load", "set_threads", "train"]
+__all__ = [
+    "CheckFailed",
+    "Error",
+    "InputError",
+    "Interrupted",
+    "KDEFClassifier",
+    "Model",
+    "SystemFailure",
+    "load",
+    "set_threads",
+    "train",
+]
 
 _ABI = 1
 
@@ -105,6 +116,7 @@ def _open_library() -> ctypes.CDLL:
         ("kdef_columns", size, [pointer]),
         ("kdef_column", ctypes.c_char_p, [pointer, size]),
         ("kdef_score_text", status, [pointer, ctypes.POINTER(_TextRows), floats, floats]),
+        ("kdef_score_arrow", status, [pointer, pointer, pointer, floats, floats]),
         ("kdef_training_defaults", None, [ctypes.POINTER(_Training)]),
         ("kdef_train", status, [ctypes.POINTER(_Training)]),
     ]:
@@ -169,7 +181,11 @@ class Model:
             _library.kdef_close(self._handle)
 
     def predict(self, rows: Any) -> array.array:
-        """The score of every row, as float32: array('f'), which numpy.asarray() takes without a copy."""
+        """The score of every row, as float32: array('f'), which numpy.asarray() takes without a copy.
+
+        rows: a mapping of columns, a pandas or polars data frame, or a pyarrow table or record batch. The library reads
+        the buffers of the latter, whose values mean what they mean in a Parquet file.
+        """
         return self._score(rows, False)[0]
 
     def predict_students(self, rows: Any) -> list[array.array]:
@@ -178,6 +194,10 @@ class Model:
         return [flat[k :: self.students] for k in range(self.students)]
 
     def _score(self, rows: Any, with_students: bool) -> tuple[array.array, array.array | None]:
+        if hasattr(rows, "__arrow_c_array__"):
+            return self._score_batches([rows], with_students)
+        if hasattr(rows, "to_batches"):
+            return self._score_batches(rows.to_batches(), with_students)
         table = _columns_of(rows)
         missing = [name for name in self.columns if name not in table]
         if missing:
@@ -199,6 +219,25 @@ class Model:
         students = (ctypes.c_float * (count * self.students))() if with_students else None
         _check(_library.kdef_score_text(self._handle, ctypes.byref(text), scores, students))
         return array.array("f", bytes(scores)), array.array("f", bytes(students)) if with_students else None
+
+
+    def _score_batches(self, batches: list, with_students: bool) -> tuple[array.array, array.array | None]:
+        """Scores Arrow record batches where they lie: https://arrow.apache.org/docs/format/CDataInterface.html."""
+        address = ctypes.pythonapi.PyCapsule_GetPointer
+        address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        all_scores, all_students = array.array("f"), array.array("f")
+        for batch in batches:
+            schema, content = batch.__arrow_c_array__()  # the capsules release what they own when they are gone
+            scores = (ctypes.c_float * len(batch))()
+            students = (ctypes.c_float * (len(batch) * self.students))() if with_students else None
+            _check(
+                _library.kdef_score_arrow(
+                    self._handle, address(schema, b"arrow_schema"), address(content, b"arrow_array"), scores, students
+                )
+            )
+            all_scores.frombytes(bytes(scores))
+            all_students.frombytes(bytes(students) if with_students else b"")
+        return all_scores, all_students if with_students else None
 
 
 def load(directory: str | os.PathLike) -> Model:
@@ -257,3 +296,11 @@ def train(
     if failure:
         raise failure[0]
     _check(status)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "KDEFClassifier":
+        raise AttributeError(f"module 'kdef' has no attribute {name!r}")
+    from .classifier import KDEFClassifier  # it imports scikit-learn where that is installed, which takes a second
+
+    return KDEFClassifier
