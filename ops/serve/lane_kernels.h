@@ -1,7 +1,8 @@
 // The kernels of packed products for vectors of KDEF_LANES floats. This source is compiled once per instruction set,
 // each time into namespace KDEF_SET by a file that defines
 //   KDEF_SET, KDEF_LANES, KDEF_VECTORS, KDEF_ROWS: a tile of the result is at most KDEF_ROWS rows by KDEF_VECTORS
-//   vectors, which with a row of weights fit into the registers.
+//   vectors, which with a row of weights fit into the registers;
+//   KDEF_MULTIPLY_ADD, where the processors of the set have it: a b + c, rounded once.
 // It includes nothing that defines functions: a linker would keep one copy of an inline function, and that might be the
 // one for a processor that is not there.
 //
@@ -44,6 +45,15 @@ inline void store(const Vec& v, int64_t n, float* to) {
   if (n == kLanes) return store(v, to);
   for (int64_t j = 0; j < n; ++j) to[j] = v[j];
 }
+// a b + c. Where there are two ways to round it, the compiler must not choose: it may choose otherwise in another tile.
+inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+#ifdef KDEF_MULTIPLY_ADD
+  return KDEF_MULTIPLY_ADD(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+inline Vec all_lanes(float x) { return x - Vec{}; }
 // NaN stays NaN.
 inline Vec relu(const Vec& v) { return v < 0.0f ? Vec{} : v; }
 
@@ -85,8 +95,8 @@ void tile(const Panel& given) {
     Vec w[V];
     KDEF_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weight + v * kLanes);
     KDEF_UNROLL for (int r = 0; r < R; ++r) {
-      const float x = p.x[r * p.ldx + i];
-      KDEF_UNROLL for (int v = 0; v < V; ++v) sums[r][v] += x * w[v];
+      const Vec x = all_lanes(p.x[r * p.ldx + i]);
+      KDEF_UNROLL for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(x, w[v], sums[r][v]);
     }
   }
   if (p.relu) {
@@ -144,7 +154,8 @@ void panel_of_not_zero(const Panel& p, const NotZero& x) {
     if (ahead < p.ahead_end) {
       KDEF_UNROLL for (int v = 0; v < V; ++v) if (v * kLanes % kLine == 0) __builtin_prefetch(ahead + v * kLanes, 0, 2);
     }
-    for (int v = 0; v < V; ++v) sums[v] += x.value[i] * load(weight + v * kLanes);
+    const Vec value = all_lanes(x.value[i]);
+    for (int v = 0; v < V; ++v) sums[v] = multiply_add(value, load(weight + v * kLanes), sums[v]);
   }
   for (int v = 0; v < V; ++v) {
     store(p.relu ? relu(sums[v]) : sums[v], v + 1 < V ? kLanes : p.last, p.y + v * kLanes);
@@ -224,10 +235,12 @@ float dot(const float* a, const float* b, int64_t n) {
   Vec sums[kTogether] = {};
   int64_t i = 0;
   for (; i + kTogether * kLanes <= n; i += kTogether * kLanes) {
-    for (int64_t t = 0; t < kTogether; ++t) sums[t] += load(a + i + t * kLanes) * load(b + i + t * kLanes);
+    for (int64_t t = 0; t < kTogether; ++t) {
+      sums[t] = multiply_add(load(a + i + t * kLanes), load(b + i + t * kLanes), sums[t]);
+    }
   }
-  for (; i + kLanes <= n; i += kLanes) sums[0] += load(a + i) * load(b + i);
-  if (i < n) sums[1] += load(a + i, n - i) * load(b + i, n - i);
+  for (; i + kLanes <= n; i += kLanes) sums[0] = multiply_add(load(a + i), load(b + i), sums[0]);
+  if (i < n) sums[1] = multiply_add(load(a + i, n - i), load(b + i, n - i), sums[1]);
   const Vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   float sum = 0;
   for (int64_t j = 0; j < kLanes; ++j) sum += all[j];

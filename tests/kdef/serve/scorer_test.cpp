@@ -26,6 +26,10 @@ static thread_local int64_t allocations = 0;
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
+[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(std::max<size_t>(1, bytes));
+}
 [[gnu::noinline]] void* operator new(size_t bytes, std::align_val_t alignment) {
   ++allocations;
   const auto unit = static_cast<size_t>(alignment);
