@@ -33,8 +33,7 @@ FileState state_of(const std::string& path, const struct stat& info) {
   state.inode = info.st_ino;
   state.regular = S_ISREG(info.st_mode);
   timespec now;
-  state.settled = ::clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-                  nanoseconds(now) - std::max(state.modified, state.changed) > kTimeStep;
+  state.settled = ::clock_gettime(CLOCK_REALTIME, &now) == 0 && nanoseconds(now) - state.modified > kTimeStep;
   return state;
 }
 

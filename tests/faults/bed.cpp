@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -132,6 +133,13 @@ Outcome Bed::run(const std::string& arguments, const Injection& injection) const
 void Bed::copy(const std::string& from, const std::string& to) const {
   fs::remove_all(path(to));
   fs::copy(path(from), path(to), fs::copy_options::recursive);
+}
+
+void Bed::age(const std::string& name) const {
+  using namespace std::chrono_literals;
+  for (const auto& entry : fs::recursive_directory_iterator(path(name))) {
+    if (entry.is_regular_file()) fs::last_write_time(entry.path(), fs::file_time_type::clock::now() - 1h);
+  }
 }
 
 Files Bed::files(const std::string& name) const {

@@ -36,6 +36,8 @@ class Bed {
   Outcome run(const std::string& arguments, const Injection& injection = {}) const;
   /// Puts a copy of the folder `from` in place of the folder `to`.
   void copy(const std::string& from, const std::string& to) const;
+  /// Makes the files of a folder an hour old.
+  void age(const std::string& name) const;
   Files files(const std::string& name) const;
 
  private:
