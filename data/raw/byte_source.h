@@ -16,8 +16,8 @@ struct FileState {
   int64_t modified = 0, changed = 0;  // mtime and ctime, in ns
   uint64_t inode = 0;
   bool regular = false;  // false: a pipe or a device, whose bytes are gone once they are read
-  // Whether a later change of the bytes must give the file another mtime: file systems keep times in steps of up to 2 s,
-  // so that two changes in one step look like one.
+  // Whether a later change of the bytes must give the file another mtime: file systems keep times in steps of up to 2
+  // s, so that two changes in one step look like one.
   bool settled = false;
   std::string content;  // a hash of the bytes; empty until all of them have been read
 

@@ -39,7 +39,7 @@ class PartFiles : public RowSource {
  private:
   void open(size_t part);
 
-  const DatasetConfig& config_;  // separator, quote and columns
+  const DatasetConfig config_;  // separator, quote and columns
   const std::string optional_;
   std::vector<std::string> paths_, selected_;
   std::vector<std::unique_ptr<RowSource>> parts_;  // those that have been opened; chunks refer to them
