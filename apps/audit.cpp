@@ -102,7 +102,7 @@ std::optional<bool> audit_example(const Parsed& parsed, Device device) {
   if (values && !tape) throw InputError("--values shows the values of --tape; give both");
   if (tape && !values) std::cout << tape_text(example) << std::flush;
   if (dot) write_file(parsed.text("dot"), tape_dot(example), NamedBy::user);
-  if (values || (parsed.has("example") && !tape && !dot)) {
+  if (values || (parsed.has("example") && (broken || (!tape && !dot)))) {
     const WorkedExample page = worked(example, broken);
     std::cout << page.text << std::flush;
     return page.agrees && !broken;

@@ -118,9 +118,14 @@ class Column {
       if (child_->type_.list_bytes > 0) fail("its lists are nested");
     }
     if (schema->dictionary != nullptr) {
-      if (type_.kind == Values::Kind::text || type_.bytes == 0 || type_.list_bytes > 0)
-        fail("its indices are no integers");
+      const bool whole = type_.kind == Values::Kind::integer || type_.kind == Values::Kind::unsigned_integer;
+      if (!whole || type_.bytes == 0 || type_.list_bytes > 0) fail("its indices are no integers");
       dictionary_ = std::make_unique<Column>(schema->dictionary, array->dictionary, where);
+      if (dictionary_->type_.list_bytes > 0 || dictionary_->dictionary_) {
+        throw InputError(cat(where,
+                             " has a dictionary of lists or of another dictionary's words, which is not read; "
+                             "cast the column to its values"));
+      }
     }
   }
 
@@ -237,9 +242,14 @@ ArrowRows::ArrowRows(const ArrowSchema& schema, const ArrowArray& batch, const s
     throw InputError(cat(name, ": its Arrow format is '", schema.format == nullptr ? "" : schema.format,
                          "'; a record batch is a struct, '+s'"));
   }
-  if (schema.n_children != batch.n_children || schema.n_children < 0 || batch.length < 0 || batch.offset < 0 ||
+  if (schema.n_children != batch.n_children) {
+    throw InputError(cat(name, ": the schema has ", schema.n_children, " columns, the array ", batch.n_children,
+                         "; give the schema of this batch"));
+  }
+  if (schema.n_children < 0 || batch.length < 0 || batch.offset < 0 ||
       (schema.n_children > 0 && (schema.children == nullptr || batch.children == nullptr))) {
-    throw InputError(cat(name, ": the schema has ", schema.n_children, " columns, the array ", batch.n_children));
+    throw InputError(cat(
+        name, ": is no valid Arrow array: its length, offset or number of columns is negative, or children is null"));
   }
   if (batch.n_buffers > 0 && batch.buffers != nullptr && batch.buffers[0] != nullptr && batch.null_count != 0) {
     for (int64_t i = 0; i < rows_; ++i) {

@@ -328,7 +328,18 @@ class Workings {
 WorkedExample worked(const Example& example, const std::optional<ops::BrokenOp>& broken) {
   return Workings(example).page(broken);
 }
-std::string tape_text(const Example& example) { return explain(Workings(example).loss()); }
-std::string tape_dot(const Example& example) { return to_dot(Workings(example).loss()); }
+namespace {
+// What `fn` makes of the tape of an example.
+std::string of_tape(const Example& example, std::string (*fn)(const Tensor&)) {
+  const Workings workings(example);
+  if (!workings.loss().defined()) {
+    throw InputError(cat("example ", example.name, " has no tape; see it by --example ", example.name, " alone"));
+  }
+  return fn(workings.loss());
+}
+}  // namespace
+
+std::string tape_text(const Example& example) { return of_tape(example, explain); }
+std::string tape_dot(const Example& example) { return of_tape(example, to_dot); }
 
 }  // namespace kdef

@@ -44,8 +44,8 @@ YAML::Node column_of(const YamlValue& feature, const fs::path& folder, std::set<
   if (!column["type"]) entries[0].value.fail("expected a key 'type'");
   if (column["share_embedding"] && before.contains(column["share_embedding"].as<std::string>(""))) {
     for (const char* key : {"pretrained_emb", "pretrain_dim", "freeze_emb", "pretrain_usage"}) column.remove(key);
-  } else if (column["pretrained_emb"]) {
-    column["pretrained_emb"] = (folder / column["pretrained_emb"].as<std::string>("")).string();
+  } else if (const YAML::Node table = column["pretrained_emb"]; table && table.IsScalar() && !table.Scalar().empty()) {
+    column["pretrained_emb"] = (folder / table.Scalar()).string();
   }
   before.insert(entries[0].name);
   return column;

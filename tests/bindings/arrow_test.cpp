@@ -277,6 +277,26 @@ TEST_F(ArrowBatch, WhatIsWrongIsSaidAndNothingIsWritten) {
   }
   {
     Plain plain;
+    Made words("u"), indices("c"), places("c", "word");
+    words.validity().buffer<int32_t>({0, 2}).text("w1").rows(1);
+    indices.validity().buffer<int8_t>({0, 0, 0, 0}).words(words).rows(4);
+    places.validity().buffer<int8_t>({0, 1, 2}).words(indices).rows(3);
+    plain.batch.arrays[2] = &places.array;
+    plain.batch.schemas[2] = &places.schema;
+    EXPECT_THAT(refusal(plain.batch), HasSubstr("'word' has a dictionary of lists or of another dictionary's words"));
+    places.schema.format = "f";
+    EXPECT_THAT(refusal(plain.batch), HasSubstr("its indices are no integers"));
+  }
+  {
+    Plain plain;
+    --plain.batch.array.n_children;
+    EXPECT_THAT(refusal(plain.batch), HasSubstr("give the schema of this batch"));
+    ++plain.batch.array.n_children;
+    plain.batch.array.offset = -1;
+    EXPECT_THAT(refusal(plain.batch), HasSubstr("is no valid Arrow array"));
+  }
+  {
+    Plain plain;
     plain.batch.buffers.clear();
     plain.batch.validity({true, false, true});
     EXPECT_THAT(refusal(plain.batch), HasSubstr("the record batch:2: the row itself is null"));

@@ -46,6 +46,8 @@ refused(lambda: model.predict({"color": ["red"]}), "size")
 refused(lambda: kdef.KDEFClassifier(numeric=["weight"]).fit(X, y), "weight")
 refused(lambda: kdef.KDEFClassifier(settings={"epoch": 3}).fit(X, y), "epochs")
 refused(lambda: kdef.KDEFClassifier(**small, numeric=["size"]).fit(dict(X, size=[float("inf")] * 200), y), "infinity")
+refused(lambda: kdef.KDEFClassifier(**small, validation_fraction=10).fit(X, y), "validation_fraction", "10")
+refused(lambda: kdef.KDEFClassifier(**small, numeric=["color"]).fit(X, y), "column color, row ", "is not a number")
 
 try:
     from sklearn.utils.estimator_checks import check_estimator

@@ -49,6 +49,15 @@ def _is_number(column: list) -> bool:
     return bool(there) and all(isinstance(v, float) or type(v).__name__ in ("float32", "float16") for v in there)
 
 
+def _number(name: str, row: int, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"column {name}, row {row}: {value!r} is not a number; correct it, or leave the column out of numeric"
+        ) from None
+
+
 class KDEFClassifier(ClassifierMixin, BaseEstimator):
     """Predicts one of two classes from rows of categorical and numeric columns.
 
@@ -249,11 +258,13 @@ class KDEFClassifier(ClassifierMixin, BaseEstimator):
 
     def _split(self, labels: list, shuffler: random.Random) -> tuple:
         """Rows to train on and rows to choose the best epoch by; both have both classes."""
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction is {self.validation_fraction!r}; give a share between 0 and 1")
         learnt, judged = [], []
         for label in (0, 1):
             rows = [i for i, value in enumerate(labels) if value == label]
             shuffler.shuffle(rows)
-            held = max(1, round(self.validation_fraction * len(rows)))
+            held = min(max(1, round(self.validation_fraction * len(rows))), max(1, len(rows) - 1))
             judged += rows[:held]
             learnt += rows[held:] or rows  # the only row of a class is both
         return sorted(learnt), sorted(judged)
@@ -270,11 +281,11 @@ class KDEFClassifier(ClassifierMixin, BaseEstimator):
     def _write_config(folder: str, table: dict, numbers: set, learnt: list) -> None:
         """The two files of a configuration; JSON is YAML, too."""
         columns = []
-        for i, column in enumerate(table.values()):
+        for i, (name, column) in enumerate(table.items()):
             if i not in numbers:
                 columns.append({"name": f"x{i}", "type": "categorical", "dtype": "str"})
                 continue
-            there = [float(column[row]) for row in learnt if _cell(column[row])]
+            there = [_number(name, row, column[row]) for row in learnt if _cell(column[row])]
             mean = math.fsum(there) / len(there) if there else 0.0
             columns.append(
                 {"name": f"x{i}", "type": "numeric", "dtype": "float", "normalizer": "StandardScaler", "fill_na": repr(mean)}
