@@ -57,7 +57,9 @@ int importance(const Arguments& arguments) {
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(20000),
                         "use the first N rows, or all if there are fewer");
   options.add_options()("shuffles", po::value<int64_t>()->value_name("N")->default_value(5), "shuffles of each field");
-  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "also write all metrics as JSON");
+  options.add_options()(
+      "json", po::value<std::string>()->value_name("FILE"),
+      "where to write all metrics as JSON (default: importance.json of the run, which kdef report shows)");
   add_device_option(options);
   add_threads_option(options);
   const auto parsed = parse(
@@ -97,7 +99,9 @@ int importance(const Arguments& arguments) {
     };
     print("%-24s %26s %26s\n", name.c_str(), cell(main).c_str(), cell(loss).c_str());
   }
-  if (parsed->has("json")) write_file(parsed->text("json"), to_json(result) + "\n", NamedBy::user);
+  result.data = parsed->has("data") ? parsed->text("data") : "validation rows";
+  const std::string file = parsed->has("json") ? parsed->text("json") : RunFiles(parsed->text("run")).importance();
+  write_file(file, to_json(result) + "\n", NamedBy::user);
   return kDone;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "data/encode/feature_map.h"
 #include "data/feed/batching.h"
 #include "kdef/measure/evaluation_json.h"
 
@@ -154,6 +155,20 @@ std::optional<Baseline> measure_baseline(const data::FeatureMap& map, const data
   fill(valid, valid_targets, &Baseline::Rows::valid);
   if (test != nullptr && test->rows() > 0) fill(*test, Targets(*test), &Baseline::Rows::test);
   return result;
+}
+
+Baseline read_baseline(const std::string& path) {
+  return parse_written(data::read_text(path), path, [](const Json& json) {
+    Baseline b;
+    const auto rows = [&](const char* key, Baseline::Rows& to) {
+      json.at(key).at("valid").get_to(to.valid);
+      if (json.at(key).contains("test")) json.at(key).at("test").get_to(to.test);
+    };
+    rows("constant", b.constant);
+    rows("logistic_regression", b.logistic_regression);
+    b.epochs = count_from_json(json.at("epochs"), "epochs");
+    return b;
+  });
 }
 
 std::string to_json(const Baseline& baseline) {

@@ -35,5 +35,7 @@ inline constexpr int64_t kBaselineEpochs = 10, kBaselineRows = 10'000'000;
 
 /// {"constant":{"valid":{..},"test":{..}},"logistic_regression":{..},"epochs":..}; the same bytes in every run
 std::string to_json(const Baseline& baseline);
+/// Reads a file of that format. Throws InputError, which begins with the path, for one that is missing or damaged.
+Baseline read_baseline(const std::string& path);
 
 }  // namespace kdef

@@ -5,12 +5,26 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/base/json.h"
 #include "kdef/measure/evaluation.h"
 
 namespace kdef {
 
 /// Keys stay in the order in which they are written.
 using Json = nlohmann::ordered_json;
+
+/// Calls read(json) with the JSON of `text`, a file of a run. Throws InputError, which begins with `where`, if the text
+/// is not JSON or lacks what is read.
+template <class Read>
+auto parse_written(const std::string& text, const std::string& where, Read read) {
+  try {
+    return read(parse_json<Json>(text, "its text"));
+  } catch (const Json::exception& e) {
+    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
+  } catch (const InputError& e) {
+    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
+  }
+}
 
 /// null where the value is not a finite number.
 inline Json number_to_json(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }

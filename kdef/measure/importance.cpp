@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "data/encode/feature_map.h"
 #include "kdef/measure/evaluation_json.h"
 
 namespace kdef {
@@ -118,7 +119,8 @@ Importance measure_importance(const Ensemble& model, const data::FeatureMap& map
 }
 
 std::string to_json(const Importance& importance) {
-  Json json{{"rows", importance.rows},
+  Json json{{"data", importance.data},
+            {"rows", importance.rows},
             {"shuffles", importance.shuffles},
             {"quality", importance.quality},
             {"fields", Json::array()}};
@@ -130,7 +132,28 @@ std::string to_json(const Importance& importance) {
     }
     json["fields"].push_back({{"name", field.name}, {"change", change}, {"deviation", deviation}});
   }
-  return json.dump();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // names of columns are bytes
+}
+
+Importance read_importance(const std::string& path) {
+  return parse_written(data::read_text(path), path, [](const Json& json) {
+    Importance i;
+    i.data = json.value("data", "");
+    i.rows = count_from_json(json.at("rows"), "rows");
+    i.shuffles = count_from_json(json.at("shuffles"), "shuffles");
+    json.at("quality").get_to(i.quality);
+    for (const Json& field : json.at("fields")) {
+      const auto read = [&](const char* key, PerMetric<double>& to) {
+        const auto values = field.at(key).get<Quality>();
+        for (const Metric& m : values.measured()) to[m] = values[m];
+      };
+      FieldImportance& f = i.fields.emplace_back();
+      field.at("name").get_to(f.name);
+      read("change", f.change);
+      read("deviation", f.deviation);
+    }
+    return i;
+  });
 }
 
 }  // namespace kdef

@@ -22,6 +22,7 @@ struct Importance {
   Quality quality;                      // of the ensemble, nothing shuffled
   std::vector<FieldImportance> fields;  // in the order of the model
   int64_t rows = 0, shuffles = 0;
+  std::string data;  // where the rows come from: a file, or "validation rows"; set by the caller
 };
 
 /// `rows` have labels, and the columns of `map`. The field of every row gets the value of another row, by the same
@@ -32,7 +33,9 @@ Importance measure_importance(
     const Ensemble& model, const data::FeatureMap& map, const data::Batch& rows, int64_t batch_size, int64_t shuffles,
     uint64_t seed, const MetricList& metrics, const std::function<void(double)>& progress = [](double) {});
 
-/// {"rows":..,"shuffles":..,"quality":{..},"fields":[{"name":..,"change":{"auc":..},"deviation":{..}},..]}
+/// {"data":"..","rows":..,"shuffles":..,"quality":{..},"fields":[{"name":..,"change":{"auc":..},"deviation":{..}},..]}
 std::string to_json(const Importance& importance);
+/// Reads a file of that format. Throws InputError, which begins with the path, for one that is missing or damaged.
+Importance read_importance(const std::string& path);
 
 }  // namespace kdef

@@ -1,56 +1,71 @@
 #include "kdef/run/data_summary.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "data/encode/feature_map.h"
 #include "kdef/measure/evaluation_json.h"
-#include "kdef/run/warnings.h"
 
 namespace kdef {
-namespace {
 
-// Of every column of ids, the share of rows without a value that has an id.
-std::vector<double> unknown_shares(const data::FeatureMap& map, const std::optional<data::EncodedFile>& file) {
-  UnknownValues unknown(map);
-  for (int64_t row = 0; file && row < file->rows(); ++row) unknown.add(file->ids(row));
-  return unknown.shares();
-}
-
-}  // namespace
-
-std::vector<ColumnSummary> column_summaries(const data::PreparedData& data) {
-  const data::FeatureMap& map = data.summary.map;
-  const std::vector<double> valid = unknown_shares(map, data.valid), test = unknown_shares(map, data.test);
-  std::vector<ColumnSummary> all;
-  for (size_t f = 0; f < map.fields.size(); ++f) {
-    const data::Field& field = map.fields[f];
+DataSummary summarize_data(const data::Prepared& prepared, const UnknownRows& unknown, const Task& task) {
+  DataSummary summary;
+  const auto part = [&](DataSummary::Rows& to, int64_t rows, int64_t clicks) {
+    to.rows = rows;
+    if (task.labels == data::LabelKind::click) to.clicks = clicks;
+  };
+  part(summary.train, prepared.train_rows, prepared.train_positives);
+  part(summary.valid, prepared.valid_rows, prepared.valid_positives);
+  part(summary.test, prepared.test_rows, prepared.test_positives);
+  const std::vector<double> valid = unknown.valid.shares(), test = unknown.test.shares();
+  for (size_t f = 0; f < prepared.map.fields.size(); ++f) {
+    const data::Field& field = prepared.map.fields[f];
     if (field.type == data::FieldType::numeric) continue;
-    const size_t at = all.size();
-    const int64_t seen = f < data.summary.seen.size() ? data.summary.seen[f] : -1;
-    all.push_back({field.name, seen, std::max<int64_t>(0, field.vocab_size - 2), valid[at], test[at]});
+    const size_t at = summary.columns.size();
+    const int64_t seen = f < prepared.seen.size() ? prepared.seen[f] : -1;
+    summary.columns.push_back({field.name, seen, std::max<int64_t>(0, field.vocab_size - 2), valid[at], test[at]});
   }
-  return all;
+  return summary;
 }
 
-std::string data_summary_json(const data::Prepared& prepared, const std::vector<ColumnSummary>& columns,
-                              const Task& task) {
-  const auto part = [&](int64_t rows, int64_t clicks) {
-    Json json{{"rows", rows}};
-    if (task.labels == data::LabelKind::click) json["clicks"] = clicks;
+std::string to_json(const DataSummary& summary) {
+  const auto part = [](const DataSummary::Rows& rows) {
+    Json json{{"rows", rows.rows}};
+    if (rows.clicks) json["clicks"] = *rows.clicks;
     return json;
   };
-  Json json{{"train", part(prepared.train_rows, prepared.train_positives)},
-            {"valid", part(prepared.valid_rows, prepared.valid_positives)},
-            {"test", part(prepared.test_rows, prepared.test_positives)},
+  Json json{{"train", part(summary.train)},
+            {"valid", part(summary.valid)},
+            {"test", part(summary.test)},
             {"columns", Json::array()}};
-  for (const ColumnSummary& c : columns) {
+  for (const ColumnSummary& c : summary.columns) {
     json["columns"].push_back({{"name", c.name},
                                {"seen", c.seen < 0 ? Json() : Json(c.seen)},
                                {"kept", c.kept},
                                {"valid_unknown", number_to_json(c.valid_unknown)},
                                {"test_unknown", number_to_json(c.test_unknown)}});
   }
-  return json.dump() + "\n";
+  return json.dump();
+}
+
+DataSummary read_data_summary(const std::string& path) {
+  return parse_written(data::read_text(path), path, [](const Json& json) {
+    DataSummary summary;
+    const auto part = [&](const char* key, DataSummary::Rows& to) {
+      const Json& rows = json.at(key);
+      to.rows = count_from_json(rows.at("rows"), "rows");
+      if (rows.contains("clicks")) to.clicks = count_from_json(rows.at("clicks"), "clicks");
+    };
+    part("train", summary.train);
+    part("valid", summary.valid);
+    part("test", summary.test);
+    for (const Json& c : json.at("columns")) {
+      const Json& seen = c.at("seen");
+      summary.columns.push_back({c.at("name").get<std::string>(), seen.is_null() ? -1 : count_from_json(seen, "seen"),
+                                 count_from_json(c.at("kept"), "kept"), number_from_json(c.at("valid_unknown")),
+                                 number_from_json(c.at("test_unknown"))});
+    }
+    return summary;
+  });
 }
 
 }  // namespace kdef

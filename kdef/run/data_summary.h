@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/encode/prepare.h"
 #include "kdef/method/task.h"
+#include "kdef/run/warnings.h"
 
 namespace kdef {
 
@@ -19,12 +21,21 @@ struct ColumnSummary {
   double valid_unknown = 0, test_unknown = 0;
 };
 
-/// Every column of ids, in the order of the model. Reads all encoded validation and test rows once.
-std::vector<ColumnSummary> column_summaries(const data::PreparedData& data);
+struct DataSummary {
+  struct Rows {
+    int64_t rows = 0;
+    std::optional<int64_t> clicks;  // nothing where the labels are no clicks
+  };
+  Rows train, valid, test;
+  std::vector<ColumnSummary> columns;  // every column of ids, in the order of the model
+};
+
+DataSummary summarize_data(const data::Prepared& prepared, const UnknownRows& unknown, const Task& task);
 
 /// {"train":{"rows":..,"clicks":..},"valid":..,"test":..,"columns":[{"name":..,"seen":..,"kept":..,"valid_unknown":..,
 /// "test_unknown":..},..]}; "clicks" only where the labels are clicks, an unknown number is null.
-std::string data_summary_json(const data::Prepared& prepared, const std::vector<ColumnSummary>& columns,
-                              const Task& task);
+std::string to_json(const DataSummary& summary);
+/// Reads a file of that format. Throws InputError, which begins with the path, for one that is missing or damaged.
+DataSummary read_data_summary(const std::string& path);
 
 }  // namespace kdef

@@ -97,7 +97,10 @@ void begin_run(const RunFiles& files, const ExperimentConfig& config, const data
     remove_leftovers(file + kNew);
     remove_file(file + kNew);
   }
-  if (resume) return;
+  if (resume) {
+    if (!exists(files.result())) remove_file(files.importance());  // of a model that the training replaces
+    return;
+  }
   // The new files are on disk before any file of an older run is removed.
   write_file(files.config() + kNew, to_yaml(config));
   write_file(files.vocabulary() + kNew, data.vocabulary);
@@ -107,14 +110,29 @@ void begin_run(const RunFiles& files, const ExperimentConfig& config, const data
   rename_file(files.vocabulary() + kNew, files.vocabulary());
 }
 
+// The baseline of a training that is resumed: its settings and data are those of the beginning. Nothing where the file
+// is missing or damaged.
+std::optional<Baseline> known_baseline(const RunFiles& files, bool resume) {
+  if (!resume || !exists(files.baseline())) return std::nullopt;
+  try {
+    return read_baseline(files.baseline());
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+}
+
 // What is told of data, model and simpler models before the first step. The training depends on nothing of it.
-void tell(const RunFiles& files, const ExperimentConfig& config, const data::PreparedData& data, const Ensemble& model,
-          const RunOptions& options) {
+void tell(const RunFiles& files, const ExperimentConfig& config, const data::PreparedData& data,
+          const UnknownRows& unknown, const Ensemble& model, const RunOptions& options) {
   if (options.ready) options.ready(data.summary, model);
-  const std::vector<ColumnSummary> columns = column_summaries(data);
-  write_file(files.data(), data_summary_json(data.summary, columns, *config.model.task));
-  if (options.summarized) options.summarized(columns);
+  const DataSummary summary = summarize_data(data.summary, unknown, *config.model.task);
+  write_file(files.data(), to_json(summary) + "\n");
+  if (options.summarized) options.summarized(summary.columns);
   if (!config.baseline || config.model.task->labels != data::LabelKind::click) return;
+  if (const auto known = known_baseline(files, options.resume)) {
+    if (options.baseline) options.baseline(*known);
+    return;
+  }
   MetricList metrics = config.training.metrics;
   if (metrics.empty()) metrics = metrics_of(*config.model.task);
   constexpr double kSilent = 2;  // seconds before the progress is shown
@@ -181,9 +199,11 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
   const auto warn = [&](const std::string& warning) { options.listener.note("warning: " + warning); };
+  std::optional<UnknownRows> unknown;
   if (Group::current().is_first()) {
+    unknown = count_unknown(data);
     for (const std::string& warning : prepared.warnings) warn(warning);
-    for (const std::string& warning : data_warnings(config, data)) warn(warning);
+    for (const std::string& warning : data_warnings(config, data, *unknown)) warn(warning);
   }
 
   Group& group = Group::current();
@@ -201,7 +221,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   } else if (config.tensorboard) {
     listener = with_tensorboard(directory, listener);
   }
-  by_first_member(group, [&] { tell(files, config, data, model, options); });
+  by_first_member(group, [&] { tell(files, config, data, *unknown, model, options); });
   const TrainingResult result =
       train(model, *data.train, *data.valid, data.test ? &*data.test : nullptr, training, directory,
             identity(config, data), options.resume, listener, [&](nn::Optimizer& optimizer) {

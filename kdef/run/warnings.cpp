@@ -12,7 +12,7 @@
 namespace kdef {
 namespace {
 
-constexpr int64_t kSample = 100000;     // rows of a file that are looked at
+constexpr int64_t kSample = 100000;     // training rows whose numbers are looked at
 constexpr double kUnknownShare = 0.99;  // of the rows: from it on a field is told
 constexpr double kLargeRatio = 1e6;     // of a numeric field to the other inputs
 constexpr int64_t kFewSteps = 20;       // of an epoch
@@ -46,19 +46,15 @@ double median(std::vector<float>& values) {
 }
 
 void warn_of_unknown_values(const data::DatasetConfig& config, const data::PreparedData& data,
-                            std::vector<std::string>& warnings) {
+                            const UnknownRows& unknown, std::vector<std::string>& warnings) {
   std::optional<data::Encoder> encoder;  // made for the first warning: vocabularies may be large
-  const auto check = [&](const char* what, const std::string& path, const std::optional<data::EncodedFile>& file) {
-    if (!file || file->rows() == 0 || file->id_columns() == 0) return;
-    UnknownValues unknown(data.summary.map);
-    const int64_t rows = std::min(file->rows(), kSample);
-    for (int64_t row = 0; row < rows; ++row) unknown.add(file->ids(row));
-    if (!unknown.any()) return;
+  const auto check = [&](const char* what, const std::string& path, const UnknownValues& values) {
+    if (!values.any()) return;
     if (!encoder) encoder = data::Encoder::parse(data.vocabulary, "vocabulary");
-    for (std::string& line : unknown.warnings(what, path, *encoder)) warnings.push_back(std::move(line));
+    for (std::string& line : values.warnings(what, path, *encoder)) warnings.push_back(std::move(line));
   };
-  check("valid_data", config.valid_data, data.valid);
-  check("test_data", config.test_data, data.test);
+  check("valid_data", config.valid_data, unknown.valid);
+  check("test_data", config.test_data, unknown.test);
 }
 
 void warn_of_empty_vocabularies(const ExperimentConfig& config, const data::FeatureMap& map,
@@ -180,9 +176,20 @@ std::vector<std::string> UnknownValues::warnings(const std::string& what, const 
   return lines;
 }
 
-std::vector<std::string> data_warnings(const ExperimentConfig& config, const data::PreparedData& data) {
+UnknownRows count_unknown(const data::PreparedData& data) {
+  UnknownRows unknown{UnknownValues(data.summary.map), UnknownValues(data.summary.map)};
+  const auto scan = [](const std::optional<data::EncodedFile>& file, UnknownValues& values) {
+    for (int64_t row = 0; file && row < file->rows(); ++row) values.add(file->ids(row));
+  };
+  scan(data.valid, unknown.valid);
+  scan(data.test, unknown.test);
+  return unknown;
+}
+
+std::vector<std::string> data_warnings(const ExperimentConfig& config, const data::PreparedData& data,
+                                       const UnknownRows& unknown) {
   std::vector<std::string> warnings;
-  warn_of_unknown_values(config.dataset, data, warnings);
+  warn_of_unknown_values(config.dataset, data, unknown, warnings);
   if (config.model.task->labels == data::LabelKind::click) {
     const int64_t positives = data.summary.train_positives;
     if (positives == 0 || positives == data.summary.train_rows) {

@@ -42,10 +42,18 @@ class UnknownValues {
   int64_t id_columns_ = 0, rows_ = 0;
 };
 
-/// Before a training: fields whose values are unknown in validation or test rows (of the first 100,000), vocabularies
-/// that min_categr_count has emptied, numbers that are a million times larger than the other inputs and not normalized,
-/// epochs of fewer than 20 steps.
-std::vector<std::string> data_warnings(const ExperimentConfig& config, const data::PreparedData& data);
+/// The rows that choose and judge a model, looked through once for warnings and summaries.
+struct UnknownRows {
+  UnknownValues valid, test;
+};
+/// Reads all encoded validation and test rows.
+UnknownRows count_unknown(const data::PreparedData& data);
+
+/// Before a training: fields whose values are unknown in validation or test rows, vocabularies that min_categr_count
+/// has emptied, numbers that are a million times larger than the other inputs (in the first 100,000 rows) and not
+/// normalized, epochs of fewer than 20 steps.
+std::vector<std::string> data_warnings(const ExperimentConfig& config, const data::PreparedData& data,
+                                       const UnknownRows& unknown);
 
 /// Throws InputError where a monitored metric has no value for the validation rows, because all of them have one label.
 void check_monitored(const ExperimentConfig& config, const data::Prepared& prepared);

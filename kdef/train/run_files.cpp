@@ -17,6 +17,7 @@ constexpr const char* kCollapseHistory = "collapse.jsonl";
 constexpr const char* kResult = "result.json";
 constexpr const char* kBaseline = "baseline.json";
 constexpr const char* kData = "data.json";
+constexpr const char* kImportance = "importance.json";
 constexpr const char *kEventsBegin = "events.out.tfevents.", *kEventsEnd = ".kdef";
 
 }  // namespace
@@ -31,6 +32,7 @@ const std::vector<RunFile>& RunFiles::table() {
       {kMetrics, "one JSON object per evaluation", true, false},
       {kData, "rows, clicks, and the values of every column", true, false},
       {kBaseline, "what to beat: the constant, logistic regression", true, false},
+      {kImportance, "which columns matter (kdef importance)", true, false},
       {kCollapse, "how many dimensions the best model uses", true, false},
       {kCollapseHistory, "the same during training (key collapse_every)", true, false},
   };
@@ -47,6 +49,7 @@ std::string RunFiles::collapse() const { return path(kCollapse); }
 std::string RunFiles::collapse_history() const { return path(kCollapseHistory); }
 std::string RunFiles::data() const { return path(kData); }
 std::string RunFiles::baseline() const { return path(kBaseline); }
+std::string RunFiles::importance() const { return path(kImportance); }
 std::string RunFiles::result() const { return path(kResult); }
 
 template <class Chosen>

@@ -12,7 +12,7 @@ namespace kdef {
 struct RunFile {
   const char* name;     // relative to the directory
   const char* meaning;  // for help texts
-  bool from_training;   // train() writes it; a new training in the same directory removes it
+  bool from_training;   // of a training or its model; a new training in the same directory removes it
   bool to_predict;      // prediction reads it
 };
 
@@ -36,6 +36,7 @@ class RunFiles {
   std::string collapse_history() const;   // JSON lines: collapse during training
   std::string data() const;               // JSON: data_summary_json()
   std::string baseline() const;           // JSON: to_json(Baseline)
+  std::string importance() const;         // JSON: to_json(Importance), of kdef importance
   std::string result() const;             // JSON: evaluations of the best model; a run that has it is finished
 
   std::vector<std::string> all() const;

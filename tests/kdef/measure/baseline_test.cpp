@@ -81,6 +81,20 @@ TEST(Baseline, IsTheSameForAnyNumberOfThreads) {
   EXPECT_EQ(one.epochs, three.epochs);
 }
 
+TEST(Baseline, IsReadAsItIsWritten) {
+  const test::TemporaryDirectory dir;
+  const Baseline b = *measured(prepared(dir));
+  const std::string file = test::put(dir / "baseline.json", to_json(b) + "\n");
+  EXPECT_EQ(to_json(read_baseline(file)), to_json(b));
+  EXPECT_EQ(read_baseline(file).logistic_regression.test["logloss"], b.logistic_regression.test["logloss"]);
+  for (const char* damaged : {"", "{}", R"({"constant":{"valid":{}},"logistic_regression":{},"epochs":1})",
+                              R"({"constant":{"valid":{}},"logistic_regression":{"valid":{}},"epochs":-1})"}) {
+    test::put(file, damaged);
+    EXPECT_THROW(read_baseline(file), InputError) << damaged;
+  }
+  EXPECT_THROW(read_baseline(dir / "absent.json"), InputError);
+}
+
 TEST(Baseline, StopsWhenAsked) {
   const test::TemporaryDirectory dir;
   const data::PreparedData data = prepared(dir);

@@ -63,6 +63,21 @@ TEST_F(ImportanceTest, TheFieldThatDecidesIsTheOneThatCounts) {
   EXPECT_EQ(field(i, "same").deviation["auc"], 0);
 }
 
+TEST_F(ImportanceTest, IsReadAsItIsWritten) {
+  const kdef::Run run(dir_ / "run");
+  const data::Batch batch = rows(run);
+  Importance i =
+      measure_importance(run.model(), run.encoder().feature_map(), batch, 128, 2, 1, metrics_of(run.model().task()));
+  i.data = "rows.csv";
+  const std::string file = test::put(dir_ / "importance.json", to_json(i));
+  const Importance read = read_importance(file);
+  EXPECT_EQ(to_json(read), to_json(i));
+  EXPECT_EQ(read.data, "rows.csv");
+  EXPECT_EQ(field(read, "user").change["auc"], field(i, "user").change["auc"]);
+  test::put(file, R"({"rows":1,"shuffles":1,"quality":{},"fields":[{"name":1}]})");
+  EXPECT_THROW(read_importance(file), InputError);
+}
+
 TEST_F(ImportanceTest, TheSameSeedGivesTheSame) {
   const kdef::Run run(dir_ / "run");
   const data::Batch batch = rows(run);

@@ -35,13 +35,22 @@ TEST(DataSummary, CountsValuesAndUnknownRows) {
   config.fields[1].cell = data::CellType::real;
   for (const char* opened : {"made", "from the cache"}) {
     const data::PreparedData data = data::prepare_and_open(config, dir / "cache");
-    const std::vector<ColumnSummary> columns = column_summaries(data);
+    const DataSummary summary = summarize_data(data.summary, count_unknown(data), default_task());
+    const std::vector<ColumnSummary>& columns = summary.columns;
     ASSERT_EQ(columns.size(), 1u) << opened;
     EXPECT_EQ(columns[0].name, "a");
     EXPECT_EQ(columns[0].seen, 14) << opened;
     EXPECT_EQ(columns[0].kept, 10);
     EXPECT_DOUBLE_EQ(columns[0].valid_unknown, 0.3);
     EXPECT_DOUBLE_EQ(columns[0].test_unknown, 0.1);
+    // What is written is read again.
+    const std::string file = test::put(dir / "data.json", to_json(summary));
+    const DataSummary read = read_data_summary(file);
+    EXPECT_EQ(to_json(read), to_json(summary));
+    EXPECT_EQ(read.train.rows, 80);
+    EXPECT_EQ(read.test.clicks, 5);
+    test::put(file, "{\"train\":{\"rows\":-1}}");
+    EXPECT_THROW(read_data_summary(file), InputError);
   }
 }
 
@@ -67,6 +76,33 @@ TEST_F(Comparison, TheBaselineDoesNotChangeTheTraining) {
   EXPECT_LT(log_loss(baseline.at("logistic_regression")), log_loss(baseline.at("constant")));
   EXPECT_EQ(baseline.at("constant").at("valid").at("auc"), 0.5);
   EXPECT_TRUE(json::parse(test::read_file(with.data())).at("columns").size() > 5);
+}
+
+// The file is what was measured; another one shows that a resumed training reads it.
+TEST_F(Comparison, AResumedTrainingReadsItsBaseline) {
+  RunOptions options;
+  options.directory = experiment_.directory / "run";
+  const ExperimentConfig config = experiment_.load();
+  const RunFiles files(options.directory);
+  options.listener.stop_requested = [&] { return exists(files.checkpoint()); };
+  ASSERT_TRUE(run_experiment(config, options).interrupted);
+  ASSERT_TRUE(exists(files.baseline()));
+  Baseline other = read_baseline(files.baseline());
+  const double measured = other.constant.valid["logloss"];
+  other.constant.valid.set("logloss", 7.5);
+  test::put(files.baseline(), to_json(other) + "\n");
+  test::put(files.importance(), "of the model so far");
+  double told = 0;
+  options.baseline = [&](const Baseline& b) { told = b.constant.valid["logloss"]; };
+  options.resume = true;
+  run_experiment(config, options);
+  EXPECT_EQ(told, 7.5);
+  EXPECT_FALSE(exists(files.importance()));
+  // A damaged file is measured again.
+  test::put(files.baseline(), "{");
+  options.listener.stop_requested = [] { return false; };
+  run_experiment(config, options);
+  EXPECT_EQ(told, measured);
 }
 
 // Label losses of training and validation rows are of the same model, and of the same kind.

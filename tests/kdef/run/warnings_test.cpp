@@ -46,7 +46,10 @@ class Warnings : public testing::Test {
     return text;
   }
   data::PreparedData prepared() const { return data::prepare_and_open(config_.dataset, config_.dataset.data_root); }
-  std::vector<std::string> warnings() const { return data_warnings(config_, prepared()); }
+  std::vector<std::string> warnings() const {
+    const data::PreparedData data = prepared();
+    return data_warnings(config_, data, count_unknown(data));
+  }
 
   const test::TemporaryDirectory folder_;
   ExperimentConfig config_;
