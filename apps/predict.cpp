@@ -1,12 +1,16 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <optional>
 
 #include "apps/commands.h"
+#include "core/base/csv.h"
 #include "core/io/file.h"
+#include "data/raw/kept_cells.h"
 #include "kdef/run/run.h"
 #include "kdef/run/warnings.h"
 #include "kdef/serve/scorer.h"
@@ -14,8 +18,10 @@
 namespace kdef::apps {
 namespace {
 
-std::string header(const Run& run, bool with_students) {
-  std::string text = run.model().task().labels == data::LabelKind::click ? "probability" : "prediction";
+std::string header(const Run& run, bool with_students, const std::vector<std::string>& kept) {
+  std::string text;
+  for (const std::string& column : kept) text += csv_cell(column) + ",";
+  text += run.model().task().labels == data::LabelKind::click ? "probability" : "prediction";
   const size_t students = with_students ? run.model().student_count() : 0;
   for (size_t k = 0; k < students; ++k) text += cat(",student", k + 1);
   return text + "\n";
@@ -39,8 +45,9 @@ struct NotFinite {
 std::string written(float score) { return std::isnan(score) ? "nan" : shortest(score); }
 
 // Gives the lines of each batch to `write`. Returns the number of rows.
-int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, UnknownValues& unknown, NotFinite& not_finite,
-                     const std::function<void(const std::string&)>& write) {
+// `kept`: the cells that go before the predictions; null: none.
+int64_t predict_rows(const Run& run, data::RawFile& rows, data::KeptCells* kept, bool students, UnknownValues& unknown,
+                     NotFinite& not_finite, const std::function<void(const std::string&)>& write) {
   const size_t m = run.model().student_count();
   const Scorer scorer(run.model());
   data::Batch batch;
@@ -51,6 +58,7 @@ int64_t predict_rows(const Run& run, data::RawFile& rows, bool students, Unknown
     std::string text;
     for (size_t b = 0; b < p.ensemble.size(); ++b) {
       bool finite = std::isfinite(p.ensemble[b]);
+      if (kept != nullptr) text += kept->next();
       text += written(p.ensemble[b]);
       for (size_t k = 0; students && k < m; ++k) {
         const float student = p.students[b * m + k];
@@ -77,6 +85,46 @@ void say_what_was_read(const data::RowSource& source, int64_t rows) {
                     "prediction n is that of row n, not of line n")});
 }
 
+constexpr const char* kDescription =
+    "Writes click probabilities of the best model of a run: one line per row, in the order\n"
+    "of the rows. The output is written atomically.\n\n"
+    "Several files: FILE may be a folder or a pattern in quotes ('part-*.csv'); the rows of\n"
+    "all files go to one output, in the order of the files' names. Every file needs the\n"
+    "columns of the model and those of --keep; the order of its columns is its own.\n\n"
+    "Columns: one that the model or --keep needs and the data lacks is an error, and\n"
+    "no file is written; others are not read.\n\n"
+    "Quoting: lines are those of a CSV file. A kept cell stands there as in the data, without\n"
+    "the quotes around it there; it is in double quotes if it holds a comma, a quote or a\n"
+    "line end. Of formats with types, a missing value is an empty cell. Standard output\n"
+    "has escapes in place of control characters.";
+
+std::vector<std::string> kept_columns(const Parsed& parsed) {
+  if (!parsed.has("keep")) return {};
+  std::vector<std::string> columns = parsed.options["keep"].as<std::vector<std::string>>();
+  std::vector<std::string> sorted = columns;
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end()) throw InputError(cat("--keep: column '", *twice, "' is named twice; name it once"));
+  return columns;
+}
+
+// The rows of a file; with columns to keep, `cells` is set to what keeps them, a part of the source.
+std::unique_ptr<data::RowSource> open_keeping(const std::string& path, const data::DatasetConfig& config,
+                                              const std::vector<std::string>& kept, data::KeptCells*& cells) {
+  std::unique_ptr<data::RowSource> source = data::open_rows(path, config, config.label);
+  if (kept.empty()) return source;
+  auto keeping = std::make_unique<data::KeptCells>(std::move(source), kept);
+  cells = keeping.get();
+  return keeping;
+}
+
+void say_not_finite(const NotFinite& not_finite, const std::string& path) {
+  if (not_finite.count == 0) return;
+  say_warnings(
+      {cat(path, ": rows with a prediction that is not finite: ", not_finite.count, ", the first of them row ",
+           not_finite.first, ": the numbers of such a row are too large for the model; nan or inf is written for it")});
+}
+
 }  // namespace
 
 int predict(const Arguments& arguments) {
@@ -87,12 +135,12 @@ int predict(const Arguments& arguments) {
   options.add_options()("out", po::value<std::string>()->value_name("FILE")->required(),
                         "file to write; - for standard output");
   options.add_options()("students", po::bool_switch(), "add a column with the probability of every student");
+  options.add_options()("keep", po::value<std::vector<std::string>>()->value_name("COLUMN"),
+                        "copy the cells of this column before the prediction; give it again for more columns");
   options.add_options()("header", po::bool_switch(), "write a first line with column names");
   add_device_option(options);
   add_threads_option(options);
-  const auto parsed = parse({"predict", "--run DIR --data FILE --out FILE [--students]",
-                             "Writes click probabilities of the best model of a run: one line per row, in the order\n"
-                             "of the rows. The output is written atomically."},
+  const auto parsed = parse({"predict", "--run DIR --data FILE --out FILE [--students] [--keep COLUMN]", kDescription},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
@@ -104,7 +152,10 @@ int predict(const Arguments& arguments) {
   if (std::filesystem::is_regular_file(path, absent) && std::filesystem::equivalent(data, path, absent)) {
     throw InputError(cat("--out: ", path, " is the file of --data; give another file"));
   }
-  data::RawFile rows(run.encoder(), data, false);
+  const std::vector<std::string> kept = kept_columns(*parsed);
+  data::KeptCells* cells = nullptr;
+  std::unique_ptr<data::RowSource> source = open_keeping(data, run.encoder().config(), kept, cells);
+  data::RawFile rows(run.encoder(), std::move(source), false);
   std::optional<AtomicFile> file;
   if (path != "-") file.emplace(path, NamedBy::user);
   const auto write = [&](const std::string& text) {
@@ -113,15 +164,12 @@ int predict(const Arguments& arguments) {
     else
       std::cout.write(text.data(), static_cast<std::streamsize>(text.size()));
   };
-  if (parsed->flag("header")) write(header(run, students));
+  if (parsed->flag("header")) write(header(run, students, kept));
   UnknownValues unknown(run.encoder().feature_map());
   NotFinite not_finite;
-  const int64_t count = predict_rows(run, rows, students, unknown, not_finite, write);
+  const int64_t count = predict_rows(run, rows, cells, students, unknown, not_finite, write);
   say_what_was_read(rows.source(), count);
-  if (not_finite.count > 0)
-    say_warnings({cat(rows.source().path(), ": rows with a prediction that is not finite: ", not_finite.count,
-                      ", the first of them row ", not_finite.first,
-                      ": the numbers of such a row are too large for the model; nan or inf is written for it")});
+  say_not_finite(not_finite, rows.source().path());
   say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
   if (file) {
     file->commit();

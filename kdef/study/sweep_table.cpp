@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "core/base/csv.h"
 #include "core/base/text.h"
 
 namespace kdef {
@@ -14,14 +15,6 @@ std::string exact(double value) { return std::isfinite(value) ? shortest(value) 
 std::string rounded(double value, int decimals) { return std::isfinite(value) ? fixed_point(value, decimals) : ""; }
 std::string rounded(const Statistic& s, int decimals) {
   return rounded(s.mean, decimals) + (std::isfinite(s.deviation) ? " ± " + rounded(s.deviation, decimals) : "");
-}
-
-// A cell of a CSV file (RFC 4180).
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string cell = "\"";
-  for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return cell + "\"";
 }
 
 // A cell of a Markdown table.

@@ -112,6 +112,40 @@ TEST_F(InputFiles, StandardInputAndPipes) {
   EXPECT_THAT(fifo.text, HasSubstr("train 300"));
 }
 
+TEST_F(InputFiles, PredictKeepsColumns) {
+  train();
+  put(path("new.csv"), "id,user,note,item\n7,u1,plain,i1\n8,u2,\"a, \"\"b\"\"\",i2\n9,u1,\"two\nlines\",i1\n");
+  ASSERT_EQ(kdef(predict(path("new.csv"), "alone")).status, 0);
+  const std::vector<std::string> alone = lines(read_file(path("alone")));
+  ASSERT_EQ(alone.size(), 3u);
+  // A column that the model reads, and two that it does not.
+  const std::string keep = " --header --keep note --keep id --keep user";
+  const Outcome kept = kdef(predict(path("new.csv"), "kept") + keep);
+  EXPECT_EQ(kept.status, 0) << kept.text;
+  EXPECT_EQ(read_file(path("kept")), "note,id,user,probability\nplain,7,u1," + alone[0] + "\n\"a, \"\"b\"\"\",8,u2," +
+                                         alone[1] + "\n\"two\nlines\",9,u1," + alone[2] + "\n");
+  // Standard input, and a folder whose files have another order of columns.
+  const Outcome piped =
+      shell("cat " + path("new.csv") + " | " + std::string(KDEF_PROGRAM) + " " + predict("-", "pipe") + keep);
+  EXPECT_EQ(piped.status, 0) << piped.text;
+  EXPECT_EQ(read_file(path("pipe")), read_file(path("kept")));
+  std::filesystem::create_directory(path("new"));
+  put(path("new/a.csv"), "id,user,item\n1,u1,i1\n");
+  put(path("new/b.csv"), "item,id,user\ni2,2,u2\n");
+  ASSERT_EQ(kdef(predict(path("new"), "folder") + " --keep id").status, 0);
+  EXPECT_EQ(read_file(path("folder")), "1," + alone[0] + "\n2," + alone[1] + "\n");
+  put(path("new/c.csv"), "item,user\ni2,u2\n");
+  for (const auto& [more, reason] :
+       {std::pair<std::string, std::string>{path("new.csv") + " --keep nosuch", "no column 'nosuch'"},
+        {path("new.csv") + " --keep id --keep id", "column 'id' is named twice"},
+        {path("new") + " --keep id", "c.csv: no column 'id'"}}) {
+    const Outcome bad = kdef(predict(more, "bad"));
+    EXPECT_EQ(bad.status, 2) << more;
+    EXPECT_THAT(bad.text, HasSubstr(reason));
+    EXPECT_FALSE(std::filesystem::exists(path("bad")));
+  }
+}
+
 TEST_F(InputFiles, FoldersCompressionAndLineEnds) {
   std::filesystem::create_directory(path("parts"));
   put(path("parts/part-0.csv"), rows(0, 200));
