@@ -11,7 +11,9 @@
 #include "apps/stop_signals.h"
 #include "core/base/integers.h"
 #include "core/base/names.h"
+#include "core/io/file.h"
 #include "kdef/config/yaml_value.h"
+#include "kdef/run/rate_test.h"
 #include "kdef/run/run.h"
 #include "kdef/train/run_files.h"
 
@@ -147,6 +149,59 @@ int run_and_show(const ExperimentConfig& config, RunOptions run) {
   return kDone;
 }
 
+// Some of the steps, a line each: the rate, the smoothed loss, and its place between the lowest and the highest.
+std::string rate_table(const RateTest& test) {
+  constexpr size_t kLines = 25, kWidth = 50;
+  const std::vector<RateTest::Point>& points = test.points;
+  double low = points[0].smoothed, high = low;
+  for (const RateTest::Point& p : points) low = std::min(low, p.smoothed), high = std::max(high, p.smoothed);
+  std::string text = "learning rate      loss";
+  const size_t lines = std::min(kLines, points.size());
+  for (size_t i = 0; i < lines; ++i) {
+    const RateTest::Point& p = points[lines == 1 ? 0 : i * (points.size() - 1) / (lines - 1)];
+    const double share = high > low ? (p.smoothed - low) / (high - low) : 0;
+    const std::string rate = scientific(p.rate, 1), loss = fixed_point(p.smoothed, 4);
+    text += cat("\n", std::string(13 - std::min<size_t>(13, rate.size()), ' '), rate,
+                std::string(10 - std::min<size_t>(10, loss.size()), ' '), loss, "  |",
+                std::string(static_cast<size_t>(std::lround(share * (kWidth - 1))), ' '), "*");
+  }
+  return text;
+}
+
+int find_rate(const ExperimentConfig& config, const Parsed& parsed) {
+  RateTest test;
+  const RateTestConfig how;
+  {
+    ProgressDisplay display(0);
+    const StopSignals stop;
+    try {
+      test = find_learning_rate(config, how, use_device(parsed), [&](const data::Progress& p) {
+        if (stop.requested()) throw StoppedWhilePreparing{};
+        display.preparing(p);
+      });
+    } catch (const StoppedWhilePreparing&) {
+      display.line("Interrupted; nothing was written");
+      return kInterrupted;
+    }
+  }
+  if (parsed.has("json")) write_file(parsed.text("json"), to_json(test) + "\n", NamedBy::user);
+  if (test.points.empty())
+    throw CheckError("the loss of the first step is not finite, so no learning rate can be found");
+  const std::string last = scientific(test.points.back().rate, 1);
+  std::cout << rate_table(test) << "\n\n"
+            << test.points.size() << " steps; the loss holds the terms of the objective and the regularizers.\n";
+  if (static_cast<int64_t>(test.points.size()) < how.steps)
+    std::cout << "At " << last << " the loss goes up, and the test ended.\n";
+  if (test.proposed > 0) {
+    std::cout << "The loss is lowest at " << scientific(test.lowest_at, 1)
+              << ". A tenth of it is proposed:\n  learning_rate=" << scientific(test.proposed, 0)
+              << "   (now: " << shortest(config.training.optimizer.learning_rate) << ")\n";
+  } else {
+    std::cout << "The loss never went down: no rate is proposed. Check the data and the model.\n";
+  }
+  return kDone;
+}
+
 }  // namespace
 
 int train(const Arguments& arguments) {
@@ -161,6 +216,11 @@ int train(const Arguments& arguments) {
                         "start from the weights and vocabularies of this run (key init)");
   options.add_options()("grow-vocabulary", po::bool_switch(),
                         "with --init: values that the run does not know get ids (key grow_vocabulary)");
+  options.add_options()("find-rate", po::bool_switch(),
+                        "train no run, but a new model for 200 steps while the learning rate rises from 1e-6 to 1; "
+                        "print the loss and a proposed rate, and stop");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"),
+                        "with --find-rate: also write the rate and the loss of every step as JSON");
   options.add_options()("keys", po::bool_switch(),
                         "print all configuration keys with their defaults and meanings, and stop");
   add_device_option(options);
@@ -182,6 +242,9 @@ int train(const Arguments& arguments) {
   }
   if (parsed->has("init")) parsed->rest.push_back("init=" + yaml_text(parsed->text("init")));
   if (parsed->flag("grow-vocabulary")) parsed->rest.push_back("grow_vocabulary=true");
+  if (parsed->has("json") && !parsed->flag("find-rate")) throw InputError("--json belongs to --find-rate; give both");
+  if (parsed->flag("find-rate") && (parsed->has("run") || parsed->flag("resume") || parsed->flag("overwrite")))
+    throw InputError("--find-rate writes no run; leave out --run, --resume and --overwrite");
   use_threads(*parsed);
   ProcessGroup processes;
   return processes.run([&] {
@@ -190,6 +253,7 @@ int train(const Arguments& arguments) {
     run.overwrite = parsed->flag("overwrite");
     run.device = use_device(*parsed);
     const ExperimentConfig config = experiment(*parsed);
+    if (parsed->flag("find-rate")) return find_rate(config, *parsed);
     run.directory = parsed->has("run") ? parsed->text("run") : default_run_directory(config);
     return run_and_show(config, run);
   });

@@ -62,7 +62,7 @@ TEST_F(DocsTest, Search) {
 }
 
 TEST_F(DocsTest, OwnData) {
-  EXPECT_EQ(run("own-data.md"), 2);
+  EXPECT_EQ(run("own-data.md"), 3);
   EXPECT_EQ(lines(read_file((folder_ / "clicks/predictions.txt").string())).size(), 2000u);
 }
 
