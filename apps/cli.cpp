@@ -10,6 +10,7 @@
 #include <new>
 #include <typeinfo>
 
+#include "apps/terminal.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/parallel.h"
@@ -203,7 +204,11 @@ void add_device_option(po::options_description& options) {
 Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }
 
 void say_warnings(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) std::cerr << "kdef: warning: " << line << "\n";
+  for (const std::string& line : lines) {
+    std::cerr << "kdef: ";
+    print_coloured(Stream::error, Colour::yellow, "warning:");
+    std::cerr << " " << line << "\n";
+  }
 }
 
 int report_exception() noexcept {

@@ -113,6 +113,15 @@ void ProgressDisplay::line(const std::string& text) {
   std::cout.flush();
 }
 
+void ProgressDisplay::line(const std::string& before, Colour colour, const std::string& coloured,
+                           const std::string& after) {
+  clear();
+  print("%s", before.c_str());
+  print_coloured(Stream::out, colour, coloured);
+  print("%s\n", after.c_str());
+  std::cout.flush();
+}
+
 void ProgressDisplay::preparing(const data::Progress& p) {
   const bool fresh = p.stage != stage_;
   if (!fresh && seconds_now() - last_ < (terminal_ ? kRedraw : kPlain)) return;
@@ -165,7 +174,7 @@ void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {
   }
   if (e.learning_rate != learning_rate_ && learning_rate_ > 0) line(format("learning rate %.0e", e.learning_rate));
   learning_rate_ = e.learning_rate;
-  line(values + mark(e, values.size()));
+  line(values, e.improved ? Colour::green : Colour::yellow, mark(e, values.size()), "");
   if (e.stopped) line("Stopped early: validation got no better.");
   epoch_ = -1;  // evaluation time does not count as training
 }
@@ -174,7 +183,11 @@ TrainingListener ProgressDisplay::listener() {
   TrainingListener l;
   l.step = [this](const TrainingListener::Step& s) { step(s); };
   l.evaluated = [this](const TrainingListener::Evaluated& e) { evaluated(e); };
-  l.note = [this](const std::string& text) { line(text); };
+  l.note = [this](const std::string& text) {
+    const std::string warning = "warning:";
+    if (!text.starts_with(warning)) return line(text);
+    line("", Colour::yellow, warning, text.substr(warning.size()));
+  };
   return l;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "apps/terminal.h"
 #include "data/encode/prepare.h"
 #include "kdef/train/trainer.h"
 
@@ -28,6 +29,8 @@ class ProgressDisplay {
   void evaluated(const TrainingListener::Evaluated& e);
   /// Prints a whole line above the bar.
   void line(const std::string& text);
+  /// The same with a part of the line in a colour, where the terminal has some.
+  void line(const std::string& before, Colour colour, const std::string& coloured, const std::string& after);
   /// Replaces the bar by a text.
   void status(const std::string& text) { draw(text); }
   /// Another training follows, with this maximum of epochs.

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <streambuf>
@@ -76,6 +77,31 @@ void print(const char* format, ...) {
   std::vsnprintf(text.data(), text.size(), format, again);
   va_end(again);
   std::cout.write(text.data(), size);
+}
+
+namespace {
+
+bool has_colours(int descriptor) {
+  const char *no_colour = std::getenv("NO_COLOR"), *terminal = std::getenv("TERM");
+  const bool unwanted = no_colour != nullptr && no_colour[0] != '\0';
+  return !unwanted && ::isatty(descriptor) != 0 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
+}
+
+}  // namespace
+
+void print_coloured(Stream stream, Colour colour, const std::string& text) {
+  const bool out = stream == Stream::out;
+  std::ostream& to = out ? std::cout : std::cerr;
+  if (to.rdbuf() == nullptr || !has_colours(out ? STDOUT_FILENO : STDERR_FILENO)) {
+    to << text;
+    return;
+  }
+  // Commands to the terminal go by way of stdio, since the streams escape them.
+  std::FILE* file = out ? stdout : stderr;
+  std::fputs(colour == Colour::green ? "\033[32m" : "\033[33m", file);
+  to << text;
+  to.flush();
+  std::fputs("\033[0m", file);
 }
 
 void finish_standard_output() {

@@ -322,5 +322,54 @@ TEST_F(RunTest, CriteoVocabulariesMatchAnIndependentCount) {
   EXPECT_EQ(unlabelled.text, labelled.text);
 }
 
+// What a command prints on a terminal of 80 columns; empty where there is no program to make one.
+std::string on_terminal(const std::string& environment, const std::string& command) {
+  if (shell("command -v script").status != 0) return "";
+  const std::string inside = "stty cols 80; " + environment + " " + std::string(KDEF_PROGRAM) + " " + command;
+  put("/tmp/kdef_terminal_" + std::to_string(::getpid()) + ".sh", inside + "\n");
+  const std::string file = "/tmp/kdef_terminal_" + std::to_string(::getpid()) + ".sh";
+  const Outcome outcome = shell("TERM=xterm script -qec 'bash " + file + "' /dev/null");
+  std::filesystem::remove(file);
+  return outcome.text;
+}
+
+TEST_F(RunTest, ColourIsForTerminalsThatWantIt) {
+  const Outcome plain = train("--run " + path("plain"));
+  ASSERT_EQ(plain.status, 0) << plain.text;
+  for (const char* command : {"\033", "\r"}) EXPECT_THAT(plain.text, testing::Not(testing::HasSubstr(command)));
+  EXPECT_THAT(plain.text, testing::HasSubstr("  best\n"));
+  for (const std::string& line : lines(plain.text)) {
+    // Sentences of warnings, and paths, may be longer.
+    const bool is_free = line.starts_with("warning: ") || line.find(folder_.string()) != std::string::npos;
+    if (!is_free) EXPECT_LE(line.size(), 80u) << line;
+  }
+  const std::string coloured = on_terminal("", train_command("--run " + path("coloured")));
+  if (coloured.empty()) GTEST_SKIP() << "no script(1) here";
+  EXPECT_THAT(coloured, testing::HasSubstr("\033[32m  best\033[0m"));
+  for (const char* environment : {"NO_COLOR=1", "TERM=dumb"}) {
+    const std::string bare = on_terminal(environment, train_command("--overwrite --run " + path("bare")));
+    EXPECT_THAT(bare, testing::HasSubstr("  best"));
+    EXPECT_THAT(bare, testing::Not(testing::HasSubstr("\033[3"))) << environment;
+  }
+  EXPECT_THAT(on_terminal("NO_COLOR=", train_command("--overwrite --run " + path("bare"))),
+              testing::HasSubstr("\033[32m"));
+}
+
+TEST_F(RunTest, FindRatePrintsATableAndWritesNothing) {
+  const std::string before = "--find-rate model_root=" + path("models");
+  const Outcome found = train(before);
+  ASSERT_EQ(found.status, 0) << found.text;
+  EXPECT_THAT(found.text, testing::HasSubstr("learning rate      loss\n      1.0e-06"));
+  EXPECT_THAT(found.text, testing::ContainsRegex("\n  learning_rate=[0-9]e-0[0-9]"));
+  for (const std::string& line : lines(found.text)) EXPECT_LE(line.size(), 80u) << line;
+  EXPECT_FALSE(std::filesystem::exists(path("models")));
+  ASSERT_EQ(train(before + " --json " + path("rates.json")).status, 0);
+  EXPECT_THAT(read_file(path("rates.json")), testing::HasSubstr("{\"proposed\":"));
+  EXPECT_FALSE(std::filesystem::exists(path("models")));
+  EXPECT_EQ(train(before + " --resume").status, 2);
+  EXPECT_EQ(train("--json " + path("x.json")).status, 2);
+  EXPECT_EQ(train(before + " init=" + path("run")).status, 2);
+}
+
 }  // namespace
 }  // namespace kdef::test
