@@ -54,6 +54,11 @@ std::optional<FileLock> FileLock::try_lock(const std::string& path) {
   return lock;
 }
 
+bool FileLock::is_taken(const std::string& path) {
+  const Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  return file.is_open() && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 // A line of /proc/locks: "1: FLOCK  ADVISORY  WRITE 1234 08:01:131 0 EOF"; major and minor are hexadecimal.
 std::string holder_of(const std::string& path) {
   struct stat status {};

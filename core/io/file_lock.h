@@ -25,6 +25,10 @@ class FileLock {
   /// Takes the lock, or returns nothing if another holds it. holder_of() tells who.
   static std::optional<FileLock> try_lock(const std::string& path);
 
+  /// Whether another object or process holds the lock now. It is not waited for, and nothing is made or written; false
+  /// where this cannot be found out. A try_lock() in the very moment of the question may fail by it.
+  static bool is_taken(const std::string& path);
+
   /// False where the file system knows no locks: nothing is held, and nothing can be. The caller decides what to do.
   bool held() const { return held_; }
 

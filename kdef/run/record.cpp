@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/io/file.h"
+#include "core/io/file_lock.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
 #include "kdef/train/run_files.h"
@@ -15,18 +16,6 @@
 namespace kdef {
 namespace {
 
-// Calls read(json). Throws InputError with `where` if the text is not JSON or lacks what is read.
-template <class Read>
-auto parse(const std::string& text, const std::string& where, Read read) {
-  try {
-    return read(parse_json<Json>(text, "its text"));
-  } catch (const Json::exception& e) {
-    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
-  } catch (const InputError& e) {
-    throw InputError(cat(where, ": is not a file that kdef wrote: ", e.what()));
-  }
-}
-
 // Reads one object per line. A last line without "\n" is still being written and is left out.
 template <class Read>
 auto parse_lines(const std::string& path, Read read) {
@@ -34,7 +23,7 @@ auto parse_lines(const std::string& path, Read read) {
   const std::string text = data::read_text(path);
   size_t line = 1;
   for (size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1, ++line) {
-    all.push_back(parse(text.substr(at, end - at), cat(path, ":", line), read));
+    all.push_back(parse_written(text.substr(at, end - at), cat(path, ":", line), read));
   }
   return all;
 }
@@ -65,15 +54,17 @@ void read_model(const std::string& path, RunRecord& run) {
 
 Statistic statistic(const std::vector<double>& values) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  double sum = 0, squares = 0, n = 0;
+  Statistic s;
+  double sum = 0, squares = 0;
   for (const double v : values) {
-    if (std::isfinite(v)) sum += v, ++n;
+    if (std::isfinite(v)) sum += v, s.values.push_back(v);
   }
+  const auto n = static_cast<double>(s.values.size());
   const double mean = sum / n;
-  for (const double v : values) {
-    if (std::isfinite(v)) squares += (v - mean) * (v - mean);
-  }
-  return {n > 0 ? mean : kNone, n > 1 ? std::sqrt(squares / (n - 1)) : kNone};
+  for (const double v : s.values) squares += (v - mean) * (v - mean);
+  s.mean = n > 0 ? mean : kNone;
+  s.deviation = n > 1 ? std::sqrt(squares / (n - 1)) : kNone;
+  return s;
 }
 
 std::string shell_word(const std::string& text) {
@@ -110,9 +101,13 @@ RunRecord read_run(const std::string& directory) {
       run.notes.push_back(e.what());
     }
   };
-  std::string resume = cat("this training has not finished. If it was interrupted, resume it with: kdef train --run ",
-                           word, " --resume");
-  const std::string measure = cat("make it with: kdef collapse --run ", word, " --json ", shell_word(files.collapse()));
+  run.running = FileLock::is_taken(directory);
+  std::string resume = run.running ? "this training is running. Make the page again later"
+                                   : cat("this training has not finished. If it was interrupted, resume it with: kdef "
+                                         "train --run ",
+                                         word, " --resume");
+  const std::string measure =
+      run.running ? "" : cat("make it with: kdef collapse --run ", word, " --json ", shell_word(files.collapse()));
   read(files.model(), resume, [&](const std::string& path) { read_model(path, run); });
   if (!run.exported.empty()) {
     run.notes.push_back(cat("Exported: ", run.exported, ". The record of its training is in that run."));
@@ -121,15 +116,19 @@ RunRecord read_run(const std::string& directory) {
   if (!run.is_trained_here()) resume.clear();
   read(files.metrics(), resume, [&](const std::string& path) { run.evaluations = read_metrics(path); });
   read(files.result(), resume, [&](const std::string& path) {
-    parse(data::read_text(path), path, [&](const Json& json) {
+    parse_written(data::read_text(path), path, [&](const Json& json) {
       run.valid = json.at("valid").get<Evaluation>();
       if (json.contains("test")) run.test = json.at("test").get<Evaluation>();
       return 0;
     });
   });
   read(files.collapse(), measure, [&](const std::string& path) {
-    run.collapse = parse(data::read_text(path), path, [](const Json& json) { return json.get<CollapseReport>(); });
+    run.collapse =
+        parse_written(data::read_text(path), path, [](const Json& json) { return json.get<CollapseReport>(); });
   });
+  read(files.data(), "", [&](const std::string& path) { run.data = read_data_summary(path); });
+  read(files.baseline(), "", [&](const std::string& path) { run.baseline = read_baseline(path); });
+  read(files.importance(), "", [&](const std::string& path) { run.importance = read_importance(path); });
   read(files.collapse_history(), "", [&](const std::string& path) {
     run.collapse_history = parse_lines(path, [](const Json& json) { return json.get<CollapseRecord>(); });
   });

@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "kdef/config/config.h"
+#include "kdef/measure/baseline.h"
 #include "kdef/measure/collapse.h"
+#include "kdef/measure/importance.h"
+#include "kdef/run/data_summary.h"
 #include "kdef/train/trainer.h"
 
 namespace kdef {
@@ -24,6 +27,10 @@ struct RunRecord {
   std::optional<Evaluation> valid, test;  // of the best model
   std::optional<CollapseReport> collapse;
   std::vector<CollapseRecord> collapse_history;
+  std::optional<DataSummary> data;
+  std::optional<Baseline> baseline;
+  std::optional<Importance> importance;
+  bool running = false;  // a training writes into the directory
   /// One sentence per file that is missing or damaged, with the command that makes it.
   std::vector<std::string> notes;
 
@@ -41,6 +48,7 @@ std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path);
 /// Mean, and standard deviation of the sample (NaN for one value), over the finite values.
 struct Statistic {
   double mean = std::numeric_limits<double>::quiet_NaN(), deviation = mean;
+  std::vector<double> values = {};  // the finite ones, in the order given
 };
 Statistic statistic(const std::vector<double>& values);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -21,39 +22,70 @@ using html::plus_minus;
 using plot::escape;
 using plot::fixed;
 
-std::string data_name(const std::vector<RunGroup>& groups) {
-  const bool on_test =
-      std::all_of(groups.begin(), groups.end(), [](const RunGroup& g) { return g.summary.runs == 0 || g.on_test; });
-  return on_test ? "test" : "validation";
+// A column of the table of groups.
+struct Column {
+  std::string title;
+  std::function<std::string(const RunGroup&)> cell;
+  /// Of figures, what the best one is chosen by; null where none is best.
+  std::function<double(const RunGroup&)> value = nullptr;
+  std::optional<Metric> metric = std::nullopt;  // says which value is better
+};
+
+// A figure over seeds, with as many digits as all groups together call for.
+Column figure_column(const std::string& title, const std::vector<RunGroup>& groups, const Metric& metric,
+                     const std::function<Statistic(const RunGroup&)>& of) {
+  std::vector<double> deviations;
+  for (const RunGroup& g : groups) deviations.push_back(of(g).deviation);
+  const int decimals = html::shown_decimals(metric, deviations);
+  return {title,
+          [=](const RunGroup& g) {
+            const Statistic s = of(g);
+            return std::isfinite(s.mean) ? plus_minus(s, decimals) : "";
+          },
+          [=](const RunGroup& g) { return of(g).mean; }, metric};
 }
 
-MetricList measured(const std::vector<RunGroup>& groups) {
-  std::vector<const Summary*> summaries;
-  for (const RunGroup& g : groups) summaries.push_back(&g.summary);
-  return measured_by(summaries);
+std::string experiments_of(const RunGroup& g) {
+  return cat(escape(g.experiment), g.experiments > 1 ? cat("<small>and ", g.experiments - 1, " more</small>") : "");
 }
 
-std::vector<std::string> table_row(const RunGroup& g, const MetricList& metrics) {
-  const Summary& s = g.summary;
-  const int decimals = metrics[0].decimals();
-  const auto of_students = [&](const Statistic& value) {
-    return g.students > 1 && std::isfinite(value.mean) ? plus_minus(value, decimals) : "";
+// The main metric stands beside the name, where it is seen on a phone.
+std::vector<Column> columns_of(const std::vector<RunGroup>& groups, const std::string& data) {
+  const MetricList metrics = measured_in(groups);
+  const Metric& main = metrics[0];
+  std::vector<Column> all{
+      {"ensemble", [](const RunGroup& g) { return cat(escape(g.ensemble), ", ", escape(g.networks)); }}};
+  const auto add_metric = [&](const Metric& m) {
+    all.push_back(
+        figure_column(cat(data, " ", m.title()), groups, m, [m](const RunGroup& g) { return g.summary.metrics[m]; }));
   };
-  std::vector<std::string> row = {cat(escape(g.ensemble), ", ", escape(g.networks))};
-  for (const auto& setting : g.settings) row.push_back(escape(setting.second));
-  row.insert(row.end(), {cat(g.students), s.runs == g.runs.size() ? cat(s.runs) : cat(s.runs, " of ", g.runs.size())});
-  for (const Metric& m : metrics) row.push_back(plus_minus(s.metrics[m], m.decimals()));
-  const std::string gain = of_students(s.gain);
-  row.insert(row.end(), {of_students(s.student_mean), of_students(s.student_weakest),
-                         gain.empty() ? "" : cat(s.gain.mean > 0 ? "+" : "", gain), plus_minus(s.abundance, 2)});
-  return row;
-}
-
-// "KDEF, 3 x mlp 16-8, learning_rate 0.01".
-std::string group_label(const RunGroup& g) {
-  std::string label = cat(g.ensemble, ", ", g.networks);
-  if (const std::string settings = settings_label(g); !settings.empty()) label += ", " + settings;
-  return label;
+  add_metric(main);
+  if (std::any_of(groups.begin(), groups.end(), [&](const auto& g) { return g.experiment != groups[0].experiment; }))
+    all.push_back({"experiment", experiments_of});
+  for (const auto& setting : groups[0].settings) {
+    all.push_back(
+        {html::key(setting.first), [key = setting.first](const RunGroup& g) { return escape(g.settings.at(key)); }});
+  }
+  for (size_t i = 1; i < metrics.size(); ++i) add_metric(metrics[i]);
+  all.push_back({"students", [](const RunGroup& g) { return cat(g.students); }});
+  all.push_back({"finished runs", [](const RunGroup& g) {
+                   return g.summary.runs == g.runs.size() ? cat(g.summary.runs)
+                                                          : cat(g.summary.runs, " of ", g.runs.size());
+                 }});
+  const auto of_students = [](Statistic Summary::*value) {
+    return [value](const RunGroup& g) { return g.students > 1 ? g.summary.*value : Statistic(); };
+  };
+  all.push_back(
+      figure_column(cat("students\u2019 mean ", main.title()), groups, main, of_students(&Summary::student_mean)));
+  all.push_back(figure_column(cat("weakest student\u2019s ", main.title()), groups, main,
+                              of_students(&Summary::student_weakest)));
+  Column gain = figure_column("gain over students\u2019 mean", groups, main, of_students(&Summary::gain));
+  gain.value = nullptr;  // weak students make it large
+  gain.cell = [cell = gain.cell](const RunGroup& g) { return cat(g.summary.gain.mean > 0 ? "+" : "", cell(g)); };
+  gain.cell = [cell = gain.cell](const RunGroup& g) { return g.students > 1 ? cell(g) : ""; };
+  all.push_back(std::move(gain));
+  all.push_back({"information abundance", [](const RunGroup& g) { return plus_minus(g.summary.abundance, 2); }});
+  return all;
 }
 
 // Sentences about groups whose mean is not what it seems.
@@ -73,10 +105,6 @@ std::vector<std::string> remarks(const std::vector<RunGroup>& groups) {
   return all;
 }
 
-std::string experiments_of(const RunGroup& g) {
-  return cat(escape(g.experiment), g.experiments > 1 ? cat("<small>and ", g.experiments - 1, " more</small>") : "");
-}
-
 // The groups as the table lists them: where keys vary, the best first; otherwise as they are.
 std::vector<RunGroup> in_order(const std::vector<RunGroup>& groups, const Metric& main) {
   std::vector<RunGroup> sorted = groups;
@@ -88,27 +116,37 @@ std::vector<RunGroup> in_order(const std::vector<RunGroup>& groups, const Metric
   return sorted;
 }
 
+// The cells of a column, the best one marked where there are several.
+std::vector<std::string> cells_of(const Column& column, const std::vector<RunGroup>& groups) {
+  double best = std::nan("");
+  size_t values = 0;
+  for (const RunGroup& g : groups) {
+    const double value = column.value ? column.value(g) : std::nan("");
+    if (!std::isfinite(value)) continue;
+    ++values;
+    if (std::isnan(best) || column.metric->better(value, best)) best = value;
+  }
+  std::vector<std::string> cells;
+  for (const RunGroup& g : groups) {
+    const std::string cell = column.cell(g);
+    cells.push_back(values > 1 && column.value(g) == best ? html::best(cell) : cell);
+  }
+  return cells;
+}
+
 std::string comparison_table(const std::vector<RunGroup>& groups, const std::string& data) {
-  const bool experiments = std::any_of(groups.begin(), groups.end(),
-                                       [&](const RunGroup& g) { return g.experiment != groups[0].experiment; });
-  const MetricList metrics = measured(groups);
-  std::vector<std::string> titles{"ensemble"};
-  for (const auto& setting : groups[0].settings) titles.push_back(html::key(setting.first));
-  titles.insert(titles.end(), {"students", "finished runs"});
-  for (const Metric& m : metrics) titles.push_back(cat(data, " ", m.title()));
-  titles.insert(titles.end(),
-                {cat("students\u2019 mean ", metrics[0].title()), cat("weakest student\u2019s ", metrics[0].title()),
-                 "gain over students\u2019 mean", "information abundance"});
-  if (experiments) titles.insert(titles.begin() + 1, "experiment");
-  std::vector<std::vector<std::string>> rows;
-  for (const RunGroup& g : in_order(groups, metrics[0])) {
-    rows.push_back(table_row(g, metrics));
-    if (experiments) rows.back().insert(rows.back().begin() + 1, experiments_of(g));
+  const std::vector<RunGroup> sorted = in_order(groups, measured_in(groups)[0]);
+  std::vector<std::string> titles;
+  std::vector<std::vector<std::string>> rows(sorted.size());
+  for (const Column& column : columns_of(groups, data)) {
+    titles.push_back(column.title);
+    const std::vector<std::string> cells = cells_of(column, sorted);
+    for (size_t i = 0; i < cells.size(); ++i) rows[i].push_back(cells[i]);
   }
   return cat(
       plot::table(titles, rows),
       "<p class=\"unit\">Mean \u00b1 standard deviation (of the sample) over the finished runs of a line, which "
-      "differ in their seed. All figures are of the best model, on the ",
+      "differ in their seed. The best value of a column is in bold. All figures are of the best model, on the ",
       data,
       " data. Information abundance is that of the students\u2019 last hidden layers, averaged over the students; "
       "compare it only between layers of the same width.</p>",
@@ -130,12 +168,39 @@ std::vector<RunGroup> with_single_students(const std::vector<RunGroup>& groups) 
         continue;
       all.push_back(one);
       all.back().ensemble = other.ensemble;
+      all.back().kind = other.kind;
     }
   }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const RunGroup& a, const RunGroup& b) { return a.students < b.students; });
+  std::stable_sort(all.begin(), all.end(), [](const RunGroup& a, const RunGroup& b) {
+    return std::tie(a.kind, a.students) < std::tie(b.kind, b.students);
+  });
   return all;
 }
+
+constexpr size_t kEnoughForBars = 5;  // seeds, from which on a deviation says more than they do
+
+// The style of every line, the same in all charts. A plain kind of ensemble has the style of its kind; a second line of
+// the kind has one that is free, and not in the colour of KDEF.
+class LineStyles {
+ public:
+  int of(const std::string& name, const RunGroup& g) {
+    const auto known = styles_.find(name);
+    if (known != styles_.end()) return known->second;
+    const int kdef = ensemble_style(EnsembleKind::kdef);
+    int style = ensemble_style(g.kind);
+    const bool is_plain = g.settings.empty() && (g.kind != EnsembleKind::kdef || g.ensemble == "KDEF");
+    if (!is_plain || taken_.count(style) != 0) {
+      // Above the styles of all kinds: those may still come.
+      for (style = plot::kColours; style % plot::kColours == kdef || taken_.count(style) != 0;) ++style;
+    }
+    taken_.insert(style);
+    return styles_[name] = style;
+  }
+
+ private:
+  std::map<std::string, int> styles_;
+  std::set<int> taken_;
+};
 
 // One line per kind of ensemble and network over the number of students.
 std::string over_students(const std::vector<RunGroup>& groups, const plot::Chart& like,
@@ -146,16 +211,20 @@ std::string over_students(const std::vector<RunGroup>& groups, const plot::Chart
     experiments = experiments || !seen.insert({g.ensemble, g.kinds, settings_label(g), g.students}).second;
   }
   std::set<std::string> kinds;
-  for (const RunGroup& g : groups) kinds.insert(g.kinds);
+  size_t most_runs = 0;
+  for (const RunGroup& g : groups) {
+    kinds.insert(g.kinds);
+    most_runs = std::max(most_runs, g.summary.runs);
+  }
 
   plot::Chart c = like;
-  std::vector<std::string> names;  // of all lines, so that a line has the same style in every chart
+  LineStyles styles;
+  bool bars = false, singles = false;
   for (const RunGroup& g : groups) {
     const std::string name =
         cat(g.ensemble, kinds.size() > 1 ? ", " + g.kinds : "", g.settings.empty() ? "" : ", " + settings_label(g),
             experiments ? cat(" (", g.experiment, ")") : "");
-    const int style = static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
-    if (style == static_cast<int>(names.size())) names.push_back(name);
+    const int style = styles.of(name, g);
     const Statistic s = value(g.summary);
     if (!std::isfinite(s.mean)) continue;
     auto line = std::find_if(c.series.begin(), c.series.end(), [&](const auto& known) { return known.style == style; });
@@ -166,8 +235,18 @@ std::string over_students(const std::vector<RunGroup>& groups, const plot::Chart
     plot::Point p{static_cast<double>(g.students), s.mean};
     if (std::isfinite(s.deviation)) p.low = s.mean - s.deviation, p.high = s.mean + s.deviation;
     line->points.push_back(p);
+    if (s.values.size() < 2) continue;
+    if (most_runs >= kEnoughForBars) {
+      bars = true;
+    } else {
+      singles = true;
+      for (const double v : s.values) line->singles.push_back({p.x, v});
+    }
   }
-  return c.series.empty() ? "" : plot::figure(c);
+  if (c.series.empty()) return "";
+  if (bars) c.note += " Bars: one standard deviation over seeds.";
+  if (singles) c.note += " Small dots: each seed; the line goes through their means.";
+  return plot::figure(c);
 }
 
 std::string charts(const std::vector<RunGroup>& groups, const std::string& data) {
@@ -177,25 +256,28 @@ std::string charts(const std::vector<RunGroup>& groups, const std::string& data)
     std::function<Statistic(const Summary&)> value;
   };
   std::vector<Shown> all;
-  const MetricList metrics = measured(groups);
+  const MetricList metrics = measured_in(groups);
   const Metric& main = metrics[0];
-  for (const Metric& m : metrics) {
-    all.push_back({cat(m.heading(), " of the ensemble, ", data, " data"), m.which_is_better(), m.title(), m.decimals(),
-                   [m](const Summary& s) { return s.metrics[m]; }});
+  for (const Metric& m : html::drawn(metrics)) {
+    all.push_back({cat(m.heading(), " of the ensemble, ", data, " data"), m.which_is_better(), m.title(),
+                   html::shown_decimals(m), [m](const Summary& s) { return s.metrics[m]; }});
   }
+  const int decimals = html::shown_decimals(main);
   all.push_back({cat("Students\u2019 mean ", main.title(), ", ", data, " data"),
-                 "The mean over the students, each alone.", main.title(), main.decimals(),
+                 "The mean over the students, each alone.", main.title(), decimals,
                  [](const Summary& s) { return s.student_mean; }});
   all.push_back({cat("Weakest student\u2019s ", main.title(), ", ", data, " data"), "The weakest student of each run.",
-                 main.title(), main.decimals(), [](const Summary& s) { return s.student_weakest; }});
+                 main.title(), decimals, [](const Summary& s) { return s.student_weakest; }});
   all.push_back({"Information abundance of the last hidden layer",
                  "Mean over students: how many of its dimensions a layer uses.", "information abundance", 2,
                  [](const Summary& s) { return s.abundance; }});
+  all.push_back(
+      {"Time of training", "Evaluations included.", "seconds", 1, [](const Summary& s) { return s.seconds; }});
   std::string page = "<div class=\"figures\">";
   for (const Shown& shown : all) {
     plot::Chart c;
     c.title = shown.title;
-    c.note = shown.note + " Bars: one standard deviation over seeds.";
+    c.note = shown.note;
     c.x = {.label = "number of students", .whole = true};
     c.y = {.label = shown.label, .decimals = shown.decimals};
     page += over_students(groups, c, shown.value);
@@ -205,6 +287,24 @@ std::string charts(const std::vector<RunGroup>& groups, const std::string& data)
 
 }  // namespace
 
+std::string group_label(const RunGroup& g) {
+  std::string label = cat(g.ensemble, ", ", g.networks);
+  if (const std::string settings = settings_label(g); !settings.empty()) label += ", " + settings;
+  return label;
+}
+
+std::string data_name(const std::vector<RunGroup>& groups) {
+  const bool on_test =
+      std::all_of(groups.begin(), groups.end(), [](const RunGroup& g) { return g.summary.runs == 0 || g.on_test; });
+  return on_test ? "test" : "validation";
+}
+
+MetricList measured_in(const std::vector<RunGroup>& groups) {
+  std::vector<const Summary*> summaries;
+  for (const RunGroup& g : groups) summaries.push_back(&g.summary);
+  return measured_by(summaries);
+}
+
 std::string settings_label(const RunGroup& group) {
   std::string label;
   for (const auto& [key, value] : group.settings) label += cat(label.empty() ? "" : ", ", key, " ", value);
@@ -213,7 +313,7 @@ std::string settings_label(const RunGroup& group) {
 
 std::string comparison(const std::vector<RunGroup>& groups) {
   const std::string data = data_name(groups);
-  const std::string table = comparison_table(groups, data) + effects(groups, measured(groups)[0], data);
+  const std::string table = comparison_table(groups, data) + effects(groups, measured_in(groups)[0], data);
   const std::vector<RunGroup> drawn = with_single_students(groups);
   std::map<std::tuple<std::string, std::string, std::string>, std::set<size_t>> sizes;
   for (const RunGroup& g : drawn) {
@@ -228,30 +328,28 @@ std::string comparison(const std::vector<RunGroup>& groups) {
 }
 
 std::string run_list(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups) {
-  const MetricList metrics = measured(groups);
+  const MetricList metrics = measured_in(groups);
   std::vector<std::vector<std::string>> rows;
+  const auto add_metric = [&](const RunRecord& run, const Metric& m, std::vector<std::string>& row) {
+    row.push_back(run.finished() ? fixed(run.best().ensemble[m], html::shown_decimals(m)) : "");
+  };
   for (const RunGroup& g : groups) {
     for (const size_t i : g.runs) {
       const RunRecord& run = runs[i];
-      std::vector<std::string> row = {cat("<a href=\"#", html::anchor(i), "\">", escape(run_label(run)), "</a>"),
-                                      escape(run.config.id)};
-      for (const auto& setting : g.settings) row.push_back(escape(setting.second));
+      std::vector<std::string> row = {cat("<a href=\"#", html::anchor(i), "\">", escape(run_label(run)), "</a>")};
+      add_metric(run, metrics[0], row);
       row.push_back(cat(run.config.training.seed));
-      if (run.finished()) {
-        const Evaluation& e = run.best();
-        row.push_back(run.test ? "test" : "validation");
-        for (const Metric& m : metrics) row.push_back(fixed(e.ensemble[m], m.decimals()));
-      } else {
-        row.push_back("not finished");
-        row.resize(row.size() + metrics.size());
-      }
+      for (const auto& setting : g.settings) row.push_back(escape(setting.second));
+      for (size_t m = 1; m < metrics.size(); ++m) add_metric(run, metrics[m], row);
+      row.push_back(!run.finished() ? run.running ? "running" : "not finished" : run.test ? "test" : "validation");
+      row.push_back(escape(run.config.id));
       rows.push_back(row);
     }
   }
-  std::vector<std::string> titles{"run", "experiment"};
+  std::vector<std::string> titles{"run", metrics[0].title(), "seed"};
   for (const auto& setting : groups[0].settings) titles.push_back(html::key(setting.first));
-  titles.insert(titles.end(), {"seed", "data"});
-  for (const Metric& m : metrics) titles.push_back(m.title());
+  for (size_t m = 1; m < metrics.size(); ++m) titles.push_back(metrics[m].title());
+  titles.insert(titles.end(), {"data", "experiment"});
   return "<h3>Every run</h3>" + plot::table(titles, rows);
 }
 

@@ -68,10 +68,21 @@ std::vector<Effect> effects_of(const std::vector<RunGroup>& groups, const Subjec
 }
 
 std::string table_of(const std::string& key, const std::vector<Effect>& effects, const Metric& metric) {
+  const auto best_of = [&](double Effect::*of) {
+    double best = std::nan("");
+    for (const Effect& e : effects) {
+      if (std::isnan(best) || metric.better(e.*of, best)) best = e.*of;
+    }
+    return best;
+  };
+  const double best = best_of(&Effect::best), mean = best_of(&Effect::mean);
+  const auto value = [&](double v, double best_value) {
+    const std::string text = fixed(v, html::shown_decimals(metric));
+    return v == best_value ? html::best(text) : text;
+  };
   std::vector<std::vector<std::string>> rows;
   for (const Effect& e : effects) {
-    rows.push_back(
-        {escape(e.value), cat(e.results.size()), fixed(e.best, metric.decimals()), fixed(e.mean, metric.decimals())});
+    rows.push_back({escape(e.value), cat(e.results.size()), value(e.best, best), value(e.mean, mean)});
   }
   return plot::table({html::key(key), "lines", cat("best ", metric.title()), cat("mean ", metric.title())}, rows);
 }
@@ -97,7 +108,7 @@ std::string chart_of(const std::string& key, const std::vector<Effect>& effects,
   c.note = cat("The best and the mean over the lines of the table with this value. ", metric.which_is_better());
   const bool log = low > 0 && high > kWide * low;
   c.x = {.label = key, .whole = whole && !log, .log = log};
-  c.y = {.label = metric.title(), .decimals = metric.decimals()};
+  c.y = {.label = metric.title(), .decimals = html::shown_decimals(metric)};
   const bool one_each =
       std::all_of(effects.begin(), effects.end(), [](const Effect& e) { return e.results.size() < 2; });
   if (one_each) {

@@ -1,5 +1,6 @@
 #include "kdef/study/html.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -33,6 +34,25 @@ std::string code(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) html += escape(line) + "\n";
   return html + "</pre>";
 }
+
+int shown_decimals(const Metric& metric, const std::vector<double>& deviations) {
+  double largest = 0;
+  for (const double d : deviations) {
+    if (std::isfinite(d)) largest = std::max(largest, d);
+  }
+  const int most = metric.decimals(), fewest = most - 2;
+  if (!(largest > 0)) return fewest;
+  return std::clamp(1 - static_cast<int>(std::floor(std::log10(largest))), fewest, most);
+}
+
+MetricList drawn(const MetricList& metrics) {
+  const Metric loss = metric_of_key("logloss"), entropy = metric_of_key("normalized_entropy");
+  MetricList all = metrics;
+  if (std::find(all.begin(), all.end(), loss) != all.end()) std::erase(all, entropy);
+  return all;
+}
+
+std::string best(const std::string& html) { return cat("<strong class=\"best\">", html, "</strong>"); }
 
 std::string plus_minus(const Statistic& s, int decimals) {
   if (!std::isfinite(s.deviation)) return fixed(s.mean, decimals);

@@ -1,8 +1,11 @@
 #include "kdef/study/labels.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
+
+#include "kdef/study/plot.h"
 
 namespace kdef {
 
@@ -18,6 +21,20 @@ std::string ensemble_label(const ExperimentConfig& config) {
   }
   if (!config.model.shared_embedding) label += ", own embeddings";
   return label;
+}
+
+int ensemble_style(EnsembleKind kind) {
+  static constexpr EnsembleKind kByStyle[] = {EnsembleKind::mean,   EnsembleKind::concat, EnsembleKind::kdef,
+                                              EnsembleKind::sum,    EnsembleKind::final,  EnsembleKind::self_ensemble,
+                                              EnsembleKind::tri_bce};
+  static_assert(std::size(kByStyle) <= plot::kColours);
+  return static_cast<int>(std::find(std::begin(kByStyle), std::end(kByStyle), kind) - std::begin(kByStyle));
+}
+
+int student_style(size_t k) {
+  const int kdef = ensemble_style(EnsembleKind::kdef), others = plot::kColours - 1;
+  const int style = static_cast<int>(k), place = style % others;
+  return style / others * plot::kColours + place + (place >= kdef ? 1 : 0);
 }
 
 std::string network_label(const StudentConfig& student) {

@@ -16,4 +16,9 @@ std::string networks_label(const ExperimentConfig& config, bool counted);
 /// "KDEF, 3 \u00d7 mlp 400-400", "Single mlp 400-400".
 std::string run_label(const RunRecord& run);
 
+/// The style of a kind of ensemble in every picture (plot::Series): KDEF is green, as it is in docs/movielens.svg.
+int ensemble_style(EnsembleKind kind);
+/// The style of student k, from 0. None has the colour of KDEF.
+int student_style(size_t k);
+
 }  // namespace kdef

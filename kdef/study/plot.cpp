@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "core/base/csv.h"
 #include "core/base/error.h"
 
 namespace kdef::plot {
@@ -14,7 +15,7 @@ namespace {
 constexpr double kWidth = 400, kHeight = 270, kRight = 12, kTop = 12, kBottom = 44;
 constexpr double kLabel = 26, kDigit = 7;  // width of the label of the y axis, and of a digit of its marks
 constexpr int kMarks = 6;                  // on the y axis, at most
-constexpr int kStyles = 7, kMarkers = 5, kDashes = 4;
+constexpr int kMarkers = 5, kDashes = 4;
 constexpr size_t kMaxMarkers = 40;  // per line; with more points, only every second, third, ... has a marker
 constexpr size_t kMaxNumberedCells = 12;
 
@@ -48,8 +49,9 @@ std::string marker(int style, double x, double y, double r) {
 }
 
 std::string classes(const Series& s) {
-  if (s.emphasized) return "series strong";
-  return cat("series c", s.style % kStyles, " d", s.style % kDashes);
+  if (s.reference) return "series reference";
+  // An emphasized line has no dashes.
+  return cat("series c", s.style % kColours, s.emphasized ? " strong" : cat(" d", s.style % kDashes));
 }
 
 // Maps the values of a linear or logarithmic axis to positions.
@@ -79,14 +81,16 @@ class Scale {
   std::vector<std::pair<double, std::string>> marks(int max_count) const {
     std::vector<std::pair<double, std::string>> all;
     if (axis_.log) {
-      for (const double v : log_ticks(std::pow(10, low_), std::pow(10, high_), max_count)) {
+      const double low = std::pow(10, low_), high = std::pow(10, high_);
+      const std::vector<double> at = log_ticks(low, high, max_count);
+      if (at.size() < 2) return linear_marks(ticks(low, high, max_count, axis_.whole));
+      for (const double v : at) {
         const int power = static_cast<int>(std::floor(std::log10(v) + 1e-9));
         const std::string raised = cat("10<tspan class=\"power\" dy=\"-5\">", true_minus(cat(power)), "</tspan>");
         all.emplace_back(v, power < -3 || power > 3 ? raised : significant(v, 3));
       }
     } else {
-      const Ticks t = ticks(low_, high_, max_count, axis_.whole);
-      for (const double v : t.at) all.emplace_back(v, fixed(v, t.decimals));
+      all = linear_marks(ticks(low_, high_, max_count, axis_.whole));
     }
     return all;
   }
@@ -100,10 +104,27 @@ class Scale {
   }
 
  private:
+  static std::vector<std::pair<double, std::string>> linear_marks(const Ticks& t) {
+    std::vector<std::pair<double, std::string>> all;
+    for (const double v : t.at) all.emplace_back(v, fixed(v, t.decimals));
+    return all;
+  }
   double map(double v) const { return axis_.log ? std::log10(v) : v; }
   Axis axis_;
   double from_, to_, low_ = 0, high_ = 1;
 };
+
+// At most `most` letters of UTF-8.
+std::string first_letters(const std::string& text, size_t most) {
+  size_t letters = 0, end = 0, cut = 0;  // cut: behind most - 1 letters
+  for (; end < text.size(); ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) continue;
+    if (letters == most - 1) cut = end;
+    if (letters == most) return text.substr(0, cut) + "\u2026";
+    ++letters;
+  }
+  return text;
+}
 
 std::string value_text(const Axis& axis, double v) {
   return axis.log ? significant(v, 4) : fixed(v, axis.whole ? 0 : axis.decimals);
@@ -157,7 +178,7 @@ std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) 
     line += cat(gap ? "M" : "L", at(px), " ", at(py));
     gap = false;
     if (s.markers && i % stride == 0) dots += marker(s.style, px, py, s.emphasized ? 3.4 : 3);
-    if (!std::isfinite(p.low) || !std::isfinite(p.high)) continue;
+    if (!s.singles.empty() || !std::isfinite(p.low) || !std::isfinite(p.high)) continue;
     const double low = y.clamped(p.low), high = y.clamped(p.high);
     if (s.band) {
       above += cat(above.empty() ? "M" : "L", at(px), " ", at(high));
@@ -167,10 +188,33 @@ std::string draw(const Series& s, const Scale& x, const Scale& y, double shift) 
                   "h6M", at(px - 3), " ", at(high), "h6\"/>");
     }
   }
+  for (const Point& p : s.singles) {
+    if (!x.shows(p.x) || !y.shows(p.y)) continue;
+    bars += cat("<g class=\"single\">", marker(s.style, x(p.x) + shift, y(p.y), 2.2), "</g>");
+  }
   std::string svg = cat("<g class=\"", classes(s), "\">");
   if (!above.empty()) svg += cat("<path class=\"band\" d=\"", above, below, "Z\"/>");
   if (s.line && !line.empty()) svg += cat("<path class=\"line\" d=\"", line, "\"/>");
   return svg + bars + dots + "</g>";
+}
+
+// One strip per x, which shows all values there. `rows`: of every x a cell per series.
+std::string strips(const Chart& chart, const std::map<double, std::vector<std::string>>& rows, const Scale& x,
+                   double left) {
+  std::string svg;
+  for (auto row = rows.begin(); row != rows.end(); ++row) {
+    if (!x.shows(row->first)) continue;
+    const double from = row == rows.begin() ? left : (x(std::prev(row)->first) + x(row->first)) / 2;
+    const double to = std::next(row) == rows.end() ? kWidth - kRight : (x(row->first) + x(std::next(row)->first)) / 2;
+    std::string text = cat(chart.x.label, " ", value_text(chart.x, row->first));
+    if (chart.mark && chart.mark->first == row->first) text += cat(" (", chart.mark->second, ")");
+    for (size_t k = 0; k < chart.series.size(); ++k) {
+      if (!row->second[k].empty()) text += cat("\n", chart.series[k].name, ": ", row->second[k]);
+    }
+    svg += cat("<rect class=\"hit\" x=\"", at(from), "\" y=\"", at(kTop), "\" width=\"", at(to - from), "\" height=\"",
+               at(kHeight - kBottom - kTop), "\"><title>", escape(text), "</title></rect>");
+  }
+  return svg;
 }
 
 std::string legend(const std::vector<Series>& series) {
@@ -183,9 +227,29 @@ std::string legend(const std::vector<Series>& series) {
   return html + "</ul>";
 }
 
-std::string values(const std::string& what) {
-  return cat("<details class=\"values\"><summary>Values</summary>", what, "</details>");
+// A link to a file inside the page.
+std::string file_link(const std::string& title, const std::string& csv) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string name, data;
+  for (const char c : title) {
+    const auto lower = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    const bool word = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+    if (word || (!name.empty() && name.back() != '-')) name += word ? lower : '-';
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  for (const char c : csv) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte > ' ' && byte < 0x7f && std::string_view("\"#%&'<>").find(c) == std::string_view::npos;
+    data += plain ? std::string(1, c) : cat("%", kHex[byte >> 4], kHex[byte & 15]);
+  }
+  return cat("<p><a download=\"", name, ".csv\" href=\"data:text/csv;charset=utf-8,", data, "\">CSV file</a></p>");
 }
+
+std::string values(const std::string& table, const std::string& title, const std::string& csv) {
+  return cat("<details class=\"values\"><summary>Values</summary>", table, file_link(title, csv), "</details>");
+}
+
+std::string csv_number(double v) { return std::isfinite(v) ? shortest(v) : ""; }
 
 std::string open_figure(const std::string& title, const std::string& note) {
   return cat("<figure><figcaption><strong>", escape(title), "</strong> ", escape(note), "</figcaption>");
@@ -278,6 +342,20 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
   return html + "</tbody></table></div>";
 }
 
+std::string csv(const Chart& chart) {
+  std::string text = cat("series,", csv_cell(chart.x.label), ",", csv_cell(chart.y.label), ",low,high\n");
+  for (const Series& s : chart.series) {
+    for (const Point& p : s.points) {
+      text += cat(csv_cell(s.name), ",", csv_number(p.x), ",", csv_number(p.y), ",", csv_number(p.low), ",",
+                  csv_number(p.high), "\n");
+    }
+    for (const Point& p : s.singles) {
+      text += cat(csv_cell(s.name + " (single)"), ",", csv_number(p.x), ",", csv_number(p.y), ",,\n");
+    }
+  }
+  return text;
+}
+
 std::string figure(const Chart& chart) {
   std::vector<double> xs, ys;
   std::map<double, std::vector<std::string>> rows;  // x: a cell per series
@@ -287,12 +365,14 @@ std::string figure(const Chart& chart) {
     bool bars = false;
     for (const Point& p : s.points) {
       xs.push_back(p.x);
-      ys.insert(ys.end(), {p.y, p.low, p.high});
+      ys.push_back(p.y);
+      if (s.singles.empty()) ys.insert(ys.end(), {p.low, p.high});
       auto& cells = rows[p.x];
       cells.resize(chart.series.size());
       cells[k] = value_text(chart.y, p, s.band);
       bars = bars || (!s.band && p.high > p.low);
     }
+    for (const Point& p : s.singles) ys.push_back(p.y);
     barred += bars;
   }
   const Scale y(chart.y, ys, kHeight - kBottom, kTop);
@@ -314,19 +394,7 @@ std::string figure(const Chart& chart) {
       if (s.emphasized == emphasized) html += draw(s, x, y, shift);
     }
   }
-  // One strip per x, which shows all values there.
-  for (auto row = rows.begin(); row != rows.end(); ++row) {
-    if (!x.shows(row->first)) continue;
-    const double from = row == rows.begin() ? left : (x(std::prev(row)->first) + x(row->first)) / 2;
-    const double to = std::next(row) == rows.end() ? kWidth - kRight : (x(row->first) + x(std::next(row)->first)) / 2;
-    std::string text = cat(chart.x.label, " ", value_text(chart.x, row->first));
-    if (chart.mark && chart.mark->first == row->first) text += cat(" (", chart.mark->second, ")");
-    for (size_t k = 0; k < chart.series.size(); ++k) {
-      if (!row->second[k].empty()) text += cat("\n", chart.series[k].name, ": ", row->second[k]);
-    }
-    html += cat("<rect class=\"hit\" x=\"", at(from), "\" y=\"", at(kTop), "\" width=\"", at(to - from), "\" height=\"",
-                at(kHeight - kBottom - kTop), "\"><title>", escape(text), "</title></rect>");
-  }
+  html += strips(chart, rows, x, left);
   html += "</svg>";
   if (chart.series.size() > 1) html += legend(chart.series);
   std::vector<std::string> header = {escape(chart.x.label)};
@@ -336,7 +404,56 @@ std::string figure(const Chart& chart) {
     cells.push_back({value_text(chart.x, v)});
     cells.back().insert(cells.back().end(), row.begin(), row.end());
   }
-  return html + values(table(header, cells)) + "</figure>";
+  return html + values(table(header, cells), chart.title, csv(chart)) + "</figure>";
+}
+
+std::string figure(const Ranking& ranking) {
+  constexpr double kRow = 22, kNames = 130;
+  constexpr size_t kName = 19;  // letters that fit
+  std::vector<double> xs = {0};
+  for (const Ranking::Row& row : ranking.rows) {
+    xs.push_back(row.value);
+    if (std::isfinite(row.deviation)) xs.insert(xs.end(), {row.value - row.deviation, row.value + row.deviation});
+  }
+  const Scale x(ranking.axis, xs, kNames, kWidth - kRight);
+  const double bottom = kTop + kRow * static_cast<double>(ranking.rows.size()), height = bottom + kBottom;
+  std::string html = open_figure(ranking.title, ranking.note);
+  html += cat("<svg viewBox=\"0 0 ", kWidth, " ", at(height), "\" role=\"img\" aria-label=\"", escape(ranking.title),
+              "\">");
+  for (const auto& [v, text] : x.marks(5)) {
+    html +=
+        cat("<line class=\"grid\" x1=\"", at(x(v)), "\" x2=\"", at(x(v)), "\" y1=\"", at(kTop), "\" y2=\"", at(bottom),
+            "\"/><text x=\"", at(x(v)), "\" y=\"", at(bottom + 17), "\" text-anchor=\"middle\">", text, "</text>");
+  }
+  html += cat("<line class=\"axis\" x1=\"", at(x(0)), "\" x2=\"", at(x(0)), "\" y1=\"", at(kTop), "\" y2=\"",
+              at(bottom), "\"/><text class=\"label\" x=\"", at((kNames + kWidth - kRight) / 2), "\" y=\"",
+              at(height - 8), "\" text-anchor=\"middle\">", escape(ranking.axis.label), "</text>");
+  html += cat("<g class=\"series strong c", ranking.style % kColours, "\">");
+  std::vector<std::vector<std::string>> cells;
+  std::string file = cat("name,", csv_cell(ranking.axis.label), ",deviation\n");
+  for (size_t i = 0; i < ranking.rows.size(); ++i) {
+    const Ranking::Row& row = ranking.rows[i];
+    const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
+    const std::string value =
+        cat(value_text(ranking.axis, row.value),
+            std::isfinite(row.deviation) ? cat(" \u00b1 ", value_text(ranking.axis, row.deviation)) : "");
+    cells.push_back({escape(row.name), value});
+    file += cat(csv_cell(row.name), ",", csv_number(row.value), ",", csv_number(row.deviation), "\n");
+    html += cat("<text class=\"label\" x=\"", at(kNames - 8), "\" y=\"", at(y + 4), "\" text-anchor=\"end\">",
+                escape(first_letters(row.name, kName)), "</text>");
+    if (!x.shows(row.value)) continue;
+    html += cat("<path class=\"line\" d=\"M", at(x(0)), " ", at(y), "H", at(x(row.value)), "\"/>");
+    if (std::isfinite(row.deviation)) {
+      const double low = x(row.value - row.deviation), high = x(row.value + row.deviation);
+      html += cat("<path class=\"bar\" d=\"M", at(low), " ", at(y), "H", at(high), "M", at(low), " ", at(y - 3), "v6M",
+                  at(high), " ", at(y - 3), "v6\"/>");
+    }
+    html += marker(0, x(row.value), y, 3.4);
+    html += cat("<rect class=\"hit\" x=\"0\" y=\"", at(y - kRow / 2), "\" width=\"", at(kWidth), "\" height=\"",
+                at(kRow), "\"><title>", escape(cat(row.name, ": ", value)), "</title></rect>");
+  }
+  html += "</g></svg>";
+  return html + values(table({"", escape(ranking.axis.label)}, cells), ranking.title, file) + "</figure>";
 }
 
 std::string figure(const HeatMap& map) {
@@ -357,6 +474,7 @@ std::string figure(const HeatMap& map) {
   html +=
       cat("<svg viewBox=\"0 0 ", kWidth, " ", at(height), "\" role=\"img\" aria-label=\"", escape(map.title), "\">");
   std::vector<std::vector<std::string>> rows;
+  std::string file = "row,column,value\n";
   for (size_t i = 0; i < n; ++i) {
     const double middle = cell * (static_cast<double>(i) + 0.5);
     // With many small cells, only some have their number; the names are in the table.
@@ -370,6 +488,7 @@ std::string figure(const HeatMap& map) {
       const double v = map.values[i][j];
       const double x = left + cell * static_cast<double>(j), y = top + cell * static_cast<double>(i);
       rows.back().push_back(significant(v, 4));
+      file += cat(csv_cell(map.names[i]), ",", csv_cell(map.names[j]), ",", csv_number(v), "\n");
       html += cat("<g><rect class=\"cell\" x=\"", at(x), "\" y=\"", at(y), "\" width=\"", at(cell - 2), "\" height=\"",
                   at(cell - 2), "\" fill-opacity=\"",
                   fixed(largest > 0 && std::isfinite(v) ? 0.04 + 0.56 * v / largest : 0.04, 3), "\"/>");
@@ -387,7 +506,7 @@ std::string figure(const HeatMap& map) {
   html += "</p>";
   std::vector<std::string> header = {""};
   for (const std::string& name : map.names) header.push_back(escape(name));
-  return html + values(table(header, rows)) + "</figure>";
+  return html + values(table(header, rows), map.title, file) + "</figure>";
 }
 
 std::string style_sheet() {
@@ -417,6 +536,7 @@ p { max-width: 44rem; margin: 0.6rem 0; }
 a { color: var(--link); text-underline-offset: 0.15em; }
 code, pre { font: 0.86rem/1.55 ui-monospace, monospace; }
 pre { margin: 0.8rem 0; padding: 0.9rem 1rem; background: var(--wash); border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere; }
+.finding { font-size: 1.12rem; max-width: 50rem; margin-top: 1rem; }
 .lead, .unit, figcaption, dt, .legend { color: var(--soft); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr)); gap: 1.4rem 1.5rem; margin: 2rem 0 0; }
 .facts dt { font-size: 0.86rem; }
@@ -424,6 +544,7 @@ pre { margin: 0.8rem 0; padding: 0.9rem 1rem; background: var(--wash); border-ra
 .facts dd small { display: block; font-size: 0.86rem; font-weight: 400; color: var(--soft); }
 .notes { margin: 1.6rem 0 0; padding: 0.8rem 1rem 0.8rem 2.2rem; border-left: 3px solid var(--c1); background: var(--wash); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 2.4rem 3rem; margin-top: 1.4rem; }
+.figures > div { min-width: 0; }
 figure { margin: 0; min-width: 0; max-width: 32rem; break-inside: avoid; }
 figcaption { font-size: 0.92rem; line-height: 1.5; margin-bottom: 0.7rem; }
 figcaption strong { display: block; font-weight: 600; color: var(--ink); }
@@ -435,14 +556,16 @@ svg g > text { fill: var(--ink); }
 .grid { stroke: var(--rule); stroke-width: 1; }
 .axis { stroke: var(--soft); stroke-width: 1; }
 .mark { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 3; }
-.series { --c: var(--ink); }
+.reference { --c: var(--soft); }
 .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); }
 .c4 { --c: var(--c4); } .c5 { --c: var(--c5); } .c6 { --c: var(--c6); }
 .line { fill: none; stroke: var(--c); stroke-width: 1.5; stroke-linejoin: round; }
 .d1 .line { stroke-dasharray: 7 3; } .d2 .line { stroke-dasharray: 2 2.5; } .d3 .line { stroke-dasharray: 8 3 2 3; }
-.strong .line { stroke-width: 2.6; }
+.strong .line { stroke-width: 2.8; }
+.reference .line { stroke-width: 1; }
 .dot { fill: var(--page); stroke: var(--c); stroke-width: 1.5; }
 .strong .dot { fill: var(--c); }
+.single .dot { fill: var(--c); stroke: none; fill-opacity: 0.7; }
 .bar { fill: none; stroke: var(--c); stroke-width: 1.2; }
 .band { fill: var(--c); fill-opacity: 0.14; }
 .hit { fill: var(--ink); fill-opacity: 0; }
@@ -462,14 +585,17 @@ details > summary { cursor: pointer; }
 table { border-collapse: collapse; font-size: 0.9rem; line-height: 1.4; }
 th, td { padding: 0.35rem 0.9rem 0.35rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { font-weight: 400; } thead th { color: var(--soft); vertical-align: bottom; white-space: normal; max-width: 8rem; }
-td small { display: block; font-size: 0.8rem; color: var(--soft); }
+th[scope=row] { white-space: normal; min-width: 7rem; }
+.best { font-weight: 700; } td .best small { font-weight: 400; }
+td small, th small { display: block; font-size: 0.8rem; color: var(--soft); }
 th:first-child { text-align: left; }
 @media (max-width: 30rem) { body { padding: 1.6rem 1rem 3rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 3rem; } .facts { grid-template-columns: 1fr 1fr; } }
 @media print {
   :root { color-scheme: light; --page: #fff; --ink: #000; --soft: #444; --rule: #ccc; --wash: #f4f4f4; --link: #000;
     --c0: #0069b4; --c1: #c2470a; --c2: #00785a; --c3: #a23f7e; --c4: #8a6100; --c5: #2b83ad; --c6: #6d6d6d; }
   body { padding: 0; max-width: none; font-size: 9.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  .figures { grid-template-columns: 1fr 1fr; gap: 1.4rem 2rem; }
+  .figures { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1.4rem 2rem; }
+  .figures table { font-size: 7.5pt; } .figures th, .figures td { padding-right: 0.5rem; } .figures th[scope=row] { min-width: 0; }
   h2, h3, .run > summary { break-after: avoid; } tr, .facts { break-inside: avoid; }
   .run::details-content { content-visibility: visible; block-size: auto; }
   .values:not([open]), .hit { display: none; }

@@ -1,5 +1,6 @@
-// Figures as HTML: an SVG with labelled axes, a legend, and a table of the values. Figures have no scripts and no fixed
-// colours; style_sheet() defines their classes for light, dark and printed pages.
+// Figures as HTML: an SVG with labelled axes, a legend, a table of the values, and the values as a CSV file inside the
+// page. Figures have no scripts and no fixed colours; style_sheet() defines their classes for light, dark and printed
+// pages.
 //
 // This unit escapes all text. NaN is a gap in a line and a dash in a table.
 #pragma once
@@ -46,11 +47,16 @@ struct Point {
 struct Series {
   std::string name;
   std::vector<Point> points;
-  int style = 0;            // colour, marker and dashes
-  bool emphasized = false;  // drawn on top in the colour of text
+  int style = 0;            // colour, marker and dashes, from 0
+  bool emphasized = false;  // drawn on top, with a thicker line
+  bool reference = false;   // a thin grey line behind the others
   bool line = true, markers = true;
-  bool band = false;  // low and high as an area instead of error bars
+  bool band = false;           // low and high as an area instead of error bars
+  std::vector<Point> singles;  // what the points are means of, as small dots; then error bars are not drawn
 };
+
+/// The colours of styles 0, 1, 2, ...; they come again after the last one.
+inline constexpr int kColours = 7;
 
 struct Chart {
   std::string title, note;  // note: one or two sentences about what the chart shows
@@ -60,6 +66,19 @@ struct Chart {
 };
 std::string figure(const Chart& chart);
 
+/// Names with a value each, one below the other, and the deviation of each value as a bar. NaN: no bar.
+struct Ranking {
+  struct Row {
+    std::string name;
+    double value = 0, deviation = std::numeric_limits<double>::quiet_NaN();
+  };
+  std::string title, note;
+  Axis axis;
+  std::vector<Row> rows;
+  int style = 0;
+};
+std::string figure(const Ranking& ranking);
+
 /// A square matrix of non-negative values, larger ones darker. Numbers stand in the cells of up to 12 rows.
 struct HeatMap {
   std::string title, note, unit;
@@ -67,6 +86,10 @@ struct HeatMap {
   std::vector<std::vector<double>> values;  // [names, names]
 };
 std::string figure(const HeatMap& map);
+
+/// The values of a chart as CSV, every digit of them: series, x, y, low, high; a line per point, and one per single
+/// value, with the name of the series and " (single)".
+std::string csv(const Chart& chart);
 
 /// A table inside a box that scrolls sideways on narrow pages. The first column is text, the others are aligned as
 /// numbers. Cells are HTML: escape() text first.

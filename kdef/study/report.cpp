@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/io/file.h"
 #include "kdef/study/comparison.h"
+#include "kdef/study/findings.h"
 #include "kdef/study/html.h"
 #include "kdef/study/labels.h"
 #include "kdef/study/plot.h"
@@ -77,6 +78,11 @@ void remove_duplicates(std::vector<RunRecord>& runs) {
   });
 }
 
+std::string state_of(const RunRecord& run) {
+  if (run.finished()) return "";
+  return run.running ? "running, " : "not finished, ";
+}
+
 }  // namespace
 
 Report read_report(const std::vector<std::string>& directories) {
@@ -102,15 +108,15 @@ std::string to_html(const Report& report) {
           escape(title), "</h1></header>\n<main>\n");
   page += html::notes(report.notes);
   if (one) {
-    page += run_section(runs[0]);
+    page += run_section(runs[0], true);
   } else {
     const std::vector<RunGroup> groups = group_runs(runs);
     for (size_t first = 0; first < groups.size();) {
       std::vector<RunGroup> of_dataset;
       for (; first < groups.size() && (of_dataset.empty() || groups[first].dataset == of_dataset[0].dataset); ++first)
         of_dataset.push_back(groups[first]);
-      page += cat("<section><h2>Data set ", escape(of_dataset[0].dataset), "</h2>", comparison(of_dataset),
-                  run_list(runs, of_dataset), "</section>\n");
+      page += cat("<section><h2>Data set ", escape(of_dataset[0].dataset), "</h2>", finding(of_dataset),
+                  comparison(of_dataset), run_list(runs, of_dataset), "</section>\n");
     }
     std::vector<std::string> settings(runs.size());
     for (const RunGroup& g : groups) {
@@ -119,8 +125,9 @@ std::string to_html(const Report& report) {
     page += "<section><h2>Run by run</h2>\n";
     for (size_t i = 0; i < runs.size(); ++i) {
       page += cat("<details class=\"run\"", runs.size() <= kMaxOpenRuns ? " open" : "", "><summary>",
-                  escape(run_label(runs[i])), " <span>seed ", runs[i].config.training.seed, escape(settings[i]),
-                  "</span></summary><div id=\"", html::anchor(i), "\">", run_section(runs[i]), "</div></details>\n");
+                  escape(run_label(runs[i])), " <span>", state_of(runs[i]), "seed ", runs[i].config.training.seed,
+                  escape(settings[i]), "</span></summary><div id=\"", html::anchor(i), "\">",
+                  run_section(runs[i], false), "</div></details>\n");
     }
     page += "</section>\n";
   }

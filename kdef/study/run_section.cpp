@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <span>
+#include <utility>
 
 #include "core/base/error.h"
+#include "kdef/study/findings.h"
 #include "kdef/study/html.h"
 #include "kdef/study/labels.h"
 #include "kdef/study/plot.h"
@@ -14,6 +17,7 @@
 namespace kdef {
 namespace {
 
+using html::shown_decimals;
 using plot::escape;
 using plot::fixed;
 
@@ -23,30 +27,34 @@ constexpr size_t kMaxTables = 6;       // up to so many embedding tables get a l
 // Whether the figures of single students mean anything.
 bool students_trained(const RunRecord& run) { return ensemble_type(run.config.model.kind).trains_output_layers(); }
 
+int style_of(const RunRecord& run) { return ensemble_style(run.config.model.kind); }
+
+std::string main_name(const RunRecord& run) { return run.config.model.students.size() > 1 ? "ensemble" : "network"; }
+
 std::string facts(const RunRecord& run) {
   std::string page = "<dl class=\"facts\">";
   if (run.finished()) {
     const Evaluation& e = run.best();
     const std::string data = run.test ? "Test" : "Validation";
     for (const Metric& m : e.ensemble.measured()) {
-      page += html::fact(cat(data, " ", m.title()), fixed(e.ensemble[m], m.decimals()),
-                         run.test ? cat("validation ", fixed(run.valid->ensemble[m], m.decimals())) : "");
+      const int decimals = shown_decimals(m);
+      page += html::fact(cat(data, " ", m.title()), fixed(e.ensemble[m], decimals),
+                         run.test ? cat("validation ", fixed(run.valid->ensemble[m], decimals)) : "");
     }
     if (e.students.size() > 1 && students_trained(run)) {
       const Metric main = main_metric(e);
+      const int decimals = shown_decimals(main);
       const StudentSpread spread = student_spread(e);
-      page += html::fact("Gain over its students\u2019 mean",
-                         html::signed_fixed(e.ensemble[main] - spread.mean, main.decimals()), cat("in ", main.title()));
-      page += html::fact(cat("Students\u2019 ", main.title()), fixed(spread.mean, main.decimals()),
-                         cat("weakest ", fixed(spread.weakest, main.decimals()), ", standard deviation ",
-                             fixed(spread.deviation, main.decimals())));
+      page += html::fact(
+          cat("Students\u2019 mean ", main.title()), fixed(spread.mean, decimals),
+          cat("weakest ", fixed(spread.weakest, decimals), ", standard deviation ", fixed(spread.deviation, decimals)));
     }
   }
-  if (run.parameters) page += html::fact("Parameters", cat(*run.parameters));
+  if (run.parameters) page += html::fact("Parameters", grouped(*run.parameters));
   if (!run.evaluations.empty()) {
     const auto& last = run.evaluations.back();
     page += html::fact("Training", cat(last.epoch, last.epoch == 1 ? " epoch" : " epochs"),
-                       cat(last.step, " steps, ", fixed(last.seconds, 0), " s"));
+                       cat(grouped(last.step), " steps, ", fixed(last.seconds, last.seconds < 10 ? 1 : 0), " s"));
   }
   return page + "</dl>";
 }
@@ -64,38 +72,197 @@ std::string learning_curves(const RunRecord& run) {
   const auto chart = [&](const Metric& metric) {
     const std::string what = metric.heading();
     plot::Chart c;
-    c.title = cat(what, " on the validation data");
+    plot::Series training{.name = "training rows", .style = 1, .reference = true};
+    for (const auto& e : all) {
+      if (e.train.has(metric)) training.points.push_back({x(e), e.train[metric]});
+    }
+    const bool has_training = !training.points.empty();
+    c.title = cat(what, " on the validation data", has_training ? " and on training rows" : "");
     c.x = {.label = epochs ? "epoch" : "step", .whole = true};
-    c.y = {.label = what, .decimals = metric.decimals()};
+    c.y = {.label = what, .decimals = shown_decimals(metric)};
+    if (has_training) c.series.push_back(std::move(training));
     for (size_t k = 0; k < students; ++k) {
-      plot::Series s{.name = cat("student ", k + 1), .style = static_cast<int>(k)};
+      plot::Series s{.name = cat("student ", k + 1), .style = student_style(k)};
       for (const auto& e : all) {
         if (k < e.valid.students.size()) s.points.push_back({x(e), e.valid.students[k][metric]});
       }
       c.series.push_back(std::move(s));
     }
-    plot::Series ensemble{.name = run.config.model.students.size() > 1 ? "ensemble" : "network", .emphasized = true};
+    plot::Series ensemble{.name = main_name(run), .style = style_of(run), .emphasized = true};
     for (const auto& e : all) {
       ensemble.points.push_back({x(e), e.valid.ensemble[metric]});
       if (run.model_step && e.step == *run.model_step) c.mark = {x(e), "the model that was kept"};
     }
     c.series.push_back(std::move(ensemble));
-    c.note =
-        cat(students > 0 ? "The ensemble and every student alone, after each evaluation." : "After each evaluation.",
-            c.mark ? " The dotted line marks the model that was kept." : "");
+    c.note = cat(
+        students > 0 ? "The ensemble and every student alone, after each evaluation." : "After each evaluation.",
+        c.mark ? " The dotted line marks the model that was kept." : "",
+        has_training ? cat(" Training rows: a sample, measured in the same way. If their loss falls while that of the "
+                           "validation data rises, the ",
+                           main_name(run), " learns them by heart.")
+                     : "");
     return plot::figure(c);
   };
   std::string page = "<h3>Learning curves</h3><div class=\"figures\">";
-  for (const Metric& m : all.back().valid.ensemble.measured()) page += chart(m);
+  for (const Metric& m : html::drawn(all.back().valid.ensemble.measured())) page += chart(m);
   return page + "</div>";
+}
+
+// Rows of figures, each with a quality, the best value of every metric marked.
+class QualityTable {
+ public:
+  explicit QualityTable(MetricList metrics) : metrics_(std::move(metrics)) {}
+  // `more`: cells behind the metrics.
+  void add(const std::string& name, const Quality& quality, std::vector<std::string> more = {}) {
+    names_.push_back(name);
+    qualities_.push_back(quality);
+    more_.push_back(std::move(more));
+  }
+  std::string html(const std::string& data, const std::vector<std::string>& more_titles = {}) const {
+    std::vector<std::string> header = {""};
+    std::vector<std::vector<std::string>> rows;
+    for (const std::string& name : names_) rows.push_back({name});
+    for (const Metric& m : metrics_) {
+      header.push_back(cat(data, " ", m.title()));
+      double best = std::nan("");
+      for (const Quality& q : qualities_) {
+        if (std::isnan(best) || m.better(q[m], best)) best = q[m];
+      }
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const std::string text = fixed(qualities_[i][m], shown_decimals(m));
+        rows[i].push_back(qualities_[i][m] == best ? html::best(text) : text);
+      }
+    }
+    header.insert(header.end(), more_titles.begin(), more_titles.end());
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].insert(rows[i].end(), more_[i].begin(), more_[i].end());
+    return plot::table(header, rows);
+  }
+
+ private:
+  MetricList metrics_;
+  std::vector<std::string> names_;
+  std::vector<Quality> qualities_;
+  std::vector<std::vector<std::string>> more_;
+};
+
+std::string baselines(const RunRecord& run) {
+  if (!run.baseline || !run.finished()) return "";
+  const auto rows = [&](const Baseline::Rows& r) -> const Quality& { return run.test ? r.test : r.valid; };
+  if (rows(run.baseline->constant).measured().empty()) return "";
+  QualityTable table(run.best().ensemble.measured());
+  table.add("constant click rate", rows(run.baseline->constant));
+  table.add("logistic regression", rows(run.baseline->logistic_regression));
+  table.add(cat("this ", main_name(run)), run.best().ensemble);
+  return cat("<h3>What it has to beat</h3>", table.html(run.test ? "test" : "validation"),
+             "<p class=\"unit\">The constant is the click rate of the training rows. The best value of a column is in "
+             "bold.</p>");
+}
+
+std::string data_rows(const RunRecord& run) {
+  if (!run.data) return "";
+  const DataSummary& d = *run.data;
+  std::vector<std::string> header{"", "rows"};
+  if (d.train.clicks) header.insert(header.end(), {"clicks", "click rate"});
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const char* name, const DataSummary::Rows& part) {
+    rows.push_back({name, grouped(part.rows)});
+    if (!part.clicks) return;
+    const double rate = static_cast<double>(*part.clicks) / static_cast<double>(part.rows);
+    rows.back().insert(rows.back().end(), {grouped(*part.clicks), fixed(100 * rate, 2) + " %"});
+  };
+  add("training", d.train);
+  add("validation", d.valid);
+  add("test", d.test);
+  return plot::table(header, rows);
+}
+
+// The columns whose rows most often have no known value, and the others folded.
+std::string data_columns(const RunRecord& run) {
+  constexpr size_t kShown = 5;
+  if (!run.data || run.data->columns.empty()) return "";
+  std::vector<ColumnSummary> columns = run.data->columns;
+  const auto unknown = [](const ColumnSummary& c) { return std::isnan(c.valid_unknown) ? 0 : c.valid_unknown; };
+  std::stable_sort(columns.begin(), columns.end(),
+                   [&](const auto& a, const auto& b) { return unknown(a) > unknown(b); });
+  const auto table = [](std::span<const ColumnSummary> some) {
+    const auto share = [](double x) { return std::isfinite(x) ? fixed(100 * x, 2) + " %" : fixed(x, 2); };
+    std::vector<std::vector<std::string>> rows;
+    for (const ColumnSummary& c : some) {
+      rows.push_back({escape(c.name), c.seen < 0 ? "" : grouped(c.seen), grouped(c.kept), share(c.valid_unknown),
+                      share(c.test_unknown)});
+    }
+    return plot::table({"column", "values", "with an id", "validation rows without an id", "test rows without an id"},
+                       rows);
+  };
+  const std::span<const ColumnSummary> all(columns);
+  std::string page = table(all.first(std::min(kShown, all.size())));
+  if (all.size() > kShown) {
+    page += cat("<details class=\"values\"><summary>The other ", all.size() - kShown, " columns</summary>",
+                table(all.subspan(kShown)), "</details>");
+  }
+  return page;
+}
+
+std::string data_section(const RunRecord& run) {
+  const std::string rows = data_rows(run);
+  if (rows.empty()) return "";
+  const std::string columns = data_columns(run);
+  return cat("<h3>Data</h3><div class=\"figures\"><div>", rows, "</div><div>", columns, "</div></div>",
+             columns.empty()
+                 ? ""
+                 : "<p class=\"unit\">A value has an id if it occurs often enough in the training rows. The "
+                   "columns are in the order of their validation rows without an id, the largest share "
+                   "first: such a column tells the model little of new rows.</p>");
+}
+
+plot::Ranking importance_ranking(const Importance& importance, const Metric& metric) {
+  constexpr size_t kMost = 20;
+  plot::Ranking ranking;
+  const double sign = metric.higher_is_better() ? -1 : 1;
+  ranking.title = cat(metric.heading(), metric.higher_is_better() ? " lost" : " added", " where a column is shuffled");
+  ranking.axis = {.label = cat(metric.higher_is_better() ? "loss of " : "rise of ", metric.title()),
+                  .decimals = metric.decimals() - 1};
+  for (const FieldImportance& f : importance.fields)
+    ranking.rows.push_back({f.name, sign * f.change[metric], f.deviation[metric]});
+  std::stable_sort(ranking.rows.begin(), ranking.rows.end(),
+                   [](const auto& a, const auto& b) { return a.value > b.value; });
+  const size_t all = ranking.rows.size();
+  if (all > kMost) ranking.rows.resize(kMost);
+  ranking.note = cat(all > kMost ? cat("The ", kMost, " most important of ", all, " columns. ") : "",
+                     importance.shuffles > 1
+                         ? cat("Mean of ", importance.shuffles, " shuffles; the bar is their standard deviation.")
+                         : "One shuffle.");
+  return ranking;
+}
+
+std::string importance(const RunRecord& run) {
+  if (!run.importance || run.importance->fields.empty()) return "";
+  const Importance& i = *run.importance;
+  std::string figures;
+  for (const Metric& m : html::drawn(i.quality.measured())) {
+    if (i.fields[0].change.has(m)) {
+      plot::Ranking ranking = importance_ranking(i, m);
+      ranking.style = style_of(run);
+      figures += plot::figure(ranking);
+    }
+  }
+  return cat("<h3>Which columns matter</h3><p class=\"unit\">Measured on ", grouped(i.rows), " rows",
+             i.data.empty() ? "" : cat(" (", escape(i.data), ")"),
+             ". Columns that say the same share their importance: each alone seems to matter less.</p><div "
+             "class=\"figures\">",
+             figures, "</div>");
 }
 
 std::string students(const RunRecord& run) {
   if (!run.finished() || run.best().students.size() < 2) return "";
   const Evaluation& e = run.best();
   const std::string data = run.test ? "test" : "validation";
+  const std::vector<StudentConfig>& networks = run.config.model.students;
   const bool distances =
       students_trained(run) && run.collapse && run.collapse->distance_to_ensemble.size() == e.students.size();
+  const bool one_kind = std::all_of(networks.begin(), networks.end(), [&](const StudentConfig& s) {
+    return network_label(s) == network_label(networks[0]);
+  });
   std::string page = "<h3>Students alone</h3>";
   page +=
       students_trained(run)
@@ -103,52 +270,44 @@ std::string students(const RunRecord& run) {
             "of the ensemble\u2019s cost.</p>"
           : "<p>The output layers of a concat ensemble\u2019s students are not trained: the figures of a student alone "
             "mean nothing.</p>";
-  const MetricList metrics = e.ensemble.measured();
   const Metric main = main_metric(e);
-  std::vector<std::string> header = {"", "network"};
-  std::vector<std::vector<std::string>> rows = {
-      {"<strong>ensemble</strong>", escape(networks_label(run.config, true))}};
-  for (const Metric& m : metrics) {
-    header.push_back(cat(data, " ", m.title()));
-    rows[0].push_back(fixed(e.ensemble[m], m.decimals()));
-  }
-  header.push_back(cat(main.title(), " minus the ensemble\u2019s"));
-  rows[0].push_back("");
-  if (distances) {
-    header.push_back("mean |p<sub>m</sub> \u2212 q|");
-    rows[0].push_back("");
-  }
+  const int decimals = shown_decimals(main);
+  QualityTable table(html::drawn(e.ensemble.measured()));
+  table.add("ensemble", e.ensemble, std::vector<std::string>(distances ? 2 : 1));
   plot::Chart c;
   c.title = cat(main.heading(), " on the ", data, " data, student by student");
   c.note = "Each student alone; the line is the ensemble.";
   c.x = {.label = "student", .whole = true};
-  c.y = {.label = main.title(), .decimals = main.decimals()};
-  plot::Series alone{.name = "student", .line = false},
-      together{.name = "ensemble", .emphasized = true, .markers = false};
+  c.y = {.label = main.title(), .decimals = decimals};
+  plot::Series alone{.name = "student", .style = student_style(0), .line = false},
+      together{.name = "ensemble", .style = style_of(run), .emphasized = true, .markers = false};
   for (size_t k = 0; k < e.students.size(); ++k) {
     const Quality& q = e.students[k];
     const double x = static_cast<double>(k + 1);
     alone.points.push_back({x, q[main]});
     together.points.push_back({x, e.ensemble[main]});
-    rows.push_back({cat("student ", k + 1),
-                    k < run.config.model.students.size() ? escape(network_label(run.config.model.students[k])) : ""});
-    for (const Metric& m : metrics) rows.back().push_back(fixed(q[m], m.decimals()));
-    rows.back().push_back(html::signed_fixed(q[main] - e.ensemble[main], main.decimals()));
-    if (distances) rows.back().push_back(fixed(run.collapse->distance_to_ensemble[k], 5));
+    std::vector<std::string> more = {html::signed_fixed(q[main] - e.ensemble[main], decimals)};
+    if (distances) more.push_back(fixed(run.collapse->distance_to_ensemble[k], 4));
+    const std::string network =
+        one_kind || k >= networks.size() ? "" : cat("<small>", escape(network_label(networks[k])), "</small>");
+    table.add(cat("student ", k + 1, network), q, more);
   }
   c.series = {alone, together};
-  page += plot::table(header, rows);
-  if (students_trained(run)) page += cat("<div class=\"figures\">", plot::figure(c), "</div>");
-  return page;
+  std::vector<std::string> titles = {cat(main.title(), " minus the ensemble\u2019s")};
+  if (distances) titles.push_back("mean |p<sub>m</sub> \u2212 q|");
+  const std::string text = table.html(data, titles);
+  if (!students_trained(run)) return page + text;
+  return cat(page, "<div class=\"figures\"><div>", text, "</div>", plot::figure(c), "</div>");
 }
 
 // Predicted against observed click rates, with the diagonal on which they are equal.
-plot::Chart calibration_chart(const std::string& title, const std::string& name, const Quality& quality) {
+plot::Chart calibration_chart(const std::string& title, const std::string& name, const Quality& quality, int style) {
   plot::Chart c;
   c.title = title;
-  c.x = {.label = "mean prediction", .decimals = 5};
-  c.y = {.label = "click rate", .decimals = 5};
-  plot::Series equal{.name = "predicted = observed", .markers = false}, bins{.name = name, .emphasized = true};
+  c.x = {.label = "mean prediction", .decimals = 4};
+  c.y = {.label = "click rate", .decimals = 4};
+  plot::Series equal{.name = "predicted = observed", .reference = true, .markers = false},
+      bins{.name = name, .style = style, .emphasized = true};
   for (const CalibrationBin& bin : quality.calibration) {
     equal.points.push_back({bin.predicted, bin.predicted});
     bins.points.push_back({bin.predicted, bin.observed});
@@ -162,18 +321,26 @@ std::string calibration(const RunRecord& run) {
   const Evaluation& e = run.best();
   const bool several = e.students.size() > 1;
   const std::string data = run.test ? "test" : "validation";
-  plot::Chart all = calibration_chart(cat("Predicted and observed click rates, ", data, " data"),
-                                      several ? "ensemble" : "network", e.ensemble);
+  plot::Chart all = calibration_chart(cat("Predicted and observed click rates, ", data, " data"), main_name(run),
+                                      e.ensemble, style_of(run));
   all.note =
       cat("The rows in order of their prediction, in ", kCalibrationBins,
           " bins of equal count. Below the line, the model predicts more clicks than there are; above it, fewer.");
-  std::string page = cat("<h3>Calibration</h3><div class=\"figures\">", plot::figure(all), "</div>");
+  std::vector<std::vector<std::string>> rows;
+  for (const CalibrationBin& bin : e.ensemble.calibration) {
+    rows.push_back(
+        {fixed(bin.predicted, 4), fixed(bin.observed, 4), html::signed_fixed(bin.predicted - bin.observed, 4)});
+  }
+  std::string page =
+      cat("<h3>Calibration</h3><div class=\"figures\">", plot::figure(all), "<div>",
+          plot::table({"mean prediction", "click rate", "prediction minus click rate"}, rows), "</div></div>");
   if (!several || !students_trained(run)) return page;
   std::string students;
   for (size_t k = 0; k < e.students.size(); ++k) {
     if (e.students[k].calibration.empty()) continue;
     const std::string name = cat("student ", k + 1);
-    students += plot::figure(calibration_chart(cat("Calibration of ", name, ", ", data, " data"), name, e.students[k]));
+    students += plot::figure(
+        calibration_chart(cat("Calibration of ", name, ", ", data, " data"), name, e.students[k], student_style(k)));
   }
   if (students.empty()) return page;
   return cat(page, "<details class=\"values\"><summary>Calibration of every student</summary><div class=\"figures\">",
@@ -199,7 +366,7 @@ plot::Series spectrum_series(const CollapseReport::Entry& m, int style) {
 std::string embedding_spectra(const std::vector<CollapseReport::Entry>& tables) {
   if (tables.size() <= kMaxTables) {
     plot::Chart c = spectrum_chart("Spectra of the embedding tables", "One line per table, without its padding row.");
-    for (size_t i = 0; i < tables.size(); ++i) c.series.push_back(spectrum_series(tables[i], static_cast<int>(i)));
+    for (size_t i = 0; i < tables.size(); ++i) c.series.push_back(spectrum_series(tables[i], student_style(i)));
     return plot::figure(c);
   }
   // For each width: quantiles over the tables of this width that have an i-th singular value.
@@ -214,7 +381,7 @@ std::string embedding_spectra(const std::vector<CollapseReport::Entry>& tables) 
     for (size_t i = 0; i < rank; ++i) values[i].push_back(std::exp(of.log_spectrum[i]));
   }
   for (auto& [columns, values] : widths) {
-    plot::Series s{.name = cat(columns, " columns"), .style = static_cast<int>(c.series.size()), .band = true};
+    plot::Series s{.name = cat(columns, " columns"), .style = student_style(c.series.size()), .band = true};
     for (size_t i = 0; i < values.size(); ++i) {
       std::vector<double>& v = values[i];
       std::sort(v.begin(), v.end());
@@ -250,7 +417,7 @@ std::string abundance_history(const RunRecord& run) {
   for (const CollapseRecord& record : run.collapse_history) {
     const std::vector<CollapseReport::Entry> layers = record.report.last_layers();
     for (size_t k = 0; k < layers.size(); ++k) {
-      if (k == c.series.size()) c.series.push_back({.name = cat("student ", k + 1), .style = static_cast<int>(k)});
+      if (k == c.series.size()) c.series.push_back({.name = cat("student ", k + 1), .style = student_style(k)});
       c.series[k].points.push_back({static_cast<double>(record.step), layers[k].spectrum.information_abundance});
     }
   }
@@ -281,7 +448,7 @@ std::string collapse(const RunRecord& run) {
                                      cat("Singular values over ", r.rows,
                                          " rows. If a line falls early, its layer uses few dimensions. Values below "
                                          "10\u207b\u2077 are rounding noise and are not drawn."));
-      for (size_t k = 0; k < last.size(); ++k) c.series.push_back(spectrum_series(last[k], static_cast<int>(k)));
+      for (size_t k = 0; k < last.size(); ++k) c.series.push_back(spectrum_series(last[k], student_style(k)));
       page += plot::figure(c);
     }
     if (!r.embeddings.empty()) page += embedding_spectra(r.embeddings);
@@ -314,6 +481,7 @@ std::string commands(const RunRecord& run) {
       cat("kdef train --config ", shell_word(files.config()), " --run ", again),
       cat("kdef evaluate --run ", dir, " --data ", file),
       cat("kdef predict --run ", dir, " --data ", file, " --students --out predictions.txt"),
+      cat("kdef importance --run ", dir),
       cat("kdef collapse --run ", dir, " --json ", shell_word(files.collapse())),
       cat("kdef report ", dir, " --out report.html")};
   // Training the configuration of an exported or imported model would give a different model.
@@ -323,17 +491,18 @@ std::string commands(const RunRecord& run) {
 
 }  // namespace
 
-std::string run_section(const RunRecord& run) {
+std::string run_section(const RunRecord& run, bool alone) {
   std::vector<std::string> notes = run.notes;
   if (run.finished() && run.best().ensemble["normalized_entropy"] > 1) {
     notes.push_back(
         "The normalized entropy is above 1: predicting the click rate of these rows for every row would have a smaller "
         "log loss.");
   }
-  return cat("<p class=\"lead\">Data set ", escape(run.config.dataset_id), ", experiment ", escape(run.config.id),
-             ", seed ", run.config.training.seed, ", directory <code>", escape(run.directory), "</code></p>",
-             facts(run), html::notes(notes), learning_curves(run), students(run), calibration(run), collapse(run),
-             commands(run), "<details class=\"values\"><summary>Configuration: every key, resolved</summary>",
+  return cat(finding(run, alone), "<p class=\"lead\">Data set ", escape(run.config.dataset_id), ", experiment ",
+             escape(run.config.id), ", seed ", run.config.training.seed, ", directory <code>", escape(run.directory),
+             "</code></p>", facts(run), html::notes(notes), learning_curves(run), baselines(run), students(run),
+             calibration(run), importance(run), data_section(run), collapse(run), commands(run),
+             "<details class=\"values\"><summary>Configuration: every key, resolved</summary>",
              html::code({to_yaml(run.config)}), "</details>");
 }
 

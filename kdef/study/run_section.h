@@ -7,7 +7,8 @@
 
 namespace kdef {
 
-/// Figures, learning curves, students, collapse, the commands that repeat the run, and its configuration, as HTML.
-std::string run_section(const RunRecord& run);
+/// What was found, figures, learning curves, what to beat, students, calibration, columns, collapse, the commands that
+/// repeat the run, and its configuration, as HTML. `alone`: no other run is on the page.
+std::string run_section(const RunRecord& run, bool alone);
 
 }  // namespace kdef

@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/io/file.h"
+#include "core/io/file_lock.h"
 #include "kdef/study/groups.h"
+#include "kdef/study/labels.h"
+#include "kdef/study/plot.h"
 #include "tests/kdef/support.h"
 
 namespace kdef::test {
@@ -88,12 +92,12 @@ TEST_F(ReportTest, OneRunShowsItsFiguresCurvesStudentsAndCollapse) {
   add_collapse(run, 1.25);
   const std::string html = to_html(read_report({run + "/"}));
   EXPECT_THAT(html, HasSubstr("<h1>KDEF, 2 \u00d7 mlp 16-8</h1>"));
-  EXPECT_THAT(html, HasSubstr("<dt>Test AUC</dt><dd>0.812500"));
-  EXPECT_THAT(html, HasSubstr("<dd>+0.012500"));  // over the students' mean, 0.80
-  EXPECT_THAT(html, HasSubstr("weakest 0.790000, standard deviation 0.010000"));
-  EXPECT_THAT(html, HasSubstr("epoch 2\nstudent 1: 0.790000\nstudent 2: 0.810000\nensemble: 0.812500</title>"));
+  EXPECT_THAT(html, HasSubstr("<dt>Test AUC</dt><dd>0.8125"));
+  EXPECT_THAT(html, HasSubstr("0.0125 better in AUC than its students\u2019 mean"));  // 0.80
+  EXPECT_THAT(html, HasSubstr("weakest 0.7900, standard deviation 0.0100"));
+  EXPECT_THAT(html, HasSubstr("epoch 2\nstudent 1: 0.7900\nstudent 2: 0.8100\nensemble: 0.8125</title>"));
   EXPECT_THAT(html,
-              HasSubstr("<td>\u22120.022500</td><td>0.01000</td>"));  // student 1 minus the ensemble, its distance
+              HasSubstr("<td>\u22120.0225</td><td>0.0100</td>"));  // student 1 minus the ensemble, its distance
   EXPECT_THAT(html, HasSubstr("Disagreement between students"));
   EXPECT_THAT(html, HasSubstr("<td>0.25</td>"));  // s_2 / s_1
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">student 2 hidden 2</th><td>100 \u00d7 3</td><td>1.25</td>"));
@@ -110,7 +114,7 @@ TEST_F(ReportTest, CalibrationIsDrawnForTheEnsembleAndFoldedForStudents) {
   e.students[1].calibration = {{1, 0.375, 0.5}};
   const std::string html = to_html(read_report({finish("run", config(2, "kdef", 7), e)}));
   EXPECT_THAT(html, HasSubstr("<h3>Calibration</h3>"));
-  EXPECT_THAT(html, HasSubstr("<td>0.75000</td><td>0.62500</td>"));  // the diagonal and the ensemble at 0.75
+  EXPECT_THAT(html, HasSubstr("<td>0.7500</td><td>0.6250</td>"));  // the diagonal and the ensemble at 0.75
   EXPECT_THAT(html, HasSubstr("<details class=\"values\"><summary>Calibration of every student</summary>"));
   EXPECT_THAT(html, HasSubstr("Calibration of student 2, test data"));
   EXPECT_EQ(count(html, "<figure>"), 6u);  // AUC, log loss, students, ensemble's calibration, two students'
@@ -178,7 +182,7 @@ TEST_F(ReportTest, WhatIsDamagedIsSaidWithItsPlace) {
   EXPECT_THAT(html, HasSubstr(run + "/collapse.json: is not a file that kdef wrote"));
   EXPECT_THAT(html, HasSubstr(run + "/metrics.jsonl:4: is not a file that kdef wrote"));
   EXPECT_THAT(html, HasSubstr(run + "/model.safetensors"));
-  EXPECT_THAT(html, HasSubstr("<dd>0.800000"));  // the rest is shown
+  EXPECT_THAT(html, HasSubstr("<dd>0.8000"));  // the rest is shown
   // Collapse of other students than it says.
   write_file(run + "/collapse.json",
              R"({"rows":1,"embeddings":[],"layers":[],"distance_to_ensemble":[1,2],"disagreement":[[0,1]],)"
@@ -223,12 +227,12 @@ TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
   EXPECT_TRUE(std::isnan(groups[2].summary.student_mean.mean));  // concat
 
   const std::string html = to_html(report);
-  EXPECT_THAT(html, HasSubstr("0.820000<small>\u00b1 0.028284</small>"));
+  EXPECT_THAT(html, HasSubstr("0.8200<small>\u00b1 0.0283</small>"));
   EXPECT_THAT(html, HasSubstr("<td>1 of 2</td>"));
   EXPECT_THAT(html, HasSubstr("AUC of the ensemble, test data"));
-  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.820000 \u00b1 0.028284\nconcat: 0.700000</title>"));
+  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.8200 \u00b1 0.0283\nconcat: 0.7000</title>"));
   // Heads of a concat ensemble's students are not trained: only KDEF's students are drawn.
-  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.800000 \u00b1 0.014142</title>"));
+  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.8000 \u00b1 0.0141</title>"));
   for (size_t i = 1; i <= 5; ++i) {
     EXPECT_EQ(count(html, cat("href=\"#run-", i, "\"")), 1u);
     EXPECT_EQ(count(html, cat("id=\"run-", i, "\"")), 1u);
@@ -258,14 +262,15 @@ TEST_F(ReportTest, RunsOfOtherSettingsAreLinesOfTheirOwnTheBestFirst) {
     EXPECT_EQ(g.runs.size(), g.settings.at("net_dropout") == "0.1" ? 1u : 2u);
   }
   const std::string html = to_html(report);
-  const size_t best = html.find("0.820000"), middle = html.find("0.710000"), worst = html.find("0.600000");
+  const std::string table = html.substr(html.find("<table>"));
+  const size_t best = table.find("0.8200"), middle = table.find("0.7100"), worst = table.find("0.6000");
   EXPECT_LT(best, middle);
   EXPECT_LT(middle, worst);
   const std::string effects = html.substr(html.find("What each key does"));
   // 1e-4 has two lines, of mean 0.71 and 0.65; the best is drawn beside the mean.
-  EXPECT_THAT(effects, HasSubstr("<th scope=\"row\">1e-04</th><td>2</td><td>0.710000</td><td>0.680000</td>"));
+  EXPECT_THAT(effects, HasSubstr("<th scope=\"row\">1e-04</th><td>2</td><td>0.7100</td><td>0.6800</td>"));
   EXPECT_THAT(effects, HasSubstr("AUC against learning_rate, test data"));
-  EXPECT_THAT(effects, HasSubstr("<th scope=\"row\">0.1</th><td>1</td><td>0.650000</td><td>0.650000</td>"));
+  EXPECT_THAT(effects, HasSubstr("<th scope=\"row\">0.1</th><td>1</td><td>0.6500</td><td>0.6500</td>"));
   EXPECT_THAT(html, HasSubstr("seed 1, learning_rate 0.01, net_dropout 0.5"));
   EXPECT_THAT(html, Not(HasSubstr("Against the number of students")));
 }
@@ -299,7 +304,7 @@ TEST_F(ReportTest, TheOneStudentTrainedAsMeanStandsForEveryKindOfEnsemble) {
   ASSERT_LT(from, to);
   const std::string figure = html.substr(from, to - from);
   int points = 0;
-  for (size_t at = 0; (at = figure.find("0.712300", at)) != std::string::npos; ++at) ++points;
+  for (size_t at = 0; (at = figure.find("0.7123", at)) != std::string::npos; ++at) ++points;
   EXPECT_GE(points, 2) << "in KDEF's line and in that of mean";
   EXPECT_THAT(html, HasSubstr("One student is the same network"));
   EXPECT_THAT(to_html(read_report({one, finish("c", config(2, "concat", 1), evaluation(0.8, {0.5, 0.5}))})),
@@ -325,6 +330,158 @@ TEST_F(ReportTest, WithoutTestDataInSomeRunAllAreOfValidationData) {
   const Report report = read_report({a, b});
   EXPECT_NEAR(group_runs(report.runs).at(0).summary.metrics["auc"].mean, 0.65, 1e-12);
   EXPECT_THAT(to_html(report), HasSubstr("validation AUC"));
+}
+
+TEST_F(ReportTest, TheFindingSaysWhetherSeedsCouldMakeTheDifference) {
+  const auto page = [&](const std::string& name, const std::vector<double>& kdef, const std::vector<double>& mean) {
+    std::vector<std::string> runs;
+    const auto add = [&](const std::string& ensemble, const std::vector<double>& values) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        runs.push_back(finish(cat(name, "-", ensemble, i), config(2, ensemble, static_cast<int64_t>(i)),
+                              evaluation(values[i], {0.5, 0.5})));
+      }
+    };
+    add("kdef", kdef);
+    add("mean", mean);
+    return to_html(read_report(runs));
+  };
+  const std::string clear = page("clear", {0.800, 0.801, 0.802}, {0.780, 0.781, 0.782});
+  EXPECT_THAT(clear,
+              HasSubstr("<strong>KDEF, 2 \u00d7 mlp 16-8 has the best test AUC: 0.8010</strong> (mean of 3 seeds)"));
+  EXPECT_THAT(clear,
+              HasSubstr("0.0200 better than the next best, mean, 2 \u00d7 mlp 16-8 (0.7810): more than the noise"));
+  EXPECT_THAT(clear, HasSubstr("(interval 0.0177 to +0.0223)"));  // 0.02 +- 2.776 * 0.001 * sqrt(2/3)
+  EXPECT_THAT(clear, HasSubstr("It has the best log loss, too."));
+  // The contrary: another order, and noise.
+  const std::string noise = page("noise", {0.77, 0.80, 0.79}, {0.80, 0.78, 0.79});
+  EXPECT_THAT(noise, HasSubstr("<strong>mean, 2 \u00d7 mlp 16-8 has the best test AUC"));
+  EXPECT_THAT(noise, HasSubstr(": not more than the noise of seeds (interval \u2212"));
+  EXPECT_THAT(page("one", {0.8}, {0.7, 0.71}), HasSubstr("cannot be said, since it has one seed only"));
+  EXPECT_THAT(page("other", {0.8, 0.81}, {0.7}), HasSubstr("cannot be said, since that has one seed only"));
+  // The best value is marked, each seed is a dot, and the figures are also a file.
+  EXPECT_THAT(clear, HasSubstr("<strong class=\"best\">0.8010<small>"));
+  EXPECT_THAT(clear.substr(0, clear.find("Every run")), Not(HasSubstr("<strong class=\"best\">0.7810")));
+}
+
+TEST_F(ReportTest, NoEnsembleIsBetterThanOneNetworkIsSaid) {
+  const std::string one = finish("one", config(1, "mean", 1), evaluation(0.82, {0.82}));
+  const std::string two = finish("two", config(2, "kdef", 1), evaluation(0.80, {0.78, 0.80}));
+  EXPECT_THAT(to_html(read_report({one, two})), HasSubstr("No ensemble is better than one network."));
+  const std::string better = finish("better", config(2, "kdef", 1), evaluation(0.83, {0.78, 0.80}));
+  EXPECT_THAT(to_html(read_report({one, better})), Not(HasSubstr("No ensemble is better than one network.")));
+}
+
+TEST_F(ReportTest, FewSeedsAreDotsAndManyAreBars) {
+  std::vector<std::string> runs;
+  for (int64_t students = 2; students <= 3; ++students) {
+    for (int64_t seed = 0; seed < 4; ++seed) {
+      runs.push_back(finish(cat("run", students, seed), config(students, "kdef", seed),
+                            evaluation(0.8 + 0.01 * static_cast<double>(seed), std::vector<double>(3, 0.5))));
+    }
+  }
+  const auto auc_figure = [](const std::string& html) {
+    const size_t from = html.find("AUC of the ensemble");
+    return html.substr(from, html.find("</figure>", from) - from);
+  };
+  const std::string few = auc_figure(to_html(read_report(runs)));
+  EXPECT_EQ(count(few, "class=\"single\""), 8u);
+  EXPECT_EQ(count(few, "class=\"bar\""), 0u);
+  EXPECT_THAT(few, HasSubstr("download=\"auc-of-the-ensemble-test-data.csv\" href=\"data:text/csv;charset=utf-8,"));
+  EXPECT_THAT(few, HasSubstr("%0AKDEF%20(single),2,0.8,,%0A"));
+  for (int64_t students = 2; students <= 3; ++students) {
+    runs.push_back(
+        finish(cat("run", students, 4), config(students, "kdef", 4), evaluation(0.8, std::vector<double>(3, 0.5))));
+  }
+  const std::string many = auc_figure(to_html(read_report(runs)));
+  EXPECT_EQ(count(many, "class=\"single\""), 0u);
+  EXPECT_EQ(count(many, "class=\"bar\""), 2u);
+}
+
+TEST_F(ReportTest, BaselineImportanceAndDataOfARunAreShown) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  Baseline b;
+  b.constant.test = {{"auc", 0.5}, {"logloss", 0.6}};
+  b.logistic_regression.test = {{"auc", 0.75}, {"logloss", 0.15}};
+  b.constant.valid = b.logistic_regression.valid = b.constant.test;
+  write_file(run + "/baseline.json", to_json(b));
+  Importance i;
+  i.rows = 1234;
+  i.shuffles = 3;
+  i.data = "validation rows";
+  i.quality = {{"auc", 0.8}, {"logloss", 0.2}};
+  for (const auto& [name, change] : {std::pair("weak", 0.001), {"<strong>", 0.05}}) {
+    FieldImportance& f = i.fields.emplace_back();
+    f.name = name;
+    f.change["auc"] = -change;
+    f.change["logloss"] = 2 * change;
+    f.deviation["auc"] = f.deviation["logloss"] = 0.0005;
+  }
+  write_file(run + "/importance.json", to_json(i));
+  write_file(run + "/data.json",
+             R"({"train":{"rows":16000,"clicks":4000},"valid":{"rows":2000,"clicks":500},"test":{"rows":0,"clicks":0},)"
+             R"("columns":[{"name":"a","seen":12,"kept":9,"valid_unknown":0.25,"test_unknown":null}]})");
+  const std::string html = to_html(read_report({run}));
+  EXPECT_THAT(html, HasSubstr("logistic regression it is better in AUC, worse in log loss (AUC 0.7500)"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">logistic regression</th><td>0.7500</td>"
+                              "<td><strong class=\"best\">0.1500</strong></td>"));
+  EXPECT_THAT(html, HasSubstr("Measured on 1,234 rows (validation rows)"));
+  // The more important column first, with its figures in the table.
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">&lt;strong&gt;</th><td>0.05000 \u00b1 0.00050</td></tr>"
+                              "<tr><th scope=\"row\">weak</th><td>0.00100 \u00b1 0.00050</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>16,000</td><td>4,000</td><td>25.00 %</td>"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">a</th><td>12</td><td>9</td><td>25.00 %</td><td>\u2013</td>"));
+  // Damaged files are told, and the rest is shown.
+  write_file(run + "/baseline.json", "{}");
+  write_file(run + "/importance.json", "[]");
+  write_file(run + "/data.json", "{}");
+  const std::string damaged = to_html(read_report({run}));
+  for (const char* file : {"/baseline.json", "/importance.json", "/data.json"})
+    EXPECT_THAT(damaged, HasSubstr(run + file + ": is not a file that kdef wrote"));
+}
+
+TEST_F(ReportTest, TrainingLossIsDrawnBesideValidationLoss) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  EXPECT_THAT(to_html(read_report({run})), Not(HasSubstr("training rows")));
+  TrainingListener::Evaluated e{};
+  e.step = 10;
+  e.epoch = 1;
+  e.valid = evaluation(0.8, {0.79, 0.81});
+  e.train = {{"logloss", 0.125}};
+  write_file(run + "/metrics.jsonl", metrics_line(e) + "\n");
+  EXPECT_THAT(to_html(read_report({run})), HasSubstr("epoch 1\ntraining rows: 0.1250\nstudent 1: 0.2100"));
+}
+
+TEST_F(ReportTest, ATrainingThatRunsIsSaidToRun) {
+  const std::string run = finish("run", config(2, "kdef", 7), evaluation(0.8, {0.79, 0.81}));
+  remove_file(run + "/result.json");
+  const std::string text = "after epoch 3 of at most 3 (step 30); the best validation AUC so far is 0.8000.";
+  {
+    const FileLock training(run);
+    const std::string html = to_html(read_report({run}));
+    EXPECT_THAT(html, HasSubstr("<strong>This training is running.</strong>"));
+    EXPECT_THAT(html, HasSubstr(text));
+    EXPECT_THAT(html, Not(HasSubstr("--resume")));
+  }
+  const std::string html = to_html(read_report({run}));
+  EXPECT_THAT(html, HasSubstr("<strong>This training has not finished.</strong>"));
+  EXPECT_THAT(html, HasSubstr(text));
+  EXPECT_THAT(html, HasSubstr("--resume"));
+}
+
+// docs/movielens.svg and the pages: one colour of KDEF, which no other line of a page has.
+TEST(ReportColours, KdefHasOne) {
+  const std::string svg = read_file(std::string(KDEF_SOURCE_DIR) + "/docs/movielens.svg"), css = plot::style_sheet();
+  const int kdef = ensemble_style(EnsembleKind::kdef);
+  EXPECT_THAT(svg, testing::ContainsRegex(cat("class=\"name c", kdef, "\"[^>]*>KDEF<")));
+  const auto colour = [&](const std::string& text) {
+    const size_t key = text.find(cat("--c", kdef, ":"));
+    return text.substr(text.find('#', key), 7);
+  };
+  EXPECT_EQ(colour(svg), colour(css));
+  std::set<int> styles;
+  for (const EnsembleType& type : ensemble_types()) styles.insert(ensemble_style(type.kind));
+  EXPECT_EQ(styles.size(), ensemble_types().size());
+  for (size_t k = 0; k < 30; ++k) EXPECT_NE(student_style(k) % plot::kColours, kdef) << k;
 }
 
 TEST_F(ReportTest, WhatIsNoRunIsRefused) {
