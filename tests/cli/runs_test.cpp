@@ -341,7 +341,9 @@ TEST_F(RunTest, ColourIsForTerminalsThatWantIt) {
   for (const std::string& line : lines(plain.text)) {
     // Sentences of warnings, and paths, may be longer.
     const bool is_free = line.starts_with("warning: ") || line.find(folder_.string()) != std::string::npos;
-    if (!is_free) EXPECT_LE(line.size(), 80u) << line;
+    if (!is_free) {
+      EXPECT_LE(line.size(), 80u) << line;
+    }
   }
   const std::string coloured = on_terminal("", train_command("--run " + path("coloured")));
   if (coloured.empty()) GTEST_SKIP() << "no script(1) here";
