@@ -17,10 +17,10 @@ void escape_standard_streams();
 /// printf() to standard output, by way of std::cout: control characters are escaped.
 [[gnu::format(printf, 1, 2)]] void print(const char* format, ...);
 
-/// Writes text to standard output, or to standard error, in a colour where that is a terminal that may have colours:
-/// not with a NO_COLOR that is not empty (no-color.org), nor where TERM is "dumb". Elsewhere as print() does.
 enum class Colour { green, yellow };
 enum class Stream { out, error };
+/// Writes text to standard output, or to standard error, in a colour where that is a terminal that may have colours:
+/// not with a NO_COLOR that is not empty (no-color.org), nor where TERM is "dumb". Elsewhere as print() does.
 void print_coloured(Stream stream, Colour colour, const std::string& text);
 
 /// Flushes standard output. Throws SystemError with the system's reason where something could not be written, now or

@@ -311,11 +311,12 @@ std::unordered_map<const Node*, std::string> groups_of(const std::vector<Node*>&
   return groups;
 }
 
+// A text of Graphviz; its line ends are those of a label.
 std::string quoted(const std::string& s) {
   std::string out = "\"";
   for (char c : s) {
     if (c == '"' || c == '\\') out += '\\';
-    out += c;
+    out += c == '\n' ? "\\n" : std::string(1, c);
   }
   return out + "\"";
 }
@@ -351,12 +352,11 @@ std::string to_dot(const Tensor& y) {
   std::string arrows;
   std::unordered_set<const void*> drawn;
   for (const Node* node : nodes) {
-    const std::string &number = names.number(node), name = names.name(node), label = to_text(node->attributes);
-    boxes[groups.at(node)] += cat(
-        "  ", number, " [label=", quoted(cat(name == number ? "" : name + " = ", node->info->name, " ", node->shape)));
-    std::string& box = boxes[groups.at(node)];
-    if (!label.empty()) box.insert(box.size() - 1, "\\n" + label + "\\n");
-    box += cat(", tooltip=", quoted(cat(node->info->forward, " | ", node->info->backward)), "];\n");
+    const std::string &number = names.number(node), name = names.name(node), attributes = to_text(node->attributes);
+    const std::string label = cat(name == number ? "" : name + " = ", node->info->name, " ", node->shape,
+                                  attributes.empty() ? "" : "\n" + attributes + "\n");
+    boxes[groups.at(node)] += cat("  ", number, " [label=", quoted(label),
+                                  ", tooltip=", quoted(cat(node->info->forward, " | ", node->info->backward)), "];\n");
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const NodeInput& x = node->inputs[i];
       if (!x.defined()) continue;

@@ -30,17 +30,23 @@ Forward twice(Worksheet& s) {
   };
 }
 
-// Two rows of two columns, with labels; what lessons 2 and 4 learn from.
+// A linear map of two columns to a logit, and two rows with labels.
+struct TwoRows {
+  explicit TwoRows(Worksheet& s)
+      : w(s.leaf("w", {0.5, -0.25}, {1, 2})),
+        b(s.leaf("b", {0.1}, {1})),
+        x(s.constant<double>("x", {1, 2, 3, 1}, {2, 2})),
+        y(s.constant<double>("y", {1, 0}, {2, 1})) {}
+  Tensor logit() const { return named("z", linear(x, w, b)); }
+  Tensor w, b, x, y;
+};
+
 Forward logistic(Worksheet& s) {
-  const Tensor w = s.leaf("w", {0.5, -0.25}, {1, 2}), b = s.leaf("b", {0.1}, {1});
-  const Tensor x = s.constant<double>("x", {1, 2, 3, 1}, {2, 2}), y = s.constant<double>("y", {1, 0}, {2, 1});
-  return [=] { return binary_cross_entropy(named("p", sigmoid(named("z", linear(x, w, b)))), y); };
+  return [two = TwoRows(s)] { return binary_cross_entropy(named("p", sigmoid(two.logit())), two.y); };
 }
 
 Forward logits(Worksheet& s) {
-  const Tensor w = s.leaf("w", {0.5, -0.25}, {1, 2}), b = s.leaf("b", {0.1}, {1});
-  const Tensor x = s.constant<double>("x", {1, 2, 3, 1}, {2, 2}), y = s.constant<double>("y", {1, 0}, {2, 1});
-  return [=] { return binary_cross_entropy_with_logits(named("z", linear(x, w, b)), y); };
+  return [two = TwoRows(s)] { return binary_cross_entropy_with_logits(two.logit(), two.y); };
 }
 
 Forward embedding_rows(Worksheet& s) {

@@ -11,7 +11,7 @@ namespace kdef {
 std::span<const Example> examples();
 /// Throws InputError for an unknown name.
 const Example& find_example(const std::string& name);
-/// Their names, each with its sentence; for the help.
+/// Their names, with commas between them; for the help.
 std::string example_names();
 
 }  // namespace kdef
