@@ -61,6 +61,12 @@ const char* built_with_cuda() {
 #endif
 }
 
+std::string compiled_for() {
+  const std::string arch = KDEF_ARCH, levels = KDEF_LEVELS;
+  return cat(arch.empty() ? "compiled without -march" : "compiled with -march=" + arch,
+             levels.empty() ? "" : "; the package has " + levels);
+}
+
 int run(const Arguments& arguments) {
   if (arguments.empty()) {
     print_help(std::cerr);
@@ -75,7 +81,8 @@ int run(const Arguments& arguments) {
     std::cout << "kdef " << KDEF_VERSION << "\n"
               << ops::gemm_backend_name() << built_with_cuda()
               << (data::reads_parquet() ? ", Parquet" : ", without Parquet") << "; predictions by "
-              << name_of(chosen_isa()) << "\n";
+              << name_of(chosen_isa()) << "\n"
+              << compiled_for() << "\n";
     return kDone;
   }
   std::vector<std::string> names;

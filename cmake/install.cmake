@@ -19,7 +19,7 @@ install(DIRECTORY ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kdef FILES_
   REGEX "/(config/(entries|keys|key_types|layers|prepared_data|python_text|yaml_value)|study/html)\\.h$" EXCLUDE)
 if(KDEF_ARCH STREQUAL "native")
   install(CODE [[message(STATUS "kdef was built for this machine's processor (KDEF_ARCH=native). To run it on other "
-    "machines, configure with -DKDEF_ARCH=x86-64-v3, or with an empty KDEF_ARCH.")]])
+    "machines, configure with -DKDEF_ARCH=x86-64-v3, or with an empty KDEF_ARCH; ./dev package makes packages for all.")]])
 endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/kdef)

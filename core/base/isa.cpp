@@ -40,12 +40,11 @@ std::vector<Isa> usable_isas() {
   return all;
 }
 
-static Isa choose() {
-  const std::vector<Isa> usable = usable_isas();
+Isa choose_isa(const std::vector<Isa>& isas) {
   const char* forced = std::getenv("KDEF_ISA");
-  if (forced == nullptr || *forced == '\0') return usable.back();
+  if (forced == nullptr || *forced == '\0') return isas.back();
   std::vector<std::string> names;
-  for (const Isa isa : usable) {
+  for (const Isa isa : isas) {
     if (forced == std::string(name_of(isa))) return isa;
     names.emplace_back(name_of(isa));
   }
@@ -53,7 +52,7 @@ static Isa choose() {
 }
 
 Isa chosen_isa() {
-  static const Isa isa = choose();
+  static const Isa isa = choose_isa(usable_isas());
   return isa;
 }
 

@@ -11,8 +11,10 @@ namespace kdef {
 const char* name_of(Isa isa);
 /// What this processor has and this build holds kernels for, the best last; plain is always among them.
 std::vector<Isa> usable_isas();
-/// The set that is used: the best usable one, or the one that the environment variable KDEF_ISA names. It is decided at
-/// the first call. InputError where KDEF_ISA names none, or one that is not usable.
+/// The one among `isas` that the environment variable KDEF_ISA names; the last where it is unset or empty. InputError
+/// where it names none of them.
+Isa choose_isa(const std::vector<Isa>& isas);
+/// The set that is used: choose_isa(usable_isas()), decided at the first call.
 Isa chosen_isa();
 
 }  // namespace kdef

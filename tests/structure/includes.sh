@@ -45,13 +45,14 @@ declare -A may=(
 
   [apps]="$engine core/io core/mpi $ops $nn $data
     kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/serve kdef/study kdef/audit"
+  [packaging]="core/base bindings/c"
   [bindings/c]="$engine core/io $ops $nn $data kdef/method kdef/measure kdef/train kdef/config kdef/run kdef/serve"
 )
 
 # Prints every include in tree $1 that a room may not have; succeeds if there is none.
 check() {
   local tree=$1 folder room file line included allowed bad=0
-  for folder in core ops nn data kdef apps bindings; do
+  for folder in core ops nn data kdef apps bindings packaging; do
     [[ -d $tree/$folder ]] || continue
     while IFS= read -r room; do
       room=${room#"$tree"/}
