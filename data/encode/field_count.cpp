@@ -10,8 +10,10 @@
 
 namespace kdef::data {
 
-FieldCount::FieldCount(const FieldConfig& field) : cells_(field) {
+FieldCount::FieldCount(const FieldConfig& field, std::optional<std::pair<double, double>> scale)
+    : cells_(field), scale_(scale) {
   if (field.type == FieldType::sequence) max_len_ = field.max_len;
+  if (field.type == FieldType::numeric && field.normalizer == Normalizer::none) scale_ = {0, 1};
 }
 
 // The number of a word, which is not counted.
@@ -28,6 +30,7 @@ int32_t FieldCount::count(int32_t number) {
 
 void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& packed) {
   ids_.clear();
+  scaled_.clear();
   numbers_.clear();
   for (const Chunk& chunk : chunks) {
     if (cells_.field().has_ids()) {
@@ -145,11 +148,11 @@ void FieldCount::add_tokens() {
 }
 
 void FieldCount::read_number(double value, const Place& place) {
-  numbers_.push_back(value);
-  if (cells_.field().normalizer == Normalizer::none) {
-    cells_.scaled(value, 0, 1, place);
+  if (scale_) {
+    scaled_.push_back(cells_.scaled(value, scale_->first, scale_->second, place));
     return;
   }
+  numbers_.push_back(value);
   const double delta = value - mean_;
   mean_ += delta / static_cast<double>(++values_);
   squares_ += delta * (value - mean_);
@@ -158,7 +161,9 @@ void FieldCount::read_number(double value, const Place& place) {
 }
 
 void FieldCount::pack(std::string& packed) const {
-  if (cells_.field().type == FieldType::numeric) {
+  if (is_scaled()) {
+    pack_column(scaled_, packed);
+  } else if (cells_.field().type == FieldType::numeric) {
     pack_column(numbers_, packed);
   } else if (std::max(words_.size(), largest_) < 1 << 8) {
     pack_as<uint8_t>(packed);
@@ -181,6 +186,7 @@ void FieldCount::pack_as(std::string& packed) const {
 }
 
 std::pair<double, double> FieldCount::scaling() const {
+  if (scale_) return *scale_;
   double shift = 0, scale = 1;
   switch (cells_.field().normalizer) {
     case Normalizer::standard:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,12 +23,13 @@ namespace kdef::data {
 /// numbers: of a word its index in the order of first appearance + 1, of padding 0, of an id itself.
 class FieldCount {
  public:
-  /// The max_len of a sequence must be known.
-  explicit FieldCount(const FieldConfig& field);
+  /// The max_len of a sequence must be known. `scale`: shift and scale of a numeric field, where they do not follow
+  /// from its cells; a field without normalizer has (0, 1).
+  explicit FieldCount(const FieldConfig& field, std::optional<std::pair<double, double>> scale = {});
 
   /// Counts the cells of a group of rows and packs their numbers. Packed ids are a byte that says their width (1, 2 or
-  /// 4 bytes), then rows * max_len() ids of this width; packed numeric cells are one double per row. InputError with
-  /// file and line for a bad cell.
+  /// 4 bytes), then rows * max_len() ids of this width; packed numeric cells are one number per row: a scaled float
+  /// where is_scaled(), else the double itself. InputError with file and line for a bad cell.
   void read(std::span<const Chunk> chunks, int64_t slot, std::string& packed);
 
   const CellReader& cells() const { return cells_; }
@@ -38,6 +40,8 @@ class FieldCount {
   /// Words in the order of their provisional numbers, and how often each was seen.
   const StringSet& words() const { return words_; }
   const std::vector<int64_t>& counts() const { return counts_; }
+  /// Whether shift and scale of a numeric field were known before its cells.
+  bool is_scaled() const { return scale_.has_value(); }
   /// Shift and scale of a numeric field: x becomes (x - shift) * scale. A constant column is only shifted. InputError
   /// where fp64 cannot hold them.
   std::pair<double, double> scaling() const;
@@ -64,13 +68,15 @@ class FieldCount {
   StringSet words_;
   std::vector<int64_t> counts_;
   int64_t largest_ = 0;  // of the ids
-  // Of a numeric field: Welford's running mean and sum of squared deviations.
+  std::optional<std::pair<double, double>> scale_;
+  // Of a numeric field whose scale is not known: Welford's running mean and sum of squared deviations.
   int64_t values_ = 0;
   double mean_ = 0, squares_ = 0;
   double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
   double filler_ = std::numeric_limits<double>::quiet_NaN();  // of a missing number in typed columns, once it is known
   // Of the group being read, [rows, max_len].
   std::vector<int32_t> ids_;
+  std::vector<float> scaled_;
   std::vector<double> numbers_;
   std::vector<int32_t> tokens_;
   RecentCells recent_;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -107,11 +108,19 @@ ColumnReader group_column(GroupNumbers& groups, int64_t slot) {
 }  // namespace
 
 std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter& rows,
-                                   const std::vector<FieldConfig>& fields, GroupNumbers& group_numbers, Spool& spool,
-                                   SourceReport& report, const ProgressListener& progress) {
+                                   const std::vector<FieldConfig>& fields, const Encoder* base,
+                                   GroupNumbers& group_numbers, Spool& spool, SourceReport& report,
+                                   const ProgressListener& progress) {
   const auto source = open_rows(config.train_data, config);
   const RowSlots slots = select_columns(*source, fields, config, Targets::all);
-  std::vector<FieldCount> counts(fields.begin(), fields.end());
+  std::vector<FieldCount> counts;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    std::optional<std::pair<double, double>> scale;
+    if (base != nullptr && fields[f].type == FieldType::numeric) {
+      scale.emplace(base->columns()[f].shift, base->columns()[f].scale);
+    }
+    counts.emplace_back(fields[f], scale);
+  }
   std::vector<ColumnReader> columns;
   for (size_t f = 0; f < fields.size(); ++f) {
     columns.push_back([&, f](std::span<const Chunk> chunks, std::string& packed) {
@@ -223,8 +232,9 @@ Encoder make_encoder(const DatasetConfig& config, const std::vector<FieldCount>&
     } else if (field.has_ids()) {
       const int64_t known = before == nullptr ? 0 : before->vocabulary->size();
       vocabularies[f] = std::make_shared<Vocabulary>(std::max(known, ids_of_table(counts, field.name)));
-      if (before != nullptr && before->vocabulary->out_of_vocabulary() != known - 1) {
-        vocabularies[f]->set_appended(before->vocabulary->first_appended());
+      // Unknown values keep their id: ids that the base lacks stand behind it.
+      if (before != nullptr && before->vocabulary->out_of_vocabulary() != vocabularies[f]->out_of_vocabulary()) {
+        vocabularies[f]->set_appended(before->vocabulary->out_of_vocabulary() - 1);
       }
     } else {
       vocabularies[f] =
@@ -287,7 +297,9 @@ void translate(const Spool::Group& group, const std::vector<FieldCount>& counts,
     if (column.cells.field().type == FieldType::numeric) {
       for (int64_t row = first; row < last; ++row) {
         number[row * layout.numeric_columns] =
-            column.cells.scaled(unpacked<double>(packed, row), column.shift, column.scale, counted);
+            counts[f].is_scaled()
+                ? unpacked<float>(packed, row)
+                : column.cells.scaled(unpacked<double>(packed, row), column.shift, column.scale, counted);
       }
       ++number;
     } else {

@@ -44,9 +44,10 @@ bool needs_counts(const FieldConfig& field);
 /// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
 /// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
 /// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).
+/// Numbers have the scales of `base`, the encoder of config.base_vocabulary, which may be null.
 std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter& rows,
-                                   const std::vector<FieldConfig>& fields, GroupNumbers& groups, Spool& spool,
-                                   SourceReport& report, const ProgressListener& progress);
+                                   const std::vector<FieldConfig>& fields, const Encoder* base, GroupNumbers& groups,
+                                   Spool& spool, SourceReport& report, const ProgressListener& progress);
 
 /// Checks that cells of `fields` mean what they mean to `base`, the encoder of config.base_vocabulary, and takes its
 /// max_len where a field has none. InputError names the first column, or its first key, that differs.

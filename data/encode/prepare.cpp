@@ -142,18 +142,17 @@ enum class Freshness {
   fresh,
 };
 
-// Compares the files of a cache with those of now, whose contents are set where they were compared.
-Freshness compare(const std::vector<FileState>& made_from, std::vector<FileState>& now) {
-  if (made_from.size() != now.size()) return Freshness::stale;
-  Freshness result = Freshness::fresh;
+// Whether the files of now hold the bytes that `files`, a list of a marker, was written for; it becomes that of now.
+bool renew(Json& files, std::vector<FileState> now, const std::string& marker) {
+  const std::vector<FileState> made_from = read_states(files, marker);
+  if (made_from.size() != now.size()) return false;
   for (size_t i = 0; i < now.size(); ++i) {
-    if (!now[i].regular || !made_from[i].regular || now[i].size != made_from[i].size) return Freshness::stale;
+    if (!now[i].regular || !made_from[i].regular || now[i].size != made_from[i].size) return false;
+    if (!now[i].same_as(made_from[i]) && content_of(now[i].path) != made_from[i].content) return false;
     now[i].content = made_from[i].content;
-    if (now[i].same_as(made_from[i])) continue;
-    if (content_of(now[i].path) != made_from[i].content) return Freshness::stale;
-    result = Freshness::same_content;
   }
-  return result;
+  files = json_of(now);
+  return true;
 }
 
 std::string dump(const Json& json, const DatasetConfig& config) {
@@ -276,15 +275,15 @@ void add_split(Json& marker, const Split& split, const Prepared& result, const S
       {"rows", result.*split.rows}, {"positives", result.*split.positives}, {"files", json_of(report.files)}};
 }
 
-// Gives the files of a cache their names.
-void publish(const DatasetConfig& config, const std::string& dir, const Encoder& encoder, const Prepared& result,
-             std::span<std::optional<SplitWriter>> writers, std::span<const SourceReport> reports,
-             const std::vector<FileState>& tables) {
+// Gives the files of a cache their names. `settings`: the fingerprint of `config`.
+void publish(const DatasetConfig& config, const Json& settings, const std::string& dir, const Encoder& encoder,
+             const Prepared& result, std::span<std::optional<SplitWriter>> writers,
+             std::span<const SourceReport> reports, const std::vector<FileState>& tables) {
   // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
   remove_file(in_dir(dir, kMarker));
   encoder.save(in_dir(dir, Encoder::kFileName));
   save_feature_map(result.map, in_dir(dir, kMapName));
-  Json marker = {{"made_from", fingerprint(config)}, {"warnings", result.warnings}, {"seen", result.seen}};
+  Json marker = {{"made_from", settings}, {"warnings", result.warnings}, {"seen", result.seen}};
   if (!tables.empty()) marker["pretrained"] = json_of(tables);
   for (size_t i = 0; i < writers.size(); ++i) {
     if (writers[i]) {
@@ -297,11 +296,22 @@ void publish(const DatasetConfig& config, const std::string& dir, const Encoder&
   write_file(in_dir(dir, kMarker), dump(marker, config));
 }
 
-Prepared write_cache(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress) {
+// How many values of a field the training rows have, missing cells aside.
+int64_t words_seen(const FieldCount& count) {
+  const std::vector<int64_t>& rows = count.counts();
+  const int64_t missing = count.words().find(count.cells().missing());
+  const int64_t words = std::count_if(rows.begin(), rows.end(), [](int64_t n) { return n > 0; });
+  const bool has_missing = missing >= 0 && rows[static_cast<size_t>(missing)] > 0;
+  return words - has_missing;
+}
+
+Prepared write_cache(const DatasetConfig& config, const Json& settings, const std::string& dir,
+                     const ProgressListener& progress) {
   check_settings(config);
   std::vector<FieldConfig> fields = active_fields(config);
   std::optional<Encoder> base;
   if (!config.base_vocabulary.empty()) fit_to_base(config, base.emplace(Encoder::load(config.base_vocabulary)), fields);
+  const Encoder* const start = base ? &*base : nullptr;
   constexpr size_t kCount = std::size(kSplits);
   std::vector<FileState> before[kCount];
   for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
@@ -317,18 +327,14 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
   SourceReport reports[kCount];
   const bool counted = (!base || config.grow_vocabulary) && std::any_of(fields.begin(), fields.end(), needs_counts);
   std::vector<FieldCount> counts(fields.begin(), fields.end());
-  if (counted) counts = count_rows(config, training, fields, groups, spool, reports[0], progress);
-  const Encoder encoder = make_encoder(config, counts, base ? &*base : nullptr);
+  if (counted) counts = count_rows(config, training, fields, start, groups, spool, reports[0], progress);
+  const Encoder encoder = make_encoder(config, counts, start);
   Prepared result;
   result.map = encoder.feature_map();
   for (const FieldCount& count : counts) {
     const FieldConfig& field = count.cells().field();
     const bool is_counted = counted && field.type != FieldType::numeric && field.remap;
-    const std::vector<int64_t>& rows = count.counts();
-    const int64_t missing = count.words().find(count.cells().missing());
-    const int64_t words = std::count_if(rows.begin(), rows.end(), [](int64_t n) { return n > 0; });
-    const bool has_missing = missing >= 0 && rows[static_cast<size_t>(missing)] > 0;
-    result.seen.push_back(is_counted ? words - has_missing : -1);
+    result.seen.push_back(is_counted ? words_seen(count) : -1);
   }
   std::optional<SplitWriter> writers[kCount];
   for (size_t i = 0; i < kCount; ++i) {
@@ -354,7 +360,7 @@ Prepared write_cache(const DatasetConfig& config, const std::string& dir, const 
     result.warnings.insert(result.warnings.end(), report.warnings.begin(), report.warnings.end());
   }
 
-  publish(config, dir, encoder, result, writers, reports, tables);
+  publish(config, settings, dir, encoder, result, writers, reports, tables);
   return result;
 }
 
@@ -405,33 +411,22 @@ FileLock lock_cache(const std::string& dir, const ProgressListener& progress) {
   });
 }
 
-// Whether the cache is what `config` describes; `renewed`: its marker with the states of the files as they are now.
-Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& renewed) {
+// Whether the cache is what `config` describes; `settings`: its fingerprint; `renewed`: the marker with the states of
+// the files as they are now.
+Freshness freshness(const DatasetConfig& config, const Json& settings, const std::string& dir, Json& renewed) {
   const std::string marker = in_dir(dir, kMarker);
   if (!fs::is_regular_file(marker)) return Freshness::stale;
   try {
     const Json written = parse_json<Json>(read_text(marker), marker);
     renewed = written;
-    if (renewed.at("made_from") != fingerprint(config)) return Freshness::stale;
-    Freshness result = Freshness::fresh;
+    if (renewed.at("made_from") != settings) return Freshness::stale;
     for (const Split& split : kSplits) {
-      Json& files = renewed.at(split.name).at("files");
-      std::vector<FileState> now = states_of(config.*split.raw);
-      const Freshness here = compare(read_states(files, marker), now);
-      if (here == Freshness::stale) return here;
-      if (here == Freshness::same_content) result = here;
-      files = json_of(now);
+      if (!renew(renewed.at(split.name).at("files"), states_of(config.*split.raw), marker)) return Freshness::stale;
     }
-    std::vector<FileState> tables = pretrained_states(config, false);
-    if (!tables.empty()) {
-      const Freshness here = compare(read_states(renewed.at("pretrained"), marker), tables);
-      if (here == Freshness::stale) return here;
-      if (here == Freshness::same_content) result = here;
-      renewed["pretrained"] = json_of(tables);
-    }
+    const std::vector<FileState> tables = pretrained_states(config, false);
+    if (!tables.empty() && !renew(renewed.at("pretrained"), tables, marker)) return Freshness::stale;
     open_files(dir);
-    if (renewed == written) result = Freshness::fresh;
-    return result;
+    return renewed == written ? Freshness::fresh : Freshness::same_content;
   } catch (const InputError&) {
     return Freshness::stale;
   } catch (const Json::exception&) {
@@ -443,14 +438,15 @@ Freshness freshness(const DatasetConfig& config, const std::string& dir, Json& r
 // written: nobody can replace that cache.
 bool make_if_stale(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress,
                    std::optional<FileLock>& lock) {
+  const Json settings = fingerprint(config);
   Json marker;
   try {
     lock = lock_cache(dir, progress);
   } catch (const SystemError&) {
-    if (freshness(config, dir, marker) == Freshness::stale) throw;
+    if (freshness(config, settings, dir, marker) == Freshness::stale) throw;
     return false;
   }
-  const Freshness found = freshness(config, dir, marker);
+  const Freshness found = freshness(config, settings, dir, marker);
   if (found == Freshness::fresh) return false;
   if (found == Freshness::same_content) {
     // The next call need not compare the content again. Where this cannot be written, it does.
@@ -465,7 +461,7 @@ bool make_if_stale(const DatasetConfig& config, const std::string& dir, const Pr
   }
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
   for (const char* file : {kMapName, kMarker, Encoder::kFileName}) remove_leftovers(in_dir(dir, file));
-  write_cache(config, dir, progress);
+  write_cache(config, settings, dir, progress);
   return true;
 }
 
@@ -512,7 +508,11 @@ bool is_of_another_program(const std::string& dir) {
 
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {
   Json marker;
-  return freshness(config, cache_dir, marker) != Freshness::stale;
+  try {
+    return freshness(config, fingerprint(config), cache_dir, marker) != Freshness::stale;
+  } catch (const InputError&) {
+    return false;  // the base vocabulary cannot be read
+  }
 }
 
 Prepared open_prepared(const std::string& cache_dir) { return open_files(cache_dir).summary; }

@@ -78,6 +78,20 @@ TEST_F(BaseVocabulary, GrowsBehindOutOfVocabulary) {
   EXPECT_EQ(Encoder::load(dir_ / "3").columns()[0].vocabulary->id("never"), 5);
 }
 
+TEST_F(BaseVocabulary, NumbersHaveItsScale) {
+  second(true);
+  const EncodedFile train(train_file(dir_ / "2"));
+  for (const auto& [row, number] : {std::pair(0, 2.0f), {1, 0.5f}, {2, 0.0f}}) {
+    EXPECT_EQ(*train.numerics(row), number) << row;
+  }
+  second_.train_data = dir_.file("far.csv", "label,a,b,n,s\n1,z,x,20,l\n0,z,p,1e40,i^m\n");
+  for (const bool grow : {true, false}) {
+    second_.grow_vocabulary = grow;
+    expect_error<InputError>([&] { prepare(second_, dir_ / "far"); },
+                             {"far.csv:3: column n", "too far from the training rows"});
+  }
+}
+
 TEST_F(BaseVocabulary, GrowingTwiceIsGrowingOnce) {
   second(true);
   const std::string grown = read_file(dir_ / "2/vocabulary.kdefvoc"), rows = read_file(train_file(dir_ / "2"));
@@ -148,7 +162,15 @@ TEST_F(BaseVocabulary, NumbersOfIdsGrow) {
   two.base_vocabulary = dir_ / "ids1/vocabulary.kdefvoc";
   expect_error<InputError>([&] { prepare(two, dir_ / "ids2"); }, {"ids2.csv", "7"});
   two.grow_vocabulary = true;
-  EXPECT_EQ(prepare(two, dir_ / "ids2").map.fields[0].vocab_size, 8);
+  const Prepared grown = prepare(two, dir_ / "ids2");
+  EXPECT_EQ(grown.map.fields[0].vocab_size, 8);
+  EXPECT_EQ(grown.map.fields[0].out_of_vocabulary(), 3) << "that of the base";
+  DatasetConfig third = two;
+  third.train_data = dir_.file("ids4.csv", "label,a\n1,9\n");
+  third.base_vocabulary = dir_ / "ids2/vocabulary.kdefvoc";
+  const Prepared last = prepare(third, dir_ / "ids4");
+  EXPECT_EQ(last.map.fields[0].vocab_size, 10);
+  EXPECT_EQ(last.map.fields[0].out_of_vocabulary(), 3);
   two.train_data = dir_.file("ids3.csv", "label,a\n1,2\n");
   EXPECT_EQ(prepare(two, dir_ / "ids3").map.fields[0].vocab_size, 4) << "never below those of the base";
 }
