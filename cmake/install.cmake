@@ -17,6 +17,9 @@ install(DIRECTORY ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kdef FILES_
   REGEX "/ops/device$|/core/cuda$" EXCLUDE
   REGEX "(_kernels|norm_rows|rowwise_functors|objective_functors|_json|/optimizer/device|/networks/parts)\\.h$" EXCLUDE
   REGEX "/(config/(entries|keys|key_types|layers|prepared_data|python_text|yaml_value)|study/html)\\.h$" EXCLUDE)
+file(READ cmake/relative_includes.cmake relative_includes)
+install(CODE "${relative_includes}
+kdef_relative_includes(\"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_INCLUDEDIR}/kdef\")")
 if(KDEF_ARCH STREQUAL "native")
   install(CODE [[message(STATUS "kdef was built for this machine's processor (KDEF_ARCH=native). To run it on other "
     "machines, configure with -DKDEF_ARCH=x86-64-v3, or with an empty KDEF_ARCH; ./dev package makes packages for all.")]])

@@ -30,7 +30,8 @@ add_library(kdef::flags ALIAS kdef_flags)
 set_target_properties(kdef_flags PROPERTIES EXPORT_NAME flags)
 target_compile_features(kdef_flags INTERFACE cxx_std_20)
 target_include_directories(kdef_flags INTERFACE
-  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kdef>)
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+  "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kdef;${CMAKE_INSTALL_INCLUDEDIR}>")
 target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-missing-field-initializers: settings are written down as far as they differ from their defaults.
 # -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329). Clang has no such warning.
