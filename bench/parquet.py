@@ -63,11 +63,9 @@ def make(folder, rows):
 
 def kdef_prepare(program, folder, name, threads):
     shutil.rmtree(os.path.join(folder, name, "kdef"), ignore_errors=True)
-    for file in ("prepared.json", "train.kdefbin", "vocabulary.kdefvoc") if name == "raw" else ():
+    for file in ("prepared.json", "train.kdefbin", "vocabulary.kdefvoc", "kdef_feature_map.json") if name == "raw" else ():
         if os.path.exists(os.path.join(folder, name, file)):
             os.remove(os.path.join(folder, name, file))
-    if name == "raw" and os.path.exists(os.path.join(folder, name, "feature_map.json")):
-        os.remove(os.path.join(folder, name, "feature_map.json"))
     done = subprocess.run([program, "prepare", "--config", os.path.join(folder, "config"), "--expid", name], text=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     if done.returncode != 0:

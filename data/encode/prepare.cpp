@@ -28,7 +28,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 3;  // of the preparation as a whole: raise it when the meaning of a cache changes
 constexpr const char* kMarker = "prepared.json";
-constexpr const char* kMapName = "feature_map.json";
+constexpr const char* kMapName = "kdef_feature_map.json";
+constexpr const char* kFormerMapName = "feature_map.json";  // before it had a name that FuxiCTR's map does not have
 
 // The files of rows of a data set.
 struct Split {
@@ -275,6 +276,18 @@ void add_split(Json& marker, const Split& split, const Prepared& result, const S
       {"rows", result.*split.rows}, {"positives", result.*split.positives}, {"files", json_of(report.files)}};
 }
 
+// The feature map of a cache, which may have its former name.
+std::string map_file(const std::string& dir) {
+  const std::string map = in_dir(dir, kMapName), former = in_dir(dir, kFormerMapName);
+  if (fs::exists(map) || !fs::is_regular_file(former)) return map;
+  try {
+    load_feature_map(former);
+    return former;
+  } catch (const InputError&) {
+    return map;  // that one is another program's
+  }
+}
+
 // Gives the files of a cache their names. `settings`: the fingerprint of `config`.
 void publish(const DatasetConfig& config, const Json& settings, const std::string& dir, const Encoder& encoder,
              const Prepared& result, std::span<std::optional<SplitWriter>> writers,
@@ -282,6 +295,7 @@ void publish(const DatasetConfig& config, const Json& settings, const std::strin
   // Removing the marker makes the old cache invalid; writing it last makes the new one valid.
   remove_file(in_dir(dir, kMarker));
   encoder.save(in_dir(dir, Encoder::kFileName));
+  if (map_file(dir) != in_dir(dir, kMapName)) remove_file(map_file(dir));
   save_feature_map(result.map, in_dir(dir, kMapName));
   Json marker = {{"made_from", settings}, {"warnings", result.warnings}, {"seen", result.seen}};
   if (!tables.empty()) marker["pretrained"] = json_of(tables);
@@ -294,6 +308,20 @@ void publish(const DatasetConfig& config, const Json& settings, const std::strin
     add_split(marker, kSplits[i], result, reports[i]);
   }
   write_file(in_dir(dir, kMarker), dump(marker, config));
+}
+
+std::vector<std::string> warnings_of(const DatasetConfig& config, const std::vector<FieldConfig>& fields,
+                                     std::span<const SourceReport> reports) {
+  std::vector<std::string> warnings;
+  for (const FieldConfig& field : fields) {
+    if (config.weight.empty() || field.raw_column() != config.weight) continue;
+    warnings.push_back(cat("column ", field.name, ": is the weight of the rows and an input, too; set active: false, ",
+                           "unless the rows that a model will score have this column"));
+  }
+  for (const SourceReport& report : reports) {
+    warnings.insert(warnings.end(), report.warnings.begin(), report.warnings.end());
+  }
+  return warnings;
 }
 
 // How many values of a field the training rows have, missing cells aside.
@@ -356,10 +384,7 @@ Prepared write_cache(const DatasetConfig& config, const Json& settings, const st
     result.*kSplits[i].positives = out.positives;
   }
   check_unchanged(config, before, reports, tables);
-  for (const SourceReport& report : reports) {
-    result.warnings.insert(result.warnings.end(), report.warnings.begin(), report.warnings.end());
-  }
-
+  result.warnings = warnings_of(config, fields, reports);
   publish(config, settings, dir, encoder, result, writers, reports, tables);
   return result;
 }
@@ -372,7 +397,7 @@ PreparedData open_files(const std::string& dir) {
     throw InputError(cat(dir, ": no complete cache there (", kMarker, " is missing); prepare the data first"));
   }
   PreparedData data;
-  data.summary.map = load_feature_map(in_dir(dir, kMapName));
+  data.summary.map = load_feature_map(map_file(dir));
   RowLayout layout = layout_of(data.summary.map);
   try {
     const Json json = parse_json<Json>(read_text(marker), marker);
@@ -457,7 +482,7 @@ bool make_if_stale(const DatasetConfig& config, const std::string& dir, const Pr
     return false;
   }
   if (is_of_another_program(dir)) {
-    refuse_to_replace(dir, {kMapName}, ", which kdef did not write; give another data_root");
+    refuse_to_replace(dir, {kFormerMapName}, ", which kdef did not write; give another data_root");
   }
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
   for (const char* file : {kMapName, kMarker, Encoder::kFileName}) remove_leftovers(in_dir(dir, file));
@@ -503,7 +528,8 @@ std::string cache_settings(const DatasetConfig& config) { return fingerprint(con
 
 // A preparation that was killed has written its vocabularies before its feature map.
 bool is_of_another_program(const std::string& dir) {
-  return exists(in_dir(dir, kMapName)) && !exists(in_dir(dir, kMarker)) && !exists(in_dir(dir, Encoder::kFileName));
+  return exists(in_dir(dir, kFormerMapName)) && !exists(in_dir(dir, kMarker)) &&
+         !exists(in_dir(dir, Encoder::kFileName));
 }
 
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir) {

@@ -1,5 +1,5 @@
 // From raw files to an encoded cache. A cache directory holds
-//   feature_map.json       what a model needs to know of the fields (feature_map.h)
+//   kdef_feature_map.json  what a model needs to know of the fields (feature_map.h)
 //   vocabulary.kdefvoc     what encodes new rows (encoder.h)
 //   train.kdefbin, valid.kdefbin, test.kdefbin   the encoded rows (cache.h)
 //   prepared.json          what the cache was made from; it is written last: a folder without it holds no cache

@@ -80,7 +80,7 @@ TEST_F(BadInput, DamagedCaches) {
     // What shows at first sight is made anew.
     put(file, whole);
   }
-  for (const char* name : {"prepared.json", "feature_map.json", "train.kdefbin"}) {
+  for (const char* name : {"prepared.json", "kdef_feature_map.json", "train.kdefbin"}) {
     const std::string file = path("cache/synthetic/") + name, whole = read_file(file);
     for (const std::string& bytes : {std::string(), whole.substr(0, whole.size() / 2), std::string("PK\x03\x04")}) {
       put(file, bytes);

@@ -57,7 +57,7 @@ TEST_F(Hostile, OtherOutputsOfFixedNamesAskForAnEmptyPlace) {
   put(path("cache/synthetic/feature_map.json"), "precious");
   // Another program's: the cache is made beside it.
   EXPECT_EQ(train("--run " + path("run")).status, 0);
-  EXPECT_TRUE(std::filesystem::exists(path("cache/synthetic/kdef/feature_map.json")));
+  EXPECT_TRUE(std::filesystem::exists(path("cache/synthetic/kdef/kdef_feature_map.json")));
   for (const char* file : {"demo/data/test.csv", "demo/mean/config.yaml", "config.yaml", "sweep/sweep.csv",
                            "cache/synthetic/feature_map.json"}) {
     EXPECT_EQ(read_file(path(file)), "precious") << file;

@@ -125,7 +125,7 @@ TEST_F(StoredFields, FilesOfACacheKeepTheirBytes) {
                            settings(p, R"(,"normalizer":"MinMaxScaler")") + "," + sequence + "]"),
             std::string::npos)
       << made_from;
-  EXPECT_EQ(read_file(dir_ / "cache/feature_map.json"), R"({
+  EXPECT_EQ(read_file(dir_ / "cache/kdef_feature_map.json"), R"({
  "dataset": "set",
  "label": "label",
  "fields": [

@@ -437,7 +437,7 @@ TEST_F(Prepare, TheSameBytesForAnyNumberOfThreads) {
   }
   omp_set_num_threads(threads);
   for (const char* name :
-       {"train.kdefbin", "test.kdefbin", "vocabulary.kdefvoc", "feature_map.json", "prepared.json"}) {
+       {"train.kdefbin", "test.kdefbin", "vocabulary.kdefvoc", "kdef_feature_map.json", "prepared.json"}) {
     const std::string one = read_file(dir_ / ("cache1/" + std::string(name)));
     EXPECT_FALSE(one.empty());
     for (const char* other : {"cache2/", "cache3/", "cache5/"})
@@ -500,8 +500,27 @@ TEST_F(Prepare, AKilledPreparationIsNotFreshAndIsTidiedUp) {
   prepare(c, cache());
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(cache())) names.insert(entry.path().filename());
-  EXPECT_EQ(names, (std::set<std::string>{".lock", "feature_map.json", "prepared.json", "train.kdefbin",
+  EXPECT_EQ(names, (std::set<std::string>{".lock", "kdef_feature_map.json", "prepared.json", "train.kdefbin",
                                           "vocabulary.kdefvoc"}));
+}
+
+TEST_F(Prepare, AFeatureMapOfTheFormerNameIsReadAndReplaced) {
+  const DatasetConfig c = config("label,a\n1,x\n0,y\n", {field("a")});
+  const std::string map = cache() + "/kdef_feature_map.json", former = cache() + "/feature_map.json";
+  const auto count = [&] { return std::filesystem::exists(map) + 2 * std::filesystem::exists(former); };
+  prepare(c, cache());
+  std::filesystem::rename(map, former);
+  EXPECT_FALSE(prepare(c, cache()).made);
+  EXPECT_EQ(count(), 2);
+  DatasetConfig other = c;
+  other.min_categr_count = 2;
+  EXPECT_TRUE(prepare(other, cache()).made);
+  EXPECT_EQ(count(), 1) << "the former one would be taken for FuxiCTR's";
+  // FuxiCTR prepares its data in the same folder afterwards.
+  dir_.file("cache/feature_map.json", R"({"dataset_id": "x", "features": [], "labels": ["label"]})");
+  EXPECT_FALSE(prepare(other, cache()).made);
+  EXPECT_TRUE(prepare(c, cache()).made);
+  EXPECT_EQ(count(), 3);
 }
 
 TEST_F(Prepare, TwoAtOnce) {

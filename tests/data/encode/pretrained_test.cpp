@@ -56,7 +56,7 @@ TEST_F(Pretrained, KeysThatRowsLackStandBehindOutOfVocabulary) {
   EXPECT_EQ(ids(valid_file(dir_ / "cache")), (Rows{{4, 2, 0}, {2, 3, 0}, {3, 4, 0}}));
   const Encoder encoder = Encoder::load(dir_ / "cache");
   EXPECT_EQ(to_json(encoder.feature_map()), to_json(p.map));
-  EXPECT_EQ(to_json(load_feature_map(dir_ / "cache/feature_map.json")), to_json(p.map));
+  EXPECT_EQ(to_json(load_feature_map(dir_ / "cache/kdef_feature_map.json")), to_json(p.map));
   RawFile rows(encoder, config_.valid_data, true);
   Batch batch;
   ASSERT_TRUE(rows.next(batch));

@@ -80,6 +80,14 @@ TEST_F(TargetsTest, NumbersTellGroupsApart) {
   EXPECT_NE(all[0], all[1]);
 }
 
+TEST_F(TargetsTest, AWeightThatIsAnInputIsTold) {
+  EXPECT_TRUE(prepared().summary.warnings.empty());
+  config_.fields.push_back(field("w", FieldType::numeric, CellType::real));
+  const PreparedData data = prepared();
+  ASSERT_EQ(data.summary.warnings.size(), 1u);
+  EXPECT_NE(data.summary.warnings[0].find("column w: is the weight of the rows and an input, too"), std::string::npos);
+}
+
 TEST_F(TargetsTest, OnlyWhatTheDataSetHas) {
   config_.weight.clear();
   PreparedData data = prepared();

@@ -72,6 +72,8 @@ class PreparedData : public testing::Test {
 
 // FuxiCTR's paths start at the script, which is in the folder above the configuration, or above that.
 TEST_F(PreparedData, PathsStartAtTheScriptToo) {
+  // A folder of this name is not above the current directory, at which paths start first.
+  fs::rename(dir_ / "data", dir_ / "rows-beside-the-script");
   const auto load_from = [&](const std::string& folder, const std::string& root) {
     fs::create_directories(dir_ / folder);
     put(dir_ / folder + "/model_config.yaml", kModels);
@@ -80,12 +82,13 @@ TEST_F(PreparedData, PathsStartAtTheScriptToo) {
                                                     "tiny/valid.npz, test_data: " + root + "tiny/test.npz}\n");
     return load_experiment(dir_ / folder, "prepared").dataset;
   };
-  for (const auto& [folder, root] : std::vector<std::pair<std::string, std::string>>{
-           {"model_zoo/DCN/config", "../../data/"}, {"demo/config/example2", "../data/"}}) {
+  for (const auto& [folder, root] :
+       std::vector<std::pair<std::string, std::string>>{{"model_zoo/DCN/config", "../../rows-beside-the-script/"},
+                                                        {"demo/config/example2", "../rows-beside-the-script/"}}) {
     const data::DatasetConfig dataset = load_from(folder, root);
     ASSERT_EQ(dataset.fields.size(), 5u) << folder;
-    EXPECT_EQ(dataset.data_root, dir_ / "data/");
-    EXPECT_EQ(dataset.train_data, dir_ / "data/tiny/train.npz");
+    EXPECT_EQ(dataset.data_root, dir_ / "rows-beside-the-script/");
+    EXPECT_EQ(dataset.train_data, dir_ / "rows-beside-the-script/tiny/train.npz");
   }
 }
 
