@@ -139,9 +139,9 @@ void read_encoder(FieldDraft& f, const YamlValue& v) {
 }
 
 constexpr const char* kVectors =
-    "columns that hold vectors are not supported; where equal rows have equal vectors, name a column of words, and "
-    "give "
-    "it the vectors with pretrained_emb";
+    "a column of vectors is not read (FuxiCTR itself reads one from Parquet and .npz alone, not from CSV). The same "
+    "network comes from a column of words that name the vectors, with pretrained_emb: FILE, pretrain_dim and "
+    "freeze_emb: true; the part 'Columns of vectors' of docs/configuration.md has the steps";
 
 // A key that FuxiCTR reads in another version than that of the file; `key`: what it means in its own version.
 Key<FieldDraft> version_1_key(const char* name, const char* key,

@@ -56,6 +56,7 @@ std::string key_of(const std::string& name) {
 
 const std::vector<ForeignKeys>& foreign_keys() {
   static const std::vector<ForeignKeys> all = {
+      {"APG_DCNv2", {}},  // whose keys are those of APG_DeepFM
       {"BST",
        {"bst_sequence_field", "bst_target_field", "seq_pooling_type", "stacked_transformer_layers", "use_causal_mask",
         "use_position_emb"}},

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/names.h"
+#include "core/base/text.h"
 #include "data/field_keys.h"
 #include "kdef/config/key_types.h"
 #include "kdef/measure/metric.h"
@@ -73,6 +74,16 @@ bool is_fuxictrs(const ModelName& model) {
       elsewhere != kElsewhere.end() && std::find(known.begin(), known.end(), elsewhere->second) != known.end();
   throw InputError(cat(key.where(), ": unknown key '", key.key(), "'", spelt_out(name), "; the nearest known key is '",
                        has ? elsewhere->second : nearest_name(name, known), "'"));
+}
+
+// Whether FuxiCTR has a network of this name, and this program has not.
+static bool is_absent(const std::string& network) {
+  const auto has_it = [&](const ForeignKeys& foreign) {
+    const std::vector<std::string> names = split(foreign.networks, ',');
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return name == network || name == " " + network; });
+  };
+  return std::any_of(foreign_keys().begin(), foreign_keys().end(), has_it);
 }
 
 // The network that is meant by a name as FuxiCTR or a paper writes it: letters and digits alone count. Empty: none.
@@ -534,6 +545,11 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](Draft& d, const YamlValue& v) {
            const std::vector<std::string> names = row_names(models());
            const std::string text = v.is_scalar() ? v.text() : "", network = network_meant_by(text);
+           if (is_absent(text)) {
+             v.fail(cat("'", text,
+                        "' is a network of FuxiCTR that this program does not have; docs/networks.md lists those that "
+                        "it has"));
+           }
            const bool is_model = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
              return lower_case(name) == lower_case(text);
            });

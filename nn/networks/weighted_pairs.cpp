@@ -83,9 +83,14 @@ class Hofm final : public SumNetwork {
     require_uniform(config.network, shape);
     const Settings& s = config.settings;
     const std::vector<int64_t>& dims = s.integers("order_dims");
-    if (!dims.empty() && (s.flag("reuse_embedding") || static_cast<int64_t>(dims.size()) != s.integer("order") - 1)) {
+    if (!dims.empty() && s.flag("reuse_embedding")) {
+      throw InputError(
+          "network HOFM: embedding_dim is a list, and with reuse_embedding: true all orders have one table; give one "
+          "number, as FuxiCTR asks for");
+    }
+    if (!dims.empty() && static_cast<int64_t>(dims.size()) != s.integer("order") - 1) {
       throw InputError(cat("network HOFM: embedding_dim is a list of ", dims.size(), ", where each of the orders 2 .. ",
-                           s.integer("order"), " needs a number, and tables of its own (reuse_embedding)"));
+                           s.integer("order"), " needs a number"));
     }
     std::vector<EmbeddingField> fields = shape.list;
     for (EmbeddingField& field : fields) field.dim = 0;

@@ -19,6 +19,7 @@
 namespace kdef {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -131,6 +132,10 @@ TEST_F(FuxiCtr, KeysThatAreTakenAtOneValue) {
 TEST_F(FuxiCtr, KeysOfOtherNetworksNameThem) {
   columns("{name: a}");
   EXPECT_THAT(refusal({"gru_type=AGRU"}), HasSubstr("FuxiCTR's for DIEN, which this program does not have"));
+  for (const char* network : {"APG_DCNv2", "DIN", "DMIN", "PLE", "TWIN"}) {
+    EXPECT_THAT(refusal({cat("model=", network)}),
+                HasSubstr(cat("'", network, "' is a network of FuxiCTR that this program does not have")));
+  }
   models("model: EKTF, gru_type: AGRU");
   EXPECT_THAT(refusal(), HasSubstr("model_config.yaml:1:35: key 'gru_type': this key is FuxiCTR's for DIEN"));
   for (const config_keys::ForeignKeys& foreign : config_keys::foreign_keys()) {
@@ -231,7 +236,11 @@ TEST_F(FuxiCtr, ColumnsOfIds) {
   columns("{name: a, remap: false, vocab_size: 9}");
   EXPECT_EQ(fields()[0].id_count, 9);
   EXPECT_THAT(refusal_of("{name: a, vocab_size: 9}"), HasSubstr("is used with remap: false"));
-  EXPECT_THAT(refusal_of("{name: a, type: embedding}"), HasSubstr("columns that hold vectors"));
+  for (const char* column :
+       {"{name: a, type: embedding, pretrain_dim: 9}", "{name: a, dtype: list, type: embedding}"}) {
+    EXPECT_THAT(refusal_of(column), AllOf(HasSubstr("pretrained_emb: FILE"), HasSubstr("'Columns of vectors'")))
+        << column;
+  }
 }
 
 TEST_F(FuxiCtr, EncodersAreComparedAndNotEvaluated) {

@@ -32,6 +32,18 @@ TEST(Registry, UnknownNamesListTheKnown) {
   EXPECT_TRUE(has(message, "known: mlp, product")) << message;
 }
 
+TEST(Registry, HofmHasADimensionForEachOrderOrOneTable) {
+  const auto problem = [](bool reuse, const std::vector<int64_t>& dims) {
+    const NetworkType& type = network_type("HOFM");
+    NetworkConfig config{.network = "HOFM"};
+    config.settings = type.resolved({{"order", 3}, {"reuse_embedding", reuse}, {"order_dims", dims}});
+    Builder build;
+    return refusal([&] { make_network(config, kShape, build); });
+  };
+  EXPECT_TRUE(has(problem(true, {4, 4}), "with reuse_embedding: true all orders have one table; give one number"));
+  EXPECT_TRUE(has(problem(false, {4}), "is a list of 1, where each of the orders 2 .. 3 needs a number"));
+}
+
 TEST(Registry, NamesAreDistinctAndRowsComplete) {
   std::set<std::string> names;
   std::map<std::string, size_t> types;  // of each key's values
