@@ -5,10 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -16,40 +14,6 @@
 #include "core/io/beside.h"
 
 namespace kdef {
-namespace {
-
-// Tables of the reflected polynomial 0xEDB88320; eight bytes a step ("slicing by 8", Kounavis, Berry 2005).
-const auto kCrcTables = [] {
-  std::array<std::array<uint32_t, 256>, 8> t{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-    t[0][i] = c;
-  }
-  for (size_t k = 1; k < 8; ++k) {
-    for (size_t i = 0; i < 256; ++i) t[k][i] = t[0][t[k - 1][i] & 0xFF] ^ (t[k - 1][i] >> 8);
-  }
-  return t;
-}();
-
-}  // namespace
-
-uint32_t crc32(const void* data, size_t bytes, uint32_t before) {
-  const unsigned char* p = static_cast<const unsigned char*>(data);
-  uint32_t c = ~before;
-  for (; bytes >= 8; bytes -= 8, p += 8) {
-    uint32_t low = 0, high = 0;
-    std::memcpy(&low, p, 4);
-    std::memcpy(&high, p + 4, 4);
-    low ^= c;
-    c = kCrcTables[7][low & 0xFF] ^ kCrcTables[6][(low >> 8) & 0xFF] ^ kCrcTables[5][(low >> 16) & 0xFF] ^
-        kCrcTables[4][low >> 24] ^ kCrcTables[3][high & 0xFF] ^ kCrcTables[2][(high >> 8) & 0xFF] ^
-        kCrcTables[1][(high >> 16) & 0xFF] ^ kCrcTables[0][high >> 24];
-  }
-  for (; bytes > 0; --bytes, ++p) c = kCrcTables[0][(c ^ *p) & 0xFF] ^ (c >> 8);
-  return ~c;
-}
-
 AtomicFile::AtomicFile(const std::string& path, NamedBy named_by) : path_(path) {
   if (path.empty()) throw InputError("the name of a file to write is empty");
   struct stat there {};

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/io/crc32.h"
 #include "tests/core/io/support.h"
 
 namespace kdef {
@@ -187,6 +188,23 @@ TEST(Crc32, KnownAnswers) {
   EXPECT_EQ(crc32("123456789", 9), 0xCBF43926u);
   EXPECT_EQ(crc32("6789", 4, crc32("12345", 5)), 0xCBF43926u);
   EXPECT_EQ(crc32("", 0), 0u);
+}
+
+TEST(Crc32, TablesAndMultiplicationAgree) {
+  if (!crc::has_multiplication()) GTEST_SKIP() << "this processor has no carry-less multiplication";
+  std::vector<unsigned char> bytes(3000);
+  uint32_t random = 1;
+  for (unsigned char& byte : bytes) byte = static_cast<unsigned char>((random = random * 1664525 + 1013904223) >> 24);
+  for (const size_t start : {0, 1, 7, 16}) {
+    for (size_t size = 0; size < 300; ++size) {
+      for (const uint32_t before : {0u, 0xCBF43926u, 0xFFFFFFFFu}) {
+        ASSERT_EQ(crc::by_multiplication(bytes.data() + start, size, before),
+                  crc::by_tables(bytes.data() + start, size, before))
+            << size << " bytes from " << start;
+      }
+    }
+  }
+  EXPECT_EQ(crc::by_multiplication(bytes.data(), bytes.size(), 0), crc::by_tables(bytes.data(), bytes.size(), 0));
 }
 
 }  // namespace
