@@ -8,8 +8,8 @@ namespace kdef::test {
 namespace {
 
 const std::string kAdvice =
-    "a line that is gone or changed breaks compiled programs: raise KDEF_ABI and the SOVERSION; then, or where lines "
-    "are only new, write the list anew as it is printed above";
+    "a line that is gone or changed breaks compiled programs: raise KDEF_ABI, which the SOVERSION follows; then, or if "
+    "lines are only new, write the list anew as it is printed above";
 
 std::string functions_of_library() {
   const Outcome outcome = shell("nm -D --defined-only " KDEF_LIBRARY);
