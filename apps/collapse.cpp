@@ -44,18 +44,21 @@ int collapse(const Arguments& arguments) {
   const CollapseReport report = collapse_report(
       run.model(), [&](data::Batch& batch) { return rows.next(batch, 4096); }, parsed->integer("rows", 1));
   print("%s, %lld rows\n\n", file.c_str(), static_cast<long long>(report.rows));
+  print(
+      "  distance to the ensemble, mean |p_m - q| %.6f; disagreement, mean (p_i - p_j)^2 %.3e\n"
+      "  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n\n",
+      report.mean_distance_to_ensemble, report.mean_disagreement, report.metric.heading().c_str(),
+      report.ensemble_value, report.students.mean, report.students.weakest, report.students.deviation);
   print("  %-28s %8s   %-5s %10s %10s %10s %10s\n", "matrix (rows x columns)", "", "", "abundance", "effective",
         "stable", "particip.");
   print_entries(report.embeddings);
   print_entries(report.layers);
   print(
-      "\n  %s of the ensemble %.6f, of its students: mean %.6f, weakest %.6f, standard deviation %.6f\n"
-      "  mean |p_m - q| %.6f, mean (p_i - p_j)^2 %.3e\n"
-      "\nabundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"
+      "\nThe more the students fall apart, the larger their distance to the ensemble is. The matrices say how many\n"
+      "dimensions are used.\n"
+      "abundance: information abundance, sum(s)/s_1; effective: effective rank; stable: stable rank (all three of\n"
       "the uncentred matrix); particip.: participation ratio of the centred rows. Tables without the padding row.\n"
-      "Compare with the number of columns: a low value means that few dimensions are used.\n",
-      report.metric.heading().c_str(), report.ensemble_value, report.students.mean, report.students.weakest,
-      report.students.deviation, report.mean_distance_to_ensemble, report.mean_disagreement);
+      "Compare with the number of columns: a low value means that few dimensions are used.\n");
   if (parsed->has("json")) write_file(parsed->text("json"), to_json(report) + "\n", NamedBy::user);
   return kDone;
 }

@@ -84,6 +84,8 @@ std::vector<Column> columns_of(const std::vector<RunGroup>& groups, const std::s
   gain.cell = [cell = gain.cell](const RunGroup& g) { return cat(g.summary.gain.mean > 0 ? "+" : "", cell(g)); };
   gain.cell = [cell = gain.cell](const RunGroup& g) { return g.students > 1 ? cell(g) : ""; };
   all.push_back(std::move(gain));
+  all.push_back(
+      {"students\u2019 distance to the ensemble", [](const RunGroup& g) { return plus_minus(g.summary.distance, 4); }});
   all.push_back({"information abundance", [](const RunGroup& g) { return plus_minus(g.summary.abundance, 2); }});
   return all;
 }
@@ -148,7 +150,9 @@ std::string comparison_table(const std::vector<RunGroup>& groups, const std::str
       "<p class=\"unit\">Mean \u00b1 standard deviation (of the sample) over the finished runs of a line, which "
       "differ in their seed. The best value of a column is in bold. All figures are of the best model, on the ",
       data,
-      " data. Information abundance is that of the students\u2019 last hidden layers, averaged over the students; "
+      " data. Distance to the ensemble is the mean of |p \u2212 q| over rows and students: the more the students fall "
+      "apart, the larger it is. Information abundance is that of the students\u2019 last hidden layers, averaged over "
+      "the students; "
       "compare it only between layers of the same width.</p>",
       html::notes(remarks(groups)));
 }
@@ -268,6 +272,9 @@ std::string charts(const std::vector<RunGroup>& groups, const std::string& data)
                  [](const Summary& s) { return s.student_mean; }});
   all.push_back({cat("Weakest student\u2019s ", main.title(), ", ", data, " data"), "The weakest student of each run.",
                  main.title(), decimals, [](const Summary& s) { return s.student_weakest; }});
+  all.push_back({"Distance of the students to the ensemble",
+                 "Mean of |p \u2212 q|: the more the students fall apart, the larger it is.", "|p \u2212 q|", 4,
+                 [](const Summary& s) { return s.distance; }});
   all.push_back({"Information abundance of the last hidden layer",
                  "Mean over students: how many of its dimensions a layer uses.", "information abundance", 2,
                  [](const Summary& s) { return s.abundance; }});

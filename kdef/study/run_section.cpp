@@ -427,19 +427,45 @@ std::string abundance_history(const RunRecord& run) {
 std::string disagreement(const CollapseReport& r) {
   plot::HeatMap map;
   map.title = "Disagreement between students";
-  map.note =
-      cat("How far the predictions of two students are apart; mean over all pairs ",
-          plot::significant(r.mean_disagreement, 3),
-          ". Mean distance to the ensemble, |p \u2212 q|: ", plot::significant(r.mean_distance_to_ensemble, 3), ".");
+  map.note = cat("How far the predictions of two students are apart; mean over all pairs ",
+                 plot::significant(r.mean_disagreement, 3), ".");
   map.unit = "Mean squared difference of probabilities";
   map.values = r.disagreement;
   for (size_t k = 0; k < r.disagreement.size(); ++k) map.names.push_back(cat("student ", k + 1));
   return plot::figure(map);
 }
 
+std::string distance_history(const RunRecord& run) {
+  if (run.collapse_history.empty()) return "";
+  plot::Chart c;
+  c.title = "Distance to the ensemble during training";
+  c.note = "Of every student: the mean of |p \u2212 q|.";
+  c.x = {.label = "step", .whole = true};
+  c.y = {.label = "distance", .decimals = 4};
+  for (const CollapseRecord& record : run.collapse_history) {
+    const std::vector<double>& distance = record.report.distance_to_ensemble;
+    for (size_t k = 0; k < distance.size(); ++k) {
+      if (k == c.series.size()) c.series.push_back({.name = cat("student ", k + 1), .style = student_style(k)});
+      c.series[k].points.push_back({static_cast<double>(record.step), distance[k]});
+    }
+  }
+  return plot::figure(c);
+}
+
+// Students of a concat ensemble have no predictions of their own.
+std::string students_apart(const RunRecord& run) {
+  const CollapseReport& r = run.collapse ? *run.collapse : run.collapse_history.back().report;
+  if (!students_trained(run) || r.disagreement.size() < 2) return "";
+  return cat("<h3>Whether the students fell apart</h3><p>Mean distance of a student to the ensemble, |p \u2212 q|: <b>",
+             fixed(r.mean_distance_to_ensemble, 4),
+             "</b>. The more the students fall apart, the larger it is; compare it with that of other trainings on the "
+             "same data.</p><div class=\"figures\">",
+             run.collapse ? disagreement(r) : "", distance_history(run), "</div>");
+}
+
 std::string collapse(const RunRecord& run) {
   if (!run.collapse && run.collapse_history.empty()) return "";
-  std::string page = "<h3>How many dimensions are used</h3><div class=\"figures\">";
+  std::string page = students_apart(run) + "<h3>How many dimensions are used</h3><div class=\"figures\">";
   if (run.collapse) {
     const CollapseReport& r = *run.collapse;
     const std::vector<CollapseReport::Entry> last = r.last_layers();
@@ -453,7 +479,6 @@ std::string collapse(const RunRecord& run) {
     }
     if (!r.embeddings.empty()) page += embedding_spectra(r.embeddings);
     page += abundance_history(run);
-    if (students_trained(run) && r.disagreement.size() > 1) page += disagreement(r);
     page += "</div>";
     page += matrix_table(r.layers);
     page += cat("<details class=\"values\"><summary>The same measures of ", r.embeddings.size(),

@@ -23,7 +23,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   Summary s;
   s.runs = finished.size();
   PerMetric<std::vector<double>> metrics;
-  std::vector<double> mean, weakest, deviation, gain, abundance, seconds, step_ms;
+  std::vector<double> mean, weakest, deviation, gain, distance, abundance, seconds, step_ms;
   for (const RunRecord* run : finished) {
     const Evaluation& e = on_test ? *run->test : *run->valid;
     for (const Metric& m : e.ensemble.measured()) metrics[m].push_back(e.ensemble[m]);
@@ -33,6 +33,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
       weakest.push_back(spread.weakest);
       deviation.push_back(spread.deviation);
       gain.push_back(e.ensemble[main_metric(e)] - spread.mean);
+      if (run->collapse && e.students.size() > 1) distance.push_back(run->collapse->mean_distance_to_ensemble);
     }
     if (run->collapse) abundance.push_back(mean_abundance(*run->collapse));
     if (!run->evaluations.empty()) {
@@ -47,6 +48,7 @@ Summary summarize(const std::vector<const RunRecord*>& finished, bool on_test) {
   s.student_weakest = statistic(weakest);
   s.student_deviation = statistic(deviation);
   s.gain = statistic(gain);
+  s.distance = statistic(distance);
   s.abundance = statistic(abundance);
   s.seconds = statistic(seconds);
   s.step_ms = statistic(step_ms);

@@ -17,6 +17,9 @@ struct Summary {
   /// The main metric over the students of a run (student_spread), then over runs; and the ensemble's value minus its
   /// students' mean. All are NaN for ensembles whose students' output layers are not trained.
   Statistic student_mean, student_weakest, student_deviation, gain;
+  /// CollapseReport::mean_distance_to_ensemble, the mean of |p_m - q|. NaN for one student, and where output layers are
+  /// not trained.
+  Statistic distance;
   Statistic abundance;  // information abundance of the last hidden layer, mean over students
   Statistic seconds;    // of training
   Statistic step_ms;    // the same per step, in milliseconds; evaluations are included

@@ -67,6 +67,9 @@ std::string notes(const SweepTable& table) {
       "- ",
       wrapped(one_student_note(), "\n  "),
       "\n"
+      "- Distance to the ensemble is the mean of |p - q| over validation rows and\n"
+      "  students, q the ensemble's prediction: the more the students fall apart, the\n"
+      "  larger it is (docs/collapse.md).\n"
       "- Information abundance is that of the students' last hidden layers on\n"
       "  validation data, averaged over the students. Compare it only between layers\n"
       "  of the same width.\n"
@@ -133,7 +136,7 @@ std::string to_csv(const SweepTable& table) {
   text += "seeds,data";
   for (const Metric& m : table.metrics) text += cat(",", m.key(), ",", m.key(), "_deviation");
   for (const char* what : {"_mean", "_weakest", "_deviation"}) text += cat(",student_", main.key(), what);
-  text += ",information_abundance,parameters,step_ms,seconds\n";
+  text += ",student_distance,information_abundance,parameters,step_ms,seconds\n";
   for (const SweepRow& r : table.rows) {
     const Summary& s = r.summary;
     for (const std::string& cell : leading_cells(table, r)) text += csv_cell(cell) + ",";
@@ -141,7 +144,8 @@ std::string to_csv(const SweepTable& table) {
     for (const Metric& m : table.metrics) {
       text += cat(",", exact(s.metrics[m].mean), ",", exact(s.metrics[m].deviation));
     }
-    for (const double v : {s.student_mean.mean, s.student_weakest.mean, s.student_deviation.mean, s.abundance.mean}) {
+    for (const double v :
+         {s.student_mean.mean, s.student_weakest.mean, s.student_deviation.mean, s.distance.mean, s.abundance.mean}) {
       text += "," + exact(v);
     }
     text +=
@@ -163,8 +167,9 @@ std::string to_markdown(const SweepTable& table) {
       cat("# ", table.experiment, " on ", table.dataset, "\n\n", table.finished, " of ", table.planned,
           " runs are finished. ", table.on_test ? "Test" : "Validation",
           " data; mean ± standard deviation (of the sample) over seeds.\n\n", titles, " students' mean ", main.title(),
-          " | weakest | standard deviation | information abundance | parameters | ms a step | seconds |\n", rule,
-          " --: | --: | --: | --: | --: | --: | --: |\n");
+          " | weakest | standard deviation | distance to the ensemble | information abundance | parameters | ms a step "
+          "| seconds |\n",
+          rule, " --: | --: | --: | --: | --: | --: | --: | --: |\n");
   for (const SweepRow& r : table.rows) {
     const Summary& s = r.summary;
     text += "|";
@@ -172,9 +177,9 @@ std::string to_markdown(const SweepTable& table) {
     text += cat(" ", s.runs, " | ");
     for (const Metric& m : table.metrics) text += rounded(s.metrics[m], m.decimals()) + " | ";
     text += cat(rounded(s.student_mean, main.decimals()), " | ", rounded(s.student_weakest, main.decimals()), " | ",
-                rounded(s.student_deviation.mean, main.decimals()), " | ", rounded(s.abundance, 2), " | ",
-                s.parameters ? cat(*s.parameters) : "", " | ", rounded(s.step_ms.mean, 2), " | ",
-                rounded(s.seconds.mean, 1), " |\n");
+                rounded(s.student_deviation.mean, main.decimals()), " | ", rounded(s.distance, 4), " | ",
+                rounded(s.abundance, 2), " | ", s.parameters ? cat(*s.parameters) : "", " | ",
+                rounded(s.step_ms.mean, 2), " | ", rounded(s.seconds.mean, 1), " |\n");
   }
   text += notes(table);
   text += failure_lines(table.failures);

@@ -127,7 +127,7 @@ std::map<std::string, double> column_of(const std::string& file, const std::stri
     const std::vector<std::string> cells = split(line, '|');
     if (at == 0) {
       at = static_cast<size_t>(std::find(cells.begin(), cells.end(), " " + column + " ") - cells.begin());
-    } else if (line.find("---") == std::string::npos) {
+    } else if (line.find("---") == std::string::npos && cells.at(at).find_first_not_of(' ') != std::string::npos) {
       values[cells.at(1) + cells.at(2)] = std::stod(cells.at(at));
     }
   }
@@ -149,6 +149,31 @@ TEST_F(DocsTest, CourseTrainings) {
   auto used = column_of(sweeps + "lesson7/sweep.md", abundance);
   EXPECT_GT(used[" kdef  3 "], 2 * used[" mean  3 "]);
   EXPECT_GT(used[" kdef  3 "], 2 * column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "]);
+}
+
+// What the page says of its small sweep: the order of the students' distances to the ensemble is that of their losses.
+// The script reads the same runs; under a mean or a sum every student receives the same gradient.
+TEST_F(DocsTest, Collapse) {
+  EXPECT_EQ(run("collapse.md"), 1);
+  const std::string table = (folder_ / "sweeps/clicks/sweep.md").string();
+  auto auc = column_of(table, "students' mean AUC"), distance = column_of(table, "distance to the ensemble");
+  EXPECT_EQ(distance.count(" mean  1 "), 0u);
+  EXPECT_GT(auc[" kdef  3 "], auc[" mean  3 "] + 0.01);
+  EXPECT_GT(auc[" mean  3 "], auc[" sum  3 "] + 0.01);
+  EXPECT_LT(2 * distance[" kdef  3 "], distance[" mean  3 "]);
+  EXPECT_LT(1.2 * distance[" mean  3 "], distance[" sum  3 "]);
+  if (shell("python3 --version").status != 0) GTEST_SKIP() << "there is no python3";
+  const Outcome script = shell("python3 " KDEF_SOURCE_DIR "/bench/collapse.py --kdef " KDEF_PROGRAM " " +
+                               (folder_ / "sweeps/clicks").string());
+  ASSERT_EQ(script.status, 0) << script.text;
+  std::map<std::string, std::string> rank;
+  for (const std::string& line : lines(script.text)) {
+    const std::vector<std::string> cells = split(line, '|');
+    if (line.find("| 3 | 1 |") != std::string::npos) rank[cells.at(1)] = cells.at(cells.size() - 2);
+  }
+  EXPECT_EQ(rank[" mean "], " 1 ") << script.text;
+  EXPECT_EQ(rank[" sum "], " 1 ") << script.text;
+  EXPECT_GT(std::stod(rank[" kdef "]), 1.0) << script.text;
 }
 
 TEST_F(DocsTest, CourseDrawings) {

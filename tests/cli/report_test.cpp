@@ -134,9 +134,9 @@ TEST_F(ReportCommandTest, ABrowserShowsItWithoutComplaintOrRequest) {
     const auto console = browser.open(page, width, dark);
     ASSERT_EQ(console.size(), 1u) << testing::PrintToString(console);
     EXPECT_THAT(console[0], HasSubstr("width " + std::to_string(width) + " outside 0 "));
-    // Of the sweep: AUC, log loss, students' mean and weakest, abundance, time; of each run: the same two metrics,
-    // students, calibration; of the one that is measured: two spectra, disagreement.
-    EXPECT_THAT(console[0], HasSubstr("figures 17 flat 0"));
+    // Of the sweep: AUC, log loss, students' mean and weakest, distance, abundance, time; of each run: the same
+    // two metrics, students, calibration; of the one that is measured: two spectra, disagreement.
+    EXPECT_THAT(console[0], HasSubstr("figures 18 flat 0"));
     EXPECT_THAT(console[0], HasSubstr(dark ? "rgb(22, 24, 26)" : "rgb(255, 255, 255)"));
   }
 }

@@ -82,6 +82,7 @@ class ReportTest : public testing::Test {
     report.distance_to_ensemble = {0.01, 0.02};
     report.disagreement = {{0, 3e-4}, {3e-4, 0}};
     report.mean_disagreement = 3e-4;
+    report.mean_distance_to_ensemble = 0.015;
     write_file(run + "/collapse.json", to_json(report) + "\n");
   }
   const SmallExperiment experiment_{2000};
@@ -98,7 +99,14 @@ TEST_F(ReportTest, OneRunShowsItsFiguresCurvesStudentsAndCollapse) {
   EXPECT_THAT(html, HasSubstr("epoch 2\nstudent 1: 0.7900\nstudent 2: 0.8100\nensemble: 0.8125</title>"));
   EXPECT_THAT(html,
               HasSubstr("<td>\u22120.0225</td><td>0.0100</td>"));  // student 1 minus the ensemble, its distance
-  EXPECT_THAT(html, HasSubstr("Disagreement between students"));
+  // What follows the students' loss of quality stands before the numbers of dimensions, which do not.
+  const size_t apart = html.find("Whether the students fell apart"),
+               matrix = html.find("Disagreement between students"),
+               dimensions = html.find("How many dimensions are used");
+  EXPECT_THAT(html, HasSubstr("|p \u2212 q|: <b>0.0150</b>"));
+  EXPECT_LT(apart, matrix);
+  EXPECT_LT(matrix, dimensions);
+  EXPECT_LT(dimensions, html.find("Spectra of the students"));
   EXPECT_THAT(html, HasSubstr("<td>0.25</td>"));  // s_2 / s_1
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">student 2 hidden 2</th><td>100 \u00d7 3</td><td>1.25</td>"));
   EXPECT_THAT(html, HasSubstr("kdef train --config " + run + "/config.yaml --run " + run + "-again"));
@@ -218,7 +226,9 @@ TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
   EXPECT_NEAR(two.summary.student_mean.mean, 0.80, 1e-12);
   EXPECT_NEAR(two.summary.student_weakest.mean, 0.79, 1e-12);
   EXPECT_NEAR(two.summary.gain.mean, 0.02, 1e-12);
-  EXPECT_NEAR(two.summary.abundance.mean, 2.5, 1e-12);  // of the last layers alone
+  EXPECT_NEAR(two.summary.distance.mean, 0.015, 1e-15);
+  EXPECT_TRUE(std::isnan(groups[2].summary.distance.mean));  // concat
+  EXPECT_NEAR(two.summary.abundance.mean, 2.5, 1e-12);       // of the last layers alone
   EXPECT_TRUE(two.differing.empty());
   EXPECT_EQ(groups[1].students, 3u);
   EXPECT_EQ(groups[1].summary.runs, 1u);
@@ -231,6 +241,8 @@ TEST_F(ReportTest, SeedsBecomeMeanAndDeviation) {
   EXPECT_THAT(html, HasSubstr("<td>1 of 2</td>"));
   EXPECT_THAT(html, HasSubstr("AUC of the ensemble, test data"));
   EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.8200 \u00b1 0.0283\nconcat: 0.7000</title>"));
+  EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.0150 \u00b1 0.0000</title>"));
+  EXPECT_LT(html.find("students\u2019 distance to the ensemble"), html.find("information abundance"));
   // Heads of a concat ensemble's students are not trained: only KDEF's students are drawn.
   EXPECT_THAT(html, HasSubstr("number of students 2\nKDEF: 0.8000 \u00b1 0.0141</title>"));
   for (size_t i = 1; i <= 5; ++i) {

@@ -234,6 +234,8 @@ RunRecord record(std::vector<double> students, double ensemble, double logloss, 
       collapse.layers.push_back(layer);
     }
   }
+  if (students.size() > 1)
+    collapse.mean_distance_to_ensemble = (students[1] - students[0]) * (students[1] - students[0]);
   r.collapse = collapse;
   return r;
 }
@@ -261,15 +263,18 @@ TEST(SweepTable, HasMeansAndDeviationsOverSeeds) {
   EXPECT_EQ(kdef.summary.student_mean.mean, (0.6875 + 0.625) / 2);
   EXPECT_EQ(kdef.summary.student_weakest.mean, (0.625 + 0.5) / 2);
   EXPECT_EQ(kdef.summary.student_deviation.mean, (0.0625 + 0.125) / 2);  // of the population within a run
+  EXPECT_EQ(kdef.summary.distance.mean, (0.015625 + 0.0625) / 2);
+  EXPECT_TRUE(std::isnan(table.rows[1].summary.distance.mean));  // concat trains no output layers of students
   EXPECT_EQ(kdef.summary.abundance.mean, 2.5);
   EXPECT_EQ(kdef.summary.seconds.mean, 4);
-  EXPECT_EQ(to_csv(table).substr(to_csv(table).find('\n') + 1),
-            "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,2.5,42,40,4\n"
-            "concat,2,1,test,0.625,,0.5,,,,,2.5,42,40,4\n");
+  EXPECT_EQ(
+      to_csv(table).substr(to_csv(table).find('\n') + 1),
+      "kdef,2,2,test,0.8125,0.08838834764831845,0.375,0.1767766952966369,0.65625,0.5625,0.09375,0.0390625,2.5,42,40,4\n"
+      "concat,2,1,test,0.625,,0.5,,,,,,2.5,42,40,4\n");
   const std::string markdown = to_markdown(table);
   EXPECT_THAT(markdown, HasSubstr("3 of 4 runs are finished. Test data"));
   EXPECT_THAT(markdown, HasSubstr("| kdef | 2 | 2 | 0.812500 ± 0.088388 | 0.375000 ± 0.176777 | 0.656250 ± "));
-  EXPECT_THAT(markdown, HasSubstr("| concat | 2 | 1 | 0.625000 | 0.500000 |  |  |  | 2.50 | 42 | 40.00 | 4.0 |"));
+  EXPECT_THAT(markdown, HasSubstr("| concat | 2 | 1 | 0.625000 | 0.500000 |  |  |  |  | 2.50 | 42 | 40.00 | 4.0 |"));
 
   // Without test data of one run, all figures are of the validation data.
   records[2]->test.reset();
@@ -307,7 +312,8 @@ TEST(SweepTable, HasAColumnForEveryKey) {
   records[1]->config = plan.runs[1].config;
   const std::string csv = to_csv(sweep_table(plan, records));
   EXPECT_THAT(csv, testing::StartsWith("hidden_units,monitor,seeds,data,auc,"));
-  EXPECT_THAT(csv, HasSubstr("\n\"[8, 4]\",\"\"\"logloss\"\"\",1,test,0.875,,0.25,,0.625,0.5,0.125,2.5,42,50,5\n"));
+  EXPECT_THAT(csv,
+              HasSubstr("\n\"[8, 4]\",\"\"\"logloss\"\"\",1,test,0.875,,0.25,,0.625,0.5,0.125,0.0625,2.5,42,50,5\n"));
   plan.has_named_runs = true;
   plan.runs[1].name = "A_002_01234567";
   const std::string markdown = to_markdown(sweep_table(plan, records));
