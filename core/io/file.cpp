@@ -60,7 +60,7 @@ void AtomicFile::write(const void* data, size_t bytes) {
   if (temporary_.empty() || bytes < kLargeWrite) return;
   // The disk begins now, so that the fsync of commit() has little to wait for. Only that fsync promises anything: a
   // file system that does not know this call loses nothing but time.
-  const off64_t end = ::lseek64(file_.get(), 0, SEEK_CUR), size = static_cast<off64_t>(bytes);
+  const off_t end = ::lseek(file_.get(), 0, SEEK_CUR), size = static_cast<off_t>(bytes);
   if (end >= size) ::sync_file_range(file_.get(), end - size, size, SYNC_FILE_RANGE_WRITE);
 }
 
