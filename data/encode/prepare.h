@@ -68,7 +68,7 @@ PreparedData prepare_and_open(const DatasetConfig& config, const std::string& ca
 /// pipe is never the same.
 bool is_fresh(const DatasetConfig& config, const std::string& cache_dir);
 
-/// Whether the folder has a feature map that this program did not write: FuxiCTR's has the same name.
+/// Whether the folder has FuxiCTR's feature map, or one of its name, and no cache of this program.
 bool is_of_another_program(const std::string& dir);
 
 /// What a cache holds. InputError if there is none or it is damaged.
