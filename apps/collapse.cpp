@@ -22,7 +22,8 @@ void print_entries(const std::vector<CollapseReport::Entry>& entries) {
 
 int collapse(const Arguments& arguments) {
   po::options_description options;
-  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(),
+                        "run directory of kdef train, or a file of kdef export --out FILE.kdef");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "raw rows with labels (default: valid_data of the run's configuration)");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(10000),

@@ -9,7 +9,8 @@ namespace kdef::apps {
 
 int evaluate(const Arguments& arguments) {
   po::options_description options;
-  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(),
+                        "run directory of kdef train, or a file of kdef export --out FILE.kdef");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "raw rows with labels; - for standard input (default: test_data of the configuration)");
   add_device_option(options);

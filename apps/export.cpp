@@ -3,6 +3,7 @@
 #include "apps/commands.h"
 #include "apps/report_lines.h"
 #include "core/base/error.h"
+#include "kdef/run/model_file.h"
 #include "kdef/serve/export_onnx.h"
 
 namespace kdef::apps {
@@ -24,14 +25,16 @@ OnnxOptions::Inputs inputs_of(const Parsed& parsed) {
 // Writes what the name says: a folder, or a file of weights or of a model.
 Exported write(const Parsed& parsed, const std::string& out) {
   const std::string run = parsed.text("run");
-  const bool weights = out.ends_with(".safetensors"), onnx = out.ends_with(".onnx"),
+  const bool weights = out.ends_with(".safetensors"), onnx = out.ends_with(".onnx"), one = out.ends_with(".kdef"),
              overwrite = parsed.flag("overwrite");
   if (!weights) refuse(parsed, "vocabulary", "--out FILE.safetensors; a run keeps its own vocabulary");
   if (!onnx) refuse(parsed, "inputs", "--out FILE.onnx");
   if (!onnx && parsed.flag("words")) throw InputError("--words: is for --out FILE.onnx");
+  if (!one && parsed.flag("private")) throw InputError("--private: is for --out FILE.kdef");
+  const std::string of_file = parsed.has("student") ? parsed.text("student") : "ensemble";
+  if (one) return export_model_file(run, of_file, {parsed.flag("private"), overwrite}, out);
   if (onnx) {
-    const std::string student = parsed.has("student") ? parsed.text("student") : "ensemble";
-    return export_onnx(run, student, {inputs_of(parsed), parsed.flag("words"), overwrite}, out);
+    return export_onnx(run, of_file, {inputs_of(parsed), parsed.flag("words"), overwrite}, out);
   }
   if (!parsed.has("student")) throw InputError("--student is missing: give best, a number or ensemble");
   const std::string student = parsed.text("student");
@@ -48,11 +51,11 @@ int export_run(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble"),
-                        "the student with the best validation AUC, student N, or the whole ensemble; for FILE.onnx the "
-                        "ensemble where it is not given");
+                        "the student with the best validation AUC, student N, or the whole ensemble; for FILE.onnx and "
+                        "FILE.kdef the ensemble where it is not given");
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(),
                         "directory to write into; FILE.safetensors: the state_dict of FuxiCTR's class of the network; "
-                        "FILE.onnx: a model for ONNX Runtime");
+                        "FILE.onnx: a model for ONNX Runtime; FILE.kdef: everything that predicts, in one file");
   options.add_options()(
       "vocabulary", po::value<std::string>()->value_name("FILE"),
       "for FILE.safetensors: feature_vocab.json of FuxiCTR, in whose order the rows of tables are to stand");
@@ -60,7 +63,9 @@ int export_run(const Arguments& arguments) {
                         "for FILE.onnx: an input per field, or one of all ids and one of all numbers (default: named)");
   options.add_options()("words", po::bool_switch(),
                         "for FILE.onnx: text and raw numbers are the inputs, and the file holds the vocabularies");
-  options.add_options()("overwrite", po::bool_switch(), "replace the file FILE.safetensors or FILE.onnx");
+  options.add_options()("private", po::bool_switch(),
+                        "for FILE.kdef: hold hashes under a random key in place of the words of the vocabularies");
+  options.add_options()("overwrite", po::bool_switch(), "replace the file FILE.safetensors, FILE.onnx or FILE.kdef");
   const auto parsed = parse({"export", "--run DIR --student best|N|ensemble --out DIR",
                              "Writes one student of a trained ensemble, with the embedding that it reads, as a run\n"
                              "directory for kdef predict, evaluate and report. One student costs less to serve than\n"

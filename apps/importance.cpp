@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -51,7 +52,8 @@ data::Batch read_rows(const Parsed& parsed, const Run& run, int64_t most) {
 
 int importance(const Arguments& arguments) {
   po::options_description options;
-  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(),
+                        "run directory of kdef train, or a file of kdef export --out FILE.kdef");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "raw rows with labels (default: the validation rows of the run)");
   options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(20000),
@@ -72,6 +74,10 @@ int importance(const Arguments& arguments) {
   if (!parsed) return kDone;
   use_threads(*parsed);
   const int64_t rows = parsed->integer("rows", 1), shuffles = parsed->integer("shuffles", 1);
+  std::error_code absent;
+  if (!parsed->has("json") && std::filesystem::is_regular_file(parsed->text("run"), absent)) {
+    throw InputError(cat("--json is missing: ", parsed->text("run"), " is no directory, where the result would stand"));
+  }
   const Run run(parsed->text("run"), use_device(*parsed));
   const MetricList metrics = metrics_of(run.model().task());
   const data::Batch batch = read_rows(*parsed, run, rows);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "core/base/integers.h"
 #include "core/base/json.h"
 #include "core/io/file.h"
 #include "core/io/keyed_json.h"
@@ -77,15 +79,12 @@ SafetensorsEntry entry_in(const Json& value, const std::string& tensor, size_t d
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path) {
-  try {
-    read_header();
-  } catch (const Fault& fault) {
-    throw InputError(cat(path, ": not a usable safetensors file: ", fault.why));
-  } catch (const Json::exception& e) {
-    throw InputError(
-        cat(path, ": not a usable safetensors file: its header is not what the format asks for (", e.what(), ")"));
-  }
+SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path), bytes_(file_.text()) {
+  read_header(true);
+}
+
+SafetensorsFile::SafetensorsFile(std::string_view bytes, const std::string& name) : path_(name), bytes_(bytes) {
+  read_header(false);
 }
 
 int64_t SafetensorsFile::values() const {
@@ -94,17 +93,17 @@ int64_t SafetensorsFile::values() const {
   return sum;
 }
 
-void SafetensorsFile::read_header() {
-  const size_t bytes = file_.size();
+void SafetensorsFile::read_header(bool verify) try {
+  const size_t bytes = bytes_.size();
   if (bytes < 8) throw Fault{cat("it has ", bytes, " bytes; the file is truncated or of another format")};
   uint64_t header = 0;
-  std::memcpy(&header, file_.data(), 8);
+  std::memcpy(&header, bytes_.data(), 8);
   if (header > kMaxHeader || header > bytes - 8) {
     throw Fault{cat("its header claims ", header, " bytes of ", bytes, "; the file is truncated or of another format")};
   }
   data_ = 8 + static_cast<size_t>(header);
   const size_t data_bytes = bytes - data_;
-  Json json = parse_json<Json>(file_.text().substr(8, static_cast<size_t>(header)), path_);
+  Json json = parse_json<Json>(bytes_.substr(8, static_cast<size_t>(header)), path_);
   if (!json.is_object()) throw Fault{"its header is no JSON object"};
   std::map<size_t, size_t> parts;  // first and last byte of every tensor that has bytes
   for (const auto& [name, value] : json.items()) {
@@ -125,11 +124,16 @@ void SafetensorsFile::read_header() {
   }
   if (end != data_bytes) throw Fault{"its data is longer or shorter than its header says"};
   const auto crc = metadata_.find("crc32");
-  if (crc == metadata_.end()) return;
+  if (!verify || crc == metadata_.end()) return;
   json.erase("__metadata__");
-  if (std::to_string(checksum(json, metadata_, crc32(file_.data() + data_, data_bytes))) != crc->second) {
+  if (std::to_string(checksum(json, metadata_, crc32(bytes_.data() + data_, data_bytes))) != crc->second) {
     throw Fault{"its checksum does not hold; the file is truncated or corrupted"};
   }
+} catch (const Fault& fault) {
+  throw InputError(cat(path_, ": not a usable safetensors file: ", fault.why));
+} catch (const Json::exception& e) {
+  throw InputError(
+      cat(path_, ": not a usable safetensors file: its header is not what the format asks for (", e.what(), ")"));
 }
 
 const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {
@@ -141,12 +145,32 @@ const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {
 Tensor SafetensorsFile::read(const std::string& name) const {
   const SafetensorsEntry& e = entry(name);
   Tensor t = Tensor::empty(e.shape, e.dtype);
-  if (e.last > e.first) std::memcpy(t.raw(), file_.data() + data_ + e.first, e.last - e.first);
+  if (e.last > e.first) std::memcpy(t.raw(), bytes_.data() + data_ + e.first, e.last - e.first);
   return t;
+}
+
+Tensor SafetensorsFile::view(const std::string& name) const {
+  const SafetensorsEntry& e = entry(name);
+  const char* first = bytes_.data() + data_ + e.first;
+  if (e.dtype != DType::f32 || reinterpret_cast<uintptr_t>(first) % alignof(float) != 0) return read(name);
+  // Nobody writes into it.
+  return Tensor::borrow(reinterpret_cast<float*>(const_cast<char*>(first)), e.shape);
 }
 
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        std::map<std::string, std::string> metadata) {
+  std::optional<AtomicFile> file;  // made with the first bytes, when nothing more can be wrong with the tensors
+  const auto write = [&](const void* data, size_t bytes) {
+    if (!file) file.emplace(path);
+    file->write(data, bytes);
+  };
+  write_safetensors(write, tensors, std::move(metadata), 8);
+  file->commit();
+}
+
+void write_safetensors(const std::function<void(const void* data, size_t bytes)>& write,
+                       const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       std::map<std::string, std::string> metadata, size_t alignment) {
   std::vector<Tensor> host;
   uint32_t crc = 0;
   size_t at = 0;
@@ -169,13 +193,12 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
   header["__metadata__"] = metadata;
   header.update(entries);
   std::string text = dumped(header);
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data starts at a multiple of 8
-  const uint64_t size = text.size();
-  AtomicFile file(path);
-  file.write(&size, sizeof size);
-  file.write(text.data(), text.size());
-  for (const Tensor& t : host) file.write(t.raw(), t.bytes());
-  file.commit();
+  uint64_t size = text.size();
+  size = round_up(sizeof size + size, alignment) - sizeof size;
+  text.append(static_cast<size_t>(size) - text.size(), ' ');
+  write(&size, sizeof size);
+  write(text.data(), text.size());
+  for (const Tensor& t : host) write(t.raw(), t.bytes());
 }
 
 }  // namespace kdef

@@ -3,8 +3,10 @@
 // and renamed (core/io/file.h), so that a file of that name is always whole.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,8 @@ struct SafetensorsEntry {
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
+  /// The same of bytes that outlive this object, and whose checksum the caller has checked: there is none of its own.
+  SafetensorsFile(std::string_view bytes, const std::string& name);
 
   const std::string& path() const { return path_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -41,22 +45,30 @@ class SafetensorsFile {
   const Shape& shape(const std::string& name) const { return entry(name).shape; }
   /// A copy of one tensor on the host.
   Tensor read(const std::string& name) const;
+  /// The same to be read while this object is there, without a copy where it is of type f32 and lies so that it can be
+  /// used in place.
+  Tensor view(const std::string& name) const;
 
  private:
   const SafetensorsEntry& entry(const std::string& name) const;
-  void read_header();
+  void read_header(bool verify);
 
   std::string path_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::string> names_;
   std::map<std::string, SafetensorsEntry> entries_;
   MappedFile file_;
-  size_t data_ = 0;  // where the data begins in the file
+  std::string_view bytes_;  // of the whole file
+  size_t data_ = 0;         // where the data begins in the file
 };
 
 /// Writes tensors in the given order. The metadata gains the key "crc32", a checksum of data and header that
 /// SafetensorsFile checks. Throws SystemError where the disk refuses; a file that was there before is then untouched.
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
                        std::map<std::string, std::string> metadata);
+/// Gives the bytes of such a file to `write`, piece by piece. The data begins at a multiple of `alignment` bytes.
+void write_safetensors(const std::function<void(const void* data, size_t bytes)>& write,
+                       const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       std::map<std::string, std::string> metadata, size_t alignment);
 
 }  // namespace kdef

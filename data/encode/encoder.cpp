@@ -29,10 +29,6 @@ constexpr uint32_t kVersion = 1;
 
 using Json = nlohmann::ordered_json;
 
-bool owns_vocabulary(const FieldConfig& field) {
-  return field.type != FieldType::numeric && field.share_embedding.empty();
-}
-
 Json column_json(const Encoder::Column& column) {
   Json json;
   add_field(column.cells.field(), StoredIn::encoder, json);
@@ -70,18 +66,11 @@ struct Cursor {
 
 constexpr const char* kRemedy = "; prepare the data again, or copy the file once more";
 
-std::shared_ptr<const Vocabulary> read_vocabulary(Cursor& in, const FieldConfig& field, const Json& entry) {
+std::shared_ptr<Vocabulary> read_vocabulary(Cursor& in, const FieldConfig& field) {
   auto vocabulary = std::make_shared<Vocabulary>(field.has_ids() ? field.id_count : 0);
   for (uint64_t n = in.get<uint64_t>(); n > 0; --n) {
     const uint32_t size = in.get<uint32_t>();
     vocabulary->add(std::string_view(in.take(size), size));
-  }
-  if (entry.contains("appended_from")) {
-    const int64_t first = integer_at<int64_t>(entry, "appended_from", in.path);
-    if (first < 0 || first > vocabulary->size() - 2) {
-      throw InputError(cat(in.path, ": inconsistent content", kRemedy));
-    }
-    vocabulary->set_appended(first);
   }
   return vocabulary;
 }
@@ -105,6 +94,10 @@ DatasetConfig read_config(const Json& json) {
 }
 
 }  // namespace
+
+bool owns_vocabulary(const FieldConfig& field) {
+  return field.type != FieldType::numeric && field.share_embedding.empty();
+}
 
 Encoder::Encoder(DatasetConfig config, std::vector<Column> columns)
     : config_(std::move(config)), columns_(std::move(columns)) {
@@ -155,7 +148,7 @@ void Encoder::group_by_id(Batch& rows) const {
   }
 }
 
-void Encoder::save(const std::string& path) const {
+std::string Encoder::schema() const {
   Json json = {{"dataset", config_.id},
                {"label", config_.label},
                {"separator", config_.separator},
@@ -171,13 +164,16 @@ void Encoder::save(const std::string& path) const {
   if (!config_.label_positive.empty()) json["label_positive"] = config_.label_positive;
   if (config_.label_threshold) json["label_threshold"] = *config_.label_threshold;
   for (const Column& column : columns_) json["fields"].push_back(column_json(column));
-  std::string text;
   try {
-    text = json.dump();
+    return json.dump();
   } catch (const Json::type_error&) {
     throw InputError(
         cat("data set ", config_.id, ": a name or fill_na is not valid UTF-8; change it in the configuration"));
   }
+}
+
+void Encoder::save(const std::string& path) const {
+  const std::string text = schema();
   AtomicFile file(path);
   uint32_t crc = 0;
   std::string block(kMagic, sizeof(kMagic));
@@ -191,11 +187,11 @@ void Encoder::save(const std::string& path) const {
   block += text;
   for (const Column& column : columns_) {
     if (!owns_vocabulary(column.cells.field())) continue;
-    const StringSet& words = column.vocabulary->words();
-    put(block, static_cast<uint64_t>(words.size()));
-    for (int64_t i = 0; i < words.size(); ++i) {
-      put(block, static_cast<uint32_t>(words[i].size()));
-      block += words[i];
+    const Vocabulary& words = *column.vocabulary;
+    put(block, static_cast<uint64_t>(words.word_count()));
+    for (int64_t i = 0; i < words.word_count(); ++i) {
+      put(block, static_cast<uint32_t>(words.word(i).size()));
+      block += words.word(i);
       if (block.size() > (size_t{1} << 20)) flush();
     }
   }
@@ -220,15 +216,21 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
   if (bytes.size() < 24 || crc32(bytes.data(), bytes.size() - 4) != stored) {
     throw InputError(cat(path, ": truncated or damaged (checksum mismatch)", remedy));
   }
+  Cursor in{path, bytes.data() + sizeof(kMagic), bytes.size() - sizeof(kMagic) - 4};
+  const uint32_t version = in.get<uint32_t>();
+  if (version != kVersion) {
+    throw InputError(cat(path, ": format version ", version, ", this program reads version ", kVersion, remedy));
+  }
+  const uint64_t length = in.get<uint64_t>();
+  const char* text = in.take(length);
+  return of_schema({text, length}, path, remedy, [&](const FieldConfig& field) { return read_vocabulary(in, field); });
+}
+
+Encoder Encoder::of_schema(std::string_view text, const std::string& path, const std::string& remedy,
+                           const std::function<std::shared_ptr<Vocabulary>(const FieldConfig&)>& vocabulary) {
+  const auto inconsistent = [&] { return InputError(cat(path, ": inconsistent content", remedy)); };
   try {
-    Cursor in{path, bytes.data() + sizeof(kMagic), bytes.size() - sizeof(kMagic) - 4};
-    const uint32_t version = in.get<uint32_t>();
-    if (version != kVersion) {
-      throw InputError(cat(path, ": format version ", version, ", this program reads version ", kVersion, remedy));
-    }
-    const uint64_t length = in.get<uint64_t>();
-    const char* text = in.take(length);
-    const Json json = parse_json<Json>({text, length}, path);
+    const Json json = parse_json<Json>(text, path);
     DatasetConfig config = read_config(json);
     std::vector<Column> columns;
     std::unordered_map<std::string, std::shared_ptr<const Vocabulary>> vocabularies;
@@ -238,16 +240,20 @@ Encoder Encoder::parse(const std::string& bytes, const std::string& path) {
       if (!settings) throw InputError(cat(path, ": unexpected content", remedy));
       const FieldConfig& field = *settings;
       Column column{CellReader(field), nullptr, entry.at("shift").get<double>(), entry.at("scale").get<double>()};
-      if (field.has_ids() && field.id_count < 2) throw InputError(cat(path, ": inconsistent content", remedy));
+      if (field.has_ids() && field.id_count < 2) throw inconsistent();
       if (owns_vocabulary(field)) {
-        column.vocabulary = read_vocabulary(in, field, entry);
+        const std::shared_ptr<Vocabulary> own = vocabulary(field);
+        if (entry.contains("appended_from")) {
+          const int64_t first = integer_at<int64_t>(entry, "appended_from", path);
+          if (first < 0 || first > own->size() - 2) throw inconsistent();
+          own->set_appended(first);
+        }
+        column.vocabulary = own;
       } else if (field.type != FieldType::numeric) {
         const auto owner = vocabularies.find(field.share_embedding);
-        if (owner == vocabularies.end()) throw InputError(cat(path, ": inconsistent content", remedy));
+        if (owner == vocabularies.end()) throw inconsistent();
         column.vocabulary = owner->second;
-        if (field.has_ids() && field.id_count != column.vocabulary->size()) {
-          throw InputError(cat(path, ": inconsistent content", remedy));
-        }
+        if (field.has_ids() && field.id_count != column.vocabulary->size()) throw inconsistent();
       }
       if (!std::isfinite(column.shift) || !std::isfinite(column.scale) || field.max_len < 0 ||
           (field.type == FieldType::sequence && (id_columns += field.max_len) > kMaxColumns)) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/batch.h"
@@ -14,6 +16,9 @@
 #include "data/schema.h"
 
 namespace kdef::data {
+
+/// Whether a field has a vocabulary that is not another field's.
+bool owns_vocabulary(const FieldConfig& field);
 
 /// Everything that turns a raw row into the input of a model: the settings of the fields, vocabularies and scales.
 /// Immutable and thread-safe. Its file needs no other file: a trained model carries a copy.
@@ -33,6 +38,12 @@ class Encoder {
   /// The same from the bytes of the file; `path` is for messages.
   static Encoder parse(const std::string& bytes, const std::string& path);
   void save(const std::string& path) const;
+  /// Everything but the words, as the JSON of that file.
+  std::string schema() const;
+  /// The encoder of a schema. `vocabulary` gives the words of each field that has its own (owns_vocabulary), in their
+  /// order. InputError, which begins with `path` and ends with `remedy`, for JSON that schema() does not write.
+  static Encoder of_schema(std::string_view json, const std::string& path, const std::string& remedy,
+                           const std::function<std::shared_ptr<Vocabulary>(const FieldConfig&)>& vocabulary);
   static constexpr const char* kFileName = "vocabulary.kdefvoc";
 
   const FeatureMap& feature_map() const { return map_; }

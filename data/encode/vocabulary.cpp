@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "core/base/error.h"
+#include "data/encode/word_tables.h"
 
 namespace kdef::data {
 namespace {
@@ -124,8 +126,27 @@ void StringSet::grow() {
   slots_ = std::move(slots);
 }
 
+Vocabulary::Vocabulary(int64_t ids, std::shared_ptr<const WordTable> table)
+    : table_(std::move(table)), table_words_(table_->size()), ids_(ids) {}
+
+bool Vocabulary::has_words() const { return table_ == nullptr || table_->has_words(); }
+
+std::string_view Vocabulary::word(int64_t index) const {
+  if (table_ == nullptr) return words_[index];
+  if (!table_->has_words()) {
+    throw InputError("this model has hashes in place of its words (kdef export --private); take the run itself");
+  }
+  return (*table_)[index];
+}
+
+int64_t Vocabulary::in_table(std::string_view word) const { return table_->find(word); }
+
 void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) const {
-  words_.find(words, ids);
+  if (table_ != nullptr) {
+    table_->find(words, ids);
+  } else {
+    words_.find(words, ids);
+  }
   for (size_t i = 0; i < words.size(); ++i) ids[i] = id_of(ids[i]);
 }
 

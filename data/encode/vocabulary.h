@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -67,6 +68,8 @@ class StringSet {
   std::vector<Slot> slots_;     // open addressing, a power of two
 };
 
+class WordTable;  // data/encode/word_tables.h
+
 /// The ids of a field: 0 is padding, the words have 1 and more, and the id behind them is every other text (out of
 /// vocabulary). Words that are appended afterwards stand behind that id.
 class Vocabulary {
@@ -74,15 +77,21 @@ class Vocabulary {
   Vocabulary() = default;
   /// Of a field whose cells are ids: there are no words.
   explicit Vocabulary(int64_t ids) : ids_(ids) {}
+  /// Of words in a table, to which none is added. `ids`: 0, or of a field whose cells are ids.
+  Vocabulary(int64_t ids, std::shared_ptr<const WordTable> table);
   /// Rows of an embedding table: words + 2, or the number of ids.
-  int64_t size() const { return std::max(ids_, words_.size() + 2); }
+  int64_t size() const { return std::max(ids_, word_count() + 2); }
   int32_t out_of_vocabulary() const {
-    return static_cast<int32_t>(appended_ ? first_appended_ + 1 : ids_ > 0 ? ids_ - 1 : words_.size() + 1);
+    return static_cast<int32_t>(appended_ ? first_appended_ + 1 : ids_ > 0 ? ids_ - 1 : word_count() + 1);
   }
-  int32_t id(std::string_view word) const { return id_of(words_.find(word)); }
+  int32_t id(std::string_view word) const { return id_of(table_ != nullptr ? in_table(word) : words_.find(word)); }
   /// Finds the ids of many words; faster than id() of one word after the other.
   void ids(std::span<const std::string_view> words, int32_t* ids) const;
-  const StringSet& words() const { return words_; }
+  int64_t word_count() const { return table_ != nullptr ? table_words_ : words_.size(); }
+  /// False where only hashes of the words are known.
+  bool has_words() const;
+  /// A word, from 0; ids may be other numbers. InputError where has_words() is false.
+  std::string_view word(int64_t index) const;
 
   /// Adds the words of `counted` that were seen at least `min_count` times, except `excluded`: by descending count,
   /// and words of one count by ascending bytes. Words that the vocabulary has already keep their id.
@@ -104,7 +113,7 @@ class Vocabulary {
     first_appended_ = first;
   }
   /// How many words are not appended.
-  int64_t first_appended() const { return appended_ ? first_appended_ : words_.size(); }
+  int64_t first_appended() const { return appended_ ? first_appended_ : word_count(); }
 
  private:
   int32_t id_of(int64_t index) const {
@@ -112,7 +121,11 @@ class Vocabulary {
     return static_cast<int32_t>(index + (appended_ && index >= first_appended_ ? 2 : 1));
   }
 
+  int64_t in_table(std::string_view word) const;
+
   StringSet words_;
+  std::shared_ptr<const WordTable> table_;  // in place of words_; null: none
+  int64_t table_words_ = 0;
   int64_t ids_ = 0;
   bool appended_ = false;
   int64_t first_appended_ = 0;

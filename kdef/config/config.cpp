@@ -560,6 +560,12 @@ std::string describe(const std::vector<KeyDifference>& differences) {
   return text;
 }
 
+ExperimentConfig read_resolved(const std::string& yaml, const std::string& source) {
+  Layer merged;
+  merge(merged, parse_yaml(yaml, source, "").map());
+  return read_draft(merged, true).config;
+}
+
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
   Layer merged;
   merge(merged, load_yaml_file(path).map());

@@ -76,6 +76,9 @@ std::string to_yaml(const ExperimentConfig& config);
 /// index ("students.0.net_dropout=0.2").
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides = {});
 
+/// The same from the text of such a file; `source` names it in messages.
+ExperimentConfig read_resolved(const std::string& yaml, const std::string& source);
+
 /// to_yaml() without the keys that have no influence on results: experiment_id, model, model_root, checkpoint_every,
 /// collapse_every and tensorboard.
 std::string shaping_yaml(const ExperimentConfig& config);

@@ -26,7 +26,7 @@ std::vector<int64_t> rows_there(const std::map<std::string, int64_t>& given, con
   const data::FieldConfig& field = column.cells.field();
   std::map<std::string, int64_t> theirs;
   for (const auto& [word, id] : given) theirs.emplace(word == kFuxiUnknown ? word : same_word(field, word), id);
-  const data::StringSet& words = column.vocabulary->words();
+  const data::Vocabulary& words = *column.vocabulary;
   std::vector<int64_t> rows(static_cast<size_t>(column.vocabulary->size()), -1);
   const auto place = [&](size_t row, const std::string& word) {
     const auto found = theirs.find(word);
@@ -40,8 +40,8 @@ std::vector<int64_t> rows_there(const std::map<std::string, int64_t>& given, con
   };
   rows[0] = 0;
   theirs.erase(kFuxiPadding);
-  for (int64_t i = 0; i < words.size(); ++i) {
-    place(static_cast<size_t>(column.vocabulary->id(words[i])), same_word(field, std::string(words[i])));
+  for (int64_t i = 0; i < words.word_count(); ++i) {
+    place(static_cast<size_t>(words.id(words.word(i))), same_word(field, std::string(words.word(i))));
   }
   place(static_cast<size_t>(column.vocabulary->out_of_vocabulary()), kFuxiUnknown);
   if (!theirs.empty()) {

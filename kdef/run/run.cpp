@@ -10,6 +10,8 @@
 #include "core/io/file_lock.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
+#include "data/encode/word_tables.h"
+#include "kdef/run/model_file.h"
 #include "kdef/run/pretrained.h"
 #include "kdef/run/tensorboard.h"
 #include "kdef/run/warm_start.h"
@@ -235,29 +237,52 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   return result;
 }
 
-namespace {
-const std::string& checked(const std::string& directory) {
-  check_has_model(directory);
-  return directory;
-}
-}  // namespace
+struct Run::Source {
+  ExperimentConfig config;
+  data::Encoder encoder;
+  SafetensorsFile weights;
+  std::string path, name;  // of the source; of what holds the weights, for messages
 
-Run::Run(const std::string& directory, Device device)
-    : config_(load_resolved(RunFiles(checked(directory)).config())),
-      encoder_(data::Encoder::load(RunFiles(directory).vocabulary())) {
-  const SafetensorsFile file(RunFiles(directory).model());
+  static Source of_directory(const std::string& directory) {
+    check_has_model(directory);
+    const RunFiles files(directory);
+    return {load_resolved(files.config()), data::Encoder::load(files.vocabulary()), SafetensorsFile(files.model()),
+            directory, files.name(files.model())};
+  }
+  static Source of_file(const std::shared_ptr<const ModelFile>& file) {
+    const std::string& path = file->path();
+    const auto part = [&](const char* section) { return cat(path, ": ", section); };
+    const std::string remedy = "; export the model again";
+    return {read_resolved(std::string(file->section("settings")), part("settings")),
+            data::encoder_of_tables(file->section("schema"), file->section("words"), file, part("words"), remedy),
+            SafetensorsFile(file->section("weights"), part("weights")), path, "its weights"};
+  }
+  static Source of_path(const std::string& path) {
+    std::error_code absent;
+    const bool is_file = std::filesystem::exists(path, absent) && !std::filesystem::is_directory(path, absent);
+    return is_file ? of_file(std::make_shared<const ModelFile>(path)) : of_directory(path);
+  }
+};
+
+Run::Run(const std::string& path, Device device) : Run(Source::of_path(path), device) {}
+
+Run Run::of_bytes(std::string_view bytes, const std::string& name, Device device) {
+  return Run(Source::of_file(std::make_shared<const ModelFile>(bytes, name)), device);
+}
+
+Run::Run(Source source, Device device) : config_(std::move(source.config)), encoder_(std::move(source.encoder)) {
   nn::Builder build = nn::Builder::zeros(DType::f32, device);
   // More values than any model has whose tensors are those of the file. Constants of layers are not in a file; a model
   // that is a little larger is refused by load_model(), which names the tensor.
   constexpr int64_t kMargin = int64_t{1} << 24;
-  build.limit_values(2 * file.values() + kMargin);
+  build.limit_values(2 * source.weights.values() + kMargin);
   try {
     model_ = std::make_unique<Ensemble>(config_.model, embedding_fields(encoder_.feature_map()), build);
   } catch (const InputError& e) {
-    throw InputError(cat(directory, ": its configuration and its vocabularies do not fit ",
-                         RunFiles(directory).name(file.path()), ": ", e.what()));
+    throw InputError(
+        cat(source.path, ": its configuration and its vocabularies do not fit ", source.name, ": ", e.what()));
   }
-  load_model(file, *model_);
+  load_model(source.weights, *model_);
 }
 
 }  // namespace kdef

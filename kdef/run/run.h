@@ -1,10 +1,11 @@
-// A run: trains an experiment into a directory, and opens such a directory again to predict.
+// A run: trains an experiment into a directory, and opens such a directory, or a model file made of it, to predict.
 //
 // kdef/train/run_files.h names the files of such a directory.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "data/encode/encoder.h"
 #include "data/encode/prepare.h"
@@ -44,19 +45,28 @@ struct RunOptions {
 /// the other members only `preparing` and `stop_requested` are called.
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options);
 
-/// A finished or running run, opened to predict.
+class ModelFile;  // kdef/run/model_file.h
+
+/// A trained model, opened to predict: of the directory of a finished or running run, or of a model file.
 class Run {
  public:
-  /// Throws InputError if the directory is not a run or has no model yet.
-  explicit Run(const std::string& directory, Device device = kCpu);
+  /// A directory or a model file. Throws InputError where a directory is not a run or has no model yet, and where a
+  /// file is no model file or is damaged.
+  explicit Run(const std::string& path, Device device = kCpu);
+  /// The bytes of a model file, which begin at a multiple of 8 and outlive the run; `name` is for messages.
+  static Run of_bytes(std::string_view bytes, const std::string& name, Device device = kCpu);
 
   const ExperimentConfig& config() const { return config_; }
   const data::Encoder& encoder() const { return encoder_; }
   const Ensemble& model() const { return *model_; }
 
  private:
+  // What a model is made of, wherever it comes from.
+  struct Source;
+  Run(Source source, Device device);
+
   ExperimentConfig config_;
-  data::Encoder encoder_;
+  data::Encoder encoder_;  // of a model file: it keeps the file, whose words it reads
   std::unique_ptr<Ensemble> model_;
 };
 

@@ -163,10 +163,10 @@ std::vector<std::string> UnknownValues::warnings(const std::string& what, const 
     const auto known = std::find_if(encoder.columns().begin(), encoder.columns().end(),
                                     [&](const auto& c) { return c.cells.field().name == column.name; });
     const std::string here = first_value(path, encoder.config(), column.name);
-    const std::string there =
-        known != encoder.columns().end() && known->vocabulary && known->vocabulary->words().size() > 0
-            ? data::printable(known->vocabulary->words()[0])
-            : "";
+    const std::string there = known != encoder.columns().end() && known->vocabulary && known->vocabulary->has_words() &&
+                                      known->vocabulary->word_count() > 0
+                                  ? data::printable(known->vocabulary->word(0))
+                                  : "";
     lines.push_back(cat("column ", column.name, ": ", percent(share(column)), " of ", rows_, " rows of ", what,
                         " have a value that is not in the vocabulary of train_data",
                         here.empty() ? "" : cat(", as ", here),

@@ -26,17 +26,17 @@ void add_words(std::vector<OnnxField>& fields, const data::Encoder& encoder) {
       continue;
     }
     OnnxWords& words = field.words.emplace();
-    const data::StringSet& known = column.vocabulary->words();
+    const data::Vocabulary& known = *column.vocabulary;
     words.other = column.vocabulary->out_of_vocabulary();
     if (config.type == data::FieldType::sequence) {
       words.words.emplace_back();
       if (!column.cells.missing().empty()) words.words.push_back(column.cells.missing());
       words.ids.assign(words.words.size(), 0);
     }
-    for (int64_t i = 0; i < known.size(); ++i) {
-      if (!words.ids.empty() && words.ids[0] == 0 && known[i].empty()) continue;  // an empty token is padding
-      words.words.push_back(known[i]);
-      words.ids.push_back(column.vocabulary->id(known[i]));
+    for (int64_t i = 0; i < known.word_count(); ++i) {
+      if (!words.ids.empty() && words.ids[0] == 0 && known.word(i).empty()) continue;  // an empty token is padding
+      words.words.emplace_back(known.word(i));
+      words.ids.push_back(known.id(known.word(i)));
     }
   }
 }

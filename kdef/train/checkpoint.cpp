@@ -44,7 +44,7 @@ void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownT
     }
   }
   for (const auto& [name, tensor] : tensors) {
-    const Tensor read = file.read(name);
+    const Tensor read = file.view(name);
     Tensor t = read.shape() == tensor.shape() ? tensor : tensor.rows(0, read.shape()[0]);
     t.copy_from(read);
   }
@@ -54,6 +54,11 @@ void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownT
 
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata) {
   write_safetensors(path, model_tensors(model, ""), metadata);
+}
+
+void save_model(const std::function<void(const void* data, size_t bytes)>& write, const Ensemble& model,
+                const std::map<std::string, std::string>& metadata, size_t alignment) {
+  write_safetensors(write, model_tensors(model, ""), metadata, alignment);
 }
 
 void load_model(const std::string& path, Ensemble& model) { load_model(SafetensorsFile(path), model); }

@@ -1,6 +1,7 @@
 // A model on disk, and a checkpoint: everything that a training needs to continue as if it had never stopped.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -31,6 +32,9 @@ struct TrainingState {
 
 /// Writes the parameters and buffers under their names, and `metadata` beside them.
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata);
+/// Gives the bytes of the same file to `write`; its tensors begin at a multiple of `alignment`.
+void save_model(const std::function<void(const void* data, size_t bytes)>& write, const Ensemble& model,
+                const std::map<std::string, std::string>& metadata, size_t alignment);
 /// Reads what save_model() wrote. Throws InputError, which names the tensor, where one is missing, has another shape or
 /// type, or does not belong to the model; the model is then unchanged.
 void load_model(const std::string& path, Ensemble& model);

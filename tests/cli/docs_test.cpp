@@ -74,6 +74,11 @@ TEST_F(DocsTest, Scaling) {
   }
 }
 
+TEST_F(DocsTest, ModelFile) {
+  EXPECT_EQ(run("model-file.md"), 1);
+  EXPECT_GT(lines(read_file((folder_ / "predictions.txt").string())).size(), 100u);
+}
+
 // Whether `text` is `expected`, in which a line "..." stands for any number of lines.
 bool matches(const std::vector<std::string>& text, size_t t, const std::vector<std::string>& expected, size_t e) {
   if (e == expected.size()) return t == text.size();

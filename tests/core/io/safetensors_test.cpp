@@ -35,6 +35,10 @@ TEST_F(Safetensors, ComeBackAsWritten) {
   EXPECT_EQ(file.shape("w"), (Shape{2, 3}));
   EXPECT_EQ(file.read("n").to_vector<int64_t>(), (std::vector<int64_t>{7}));
   EXPECT_THROW(file.read("x"), InputError);
+  EXPECT_EQ(file.view("w").to_vector<float>(), file.read("w").to_vector<float>());
+  EXPECT_EQ(file.view("w").shape(), file.read("w").shape());
+  EXPECT_EQ(file.view("n").to_vector<int64_t>(), (std::vector<int64_t>{7}));
+  EXPECT_THROW(file.view("x"), InputError);
 }
 
 TEST_F(Safetensors, EveryTruncationIsRefused) {

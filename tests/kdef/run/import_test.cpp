@@ -193,8 +193,8 @@ TEST(Import, RowsOfPretrainedWordsAreFound) {
   FeatureVocab theirs;
   std::map<std::string, int64_t>& ids = theirs["user"];
   ids = {{"__PAD__", 0}, {"__OOV__", rows - 2}};
-  for (int64_t i = 0; i < user.vocabulary->words().size(); ++i) {
-    const std::string word(user.vocabulary->words()[i]);
+  for (int64_t i = 0; i < user.vocabulary->word_count(); ++i) {
+    const std::string word(user.vocabulary->word(i));
     ids[word] = user.vocabulary->id(word);
   }
   std::swap(ids["1"], ids["nobody"]);

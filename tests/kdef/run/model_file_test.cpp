@@ -1,0 +1,244 @@
+// A model file is the run that it was made of, to the last bit; what is no model file is refused before it is used.
+#include "kdef/run/model_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "core/io/file.h"
+#include "data/encode/word_tables.h"
+#include "kdef/measure/evaluation.h"
+#include "kdef/run/run.h"
+#include "kdef/serve/scorer.h"
+#include "tests/data/npz.h"
+#include "tests/kdef/support.h"
+
+namespace kdef {
+namespace {
+
+using test::SmallExperiment;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+// Everything that a row of a file becomes.
+struct Scored {
+  std::vector<int32_t> ids;
+  std::vector<float> numbers, scores, students;
+  std::string evaluation;
+  bool operator==(const Scored&) const = default;
+};
+
+Scored scored(const kdef::Run& run, const std::string& rows) {
+  Scored all;
+  const Scorer scorer(run.model());
+  data::RawFile file(run.encoder(), rows, true), again(run.encoder(), rows, true);
+  data::Batch batch;
+  while (file.next(batch, 100)) {
+    const Probabilities p =
+        predict(scorer, model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()));
+    all.ids.insert(all.ids.end(), batch.ids.begin(), batch.ids.end());
+    all.numbers.insert(all.numbers.end(), batch.numerics.begin(), batch.numerics.end());
+    all.scores.insert(all.scores.end(), p.ensemble.begin(), p.ensemble.end());
+    all.students.insert(all.students.end(), p.students.begin(), p.students.end());
+  }
+  all.evaluation = to_json(
+      evaluate(run.model(), [&](data::Batch& b) { return again.next(b, 256); }, {run.config().training.metrics}));
+  return all;
+}
+
+std::string refusal(const std::string& path) {
+  try {
+    const kdef::Run run(path);
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+std::string refusal_of_export(const std::string& run, const std::string& student, const std::string& out) {
+  try {
+    export_model_file(run, student, {}, out);
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+class ModelFileTest : public testing::Test {
+ protected:
+  void train(std::vector<std::string> overrides = {}) {
+    overrides.insert(overrides.begin(), {"epochs=1", "num_student=2"});
+    RunOptions options;
+    options.directory = run_;
+    options.overwrite = true;
+    run_experiment(e_.load(overrides), options);
+  }
+  void export_to(const std::string& path, bool hashes_only = false) {
+    export_model_file(run_, "ensemble", {hashes_only, /*overwrite=*/true}, path);
+  }
+  // Both kinds of files score rows of training, and rows with words that training did not have, as the run does.
+  void expect_same() {
+    const std::string unknown = test::read_file(rows_) + "1,nobody,nothing,7777,,?,24,none,zzz^20,,1e9\n";
+    test::put(e_.directory / "rows.csv", unknown);
+    const Scored want = scored(kdef::Run(run_), e_.directory / "rows.csv");
+    ASSERT_GT(want.scores.size(), 100u);
+    for (const bool hashes_only : {false, true}) {
+      export_to(file_, hashes_only);
+      const Scored got = scored(kdef::Run(file_), e_.directory / "rows.csv");
+      EXPECT_EQ(got.ids, want.ids);
+      EXPECT_TRUE(got == want) << (hashes_only ? "hashes" : "words");
+    }
+  }
+
+  const SmallExperiment e_{1000};
+  const std::string run_ = e_.directory / "run", file_ = e_.directory / "model.kdef",
+                    rows_ = e_.directory / "data/test.csv";
+};
+
+TEST_F(ModelFileTest, HasTheScoresOfItsRunForEveryKindOfField) {
+  data::write_npz(e_.directory / "table.npz",
+                  {{"key", data::npy_bytes("|S6", "(2,)", std::string("1\0\0\0\0\0nobody", 12))},
+                   {"value", data::npy<float>("<f4", {0.25f, -2, 3, 0.5f, 4, 8}, 3)}});
+  const std::string user = "{name: user, type: categorical, dtype: str";
+  train({"feature_cols=[" + user + ", pretrained_emb: " + (e_.directory / "table.npz") +
+         ", pretrain_dim: 3}, {name: item, type: categorical, dtype: str, min_categr_count: 3, fill_na: none}, "
+         "{name: category, type: categorical, dtype: int, remap: false, vocab_size: 8000}, "
+         "{name: city, type: categorical, dtype: str, share_embedding: item}, "
+         "{name: tags, type: sequence, splitter: ^, max_len: 4, padding: pre}, "
+         "{name: price, type: categorical, dtype: float, preprocess: convert_to_bucket, fill_na: 0}, "
+         "{name: age, type: numeric, dtype: float, fill_na: 0, normalizer: MinMaxScaler}]"});
+  expect_same();
+}
+
+TEST_F(ModelFileTest, HasTheScoresOfItsRunWithGrownVocabularies) {
+  train();
+  ExperimentConfig config =
+      e_.load({"epochs=1", "num_student=2", "init=" + run_, "init_optimizer=false", "grow_vocabulary=true",
+               "data_root=" + (e_.directory / "cache2"), "train_data=" + (e_.directory / "more.csv")});
+  test::put(e_.directory / "more.csv",
+            test::read_file(e_.directory / "data/train.csv") + "1,nobody,nothing,7777,,?,24,none,zzz^20,1,2\n");
+  RunOptions options;
+  options.directory = e_.directory / "grown";
+  run_experiment(config, options);
+  const kdef::Run grown(options.directory);
+  ASSERT_NE(grown.encoder().columns()[0].vocabulary->out_of_vocabulary(),
+            grown.encoder().columns()[0].vocabulary->size() - 1);
+  export_model_file(options.directory, "ensemble", {}, file_);
+  EXPECT_TRUE(scored(kdef::Run(file_), e_.directory / "more.csv") == scored(grown, e_.directory / "more.csv"));
+}
+
+TEST_F(ModelFileTest, HasTheScoresOfItsRunForOtherEnsembles) {
+  for (const std::vector<std::string>& overrides :
+       {std::vector<std::string>{"batch_norm=true", "shared_embedding=false"},
+        {"ensemble=concat"},
+        {"model=EKTF_L", "num_student=3"}}) {
+    train(overrides);
+    const Scored want = scored(kdef::Run(run_), rows_);
+    export_to(file_);
+    EXPECT_TRUE(scored(kdef::Run(file_), rows_) == want) << overrides[0];
+  }
+}
+
+TEST_F(ModelFileTest, HoldsOneStudentToo) {
+  train();
+  const Scored both = scored(kdef::Run(run_), rows_);
+  EXPECT_EQ(export_model_file(run_, "2", {}, file_).student, 2u);
+  const Scored one = scored(kdef::Run(file_), rows_);
+  for (size_t b = 0; b < one.scores.size(); ++b) ASSERT_EQ(one.scores[b], both.students[2 * b + 1]) << b;
+}
+
+TEST_F(ModelFileTest, OpensFromMemory) {
+  train();
+  export_to(file_);
+  const std::string bytes = test::read_file(file_);
+  std::vector<uint64_t> aligned(bytes.size() / 8 + 1);
+  std::memcpy(aligned.data(), bytes.data(), bytes.size());
+  const kdef::Run run = kdef::Run::of_bytes({reinterpret_cast<const char*>(aligned.data()), bytes.size()}, "memory");
+  EXPECT_TRUE(scored(run, rows_) == scored(kdef::Run(run_), rows_));
+}
+
+TEST_F(ModelFileTest, AnExportIsRepeatableUnlessItsKeyIsRandom) {
+  train();
+  export_to(file_);
+  const std::string first = test::read_file(file_);
+  export_to(file_);
+  EXPECT_TRUE(test::read_file(file_) == first);
+  export_to(file_, true);
+  const std::string hashed = test::read_file(file_);
+  export_to(file_, true);
+  EXPECT_FALSE(test::read_file(file_) == hashed);
+}
+
+TEST_F(ModelFileTest, APrivateFileHasNoWordOfTheData) {
+  const std::string secret = "a-word-that-is-secret";
+  std::string rows = test::read_file(e_.directory / "data/train.csv");
+  for (int i = 0; i < 3; ++i) rows += "1," + secret + ",1,1,1,1,1,1,1^2,1,2\n";
+  test::put(e_.directory / "data/train.csv", rows);
+  train();
+  export_to(file_);
+  EXPECT_THAT(test::read_file(file_), HasSubstr(secret));
+  export_to(file_, true);
+  EXPECT_THAT(test::read_file(file_), Not(HasSubstr(secret)));
+  const kdef::Run run(file_), of_words(run_);
+  const data::Vocabulary& user = *run.encoder().columns()[0].vocabulary;
+  EXPECT_FALSE(user.has_words());
+  EXPECT_THROW(user.word(0), InputError);
+  EXPECT_EQ(user.id(secret), of_words.encoder().columns()[0].vocabulary->id(secret));
+  EXPECT_NE(user.id(secret), user.out_of_vocabulary());
+}
+
+TEST_F(ModelFileTest, IsNotReplacedUnasked) {
+  train();
+  test::put(file_, "precious");
+  EXPECT_THAT(refusal_of_export(run_, "ensemble", file_), AllOf(HasSubstr(file_), HasSubstr("--overwrite")));
+  EXPECT_EQ(test::read_file(file_), "precious");
+  EXPECT_THAT(refusal_of_export(run_, "3", file_), HasSubstr("--student"));
+  export_to(file_);
+  EXPECT_THAT(refusal_of_export(file_, "ensemble", e_.directory / "again.kdef"), HasSubstr(file_));
+}
+
+// A byte that is changed, in the header or in a section, and an end that is missing are noticed wherever they are.
+TEST_F(ModelFileTest, DamageIsRefused) {
+  train({"embedding_dim=2", "hidden_units=[2]"});
+  export_to(file_);
+  const std::string whole = test::read_file(file_);
+  const std::string bad = e_.directory / "bad.kdef";
+  const ModelFile parts(file_);
+  std::vector<std::pair<size_t, size_t>> used = {{0, 32 + 4 * 40}};  // header and entries
+  for (const char* name : ModelFile::kSections) {
+    const size_t first = whole.find(parts.section(name));
+    used.emplace_back(first, first + parts.section(name).size());
+  }
+  for (const auto& [first, last] : used) {
+    for (size_t at = first; at < last; at += std::max<size_t>(1, (last - first) / 50)) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(changed[at] ^ 0x10);
+      test::put(bad, changed);
+      EXPECT_THAT(refusal(bad), HasSubstr(bad)) << "byte " << at;
+    }
+  }
+  for (size_t size = 0; size < whole.size(); size += 997) {
+    test::put(bad, whole.substr(0, size));
+    EXPECT_THAT(refusal(bad), HasSubstr(bad)) << size << " bytes";
+  }
+  test::put(bad, whole + '\0');
+  EXPECT_THAT(refusal(bad), AllOf(HasSubstr("bytes, and was written with"), HasSubstr("export it again")));
+}
+
+TEST_F(ModelFileTest, ANewerVersionIsNamed) {
+  train();
+  export_to(file_);
+  std::string newer = test::read_file(file_);
+  newer[8] = 2;
+  test::put(file_, newer);
+  EXPECT_THAT(refusal(file_), AllOf(HasSubstr(file_), HasSubstr("version 2"), HasSubstr("reads version 1"),
+                                    HasSubstr("use a newer kdef")));
+  test::put(file_, "not a model");
+  EXPECT_THAT(refusal(file_), AllOf(HasSubstr(file_), HasSubstr("not a model file")));
+  EXPECT_THAT(refusal(e_.directory / "absent.kdef"), HasSubstr("absent.kdef"));
+}
+
+}  // namespace
+}  // namespace kdef
