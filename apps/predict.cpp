@@ -14,6 +14,7 @@
 #include "kdef/run/run.h"
 #include "kdef/run/warnings.h"
 #include "kdef/serve/scorer.h"
+#include "ops/serve/packed.h"
 
 namespace kdef::apps {
 namespace {
@@ -47,9 +48,10 @@ std::string written(float score) { return std::isnan(score) ? "nan" : shortest(s
 // Gives the lines of each batch to `write`. Returns the number of rows.
 // `kept`: the cells that go before the predictions; null: none.
 int64_t predict_rows(const Run& run, data::RawFile& rows, data::KeptCells* kept, bool students, UnknownValues& unknown,
-                     NotFinite& not_finite, const std::function<void(const std::string&)>& write) {
+                     NotFinite& not_finite, const ScorerOptions& how,
+                     const std::function<void(const std::string&)>& write) {
   const size_t m = run.model().student_count();
-  const Scorer scorer(run.model());
+  const Scorer scorer(run.model(), how);
   data::Batch batch;
   int64_t count = 0;
   while (rows.next(batch, run.config().training.batch_size)) {
@@ -129,7 +131,8 @@ void say_not_finite(const NotFinite& not_finite, const std::string& path) {
 
 int predict(const Arguments& arguments) {
   po::options_description options;
-  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
+  options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(),
+                        "run directory of kdef train, or a file of kdef export --out FILE.kdef");
   options.add_options()("data", po::value<std::string>()->value_name("FILE")->required(),
                         "raw rows; columns in any order; labels are not read; - for standard input");
   options.add_options()("out", po::value<std::string>()->value_name("FILE")->required(),
@@ -138,12 +141,15 @@ int predict(const Arguments& arguments) {
   options.add_options()("keep", po::value<std::vector<std::string>>()->value_name("COLUMN"),
                         "copy the cells of this column before the prediction; give it again for more columns");
   options.add_options()("header", po::bool_switch(), "write a first line with column names");
+  options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
+                        "how weights and tables are kept: f32, bf16 (half the memory) or int8 (a quarter)");
   add_device_option(options);
   add_threads_option(options);
   const auto parsed = parse({"predict", "--run DIR --data FILE --out FILE [--students] [--keep COLUMN]", kDescription},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
+  const ScorerOptions how{.precision = ops::parse_stored(parsed->text("precision"))};
   const Run run(parsed->text("run"), use_device(*parsed));
   const bool students = parsed->flag("students");
   const std::string path = parsed->text("out");
@@ -167,7 +173,7 @@ int predict(const Arguments& arguments) {
   if (parsed->flag("header")) write(header(run, students, kept));
   UnknownValues unknown(run.encoder().feature_map());
   NotFinite not_finite;
-  const int64_t count = predict_rows(run, rows, cells, students, unknown, not_finite, write);
+  const int64_t count = predict_rows(run, rows, cells, students, unknown, not_finite, how, write);
   say_what_was_read(rows.source(), count);
   say_not_finite(not_finite, rows.source().path());
   say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));

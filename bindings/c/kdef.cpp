@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bindings/c/arrow_rows.h"
@@ -16,19 +17,33 @@
 #include "kdef/run/run.h"
 #include "kdef/serve/scorer.h"
 #include "kdef/train/trainer.h"
+#include "ops/serve/packed.h"
 
 struct kdef_model {
-  explicit kdef_model(const char* directory) : run(directory), scorer(run.model()) {
+  explicit kdef_model(const char* path, const kdef::ScorerOptions& how = {}) : kdef_model(kdef::Run(path), how) {}
+  explicit kdef_model(std::string_view bytes, const kdef::ScorerOptions& how = {})
+      : kdef_model(kdef::Run::of_bytes(bytes, "buffer"), how) {}
+
+  std::unique_ptr<uint64_t[]> copy;  // of a buffer that does not begin at a multiple of 8
+  kdef::data::Encoder encoder;
+  std::unique_ptr<const kdef::Ensemble> model;  // of a scorer that is not compiled; null: the scorer has all it needs
+  kdef::Scorer scorer;
+  bool predicts_clicks;
+  std::vector<std::string> columns;  // of raw rows
+
+ private:
+  kdef_model(kdef::Run run, const kdef::ScorerOptions& how)
+      : encoder(std::move(run).take_encoder()),
+        model(std::move(run).take_model()),
+        scorer(*model, how),
+        predicts_clicks(model->task().labels == kdef::data::LabelKind::click) {
     const auto known = [&](const std::string& name) {
       return std::find(columns.begin(), columns.end(), name) != columns.end();
     };
-    for (const kdef::data::FieldConfig& field : run.encoder().config().fields)
+    for (const kdef::data::FieldConfig& field : encoder.config().fields)
       if (field.active && !known(field.raw_column())) columns.push_back(field.raw_column());
+    if (scorer.compiled()) model.reset();
   }
-
-  kdef::Run run;
-  kdef::Scorer scorer;
-  std::vector<std::string> columns;  // of raw rows
 };
 
 namespace {
@@ -112,7 +127,7 @@ std::unique_ptr<kdef::data::RowSource> source_of(const char* function, const kde
 // Rows, encoded: gives each batch to `use`, with the number of rows before it.
 template <class Use>
 void encode(const kdef_model& model, std::unique_ptr<kdef::data::RowSource> source, Use&& use) {
-  kdef::data::RawFile encoded(model.run.encoder(), std::move(source), false);
+  kdef::data::RawFile encoded(model.encoder, std::move(source), false);
   kdef::data::Batch batch;
   for (size_t first = 0; encoded.next(batch, kRows); first += static_cast<size_t>(batch.rows)) use(batch, first);
 }
@@ -198,30 +213,76 @@ kdef_status kdef_set_threads(int threads) {
   });
 }
 
-kdef_status kdef_open(const char* directory, kdef_model** model) {
+void kdef_opening_defaults(kdef_opening* opening) {
+  *opening = {};
+  opening->size = sizeof *opening;
+}
+
+kdef_status kdef_open_as(const kdef_opening* opening, kdef_model** model) {
   return guarded([&] {
-    require(directory, "kdef_open", "directory");
-    require(model, "kdef_open", "model");
+    require(opening, "kdef_open_as", "opening");
+    require(model, "kdef_open_as", "model");
+    const kdef_opening& o = *opening;
+    if (o.size != sizeof o) throw InputError("kdef_open_as: call kdef_opening_defaults() before filling the struct");
+    if ((o.path == nullptr) == (o.bytes == nullptr)) throw InputError("kdef_open_as: give path or bytes");
+    kdef::ScorerOptions how;
+    if (o.precision != nullptr) how.precision = kdef::ops::parse_stored(o.precision);
     const Threads threads(scoring_threads);
-    *model = std::make_unique<kdef_model>(directory).release();
+    if (o.path != nullptr) {
+      *model = std::make_unique<kdef_model>(o.path, how).release();
+      return KDEF_OK;
+    }
+    std::string_view bytes(static_cast<const char*>(o.bytes), o.byte_count);
+    std::unique_ptr<uint64_t[]> copy;
+    if (reinterpret_cast<uintptr_t>(o.bytes) % alignof(uint64_t) != 0) {
+      copy = std::make_unique<uint64_t[]>(bytes.size() / sizeof(uint64_t) + 1);
+      std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(copy.get()));
+      bytes = {reinterpret_cast<const char*>(copy.get()), bytes.size()};
+    }
+    auto made = std::make_unique<kdef_model>(bytes, how);
+    made->copy = std::move(copy);
+    *model = made.release();
     return KDEF_OK;
+  });
+}
+
+kdef_status kdef_open(const char* path, kdef_model** model) {
+  return guarded([&] {
+    require(path, "kdef_open", "path");
+    require(model, "kdef_open", "model");
+    kdef_opening opening;
+    kdef_opening_defaults(&opening);
+    opening.path = path;
+    return kdef_open_as(&opening, model);
+  });
+}
+
+kdef_status kdef_open_buffer(const void* bytes, size_t size, kdef_model** model) {
+  return guarded([&] {
+    require(bytes, "kdef_open_buffer", "bytes");
+    require(model, "kdef_open_buffer", "model");
+    kdef_opening opening;
+    kdef_opening_defaults(&opening);
+    opening.bytes = bytes;
+    opening.byte_count = size;
+    return kdef_open_as(&opening, model);
   });
 }
 
 void kdef_close(kdef_model* model) { delete model; }
 
-size_t kdef_students(const kdef_model* model) { return model->run.model().student_count(); }
-int kdef_predicts_clicks(const kdef_model* model) {
-  return model->run.model().task().labels == kdef::data::LabelKind::click ? 1 : 0;
+size_t kdef_students(const kdef_model* model) { return static_cast<size_t>(model->scorer.students()); }
+int kdef_predicts_clicks(const kdef_model* model) { return model->predicts_clicks ? 1 : 0; }
+size_t kdef_memory(const kdef_model* model) {
+  const kdef::Scorer& s = model->scorer;
+  return s.weight_bytes() + s.table_bytes() + s.embedding_bytes();
 }
 size_t kdef_columns(const kdef_model* model) { return model->columns.size(); }
 const char* kdef_column(const kdef_model* model, size_t i) {
   return i < model->columns.size() ? model->columns[i].c_str() : nullptr;
 }
 size_t kdef_id_columns(const kdef_model* model) { return static_cast<size_t>(model->scorer.id_columns()); }
-size_t kdef_number_columns(const kdef_model* model) {
-  return static_cast<size_t>(model->run.encoder().numeric_columns());
-}
+size_t kdef_number_columns(const kdef_model* model) { return static_cast<size_t>(model->encoder.numeric_columns()); }
 
 kdef_status kdef_score_text(const kdef_model* model, const kdef_text_rows* rows, float* scores, float* student_scores) {
   return guarded([&] {

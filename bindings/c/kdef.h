@@ -50,8 +50,28 @@ KDEF_API kdef_status kdef_set_threads(int threads);
 
 typedef struct kdef_model kdef_model;
 
-/* Opens a directory that `kdef train` or `kdef export` left. Free the model by kdef_close(). */
-KDEF_API kdef_status kdef_open(const char* directory, kdef_model** model);
+/* Opens a directory that `kdef train` or `kdef export` left, or a model file (`kdef export --out FILE.kdef`), which is
+ * mapped into memory. Free the model by kdef_close(). */
+KDEF_API kdef_status kdef_open(const char* path, kdef_model** model);
+/* Opens the bytes of a model file. They stay the caller's, and must be there unchanged until kdef_close(). Bytes that
+ * do not begin at a multiple of 8 are copied. */
+KDEF_API kdef_status kdef_open_buffer(const void* bytes, size_t size, kdef_model** model);
+
+/* How a model is opened. Fill it by kdef_opening_defaults() first. */
+typedef struct kdef_opening {
+  size_t size;       /* sizeof(kdef_opening) */
+  const char* path;  /* as of kdef_open(); null: the bytes */
+  const void* bytes; /* as of kdef_open_buffer() */
+  size_t byte_count;
+  const char* precision; /* how weights and tables are kept: "f32", "bf16" (half the memory) or "int8" (a quarter);
+                            null: "f32" */
+} kdef_opening;
+
+KDEF_API void kdef_opening_defaults(kdef_opening* opening);
+KDEF_API kdef_status kdef_open_as(const kdef_opening* opening, kdef_model** model);
+/* The bytes of memory that the model's packed weights and tables take; those of every thread that scores at the same
+ * time, and the vocabularies, come on top. */
+KDEF_API size_t kdef_memory(const kdef_model* model);
 /* Frees the model; null is allowed. No other call may be using it. */
 KDEF_API void kdef_close(kdef_model* model);
 

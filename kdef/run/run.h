@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "data/encode/encoder.h"
 #include "data/encode/prepare.h"
@@ -59,6 +60,9 @@ class Run {
   const ExperimentConfig& config() const { return config_; }
   const data::Encoder& encoder() const { return encoder_; }
   const Ensemble& model() const { return *model_; }
+  /// For who keeps one without the other. The run has none afterwards.
+  data::Encoder take_encoder() && { return std::move(encoder_); }
+  std::unique_ptr<Ensemble> take_model() && { return std::move(model_); }
 
  private:
   // What a model is made of, wherever it comes from.

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "core/base/integers.h"
 #include "ops/elementwise.h"
@@ -48,7 +49,8 @@ struct Node {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, size_t fold_bytes) : graph_(graph), values_(graph.values), fold_bytes_(fold_bytes) {
+  Compiler(const Graph& graph, size_t fold_bytes, ops::Stored stored)
+      : graph_(graph), values_(graph.values), fold_bytes_(fold_bytes), stored_(stored) {
     for (const Graph::Value& value : values_) {
       const DType type = value.kind == Graph::Value::Kind::ids ? DType::i32 : DType::f32;
       const bool constant = value.kind == Graph::Value::Kind::constant;
@@ -353,7 +355,7 @@ class Compiler {
     std::map<size_t, std::vector<const Candidate*>> folded;
     size_t bytes = 0;
     for (const Candidate& c : candidates) {
-      const size_t more = ops::TableSum::bytes_of(c.embeddings.shape()[0], nodes_[c.node].linear.out);
+      const size_t more = ops::TableSum::bytes_of(c.embeddings.shape()[0], nodes_[c.node].linear.out, stored_);
       if (bytes + more > fold_bytes_) continue;
       bytes += more;
       folded[c.node].push_back(&c);
@@ -561,7 +563,11 @@ class Compiler {
       std::vector<Operand> inputs;
       for (const int input : node.call.inputs) inputs.push_back(operand(input));
       try {
-        p.steps.push_back(make_step(node.call, inputs, operand(node.call.output)));
+        const bool looks_up = node.is(ops::kEmbeddingInfo) && is_constant(node.input(0));
+        if (looks_up) count_table(value(node.input(0)).constant, p);
+        p.steps.push_back(looks_up && stored_ != ops::Stored::f32
+                              ? look_up_step(inputs, operand(node.call.output))
+                              : make_step(node.call, inputs, operand(node.call.output)));
       } catch (const Error& e) {
         throw Error(cat("op '", node.call.op->name, "': ", e.what()));
       }
@@ -576,6 +582,36 @@ class Compiler {
     p.students = operand(student_predictions_).place;
     p.student_count = width(student_predictions_);
     return p;
+  }
+
+  // Fields may share a table.
+  void count_table(const Tensor& table, Program& p) {
+    if (!counted_tables_.insert(table.raw()).second) return;
+    const Shape& shape = table.shape();
+    p.embedding_bytes += ops::StoredRows::bytes_of(shape[0], shape[1], stored_);
+  }
+
+  // The rows of an embedding table, kept in fewer bits.
+  std::shared_ptr<const ops::StoredRows> stored_table(const Tensor& table) {
+    std::shared_ptr<const ops::StoredRows>& kept = stored_tables_[table.raw()];
+    if (kept != nullptr) return kept;
+    const int64_t rows = table.shape()[0], dim = table.shape()[1];
+    const auto made = std::make_shared<ops::StoredRows>(rows, dim, stored_);
+    for (int64_t r = 0; r < rows; ++r) made->set(r, table.data<float>() + r * dim, dim);
+    return kept = made;
+  }
+
+  Step look_up_step(const std::vector<Operand>& x, const Operand& y) {
+    KDEF_CHECK(x[0].type == DType::f32 && x[1].place.kind == Place::Kind::ids, "a table or ids that are computed");
+    const int64_t dim = x[0].shape[1];
+    return [table = stored_table(x[0].place.constant), ids = x[1].place, y = y.place, n = x[1].width(),
+            dim](const Rows& rows) {
+      for (int64_t b = 0; b < rows.count; ++b) {
+        const int32_t* id = ids.read_ids(rows, b);
+        float* to = y.write(rows, b);
+        for (int64_t l = 0; l < n; ++l) table->read(id[l], dim, to + l * dim);
+      }
+    };
   }
 
   // The ids of these columns must be below `vocabulary`.
@@ -593,14 +629,16 @@ class Compiler {
                name_of(y.type));
     std::shared_ptr<ops::TableSum> sum;
     if (!linear.tables.empty()) {
-      sum = std::make_shared<ops::TableSum>(linear.bias.data(), linear.out, linear.relu && linear.in == 0);
+      sum = std::make_shared<ops::TableSum>(linear.bias.data(), linear.out, linear.relu && linear.in == 0, chosen_isa(),
+                                            stored_);
       for (const Linear::Table& table : linear.tables) {
         const int64_t vocabulary = table.embeddings.shape()[0], dim = table.embeddings.shape()[1];
         limit(p, table.column, 1, vocabulary);
         // W_t e(id) of every id.
-        ops::PackedLinear(table.weight.data(), nullptr, linear.out, dim, false)
-            .run(table.embeddings.data<float>(), dim, vocabulary, sum->add_table(vocabulary, table.column),
-                 sum->stride());
+        const ops::PackedLinear product(table.weight.data(), nullptr, linear.out, dim, false);
+        sum->add_table(vocabulary, table.column, [&](int64_t first, int64_t count, float* rows) {
+          product.run(table.embeddings.data<float>() + first * dim, dim, count, rows, sum->stride());
+        });
       }
       p.table_bytes += sum->bytes();
       p.tables += static_cast<int64_t>(linear.tables.size());
@@ -608,7 +646,7 @@ class Compiler {
     std::shared_ptr<const ops::PackedLinear> product;
     if (linear.in > 0) {
       product = std::make_shared<ops::PackedLinear>(linear.weight.data(), linear.bias.data(), linear.out, linear.in,
-                                                    linear.relu);
+                                                    linear.relu, chosen_isa(), stored_);
       p.packed_bytes += product->bytes();
     }
     p.lines.push_back(cat("linear ", linear.in, " -> ", linear.out, linear.relu ? ", relu" : "",
@@ -640,6 +678,9 @@ class Compiler {
   std::vector<Node> nodes_;
   std::vector<std::pair<size_t, Node>> inserted_;
   size_t fold_bytes_;
+  ops::Stored stored_;
+  std::map<const void*, std::shared_ptr<const ops::StoredRows>> stored_tables_;  // by the model's own numbers
+  std::set<const void*> counted_tables_;
   int prediction_ = kNone, student_predictions_ = kNone;
   std::vector<Within> within_;
   std::map<int, int64_t> start_;  // of values with memory of their own, in a row of all memory
@@ -648,6 +689,8 @@ class Compiler {
 
 }  // namespace
 
-Program compile(const Graph& graph, size_t fold_bytes) { return Compiler(graph, fold_bytes).compile(); }
+Program compile(const Graph& graph, size_t fold_bytes, ops::Stored stored) {
+  return Compiler(graph, fold_bytes, stored).compile();
+}
 
 }  // namespace kdef::serve

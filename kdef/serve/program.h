@@ -8,6 +8,7 @@
 
 #include "kdef/serve/graph.h"
 #include "kdef/serve/steps.h"
+#include "ops/serve/stored.h"
 
 namespace kdef::serve {
 
@@ -21,12 +22,14 @@ struct Program {
   std::vector<int64_t> vocabularies;  // of every column of ids: a row's id must be below; 0: no step reads the column
 
   size_t packed_bytes = 0, table_bytes = 0;  // of packed weights, of products that are known by id
+  size_t embedding_bytes = 0;                // of embedding tables; in fp32 they are the model's own
   int64_t tables = 0;                        // whose rows are such products
   std::vector<std::string> lines;            // what every step is, to be read
 };
 
-/// Compiles the graph; tables of known products take at most `fold_bytes`. Throws Error, which names the call, where
-/// there is no step for one.
-Program compile(const Graph& graph, size_t fold_bytes);
+/// Compiles the graph; tables of known products take at most `fold_bytes`. Packed weights, these tables and embedding
+/// tables are kept as `stored`; everything else stays in fp32. Throws Error, which names the call, where there is no
+/// step for one.
+Program compile(const Graph& graph, size_t fold_bytes, ops::Stored stored = ops::Stored::f32);
 
 }  // namespace kdef::serve

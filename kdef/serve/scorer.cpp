@@ -107,13 +107,20 @@ struct Scorer::Impl {
 Scorer::Scorer(const Ensemble& model, const ScorerOptions& options) : impl_(new Impl{.model = model}) {
   KDEF_CHECK(options.fold_mib >= 0, "scorer: fold_mib is ", options.fold_mib, "; give 0 or more");
   try {
-    impl_->program = serve::compile(with_folded_norms(trace(model)), static_cast<size_t>(options.fold_mib) << 20);
+    impl_->program =
+        serve::compile(with_folded_norms(trace(model)), static_cast<size_t>(options.fold_mib) << 20, options.precision);
   } catch (const InputError&) {
     throw;
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
     impl_->refusal = e.what();
+  }
+  if (options.precision != ops::Stored::f32 && !impl_->refusal.empty()) {
+    throw InputError(cat("precision ", ops::name_of(options.precision),
+                         ": this model is scored in f32 alone, by the "
+                         "engine: ",
+                         impl_->refusal));
   }
   impl_->program.id_columns = model.embedding().id_columns();
   impl_->program.number_columns = model.embedding().value_columns();
@@ -166,6 +173,7 @@ int64_t Scorer::students() const { return impl_->program.student_count; }
 const std::string& Scorer::refusal() const { return impl_->refusal; }
 size_t Scorer::weight_bytes() const { return impl_->program.packed_bytes; }
 size_t Scorer::table_bytes() const { return impl_->program.table_bytes; }
+size_t Scorer::embedding_bytes() const { return impl_->program.embedding_bytes; }
 size_t Scorer::workspace_bytes() const { return static_cast<size_t>(impl_->program.memory) * sizeof(float); }
 
 std::string Scorer::describe() const {

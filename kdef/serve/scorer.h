@@ -10,6 +10,7 @@
 
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/ensemble.h"
+#include "ops/serve/stored.h"
 
 namespace kdef {
 
@@ -18,6 +19,10 @@ struct ScorerOptions {
   /// id, W e is computed once for every id of the vocabulary. Fields with the smallest vocabularies come first. 0:
   /// none.
   int64_t fold_mib = 64;
+  /// How packed weights, these products and embedding tables are kept (ops/serve/stored.h); sums are fp32 in all. With
+  /// bf16 or int8 a row's scores differ a little from the model's. Layers of at most 4 outputs, and whatever is no
+  /// matrix of a product and no embedding table, stay in fp32. InputError for a model that is not compiled.
+  ops::Stored precision = ops::Stored::f32;
 };
 
 /// Immutable: any number of threads may use one at the same time. A row's numbers have the same bits whatever rows are
@@ -25,7 +30,8 @@ struct ScorerOptions {
 /// scores, whatever network reads it; the rows beside it do not notice.
 class Scorer {
  public:
-  /// The model, which may be on any device, must outlive the scorer. Embedding tables are shared with it, not copied.
+  /// The model may be on any device. It must outlive the scorer unless that is compiled(). In fp32, embedding tables
+  /// are shared with the model, not copied.
   explicit Scorer(const Ensemble& model, const ScorerOptions& options = {});
   ~Scorer();
   Scorer(const Scorer&) = delete;
@@ -48,10 +54,11 @@ class Scorer {
   /// Whether the model was compiled; if not, Ensemble::forward scores, and refusal() says what could not be compiled.
   bool compiled() const { return refusal().empty(); }
   const std::string& refusal() const;
-  /// Bytes of packed weights, and of products that are known by id. Each thread that scores at the same time has
-  /// workspace_bytes() besides.
+  /// Bytes of packed weights, of products that are known by id, and of embedding tables, which in fp32 are the model's
+  /// own. Each thread that scores at the same time has workspace_bytes() besides.
   size_t weight_bytes() const;
   size_t table_bytes() const;
+  size_t embedding_bytes() const;
   size_t workspace_bytes() const;
   /// One line per step, to be read.
   std::string describe() const;

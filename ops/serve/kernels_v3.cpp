@@ -6,6 +6,8 @@
 #define KDEF_VECTORS 2
 #define KDEF_ROWS 6
 #define KDEF_MULTIPLY_ADD _mm256_fmadd_ps
+#define KDEF_WIDEN_UINT16(p) _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))
+#define KDEF_WIDEN_INT8(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))
 #include "ops/serve/lane_kernels.h"
 
 namespace kdef::ops::serve::v3 {

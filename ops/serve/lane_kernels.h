@@ -2,7 +2,8 @@
 // each time into namespace KDEF_SET by a file that defines
 //   KDEF_SET, KDEF_LANES, KDEF_VECTORS, KDEF_ROWS: a tile of the result is at most KDEF_ROWS rows by KDEF_VECTORS
 //   vectors, which with a row of weights fit into the registers;
-//   KDEF_MULTIPLY_ADD, where the processors of the set have it: a b + c, rounded once.
+//   KDEF_MULTIPLY_ADD, where the processors of the set have it: a b + c, rounded once;
+//   KDEF_WIDEN_UINT16(p), KDEF_WIDEN_INT8(p): KDEF_LANES numbers from there on as 32-bit integers.
 // It includes nothing that defines functions: a linker would keep one copy of an inline function, and that might be the
 // one for a processor that is not there.
 //
@@ -30,6 +31,7 @@ constexpr int64_t kDepth = 8192 / (KDEF_LANES * KDEF_VECTORS);
 constexpr int64_t kSparse = 1024;
 
 typedef float Vec __attribute__((vector_size(KDEF_LANES * sizeof(float))));
+typedef int32_t Ints __attribute__((vector_size(KDEF_LANES * sizeof(int32_t))));
 typedef float Unaligned __attribute__((vector_size(KDEF_LANES * sizeof(float)), aligned(4), may_alias));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
@@ -57,26 +59,55 @@ inline Vec all_lanes(float x) { return x - Vec{}; }
 // NaN stays NaN.
 inline Vec relu(const Vec& v) { return v < 0.0f ? Vec{} : v; }
 
+// How a vector of constants is read, of which each was kept as a Number.
+struct Float {
+  typedef float Number;
+  static constexpr bool kScaled = false;
+  static Vec load(const float* from) { return KDEF_SET::load(from); }
+};
+struct BFloat16 {
+  typedef uint16_t Number;
+  static constexpr bool kScaled = false;
+  // The upper halves of the floats.
+  static Vec load(const uint16_t* from) { return (Vec)((Ints)KDEF_WIDEN_UINT16(from) << 16); }
+};
+struct Int8 {
+  typedef int8_t Number;
+  static constexpr bool kScaled = true;
+  static Vec load(const int8_t* from) { return __builtin_convertvector((Ints)KDEF_WIDEN_INT8(from), Vec); }
+};
+// The numbers of a cache line.
+template <class S>
+constexpr int64_t kLineOf = 64 / static_cast<int64_t>(sizeof(typename S::Number));
+
 // One panel of the product, for inputs [0, depth) of x and weights that start there.
+template <class S>
 struct Panel {
+  typedef typename S::Number Number;
   const float* x;
   int64_t ldx, depth;
-  const float* weight;
+  const Number* weight;
+  const float* scales;
   const float* bias;
   float* y;
   int64_t ldy;
   int64_t last;  // numbers of the last vector
   bool add, relu;
   // Weights that are needed after this panel, and are brought from the third cache into the second meanwhile.
-  const float *ahead, *ahead_end;
+  const Number *ahead, *ahead_end;
+
+  // Vector v of the weights of an input. A scaled weight is rounded to a float, so that it is one number whatever it is
+  // multiplied by.
+  Vec weights(const Number* from, int v) const {
+    if constexpr (S::kScaled) return S::load(from + v * kLanes) * load(scales + v * kLanes);
+    return S::load(from + v * kLanes);
+  }
 };
 
-constexpr int64_t kLine = 16;  // floats of a cache line
-
 // R rows by V vectors.
-template <int V, int R>
-void tile(const Panel& given) {
-  const Panel p = given;  // a copy, which stores to y cannot change
+template <class S, int V, int R>
+void tile(const Panel<S>& given) {
+  const Panel<S> p = given;  // a copy, which stores to y cannot change
   Vec sums[R][V];
   KDEF_UNROLL for (int r = 0; r < R; ++r) {
     KDEF_UNROLL for (int v = 0; v < V; ++v) {
@@ -85,15 +116,16 @@ void tile(const Panel& given) {
     }
   }
   // A tile of fewer rows than others may be the only one of its panel.
+  constexpr int64_t kLine = kLineOf<S>;
   constexpr int kLines = R < kRows && V * kLanes > kLine ? V * kLanes / kLine : 2;
-  const float *weight = p.weight, *ahead = p.ahead;
+  const typename S::Number *weight = p.weight, *ahead = p.ahead;
   for (int64_t i = 0; i < p.depth; ++i, weight += V * kLanes) {
     if (ahead < p.ahead_end) {
       KDEF_UNROLL for (int l = 0; l < kLines; ++l) __builtin_prefetch(ahead + l * kLine, 0, 2);
       ahead += kLines * kLine;
     }
     Vec w[V];
-    KDEF_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weight + v * kLanes);
+    KDEF_UNROLL for (int v = 0; v < V; ++v) w[v] = p.weights(weight, v);
     KDEF_UNROLL for (int r = 0; r < R; ++r) {
       const Vec x = all_lanes(p.x[r * p.ldx + i]);
       KDEF_UNROLL for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(x, w[v], sums[r][v]);
@@ -109,27 +141,27 @@ void tile(const Panel& given) {
   }
 }
 
-// Calls tile<V, R> for r rows, which are at most R.
-template <int V, int R>
-void rows_of_tile(const Panel& p, int64_t r) {
+// Calls tile<S, V, R> for r rows, which are at most R.
+template <class S, int V, int R>
+void rows_of_tile(const Panel<S>& p, int64_t r) {
   if constexpr (R > 1) {
-    if (r < R) return rows_of_tile<V, R - 1>(p, r);
+    if (r < R) return rows_of_tile<S, V, R - 1>(p, r);
   }
-  tile<V, R>(p);
+  tile<S, V, R>(p);
 }
 
 // All rows of a panel, in tiles of nearly equal height.
-template <int V>
-void panel_rows(Panel p, int64_t rows) {
+template <class S, int V>
+void panel_rows(Panel<S> p, int64_t rows) {
   const int64_t tiles = (rows + kRows - 1) / kRows;
   // Every tile brings its part of what is needed next.
-  const float *ahead = p.ahead, *end = p.ahead_end;
+  const typename S::Number *ahead = p.ahead, *end = p.ahead_end;
   const int64_t part = (end - ahead + tiles - 1) / tiles;
   for (int64_t t = 0; t < tiles; ++t) {
     p.ahead = ahead + t * part;
     p.ahead_end = t + 1 < tiles ? p.ahead + part : end;
     const int64_t r = rows / tiles + (t < rows % tiles ? 1 : 0);
-    rows_of_tile<V, kRows>(p, r);
+    rows_of_tile<S, V, kRows>(p, r);
     p.x += r * p.ldx;
     p.y += r * p.ldy;
   }
@@ -142,20 +174,22 @@ struct NotZero {
   int64_t count;
 };
 
-template <int V>
-void panel_of_not_zero(const Panel& p, const NotZero& x) {
+template <class S, int V>
+void panel_of_not_zero(const Panel<S>& p, const NotZero& x) {
   Vec sums[V];
   for (int v = 0; v < V; ++v) {
     sums[v] = p.add ? load(p.y + v * kLanes, v + 1 < V ? kLanes : p.last) : load(p.bias + v * kLanes);
   }
   for (int64_t i = 0; i < x.count; ++i) {
     const int64_t at = x.place[i] * (V * kLanes);
-    const float *weight = p.weight + at, *ahead = p.ahead + at;
+    const typename S::Number *weight = p.weight + at, *ahead = p.ahead + at;
     if (ahead < p.ahead_end) {
-      KDEF_UNROLL for (int v = 0; v < V; ++v) if (v * kLanes % kLine == 0) __builtin_prefetch(ahead + v * kLanes, 0, 2);
+      KDEF_UNROLL for (int v = 0; v < V; ++v) {
+        if (v * kLanes % kLineOf<S> == 0) __builtin_prefetch(ahead + v * kLanes, 0, 2);
+      }
     }
     const Vec value = all_lanes(x.value[i]);
-    for (int v = 0; v < V; ++v) sums[v] = multiply_add(value, load(weight + v * kLanes), sums[v]);
+    for (int v = 0; v < V; ++v) sums[v] = multiply_add(value, p.weights(weight, v), sums[v]);
   }
   for (int v = 0; v < V; ++v) {
     store(p.relu ? relu(sums[v]) : sums[v], v + 1 < V ? kLanes : p.last, p.y + v * kLanes);
@@ -172,17 +206,19 @@ void with_vectors(int64_t vectors, const Fn& fn) {
 }
 
 // Calls fn.template operator()<V>(panel) for every panel of the product; `first` and `depth` are its inputs.
-template <class Fn>
+template <class S, class Fn>
 void for_each_panel(const Product& p, int64_t first, int64_t depth, const Fn& fn) {
   const int64_t vectors = (p.out + kLanes - 1) / kLanes, panels = (vectors + kVectors - 1) / kVectors;
   int64_t before = 0;  // vectors
   for (int64_t i = 0; i < panels; ++i) {
     const int64_t count = vectors / panels + (i < vectors % panels ? 1 : 0), column = before * kLanes;
-    Panel panel;
+    Panel<S> panel;
     panel.x = p.x + first;
     panel.ldx = p.ldx;
     panel.depth = depth;
-    panel.weight = p.weight + column * p.in + first * count * kLanes;
+    const auto* weight = static_cast<const typename S::Number*>(p.weight);
+    panel.weight = weight + column * p.in + first * count * kLanes;
+    panel.scales = p.scales + (S::kScaled ? column : 0);
     panel.bias = p.bias + column;
     panel.y = p.y + column;
     panel.ldy = p.ldy;
@@ -195,13 +231,14 @@ void for_each_panel(const Product& p, int64_t first, int64_t depth, const Fn& fn
     const int64_t next = turns ? vectors / panels + (vectors % panels > 0 ? 1 : 0)
                                : vectors / panels + (i + 1 < vectors % panels ? 1 : 0);
     const int64_t from = turns ? first + depth : first, left = p.in - from;
-    panel.ahead = p.weight + (turns ? 0 : after * kLanes * p.in) + from * next * kLanes;
+    panel.ahead = weight + (turns ? 0 : after * kLanes * p.in) + from * next * kLanes;
     panel.ahead_end = panel.ahead + (left < depth ? left : depth) * next * kLanes;
     with_vectors<kVectors>(count, [&]<int V>() { fn.template operator()<V>(panel); });
     before += count;
   }
 }
 
+template <class S>
 void product_of_row(const Product& p) {
   NotZero x;
   for (int64_t first = 0; first == 0 || first < p.in; first += kSparse) {
@@ -213,20 +250,27 @@ void product_of_row(const Product& p) {
       x.value[x.count] = value;
       x.count += value != 0.0f ? 1 : 0;
     }
-    for_each_panel(p, first, depth, [&]<int V>(const Panel& panel) { panel_of_not_zero<V>(panel, x); });
+    for_each_panel<S>(p, first, depth, [&]<int V>(const Panel<S>& panel) { panel_of_not_zero<S, V>(panel, x); });
   }
 }
 
-void product(const Product& p) {
-  if (p.rows == 1 && p.skips_zeros) return product_of_row(p);
+template <class S>
+void product_of(const Product& p) {
+  if (p.rows == 1 && p.skips_zeros) return product_of_row<S>(p);
   // Few rows pass a panel once: there is nothing to keep in the cache.
   const int64_t blocks = p.rows <= 2 * kRows || p.in == 0 ? 1 : (p.in + kDepth - 1) / kDepth;
   int64_t first = 0;
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t depth = p.in / blocks + (b < p.in % blocks ? 1 : 0);
-    for_each_panel(p, first, depth, [&]<int V>(const Panel& panel) { panel_rows<V>(panel, p.rows); });
+    for_each_panel<S>(p, first, depth, [&]<int V>(const Panel<S>& panel) { panel_rows<S, V>(panel, p.rows); });
     first += depth;
   }
+}
+
+void product(const Product& p) {
+  if (p.stored == Stored::bf16) return product_of<BFloat16>(p);
+  if (p.stored == Stored::int8) return product_of<Int8>(p);
+  product_of<Float>(p);
 }
 
 // Four vectors of partial sums, added in a fixed order.
@@ -251,25 +295,29 @@ void dots(const Product& p) {
   for (int64_t b = 0; b < p.rows; ++b) {
     for (int64_t o = 0; o < p.out; ++o) {
       float& y = p.y[b * p.ldy + o];
-      const float sum = (p.add ? y : p.bias[o]) + dot(p.x + b * p.ldx, p.weight + o * p.in, p.in);
+      const float* weight = static_cast<const float*>(p.weight) + o * p.in;
+      const float sum = (p.add ? y : p.bias[o]) + dot(p.x + b * p.ldx, weight, p.in);
       y = p.relu && sum < 0.0f ? 0.0f : sum;
     }
   }
 }
 
 // V vectors of one row's sum from column `column` on; meanwhile the next row's are brought closer.
-template <int V>
+template <class S, int V>
 void part_of_row(const RowSums& s, int64_t b, int64_t column) {
   Vec sums[V];
   for (int v = 0; v < V; ++v) sums[v] = load(s.bias + column + v * kLanes);
   const int32_t* ids = s.ids + b * s.ldids;
   const int32_t* next = b + 1 < s.rows ? ids + s.ldids : ids;
   for (int64_t t = 0; t < s.count; ++t) {
-    const float* from = s.tables[t] + ids[s.columns[t]] * s.stride + column;
-    const float* soon = s.tables[t] + next[s.columns[t]] * s.stride + column;
+    const auto* table = static_cast<const typename S::Number*>(s.tables[t]) + column;
+    const auto *from = table + ids[s.columns[t]] * s.stride, *soon = table + next[s.columns[t]] * s.stride;
+    if constexpr (S::kScaled) __builtin_prefetch(s.scales[t] + next[s.columns[t]], 0, 2);
+    const Vec scale = S::kScaled ? all_lanes(s.scales[t][ids[s.columns[t]]]) : Vec{};
     for (int v = 0; v < V; ++v) {
-      sums[v] += load(from + v * kLanes);
-      if (v * kLanes % kLine == 0) __builtin_prefetch(soon + v * kLanes, 0, 2);
+      const Vec row = S::load(from + v * kLanes);
+      sums[v] = S::kScaled ? multiply_add(row, scale, sums[v]) : sums[v] + row;
+      if (v * kLanes % kLineOf<S> == 0) __builtin_prefetch(soon + v * kLanes, 0, 2);
     }
   }
   for (int v = 0; v < V; ++v) {
@@ -278,15 +326,22 @@ void part_of_row(const RowSums& s, int64_t b, int64_t column) {
   }
 }
 
-void row_sums(const RowSums& s) {
+template <class S>
+void row_sums_of(const RowSums& s) {
   constexpr int kTogether = 8;
   const int64_t vectors = (s.out + kLanes - 1) / kLanes;
   for (int64_t b = 0; b < s.rows; ++b) {
     for (int64_t v = 0; v < vectors; v += kTogether) {
       const int64_t count = vectors - v < kTogether ? vectors - v : kTogether;
-      with_vectors<kTogether>(count, [&]<int V>() { part_of_row<V>(s, b, v * kLanes); });
+      with_vectors<kTogether>(count, [&]<int V>() { part_of_row<S, V>(s, b, v * kLanes); });
     }
   }
+}
+
+void row_sums(const RowSums& s) {
+  if (s.stored == Stored::bf16) return row_sums_of<BFloat16>(s);
+  if (s.stored == Stored::int8) return row_sums_of<Int8>(s);
+  row_sums_of<Float>(s);
 }
 
 }  // namespace

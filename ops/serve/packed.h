@@ -6,10 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/base/isa.h"
+#include "ops/serve/stored.h"
 
 namespace kdef::ops {
 
@@ -34,11 +37,44 @@ class AlignedFloats {
   size_t size_ = 0;
 };
 
+/// A name in options.
+struct StoredName {
+  const char* name;
+  Stored value;
+};
+inline constexpr StoredName kStoredNames[] = {{"f32", Stored::f32}, {"bf16", Stored::bf16}, {"int8", Stored::int8}};
+inline const char* name_of(Stored value) { return kStoredNames[static_cast<size_t>(value)].name; }
+/// The value of a name; throws InputError for another one.
+Stored parse_stored(const std::string& name);
+
+/// Rows of constants. Of int8, a row with a number that is not finite is NaN.
+class StoredRows {
+ public:
+  /// `count` rows of zeros, `stride` numbers apart.
+  StoredRows(int64_t count, int64_t stride, Stored stored);
+  /// Keeps the first `n` numbers of a row.
+  void set(int64_t row, const float* from, int64_t n);
+  /// The first `n` numbers of a row, as they are kept.
+  void read(int64_t row, int64_t n, float* to) const;
+
+  const void* data() const { return numbers_.data(); }
+  float* floats() { return numbers_.data(); }             // of f32: to be filled in
+  const float* scales() const { return scales_.data(); }  // of int8: of each row
+  size_t bytes() const { return (numbers_.size() + scales_.size()) * sizeof(float); }
+  static size_t bytes_of(int64_t count, int64_t stride, Stored stored);
+
+ private:
+  int64_t stride_;
+  Stored stored_;
+  AlignedFloats numbers_, scales_;
+};
+
 /// y = act(x W^T + b), with act(z) = z or max(z, 0).
 class PackedLinear {
  public:
-  /// weight [out, in]; bias [out], or null for zeros.
-  PackedLinear(const float* weight, const float* bias, int64_t out, int64_t in, bool relu, Isa isa = chosen_isa());
+  /// weight [out, in]; bias [out], or null for zeros. The weights of a layer of at most 4 outputs stay in fp32.
+  PackedLinear(const float* weight, const float* bias, int64_t out, int64_t in, bool relu, Isa isa = chosen_isa(),
+               Stored stored = Stored::f32);
 
   /// x [rows, in] with rows `ldx` apart, y [rows, out] with rows `ldy` apart; they do not overlap. With `add`, y holds
   /// the start of the sums in place of the bias.
@@ -47,13 +83,14 @@ class PackedLinear {
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }
   bool relu() const { return relu_; }
-  size_t bytes() const { return (weight_.size() + bias_.size()) * sizeof(float); }
+  size_t bytes() const { return (weight_.size() + scales_.size() + bias_.size()) * sizeof(float); }
 
  private:
   const serve::Kernels* kernels_;
   int64_t out_, in_;
   bool relu_, finite_, few_;  // few_: outputs so few that a row's sums are dot products
-  AlignedFloats weight_, bias_;
+  Stored stored_;
+  AlignedFloats weight_, scales_, bias_;
 };
 
 /// y = act(b + the sum over tables t of a row of t, which an id names): a linear layer over embeddings whose products
@@ -61,11 +98,12 @@ class PackedLinear {
 class TableSum {
  public:
   /// bias [out], or null for zeros.
-  TableSum(const float* bias, int64_t out, bool relu, Isa isa = chosen_isa());
+  TableSum(const float* bias, int64_t out, bool relu, Isa isa = chosen_isa(), Stored stored = Stored::f32);
 
-  /// Adds a table of `vocabulary` rows, which the ids of column `column` name. Returns its rows, `stride()` apart, to
-  /// be filled in; they are zero.
-  float* add_table(int64_t vocabulary, int64_t column);
+  /// Adds a table of `vocabulary` rows, which the ids of column `column` name. fill(first, count, rows) gives
+  /// `count` rows of it, `out()` numbers each, `stride()` apart.
+  void add_table(int64_t vocabulary, int64_t column,
+                 const std::function<void(int64_t first, int64_t count, float* rows)>& fill);
   int64_t stride() const;
 
   /// ids: rows `ldids` apart; each is in its table. y as above.
@@ -74,14 +112,16 @@ class TableSum {
   int64_t out() const { return out_; }
   size_t bytes() const;
   /// The bytes that a table of so many rows will take.
-  static size_t bytes_of(int64_t vocabulary, int64_t out);
+  static size_t bytes_of(int64_t vocabulary, int64_t out, Stored stored);
 
  private:
   const serve::Kernels* kernels_;
   int64_t out_;
   bool relu_;
-  std::vector<AlignedFloats> tables_;
-  std::vector<const float*> starts_;
+  Stored stored_;
+  std::vector<StoredRows> tables_;
+  std::vector<const void*> starts_;
+  std::vector<const float*> scales_;
   std::vector<int64_t> columns_;
   AlignedFloats bias_;
 };

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "core/base/isa_levels.h"
+#include "ops/serve/stored.h"
 
 namespace kdef::ops::serve {
 
@@ -13,7 +14,9 @@ struct Product {
   int64_t rows = 0, in = 0, out = 0;
   const float* x = nullptr;
   int64_t ldx = 0;
-  const float* weight = nullptr;  // as packed
+  Stored stored = Stored::f32;
+  const void* weight = nullptr;   // as packed: float, uint16_t (a bfloat16) or int8_t
+  const float* scales = nullptr;  // of int8: [out], filled up like the bias
   const float* bias = nullptr;    // [out], filled up with zeros to whole vectors
   float* y = nullptr;
   int64_t ldy = 0;
@@ -24,7 +27,9 @@ struct Product {
 /// y [rows, out] = bias + the sum over t of row ids[b, columns[t]] of table t.
 struct RowSums {
   int64_t rows = 0, out = 0, count = 0;  // count: tables
-  const float* const* tables = nullptr;  // each [vocabulary, stride]
+  Stored stored = Stored::f32;
+  const void* const* tables = nullptr;   // each [vocabulary, stride], of numbers as above
+  const float* const* scales = nullptr;  // of int8: of each table [vocabulary]
   int64_t stride = 0;
   const int32_t* ids = nullptr;
   int64_t ldids = 0;
@@ -43,7 +48,7 @@ struct Kernels {
   /// has, input after input, the weights of its outputs.
   int64_t lanes, vectors;
   void (*product)(const Product& p);
-  /// The same for few outputs: the weights are [out, in], not packed.
+  /// The same for few outputs: the weights are float [out, in], not packed.
   void (*dots)(const Product& p);
   void (*row_sums)(const RowSums& s);
 };

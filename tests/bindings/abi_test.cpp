@@ -37,6 +37,10 @@ std::string structs() {
   MEMBER(kdef_step, step), MEMBER(kdef_step, epoch), MEMBER(kdef_step, batch), MEMBER(kdef_step, batches);
   MEMBER(kdef_step, loss);
   text += "\n";
+  BEGIN(kdef_opening);
+  MEMBER(kdef_opening, size), MEMBER(kdef_opening, path), MEMBER(kdef_opening, bytes);
+  MEMBER(kdef_opening, byte_count), MEMBER(kdef_opening, precision);
+  text += "\n";
   BEGIN(kdef_training);
   MEMBER(kdef_training, size), MEMBER(kdef_training, config), MEMBER(kdef_training, experiment);
   MEMBER(kdef_training, run), MEMBER(kdef_training, values), MEMBER(kdef_training, value_count);
@@ -77,7 +81,7 @@ TEST(Abi, TheTestKnowsEveryStructOfTheHeader) {
   const std::string header = read_file(std::string(KDEF_BINDINGS) + "/c/kdef.h");
   int count = 0;
   for (size_t at = 0; (at = header.find("typedef struct ", at)) != std::string::npos; ++at) ++count;
-  EXPECT_EQ(count, 4) << "kdef_model, kdef_text_rows, kdef_step, kdef_training";
+  EXPECT_EQ(count, 5) << "kdef_model, kdef_opening, kdef_text_rows, kdef_step, kdef_training";
 }
 
 }  // namespace

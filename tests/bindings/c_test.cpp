@@ -146,13 +146,90 @@ TEST_F(CInterface, SizesStandForTheEndOfACell) {
   EXPECT_EQ(a, b);
 }
 
+TEST_F(CInterface, AModelFileIsTheRun) {
+  const Table table = Table::read(path("data/test.csv"), 50);
+  std::vector<float> want(table.rows), got(table.rows);
+  ASSERT_EQ(kdef_score_text(model_, &rows_of(table), want.data(), nullptr), KDEF_OK);
+  for (const std::string option : {"", " --private"}) {
+    const std::string file = path("model" + option.substr(std::min<size_t>(2, option.size())) + ".kdef");
+    ASSERT_EQ(kdef("export --run " + path("run") + " --out " + file + option).status, 0);
+    const std::string bytes = read_file(file);
+    std::string shifted;
+    for (int way = 0; way < 3; ++way) {
+      kdef_model* model = nullptr;
+      shifted = std::string(static_cast<size_t>(way), ' ') + bytes;  // way 1: no multiple of 8
+      const kdef_status status =
+          way == 2 ? kdef_open(file.c_str(), &model) : kdef_open_buffer(shifted.data() + way, bytes.size(), &model);
+      ASSERT_EQ(status, KDEF_OK) << kdef_last_error();
+      std::fill(got.begin(), got.end(), -1.0f);
+      EXPECT_EQ(kdef_students(model), 2u);
+      EXPECT_EQ(kdef_score_text(model, &rows_of(table), got.data(), nullptr), KDEF_OK) << kdef_last_error();
+      EXPECT_EQ(got, want) << option << way;
+      kdef_close(model);
+    }
+  }
+  kdef_model* model = nullptr;
+  EXPECT_EQ(kdef_open_buffer("no model file at all, though it is long", 39, &model), KDEF_BAD_INPUT);
+  EXPECT_THAT(kdef_last_error(), HasSubstr("buffer: is not a model file"));
+  EXPECT_EQ(model, nullptr);
+}
+
+TEST_F(CInterface, APrecisionIsThatOfPredict) {
+  const Table table = Table::read(path("data/test.csv"), 50);
+  std::vector<float> scores(table.rows), exact(table.rows);
+  size_t memory = 0;
+  for (const std::string precision : {"f32", "bf16", "int8"}) {
+    const Outcome outcome = kdef("predict --precision " + precision + " --run " + path("run") + " --data " +
+                                 path("data/test.csv") + " --out -");
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    kdef_opening opening;
+    kdef_opening_defaults(&opening);
+    const std::string run = path("run");
+    opening.path = run.c_str();
+    opening.precision = precision.c_str();
+    kdef_model* model = nullptr;
+    ASSERT_EQ(kdef_open_as(&opening, &model), KDEF_OK) << kdef_last_error();
+    ASSERT_EQ(kdef_score_text(model, &rows_of(table), scores.data(), nullptr), KDEF_OK) << kdef_last_error();
+    const std::vector<std::string> printed = lines(outcome.text);
+    for (size_t b = 0; b < scores.size(); ++b) EXPECT_EQ(std::strtof(printed[b].c_str(), nullptr), scores[b]) << b;
+    if (precision == "f32") {
+      exact = scores;
+    } else {
+      EXPECT_NE(scores, exact) << precision;
+      EXPECT_LT(kdef_memory(model), memory) << precision;
+    }
+    memory = kdef_memory(model);
+    EXPECT_GT(memory, 0u);
+    kdef_close(model);
+  }
+}
+
+TEST_F(CInterface, AnOpeningIsChecked) {
+  kdef_opening opening;
+  kdef_model* model = nullptr;
+  const std::string run = path("run");
+  const auto refusal = [&] {
+    EXPECT_EQ(kdef_open_as(&opening, &model), KDEF_BAD_INPUT);
+    EXPECT_EQ(model, nullptr);
+    return std::string(kdef_last_error());
+  };
+  opening = {};
+  EXPECT_THAT(refusal(), HasSubstr("kdef_opening_defaults()"));
+  kdef_opening_defaults(&opening);
+  EXPECT_THAT(refusal(), HasSubstr("give path or bytes"));
+  opening.path = run.c_str();
+  opening.precision = "fp16";
+  EXPECT_THAT(refusal(), HasSubstr("expected f32, bf16 or int8, found 'fp16'"));
+  EXPECT_EQ(kdef_open_as(nullptr, &model), KDEF_BAD_INPUT);
+}
+
 TEST_F(CInterface, WhatIsWrongIsSaid) {
   kdef_model* other = nullptr;
   EXPECT_EQ(kdef_open(path("none").c_str(), &other), KDEF_BAD_INPUT);
   EXPECT_THAT(kdef_last_error(), HasSubstr("none"));
   EXPECT_EQ(other, nullptr);
   EXPECT_EQ(kdef_open(nullptr, &other), KDEF_BAD_INPUT);
-  EXPECT_STREQ(kdef_last_error(), "kdef_open: directory is null");
+  EXPECT_STREQ(kdef_last_error(), "kdef_open: path is null");
   EXPECT_EQ(kdef_set_threads(0), KDEF_BAD_INPUT);
   EXPECT_EQ(kdef_column(model_, kdef_columns(model_)), nullptr);
 
@@ -292,6 +369,23 @@ TEST_F(CInterface, PythonGivesTheSameScores) {
   const std::vector<std::string> printed = lines(outcome.text);
   ASSERT_EQ(printed.size() * 3, expected.size());
   for (size_t b = 0; b < printed.size(); ++b) EXPECT_EQ(std::strtof(printed[b].c_str(), nullptr), expected[3 * b]) << b;
+}
+
+TEST_F(CInterface, PythonOpensAModelFileAndItsBytes) {
+  if (shell("python3 -c 'import ctypes, csv'").status != 0) GTEST_SKIP() << "there is no python3";
+  ASSERT_EQ(kdef("export --run " + path("run") + " --out " + path("model.kdef")).status, 0);
+  put(path("same.py"),
+      "import csv, sys, kdef\n"
+      "rows = list(csv.DictReader(open(sys.argv[3])))\n"
+      "table = {name: [row[name] for row in rows] for name in rows[0]}\n"
+      "sources = [sys.argv[1], sys.argv[2], open(sys.argv[2], 'rb').read()]\n"
+      "a, b, c = [kdef.load(source).predict(table) for source in sources]\n"
+      "print(len(a), a == b == c)\n");
+  const Outcome outcome =
+      shell("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=" KDEF_PYTHON_PACKAGE " KDEF_LIBRARY=" KDEF_LIBRARY " python3 " +
+            path("same.py") + " " + path("run") + " " + path("model.kdef") + " " + path("data/test.csv"));
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.text, std::to_string(predicted().size() / 3) + " True\n");
 }
 #endif
 

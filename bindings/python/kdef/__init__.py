@@ -68,6 +68,16 @@ class _TextRows(ctypes.Structure):
     ]
 
 
+class _Opening(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("path", ctypes.c_char_p),
+        ("bytes", ctypes.c_char_p),
+        ("byte_count", ctypes.c_size_t),
+        ("precision", ctypes.c_char_p),
+    ]
+
+
 class _Step(ctypes.Structure):
     _fields_ = [
         ("step", ctypes.c_int64),
@@ -110,7 +120,9 @@ def _open_library() -> ctypes.CDLL:
         ("kdef_version", ctypes.c_char_p, []),
         ("kdef_last_error", ctypes.c_char_p, []),
         ("kdef_set_threads", status, [ctypes.c_int]),
-        ("kdef_open", status, [ctypes.c_char_p, ctypes.POINTER(pointer)]),
+        ("kdef_opening_defaults", None, [ctypes.POINTER(_Opening)]),
+        ("kdef_open_as", status, [ctypes.POINTER(_Opening), ctypes.POINTER(pointer)]),
+        ("kdef_memory", size, [pointer]),
         ("kdef_close", None, [pointer]),
         ("kdef_students", size, [pointer]),
         ("kdef_columns", size, [pointer]),
@@ -166,15 +178,25 @@ def _columns_of(rows: Any) -> dict[str, list]:
 class Model:
     """A trained model, which any number of threads may use. load() makes one."""
 
-    def __init__(self, directory: str | os.PathLike):
+    def __init__(self, source: str | os.PathLike | bytes, precision: str = "f32"):
         self._handle = ctypes.c_void_p()
-        _check(_library.kdef_open(os.fspath(directory).encode(), ctypes.byref(self._handle)))
+        self._bytes = source if isinstance(source, bytes) else None  # the library reads them where they lie
+        opening = _Opening()
+        _library.kdef_opening_defaults(ctypes.byref(opening))
+        if self._bytes is not None:
+            opening.bytes, opening.byte_count = self._bytes, len(self._bytes)
+        else:
+            opening.path = os.fspath(source).encode()
+        opening.precision = precision.encode()
+        _check(_library.kdef_open_as(ctypes.byref(opening), ctypes.byref(self._handle)))
         #: The columns that predict() needs; other columns are not read.
         self.columns = [
             _library.kdef_column(self._handle, i).decode() for i in range(_library.kdef_columns(self._handle))
         ]
         #: The number of sub-networks.
         self.students = _library.kdef_students(self._handle)
+        #: The bytes that its packed weights and tables take.
+        self.memory = _library.kdef_memory(self._handle)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
@@ -240,9 +262,12 @@ class Model:
         return all_scores, all_students if with_students else None
 
 
-def load(directory: str | os.PathLike) -> Model:
-    """Opens a directory that `kdef train` or `kdef export` left."""
-    return Model(directory)
+def load(source: str | os.PathLike | bytes, precision: str = "f32") -> Model:
+    """Opens a directory that `kdef train` or `kdef export` left, a model file, or the bytes of a model file.
+
+    precision: how weights and tables are kept: "f32", "bf16" (half the memory) or "int8" (a quarter).
+    """
+    return Model(source, precision)
 
 
 def train(

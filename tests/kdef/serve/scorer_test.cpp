@@ -16,6 +16,7 @@
 #include "kdef/serve/steps.h"
 #include "nn/networks/registry.h"
 #include "ops/layout.h"
+#include "ops/serve/packed.h"
 #include "tests/nn/networks/support.h"
 
 // Counts what a thread allocates: a call of a scorer must not. (GCC warns falsely of inlined pairs of these.)
@@ -79,6 +80,8 @@ EnsembleConfig of(const std::vector<std::string>& networks, EnsembleKind kind = 
 
 ModelInput six_rows() { return {nn::test::some_ids(), nn::test::some_values().to(DType::f32), {}, {}}; }
 
+constexpr ops::Stored kFewerBits[] = {ops::Stored::bf16, ops::Stored::int8};
+
 // Up to the rounding of another order of sums: 1e-5 of the largest number.
 void expect_near(const std::vector<float>& got, const std::vector<float>& want) {
   ASSERT_EQ(got.size(), want.size());
@@ -121,6 +124,25 @@ TEST_P(EveryNetworksScorer, KeepsNotANumberInItsRow) {
         EXPECT_TRUE(std::isnan(got.ensemble[b]) && std::isnan(got.students[b])) << bad;
       } else {
         EXPECT_EQ(std::memcmp(&got.ensemble[b], &want[b], sizeof(float)), 0) << "row " << b;
+      }
+    }
+  }
+}
+
+// With weights and tables in fewer bits, too, a row does not depend on the rows beside it.
+TEST_P(EveryNetworksScorer, ScoresARowAloneInFewerBits) {
+  const Model model(of({GetParam(), GetParam()}));
+  if (!Scorer(*model).compiled()) GTEST_SKIP() << "scored by the engine";
+  for (const ops::Stored stored : kFewerBits) {
+    for (const int64_t fold_mib : {0, 64}) {
+      const Scorer scorer(*model, {.fold_mib = fold_mib, .precision = stored});
+      const ModelInput input = six_rows();
+      const std::vector<float> want = predict(scorer, input).students;
+      for (int64_t b = 0; b < 6; ++b) {
+        const std::vector<float> got =
+            predict(scorer, {input.ids.rows(b, 1), input.values.rows(b, 1), {}, {}}).students;
+        ASSERT_TRUE(std::isfinite(got[0]));
+        EXPECT_EQ(std::memcmp(got.data(), want.data() + 2 * b, 2 * sizeof(float)), 0) << ops::name_of(stored);
       }
     }
   }
@@ -269,6 +291,113 @@ TEST(Scorer, ARowHasTheSameBitsInBatchesOfAnySizeAndByAnyThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   for (const Probabilities& mine : got) EXPECT_EQ(mine.ensemble, want.ensemble);
+}
+
+TEST(Scorer, ARowHasTheSameBitsInFewerBits) {
+  const Model model = three_mlps();
+  const ModelInput all = many_rows();
+  for (const ops::Stored stored : kFewerBits) {
+    for (const int64_t fold_mib : {0, 1, 64}) {
+      const Scorer scorer(*model, {.fold_mib = fold_mib, .precision = stored});
+      const std::vector<float> want = predict(scorer, all).ensemble;
+      for (const int64_t count : {1, 7, 97}) {
+        const int64_t first = kManyRows - count;
+        const std::vector<float> got =
+            predict(scorer, {all.ids.rows(first, count), all.values.rows(first, count), {}, {}}).ensemble;
+        EXPECT_EQ(std::memcmp(got.data(), want.data() + first, got.size() * sizeof(float)), 0) << count << " rows";
+      }
+    }
+  }
+}
+
+// Rounds each row of a matrix, as a scorer in fewer bits keeps it.
+void round_rows(Tensor t, ops::Stored stored) {
+  const int64_t rows = t.shape()[0], n = t.shape()[1];
+  ops::StoredRows kept(rows, n, stored);
+  for (int64_t r = 0; r < rows; ++r) {
+    kept.set(r, t.data<float>() + r * n, n);
+    kept.read(r, n, t.data<float>() + r * n);
+  }
+}
+
+// A scorer in fewer bits is the one in fp32 of a model whose embedding tables, and weights of layers of more than 4
+// outputs, have been rounded: to the last bit, where nothing is folded.
+TEST(Scorer, FewerBitsAreRoundedWeightsAndTables) {
+  EnsembleConfig config;
+  config.kind = EnsembleKind::mean;
+  config.task = &find_task("regression");
+  config.embedding_dim = 16;
+  config.students.assign(2, {"mlp", {40, 40}, {"relu", "relu"}, {0.1, 0.1}, false});
+  std::vector<nn::EmbeddingField> fields = wide_fields();
+  fields.pop_back();
+  fields[2] = {.name = "tags", .kind = nn::EmbeddingField::Kind::average, .vocab_size = 290, .max_len = 3};
+  fields.resize(5);  // 7 columns of ids
+  ModelInput input = many_rows();
+  input.values = {};
+  int32_t* ids = input.ids.data<int32_t>();
+  for (int64_t i = 0; i < input.ids.numel(); ++i) ids[i] %= 290;
+  for (const ops::Stored stored : kFewerBits) {
+    const Model model(config, fields), rounded(config, fields);
+    for (const nn::Parameter& p : (*rounded).parameters()) {
+      if (p.tensor.rank() == 2 && (p.embedding || p.tensor.shape()[0] > 4)) round_rows(p.tensor, stored);
+    }
+    const Probabilities got = predict(Scorer(*model, {.fold_mib = 0, .precision = stored}), input),
+                        want = predict(Scorer(*rounded, {.fold_mib = 0}), input),
+                        exact = predict(Scorer(*model, {.fold_mib = 0}), input);
+    EXPECT_EQ(got.students, want.students) << ops::name_of(stored);
+    EXPECT_EQ(got.ensemble, want.ensemble);
+    EXPECT_NE(got.ensemble, exact.ensemble);
+  }
+}
+
+// A logistic regression adds one weight of a table for each field, and each is off by at most what the format rounds.
+TEST(Scorer, AnErrorOfFewerBitsIsThatOfTheFormat) {
+  const Model model(of({"LR"}), wide_fields());
+  const ModelInput input = many_rows();
+  const std::vector<float> want = predict(Scorer(*model), input).ensemble;
+  // Weights are in (-1, 1). bf16: 2^-8 of each. int8: a row of one number is its own scale.
+  const double most[] = {kIds * 0x1p-8, kIds * 0x1p-22};
+  for (const ops::Stored stored : kFewerBits) {
+    const std::vector<float> got = predict(Scorer(*model, {.precision = stored}), input).ensemble;
+    for (size_t b = 0; b < got.size(); ++b)
+      ASSERT_NEAR(got[b], want[b], most[stored == ops::Stored::int8] + kIds * 0x1p-21) << ops::name_of(stored);
+  }
+}
+
+TEST(Scorer, FewerBitsTakeLessMemory) {
+  const Model model = three_mlps();
+  for (const int64_t fold_mib : {0, 64}) {
+    const Scorer f32(*model, {.fold_mib = fold_mib}),
+        bf16(*model, {.fold_mib = fold_mib, .precision = ops::Stored::bf16}),
+        int8(*model, {.fold_mib = fold_mib, .precision = ops::Stored::int8});
+    const auto bytes = [](const Scorer& s) {
+      return static_cast<double>(s.weight_bytes() + s.table_bytes() + s.embedding_bytes());
+    };
+    EXPECT_LT(bytes(bf16), 0.55 * bytes(f32)) << fold_mib;
+    EXPECT_LT(bytes(int8), 0.36 * bytes(f32)) << fold_mib;
+    EXPECT_EQ(f32.embedding_bytes() > 0, fold_mib == 0);
+  }
+}
+
+TEST(Scorer, FewerBitsNeedACompiledModel) {
+  const Model model(of({"SAM"}));
+  try {
+    const Scorer scorer(*model, {.precision = ops::Stored::bf16});
+    FAIL() << "it is scored";
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("precision bf16: this model is scored in f32 alone"));
+  }
+}
+
+// A compiled scorer keeps what it needs of the model.
+TEST(Scorer, OutlivesItsModelOnceItIsCompiled) {
+  for (const ops::Stored stored : {ops::Stored::f32, ops::Stored::bf16, ops::Stored::int8}) {
+    std::unique_ptr<Model> model(new Model(three_mlps()));
+    const Scorer scorer(**model, {.fold_mib = 0, .precision = stored});
+    const std::vector<float> want = predict(scorer, many_rows()).ensemble;
+    model.reset();
+    EXPECT_EQ(predict(scorer, many_rows()).ensemble, want);
+  }
 }
 
 // Whatever part of the tables is folded, the numbers are those of the engine.

@@ -34,6 +34,28 @@ constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 12, 13, 16, 29};
 
 class Packed : public testing::TestWithParam<Isa> {};
 
+// Adds a table of `rows` rows.
+void fill(TableSum& sum, const std::vector<float>& table, int64_t rows, int64_t column) {
+  sum.add_table(rows, column, [&](int64_t first, int64_t count, float* to) {
+    for (int64_t r = 0; r < count; ++r)
+      std::copy_n(table.data() + (first + r) * sum.out(), sum.out(), to + r * sum.stride());
+  });
+}
+
+// What is left of rows of n numbers that are kept in fewer bits.
+std::vector<float> kept(const std::vector<float>& rows, int64_t n, Stored stored) {
+  const int64_t count = n == 0 ? 0 : static_cast<int64_t>(rows.size()) / n;
+  StoredRows some(count, n, stored);
+  std::vector<float> all(rows.size());
+  for (int64_t r = 0; r < count; ++r) {
+    some.set(r, rows.data() + r * n, n);
+    some.read(r, n, all.data() + r * n);
+  }
+  return all;
+}
+
+constexpr Stored kFewerBits[] = {Stored::bf16, Stored::int8};
+
 double plain_sum(const std::vector<float>& x, const std::vector<float>& w, const Size& s, int64_t b, int64_t o) {
   double sum = 0;
   for (int64_t i = 0; i < s.in; ++i)
@@ -93,7 +115,7 @@ TEST_P(Packed, NoRowsAreNoWork) {
     PackedLinear(w.data(), nullptr, s.out, s.in, true, GetParam()).run(x.data(), s.in, 0, y.data(), s.out);
     const int32_t id = 0;
     TableSum sum(nullptr, s.out, true, GetParam());
-    sum.add_table(3, 0);
+    sum.add_table(3, 0, [](int64_t, int64_t, float*) {});
     sum.run(&id, 1, 0, y.data(), s.out);
     EXPECT_EQ(y, start) << s.in << " -> " << s.out;
   }
@@ -129,9 +151,7 @@ TEST_P(Packed, TableSumAddsOneRowPerTable) {
     for (const bool relu : {false, true}) {
       TableSum sum(bias.data(), out, relu, GetParam());
       for (int64_t t = 0; t < 3; ++t) {
-        float* to = sum.add_table(6, t + 1);
-        const float* from = tables[static_cast<size_t>(t)].data();
-        for (int64_t row = 0; row < 6; ++row) std::copy_n(from + row * out, out, to + row * sum.stride());
+        fill(sum, tables[static_cast<size_t>(t)], 6, t + 1);
       }
       const int64_t ldy = out + 2;
       std::vector<float> y(static_cast<size_t>(rows * ldy), 7.0f), alone(static_cast<size_t>(ldy));
@@ -153,6 +173,55 @@ TEST_P(Packed, TableSumAddsOneRowPerTable) {
   }
 }
 
+// A product with weights in fewer bits is that with the weights that are left, to the last bit.
+TEST_P(Packed, WeightsInFewerBitsAreRoundedWeights) {
+  const int64_t rows = 29;
+  for (const Size& s : kSizes) {
+    const std::vector<float> x = numbers(rows * s.in, 1, 0.4), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3);
+    const auto run = [&](const std::vector<float>& weight, Stored stored, int64_t count) {
+      std::vector<float> y(static_cast<size_t>(count * s.out));
+      PackedLinear(weight.data(), bias.data(), s.out, s.in, false, GetParam(), stored)
+          .run(x.data() + (rows - count) * s.in, s.in, count, y.data(), s.out);
+      return y;
+    };
+    for (const Stored stored : kFewerBits) {
+      const std::vector<float> left = s.out <= 4 ? w : kept(w, s.in, stored);
+      for (const int64_t count : {1, 5, 29}) {
+        EXPECT_EQ(run(w, stored, count), run(left, Stored::f32, count))
+            << s.in << " -> " << s.out << ", " << count << " rows of " << name_of(stored);
+      }
+    }
+  }
+}
+
+// The same of tables; scaled rows may be added with one rounding less.
+TEST_P(Packed, TablesInFewerBitsAreRoundedTables) {
+  const int64_t rows = 9, vocabulary = 300;
+  Random random(5, 5);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < rows * 2; ++i) ids.push_back(static_cast<int32_t>(random.below(vocabulary)));
+  for (const int64_t out : {1, 5, 16, 130, 1200}) {
+    const std::vector<float> a = numbers(vocabulary * out, 7), b = numbers(vocabulary * out, 8);
+    const auto run = [&](const std::vector<float>& first, const std::vector<float>& second, Stored stored,
+                         int64_t count) {
+      TableSum sum(nullptr, out, false, GetParam(), stored);
+      fill(sum, first, vocabulary, 0);
+      fill(sum, second, vocabulary, 1);
+      std::vector<float> y(static_cast<size_t>(count * out));
+      sum.run(ids.data(), 2, count, y.data(), out);
+      return y;
+    };
+    for (const Stored stored : kFewerBits) {
+      const std::vector<float> got = run(a, b, stored, rows),
+                               want = run(kept(a, out, stored), kept(b, out, stored), Stored::f32, rows);
+      // Three roundings of numbers below 2, of 2^-24 of their size each.
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], stored == Stored::int8 ? 3 * 0x1p-23 : 0);
+      const std::vector<float> one = run(a, b, stored, 1);
+      EXPECT_EQ(std::memcmp(one.data(), got.data(), one.size() * sizeof(float)), 0) << name_of(stored);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(InstructionSets, Packed, testing::ValuesIn(usable_isas()), [](const auto& of) {
   std::string name = name_of(of.param);
   std::erase(name, '-');
@@ -170,6 +239,52 @@ TEST(PackedSets, AgreeUpToRounding) {
     if (want.empty()) want = y;
     for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], want[i], 5e-5) << name_of(isa);
   }
+}
+
+// bf16 has 8 significant bits: it is off by at most 2^-8 of a number. int8 is off by half a step, which is 1/127 of the
+// largest number of the row.
+TEST(StoredRows, AreOffByAtMostHalfAStep) {
+  const int64_t n = 1000;
+  std::vector<float> x = numbers(3 * n, 9);
+  for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(n + i)] *= 1e-6f;  // rows are scaled by themselves
+  x[5] = 0;
+  std::vector<float> most(3);
+  for (size_t i = 0; i < x.size(); ++i) most[i / n] = std::max(most[i / n], std::abs(x[i]));
+  const std::vector<float> bf16 = kept(x, n, Stored::bf16), int8 = kept(x, n, Stored::int8);
+  EXPECT_EQ(kept(x, n, Stored::f32), x);
+  float worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    ASSERT_LE(std::abs(bf16[i] - x[i]), std::abs(x[i]) * 0x1p-8f) << x[i];
+    // The scale and the product with it are rounded, too: 2^-24 each.
+    ASSERT_LE(std::abs(int8[i] - x[i]), most[i / n] * (1 / 254.0f + 0x1p-22f)) << x[i];
+    worst = std::max(worst, std::abs(int8[i] - x[i]) / most[i / n]);
+  }
+  EXPECT_GT(worst, 1 / 300.0f);  // the bound is not far from what happens
+  EXPECT_EQ(bf16[5], 0);
+  EXPECT_EQ(int8[5], 0);
+}
+
+TEST(StoredRows, OfNumbersThatAreNotFinite) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
+  const std::vector<float> x = {1, kInf, kNan, 2, 3, 4}, bf16 = kept(x, 3, Stored::bf16),
+                           int8 = kept(x, 3, Stored::int8);
+  EXPECT_EQ(bf16[0], 1);
+  EXPECT_EQ(bf16[1], kInf);
+  EXPECT_TRUE(std::isnan(bf16[2]));
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(int8[i])) << i;
+  EXPECT_EQ(int8[5], 4);
+}
+
+TEST(StoredRows, TakeTheMemoryOfTheirBits) {
+  EXPECT_EQ(StoredRows::bytes_of(1000, 16, Stored::f32), 64000u);
+  EXPECT_EQ(StoredRows::bytes_of(1000, 16, Stored::bf16), 32000u);
+  EXPECT_EQ(StoredRows::bytes_of(1000, 16, Stored::int8), 16000u + 4000u);
+  for (const auto& [name, stored] : kStoredNames) {
+    EXPECT_EQ(StoredRows(1000, 16, stored).bytes(), StoredRows::bytes_of(1000, 16, stored));
+    EXPECT_EQ(parse_stored(name), stored);
+    EXPECT_STREQ(name_of(stored), name);
+  }
+  EXPECT_THROW(parse_stored("fp16"), InputError);
 }
 
 // What core calls usable has kernels in this build.
