@@ -85,10 +85,10 @@ def light_gbm(rows, values, early, a):
     native = values.pop("inputs") == "native"
     x = {p: np.hstack([rows.codes[p], rows.sets[p]]) if native else rows.means(p) for p in rows.y}
     options = {"learning_rate": 0.05, "n_estimators": a.rounds} if early else {}
+    stop = {"eval_X": x["valid"], "eval_y": rows.y["valid"], "callbacks": [lightgbm.early_stopping(50, verbose=False)]} if early else {}
     model = lightgbm.LGBMClassifier(random_state=1, n_jobs=a.threads, verbose=-1, **options, **values)
     model.fit(x["train"], rows.y["train"], categorical_feature=list(range(len(rows.columns))) if native else "auto",
-              eval_set=[(x["valid"], rows.y["valid"])] if early else None,
-              callbacks=[lightgbm.early_stopping(50, verbose=False)] if early else None)
+              **stop)
     return {part: model.predict_proba(x[part])[:, 1] for part in ("valid", "test")}
 
 
