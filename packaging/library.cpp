@@ -10,6 +10,8 @@
 
 namespace {
 
+void in_this_library() {}
+
 // The library for this processor; or why there is none, and what each call then returns.
 struct Engine {
   void* handle = nullptr;
@@ -29,7 +31,7 @@ struct Engine {
  private:
   void load() {
     Dl_info self;
-    if (::dladdr(reinterpret_cast<const void*>(&kdef_open), &self) == 0) {
+    if (::dladdr(reinterpret_cast<const void*>(&in_this_library), &self) == 0) {
       throw kdef::SystemError("libkdef.so: the dynamic loader does not tell where it lies");
     }
     const std::string folder = std::filesystem::canonical(self.dli_fname).parent_path();

@@ -59,7 +59,7 @@ expect(3 "x86-64-v2/libkdef.so.1: cannot open shared object file" KDEF_ISA=x86-6
 find_program(NM nm)
 if(NM)
   execute_process(COMMAND ${NM} -D --defined-only ${prefix}/lib/libkdef.so OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX MATCHALL "kdef_[a-z_]+" symbols "${symbols}")
+  string(REGEX MATCHALL "kdef_[a-z0-9_]+" symbols "${symbols}")
   file(STRINGS ${SOURCE}/bindings/c/abi.txt expected REGEX "^function ")
   list(TRANSFORM expected REPLACE "^function " "")
   if(NOT symbols STREQUAL expected)
