@@ -170,16 +170,12 @@ void add_words(const DatasetConfig& config, const std::vector<FieldCount>& count
     if (first.type == FieldType::numeric || first.has_ids() || !first.share_embedding.empty()) return;
     // An id behind out-of-vocabulary of a pretrained table has its vector and nothing else: a row cannot give it one.
     if (grown && (!config.grow_vocabulary || !first.pretrained_emb.empty())) return;
+    if (grown) vocabularies[owner]->close();
     for (size_t f = owner; f < counts.size(); ++f) {
       const FieldConfig& field = counts[f].cells().field();
       if (f != owner && field.share_embedding != first.name) continue;
       const int64_t min_count = field.min_categr_count.value_or(config.min_categr_count);
-      const std::string_view missing = counts[f].cells().missing();
-      if (grown) {
-        vocabularies[owner]->append(counts[f].words(), counts[f].counts(), min_count, missing);
-      } else {
-        vocabularies[owner]->add(counts[f].words(), counts[f].counts(), min_count, missing);
-      }
+      vocabularies[owner]->add(counts[f].words(), counts[f].counts(), min_count, counts[f].cells().missing());
     }
   });
 }

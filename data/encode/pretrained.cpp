@@ -142,8 +142,9 @@ void append_pretrained(const FieldConfig& field, Vocabulary& vocabulary) {
     return;
   }
   const std::string missing = key_reader(field).missing();
+  vocabulary.close();
   read_pretrained(field, false, [&](std::string_view word, std::span<const float>) {
-    if (word != missing) vocabulary.append(word);
+    if (word != missing) vocabulary.add(word);
   });
 }
 

@@ -39,6 +39,10 @@ uint64_t first_bytes(std::string_view text) {
 }
 
 constexpr size_t kBlock = 32;  // look-ups whose memory is fetched together
+constexpr size_t kSlots = 64;  // of a set with one string
+
+// Whether a table leaves a quarter of its slots empty.
+bool fits(size_t strings, size_t slots) { return 4 * strings <= 3 * slots; }
 
 }  // namespace
 
@@ -65,7 +69,7 @@ size_t StringSet::probe(std::string_view text, const Key& key) const {
 }
 
 int64_t StringSet::insert(std::string_view text, const Key& key) {
-  if (4 * (ends_.size() + 1) > 3 * slots_.size()) grow();
+  if (!fits(ends_.size() + 1, slots_.size())) rehash(std::max(kSlots, 2 * slots_.size()));
   Slot& slot = slots_[probe(text, key)];
   if (slot.index1 == 0) {
     if (size() >= (int64_t{1} << 31) - 4) {
@@ -100,7 +104,7 @@ void StringSet::each_in_blocks(std::span<const std::string_view> texts, Fn&& loo
 }
 
 void StringSet::insert(std::span<const std::string_view> texts, int32_t* indices) {
-  if (slots_.empty()) grow();
+  if (slots_.empty()) rehash(kSlots);
   each_in_blocks(texts, [&](size_t i, const Key& key) { indices[i] = static_cast<int32_t>(insert(texts[i], key)); });
 }
 
@@ -114,8 +118,15 @@ void StringSet::find(std::span<const std::string_view> texts, int32_t* indices) 
   });
 }
 
-void StringSet::grow() {
-  std::vector<Slot> slots(std::max<size_t>(64, 2 * slots_.size()));
+void StringSet::reserve(int64_t strings) {
+  size_t slots = std::max(kSlots, slots_.size());
+  while (!fits(static_cast<size_t>(strings), slots)) slots *= 2;
+  if (slots > slots_.size()) rehash(slots);
+  ends_.reserve(static_cast<size_t>(strings));
+}
+
+void StringSet::rehash(size_t slot_count) {
+  std::vector<Slot> slots(slot_count);
   const size_t mask = slots.size() - 1;
   for (int64_t i = 0; i < size(); ++i) {
     const Key key((*this)[i]);
@@ -150,12 +161,8 @@ void Vocabulary::ids(std::span<const std::string_view> words, int32_t* ids) cons
   for (size_t i = 0; i < words.size(); ++i) ids[i] = id_of(ids[i]);
 }
 
-namespace {
-
-// Calls fn(word) for the words to add, in their order.
-template <class Fn>
-void each_frequent(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
-                   std::string_view excluded, Fn&& fn) {
+void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
+                     std::string_view excluded) {
   struct Kept {
     int64_t count;
     uint64_t first;  // bytes, as one number that has their order
@@ -170,19 +177,8 @@ void each_frequent(const StringSet& counted, const std::vector<int64_t>& counts,
     if (a.count != b.count) return a.count > b.count;
     return a.first != b.first ? a.first < b.first : counted[a.index] < counted[b.index];
   });
-  for (const Kept& word : kept) fn(counted[word.index]);
-}
-
-}  // namespace
-
-void Vocabulary::add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
-                     std::string_view excluded) {
-  each_frequent(counted, counts, min_count, excluded, [&](std::string_view word) { add(word); });
-}
-
-void Vocabulary::append(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
-                        std::string_view excluded) {
-  each_frequent(counted, counts, min_count, excluded, [&](std::string_view word) { append(word); });
+  words_.reserve(words_.size() + static_cast<int64_t>(kept.size()));
+  for (const Kept& word : kept) add(counted[word.index]);
 }
 
 }  // namespace kdef::data

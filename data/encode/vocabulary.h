@@ -43,7 +43,9 @@ class StringSet {
   int64_t insert(std::string_view text);
   /// The index of `text`, or -1.
   int64_t find(std::string_view text) const;
-  /// Do the same for many texts, in their order. The processor fetches the memory of a whole block of texts before it
+  /// Makes space for `strings` strings.
+  void reserve(int64_t strings);
+  /// Insert or find many texts, in their order. The processor fetches the memory of a whole block of texts before it
   /// compares the first one: several times faster where the set is larger than the processor's caches.
   void insert(std::span<const std::string_view> texts, int32_t* indices);
   void find(std::span<const std::string_view> texts, int32_t* indices) const;
@@ -61,7 +63,7 @@ class StringSet {
   void each_in_blocks(std::span<const std::string_view> texts, Fn&& lookup) const;
   size_t probe(std::string_view text, const Key& key) const;
   int64_t insert(std::string_view text, const Key& key);
-  void grow();
+  void rehash(size_t slot_count);
 
   std::string bytes_;           // all strings, one after the other
   std::vector<uint64_t> ends_;  // where each ends
@@ -97,15 +99,8 @@ class Vocabulary {
   /// and words of one count by ascending bytes. Words that the vocabulary has already keep their id.
   void add(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count, std::string_view excluded);
   void add(std::string_view word) { words_.insert(word); }
-  /// Adds a word, if it is new, behind out-of-vocabulary. Nothing is added in front afterwards.
-  void append(std::string_view word) {
-    set_appended(first_appended());
-    words_.insert(word);
-  }
-  /// Appends the words that add() would add, in its order. No word that the vocabulary has, nor out-of-vocabulary,
-  /// changes its id.
-  void append(const StringSet& counted, const std::vector<int64_t>& counts, int64_t min_count,
-              std::string_view excluded);
+  /// Words that are added from now on stand behind out-of-vocabulary, which keeps its id.
+  void close() { set_appended(first_appended()); }
   /// The words from `first` on are appended ones. Of a field whose cells are ids: so are the ids above first + 1, which
   /// is out-of-vocabulary.
   void set_appended(int64_t first) {

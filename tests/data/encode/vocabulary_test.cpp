@@ -115,6 +115,29 @@ TEST(Vocabulary, IdsBehindOutOfVocabulary) {
   ids.set_appended(22);
   EXPECT_EQ(ids.size(), 33);
   EXPECT_EQ(ids.out_of_vocabulary(), 23);
+  Vocabulary words;
+  words.add("first");
+  words.close();
+  EXPECT_EQ(words.out_of_vocabulary(), 2);
+  words.add("second");
+  words.add("first");
+  EXPECT_EQ(words.size(), 4);
+  EXPECT_EQ(words.out_of_vocabulary(), 2);
+  EXPECT_EQ(words.id("first"), 1);
+  EXPECT_EQ(words.id("second"), 3);
+}
+
+TEST(StringSet, SpaceThatIsMadeChangesNothing) {
+  StringSet plain, reserved;
+  reserved.insert("text 0");
+  reserved.reserve(5000);
+  for (int i = 0; i < 6000; ++i) {
+    const std::string text = "text " + std::to_string(i);
+    ASSERT_EQ(reserved.insert(text), plain.insert(text));
+  }
+  EXPECT_EQ(reserved.size(), 6000);
+  EXPECT_EQ(reserved.find("text 4321"), 4321);
+  EXPECT_EQ(reserved.find("text 6000"), -1);
 }
 
 }  // namespace
