@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a practitioner would try before an ensemble of networks: logistic regression, LightGBM, CatBoost.
 
-usage: practitioner.py DATA [--label NAME] [--sequence NAME] [--models LIST] [--rounds N] [--threads T]
+usage: practitioner.py DATA [--label NAME] [--sequence NAME] [--models LIST] [--defaults] [--rounds N] [--threads T]
 
     pip install numpy pandas scipy scikit-learn lightgbm catboost
     python bench/practitioner.py FRAPPE
@@ -10,8 +10,8 @@ usage: practitioner.py DATA [--label NAME] [--sequence NAME] [--models LIST] [--
 DATA is a folder with train.csv, valid.csv and test.csv, in which every column but the label is a category; a --sequence
 column holds values joined by '^'. Each model is trained on train.csv: once with the library's defaults, and once for each
 value of a small grid, of which the best validation AUC is kept. Trees of a grid are stopped early on the validation rows
-(50 rounds without a better log loss, at most N rounds). The program prints its libraries' versions, every value of a
-grid with its validation AUC, and a table of test AUC and log loss in Markdown.
+(50 rounds without a better log loss, at most N rounds). The program prints its libraries' versions and a table in
+Markdown; on standard error every value of a grid with its validation AUC.
 
 Inputs. Logistic regression: one column of 0 and 1 for each value. LightGBM: `native`, the columns as its own categories;
 `means`, each column's mean label in its place, from the other four fifths of the training rows (out of fold), pulled to
@@ -114,6 +114,7 @@ def main():
     ap.add_argument("--models", default=",".join(MODELS), help="some of: " + ", ".join(MODELS))
     ap.add_argument("--rounds", type=int, default=1000, help="of early stopping, at most")
     ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--defaults", action="store_true", help="the libraries' defaults alone, without the grids")
     a = ap.parse_args()
     import sklearn
     from sklearn.metrics import log_loss, roc_auc_score
@@ -128,23 +129,21 @@ def main():
             versions.append("%s %s" % (name, module.__version__))
     print("; ".join(versions), flush=True)
     rows = Rows(a.data, a.label, a.sequence)
-    lines = []
+    print("| model | settings | validation AUC | test AUC | test log loss |\n| --- | --- | --- | --- | --- |")
     for name in chosen:
-        keys, grid = list(GRIDS[name]), list(itertools.product(*GRIDS[name].values()))
+        keys, grid = list(GRIDS[name]), [] if a.defaults else list(itertools.product(*GRIDS[name].values()))
         scores = MODELS[name](rows, DEFAULTS[name], False, a)
         tried = [("defaults", scores)]
         for point in grid:
             values = dict(zip(keys, point))
             tried.append((", ".join("%s %s" % v for v in values.items()), MODELS[name](rows, values, True, a)))
-            print("  %s, %s: validation AUC %.4f" % (name, tried[-1][0], roc_auc_score(rows.y["valid"], tried[-1][1]["valid"])),
-                  flush=True)
-        best = max(tried[1:], key=lambda t: roc_auc_score(rows.y["valid"], t[1]["valid"]))
-        for settings, scores in (tried[0], best):
-            lines.append("| %s | %s | %.4f | %.4f | %.4f |" % (
+            print("%s, %s: validation AUC %.4f" % (name, tried[-1][0], roc_auc_score(rows.y["valid"], tried[-1][1]["valid"])),
+                  file=sys.stderr)
+        by_validation = sorted(tried[1:], key=lambda t: -roc_auc_score(rows.y["valid"], t[1]["valid"]))
+        for settings, scores in tried[:1] + by_validation[:1]:
+            print("| %s | %s | %.4f | %.4f | %.4f |" % (
                 name, settings, roc_auc_score(rows.y["valid"], scores["valid"]),
-                roc_auc_score(rows.y["test"], scores["test"]), log_loss(rows.y["test"], scores["test"])))
-    print("| model | settings | validation AUC | test AUC | test log loss |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(lines))
+                roc_auc_score(rows.y["test"], scores["test"]), log_loss(rows.y["test"], scores["test"])), flush=True)
     return 0
 
 
