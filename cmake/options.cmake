@@ -7,7 +7,11 @@ option(KDEF_INSTALL "Install rules for libraries, headers and the program" ${PRO
 option(KDEF_BENCH "Build the microbenchmarks (Google Benchmark)" OFF)
 option(KDEF_WERROR "Warnings are errors" OFF)
 option(KDEF_FUZZ "Build the fuzz targets with libFuzzer (Clang, with KDEF_SANITIZE=address,undefined)" OFF)
-set(KDEF_ARCH "native" CACHE STRING
+set(arch native)
+if(CMAKE_CROSSCOMPILING)
+  set(arch "")
+endif()
+set(KDEF_ARCH "${arch}" CACHE STRING
   "-march= of kdef's own code. native runs on processors like this machine's only; for other machines give x86-64-v3, or nothing")
 set(KDEF_LEVELS "" CACHE STRING "The levels of x86-64 in the package for which this build is made (packaging/)")
 set(KDEF_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize= (address,undefined)")
