@@ -84,6 +84,21 @@ const char* kdef_last_error(void) { return FOUND(kdef_last_error) != nullptr ? F
 kdef_status kdef_set_threads(int threads) { return PASS_ON(kdef_set_threads, threads); }
 
 kdef_status kdef_open(const char* directory, kdef_model** model) { return PASS_ON(kdef_open, directory, model); }
+kdef_status kdef_open_buffer(const void* bytes, size_t size, kdef_model** model) {
+  return PASS_ON(kdef_open_buffer, bytes, size, model);
+}
+void kdef_opening_defaults(kdef_opening* opening) {
+  if (FOUND(kdef_opening_defaults) != nullptr) {
+    FOUND(kdef_opening_defaults)(opening);
+  } else {
+    *opening = {};
+    opening->size = sizeof *opening;
+  }
+}
+kdef_status kdef_open_as(const kdef_opening* opening, kdef_model** model) {
+  return PASS_ON(kdef_open_as, opening, model);
+}
+size_t kdef_memory(const kdef_model* model) { return PASS_ON_MODEL(kdef_memory, model); }
 void kdef_close(kdef_model* model) {
   if (model != nullptr) PASS_ON_MODEL(kdef_close, model);
 }
