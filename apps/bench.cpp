@@ -9,6 +9,7 @@
 #include "data/builtin/synth.h"
 #include "kdef/audit/benchmark.h"
 #include "kdef/run/run.h"
+#include "kdef/train/trainer.h"
 #include "nn/networks/registry.h"
 #include "ops/gemm/gemm.h"
 
@@ -174,6 +175,8 @@ StepBenchmarkConfig step_config(const Parsed& parsed, const Problem& problem) {
   config.precision = ops::parse_precision(parsed.text("precision"));
   ops::check_precision(config.precision, config.device);
   config.batch_size = problem.batch;
+  config.shards = parsed.integer("shards", 1);
+  check_shards(config.shards, config.batch_size, config.device);
   config.seconds = static_cast<double>(parsed.integer("seconds", 1));
   config.model = problem.model;
   config.model.fused = config.model.fused && !parsed.flag("composed");
@@ -192,6 +195,8 @@ int bench_step(const Arguments& arguments) {
   options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
                         "type of the operands of matrix products: f32, tf32 (CUDA) or bf16");
   options.add_options()("composed", po::bool_switch(), "use the readable twins instead of the fused ops");
+  options.add_options()("shards", po::value<int64_t>()->value_name("S")->default_value(1),
+                        "pieces of a batch, a power of two (key `shards` of a configuration)");
   add_device_option(options);
   const auto parsed = parse({"bench step",
                              "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
@@ -227,6 +232,7 @@ int bench_step(const Arguments& arguments) {
                               {"peak_mib", r.peak_mib},
                               {"students", config.model.students.size()},
                               {"batch", config.batch_size},
+                              {"shards", config.shards},
                               {"threads", num_threads()},
                               {"device", name_of(config.device)},
                               {"precision", parsed->text("precision")},

@@ -1,11 +1,42 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/process_group.h"
 #include "apps/report_lines.h"
 #include "kdef/run/run.h"
 #include "kdef/run/warnings.h"
 
 namespace kdef::apps {
+namespace {
+
+int evaluate_run(const Parsed& parsed) {
+  const Run run(parsed.text("run"), use_device(parsed));
+  const std::string path = run_data(parsed, run.config().dataset.test_data, "test_data");
+  check_divisible(path);
+  data::RawFile rows(run.encoder(), path, true);
+  const std::string& file = rows.source().path();
+  UnknownValues unknown(run.encoder().feature_map());
+  const auto next = [&](data::Batch& batch) {
+    const bool any = rows.next(batch, run.config().training.batch_size);
+    if (any) unknown.add(batch);
+    return any;
+  };
+  const Evaluation result = evaluate_in_turn(run.model(), next, {run.config().training.metrics});
+  say_warnings(rows.source().warnings());
+  say_warnings(unknown.warnings(file, path, run.encoder()));
+  if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
+  const bool clicks = run.model().task().labels == data::LabelKind::click;
+  std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"
+            << quality_lines("ensemble", result) << "\n";
+  if (clicks && (result.positives == 0 || result.positives == result.rows)) {
+    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
+              << ", so its AUC and normalized entropy are undefined\n";
+  }
+  std::cout << to_json(result) << "\n";
+  return kDone;
+}
+
+}  // namespace
 
 int evaluate(const Arguments& arguments) {
   po::options_description options;
@@ -23,29 +54,8 @@ int evaluate(const Arguments& arguments) {
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  const Run run(parsed->text("run"), use_device(*parsed));
-  const std::string path = run_data(*parsed, run.config().dataset.test_data, "test_data");
-  data::RawFile rows(run.encoder(), path, true);
-  const std::string& file = rows.source().path();
-  UnknownValues unknown(run.encoder().feature_map());
-  const auto next = [&](data::Batch& batch) {
-    const bool any = rows.next(batch, run.config().training.batch_size);
-    if (any) unknown.add(batch);
-    return any;
-  };
-  const Evaluation result = kdef::evaluate(run.model(), next, {run.config().training.metrics});
-  say_warnings(rows.source().warnings());
-  say_warnings(unknown.warnings(file, path, run.encoder()));
-  if (result.rows == 0) throw InputError(cat(file, ": has no rows to evaluate"));
-  const bool clicks = run.model().task().labels == data::LabelKind::click;
-  std::cout << file << ": " << result.rows << " rows" << (clicks ? cat(", ", result.positives, " clicks") : "") << "\n"
-            << quality_lines("ensemble", result) << "\n";
-  if (clicks && (result.positives == 0 || result.positives == result.rows)) {
-    std::cerr << "kdef: " << file << ": every label is " << (result.positives ? 1 : 0)
-              << ", so its AUC and normalized entropy are undefined\n";
-  }
-  std::cout << to_json(result) << "\n";
-  return kDone;
+  ProcessGroup processes;
+  return processes.run([&] { return evaluate_run(*parsed); });
 }
 
 }  // namespace kdef::apps

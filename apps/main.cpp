@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/process_group.h"
 #include "apps/terminal.h"
 #include "core/base/error.h"
 #include "core/base/isa.h"
@@ -18,6 +19,7 @@ struct Command {
   const char* name;
   const char* summary;
   int (*run)(const Arguments&);
+  bool together = false;  // several processes may do it together
 };
 
 constexpr Command kCommands[] = {
@@ -25,11 +27,11 @@ constexpr Command kCommands[] = {
     {"init", "write a configuration for a file of rows", init},
     {"synth", "write synthetic click data", synth},
     {"prepare", "encode a data set into its cache", prepare},
-    {"train", "train an experiment, or resume one", train},
+    {"train", "train an experiment, or resume one", train, true},
     {"sweep", "train an experiment over values of keys and seeds", sweep},
     {"tune", "train the experiments of a tuner file of FuxiCTR", tune},
-    {"evaluate", "measure a trained run on a file", evaluate},
-    {"predict", "write click probabilities for a file of rows", predict},
+    {"evaluate", "measure a trained run on a file", evaluate, true},
+    {"predict", "write click probabilities for a file of rows", predict, true},
     {"importance", "measure how much a model needs each field", importance},
     {"collapse", "measure how many dimensions a trained model uses", collapse},
     {"export", "write one student of an ensemble, to serve it", export_run},
@@ -67,6 +69,14 @@ std::string compiled_for() {
              levels.empty() ? "" : "; the package has " + levels);
 }
 
+int run_command(const Command& command, const Arguments& arguments) {
+  if (const long processes = started_processes(); processes > 1 && !command.together) {
+    throw InputError(cat("kdef ", command.name, " works in one process, and ", processes,
+                         " were started together; start it without mpirun or srun"));
+  }
+  return command.run(arguments);
+}
+
 int run(const Arguments& arguments) {
   if (arguments.empty()) {
     print_help(std::cerr);
@@ -87,7 +97,7 @@ int run(const Arguments& arguments) {
   }
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
-    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
+    if (name == command.name) return run_command(command, {arguments.begin() + 1, arguments.end()});
     names.push_back(command.name);
   }
   throw InputError(cat("unknown subcommand '", name, "'", did_you_mean(name, names), "; see kdef --help"));

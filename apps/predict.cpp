@@ -1,13 +1,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string_view>
 
 #include "apps/commands.h"
+#include "apps/process_group.h"
 #include "core/base/csv.h"
 #include "core/io/file.h"
 #include "data/raw/kept_cells.h"
@@ -40,41 +44,80 @@ struct NotFinite {
       throw CheckError(
           cat("row ", row, ": a prediction is not finite; the run's ", bad, " has values that are not finite"));
   }
+
+  // Adds up what the members of the group have counted.
+  void join(Group& group) {
+    const auto mine = std::as_bytes(std::span(this, 1));
+    NotFinite all;
+    for (const Group::Bytes& bytes : group.all_gather({mine.begin(), mine.end()})) {
+      NotFinite one;
+      std::memcpy(&one, bytes.data(), sizeof one);
+      if (one.count == 0) continue;
+      all.first = all.count == 0 ? one.first : std::min(all.first, one.first);
+      all.count += one.count;
+    }
+    *this = all;
+  }
 };
 
 // NaN has a sign, which means nothing.
 std::string written(float score) { return std::isnan(score) ? "nan" : shortest(score); }
 
-// Gives the lines of each batch to `write`. Returns the number of rows.
-// `kept`: the cells that go before the predictions; null: none.
+// The lines of a batch whose first row is number `first`, from 0. `cells`: what goes before the predictions of its
+// rows; empty: nothing.
+std::string lines_of(const Run& run, const Scorer& scorer, data::Batch& batch, int64_t first,
+                     const std::vector<std::string>& cells, bool students, NotFinite& not_finite) {
+  const size_t m = run.model().student_count();
+  const Probabilities p = kdef::predict(
+      scorer, model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()), /*threads=*/true);
+  std::string text;
+  for (size_t b = 0; b < p.ensemble.size(); ++b) {
+    bool finite = std::isfinite(p.ensemble[b]);
+    if (!cells.empty()) text += cells[b];
+    text += written(p.ensemble[b]);
+    for (size_t k = 0; students && k < m; ++k) {
+      const float student = p.students[b * m + k];
+      finite = finite && std::isfinite(student);
+      text += ',';
+      text += written(student);
+    }
+    if (!finite) not_finite.add(run.model(), first + static_cast<int64_t>(b) + 1);
+    text += '\n';
+  }
+  return text;
+}
+
+Group::Bytes bytes_of(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+// Gives the lines of all rows to `write`, in their order. Returns the number of rows.
+// `kept`: the cells that go before the predictions; null: none. In a group of P processes each reads all rows and
+// predicts every P-th batch; all get the lines.
 int64_t predict_rows(const Run& run, data::RawFile& rows, data::KeptCells* kept, bool students, UnknownValues& unknown,
                      NotFinite& not_finite, const ScorerOptions& how,
-                     const std::function<void(const std::string&)>& write) {
-  const size_t m = run.model().student_count();
+                     const std::function<void(std::string_view)>& write) {
+  Group& group = Group::current();
+  const GroupScope by_itself(Group::alone());  // a process predicts its batches without the others
   const Scorer scorer(run.model(), how);
   data::Batch batch;
   int64_t count = 0;
-  while (rows.next(batch, run.config().training.batch_size)) {
-    const Probabilities p = kdef::predict(
-        scorer, model_input(batch, run.encoder().id_columns(), run.encoder().numeric_columns()), /*threads=*/true);
-    std::string text;
-    for (size_t b = 0; b < p.ensemble.size(); ++b) {
-      bool finite = std::isfinite(p.ensemble[b]);
-      if (kept != nullptr) text += kept->next();
-      text += written(p.ensemble[b]);
-      for (size_t k = 0; students && k < m; ++k) {
-        const float student = p.students[b * m + k];
-        finite = finite && std::isfinite(student);
-        text += ',';
-        text += written(student);
-      }
-      if (!finite) not_finite.add(run.model(), count + static_cast<int64_t>(b) + 1);
-      text += '\n';
+  for (bool more = true; more;) {
+    std::string mine;
+    for (int turn = 0; more && turn < group.size(); ++turn) {
+      more = rows.next(batch, run.config().training.batch_size);
+      if (!more) break;
+      std::vector<std::string> cells;
+      for (int64_t b = 0; kept != nullptr && b < batch.rows; ++b) cells.push_back(kept->next());
+      if (turn == group.rank()) mine = lines_of(run, scorer, batch, count, cells, students, not_finite);
+      count += batch.rows;
+      unknown.add(batch);
     }
-    count += batch.rows;
-    unknown.add(batch);
-    write(text);
+    for (const Group::Bytes& text : group.all_gather(bytes_of(mine)))
+      write({reinterpret_cast<const char*>(text.data()), text.size()});
   }
+  not_finite.join(group);
   return count;
 }
 
@@ -127,6 +170,44 @@ void say_not_finite(const NotFinite& not_finite, const std::string& path) {
            not_finite.first, ": the numbers of such a row are too large for the model; nan or inf is written for it")});
 }
 
+int predict_file(const Parsed& parsed) {
+  const ScorerOptions how{.precision = ops::parse_stored(parsed.text("precision"))};
+  const Run run(parsed.text("run"), use_device(parsed));
+  const bool students = parsed.flag("students");
+  const std::string path = parsed.text("out");
+  const std::string data = parsed.text("data");
+  check_divisible(data);
+  std::error_code absent;
+  if (std::filesystem::is_regular_file(path, absent) && std::filesystem::equivalent(data, path, absent)) {
+    throw InputError(cat("--out: ", path, " is the file of --data; give another file"));
+  }
+  const std::vector<std::string> kept = kept_columns(parsed);
+  data::KeptCells* cells = nullptr;
+  std::unique_ptr<data::RowSource> source = open_keeping(data, run.encoder().config(), kept, cells);
+  data::RawFile rows(run.encoder(), std::move(source), false);
+  const bool writes = Group::current().is_first();
+  std::optional<AtomicFile> file;
+  if (path != "-" && writes) file.emplace(path, NamedBy::user);
+  const auto write = [&](std::string_view text) {
+    if (file)
+      file->write(text.data(), text.size());
+    else if (writes)
+      std::cout.write(text.data(), static_cast<std::streamsize>(text.size()));
+  };
+  if (parsed.flag("header")) write(header(run, students, kept));
+  UnknownValues unknown(run.encoder().feature_map());
+  NotFinite not_finite;
+  const int64_t count = predict_rows(run, rows, cells, students, unknown, not_finite, how, write);
+  say_what_was_read(rows.source(), count);
+  say_not_finite(not_finite, rows.source().path());
+  say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
+  if (file) {
+    file->commit();
+    std::cout << "Wrote " << count << " predictions to " << path << "\n";
+  }
+  return kDone;
+}
+
 }  // namespace
 
 int predict(const Arguments& arguments) {
@@ -149,39 +230,8 @@ int predict(const Arguments& arguments) {
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  const ScorerOptions how{.precision = ops::parse_stored(parsed->text("precision"))};
-  const Run run(parsed->text("run"), use_device(*parsed));
-  const bool students = parsed->flag("students");
-  const std::string path = parsed->text("out");
-  const std::string data = parsed->text("data");
-  std::error_code absent;
-  if (std::filesystem::is_regular_file(path, absent) && std::filesystem::equivalent(data, path, absent)) {
-    throw InputError(cat("--out: ", path, " is the file of --data; give another file"));
-  }
-  const std::vector<std::string> kept = kept_columns(*parsed);
-  data::KeptCells* cells = nullptr;
-  std::unique_ptr<data::RowSource> source = open_keeping(data, run.encoder().config(), kept, cells);
-  data::RawFile rows(run.encoder(), std::move(source), false);
-  std::optional<AtomicFile> file;
-  if (path != "-") file.emplace(path, NamedBy::user);
-  const auto write = [&](const std::string& text) {
-    if (file)
-      file->write(text.data(), text.size());
-    else
-      std::cout.write(text.data(), static_cast<std::streamsize>(text.size()));
-  };
-  if (parsed->flag("header")) write(header(run, students, kept));
-  UnknownValues unknown(run.encoder().feature_map());
-  NotFinite not_finite;
-  const int64_t count = predict_rows(run, rows, cells, students, unknown, not_finite, how, write);
-  say_what_was_read(rows.source(), count);
-  say_not_finite(not_finite, rows.source().path());
-  say_warnings(unknown.warnings(rows.source().path(), data, run.encoder()));
-  if (file) {
-    file->commit();
-    std::cout << "Wrote " << count << " predictions to " << path << "\n";
-  }
-  return kDone;
+  ProcessGroup processes;
+  return processes.run([&] { return predict_file(*parsed); });
 }
 
 }  // namespace kdef::apps

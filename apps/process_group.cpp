@@ -16,16 +16,6 @@ namespace {
 // Where launchers say how many processes they started: Open MPI, MPICH and Slurm's PMI, and PMIx by its rank.
 constexpr const char* kSizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
 
-// The number of processes that were started together; 1 where no launcher says otherwise.
-long started_processes() {
-  for (const char* name : kSizes) {
-    if (const char* text = std::getenv(name)) return std::strtol(text, nullptr, 10);
-  }
-  return std::getenv("PMIX_RANK") != nullptr && std::getenv("SLURM_NTASKS") != nullptr
-             ? std::strtol(std::getenv("SLURM_NTASKS"), nullptr, 10)
-             : 1;
-}
-
 // Beside the program, or where it is installed.
 std::string library_file() {
   std::error_code error;
@@ -38,6 +28,20 @@ std::string library_file() {
 }
 
 }  // namespace
+
+long started_processes() {
+  for (const char* name : kSizes) {
+    if (const char* text = std::getenv(name)) return std::strtol(text, nullptr, 10);
+  }
+  return std::getenv("PMIX_RANK") != nullptr && std::getenv("SLURM_NTASKS") != nullptr
+             ? std::strtol(std::getenv("SLURM_NTASKS"), nullptr, 10)
+             : 1;
+}
+
+void check_divisible(const std::string& path) {
+  if (path != "-" || Group::current().is_alone()) return;
+  throw InputError("--data -: standard input goes to one process alone; give a file, or start kdef without a launcher");
+}
 
 struct ProcessGroup::Library {
   void* handle = nullptr;

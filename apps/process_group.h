@@ -9,6 +9,13 @@
 
 namespace kdef::apps {
 
+/// The number of processes that a launcher of MPI started together with this one, which it counts; 1 without a
+/// launcher.
+long started_processes();
+
+/// InputError where `path` is standard input and the group has several processes: the launcher gives it to one alone.
+void check_divisible(const std::string& path);
+
 /// While it lives, this process belongs to the group, if a launcher of MPI started it with others; otherwise it is
 /// alone. The other members than the first print nothing.
 class ProcessGroup {

@@ -1,5 +1,5 @@
-// A group of processes that train together, each with a slice of every batch. Today there is one implementation, the
-// group of one process; an implementation over MPI has the same interface.
+// A group of processes that train together, each with a slice of every batch: the group of one process, processes that
+// MPI connects (core/mpi), or the shards of a batch, which are threads (core/base/shards.h).
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace kdef {
 ///
 /// Every call is collective: all members make the same calls in the same order, or the group waits for ever. A decision
 /// that leads to a call (to stop, to evaluate, to give up after an error) is therefore made by agree(). Sums are added
-/// in the order of the ranks, so that every member gets the same bits, and the same bits in every run. With one member
+/// by add_pairwise() over the ranks, so that every member gets the same bits, and the same bits in every run. With one member
 /// every call leaves its data as they are and costs nothing. Throws SystemError where the connection fails.
 class Group {
  public:

@@ -1,8 +1,8 @@
 // libkdef_mpi.so: the group of the processes that mpirun (or srun, or another launcher of MPI) started.
 //
 // The program loads it when it finds itself among such processes, so that a program in whose reach there is no MPI
-// starts and runs alone. Sums are added in the order of the ranks: each member gets one part of the numbers from all,
-// adds them, and sends the sums to all. A member sends and receives 2 (P - 1) / P times the bytes, as a ring does.
+// starts and runs alone. Sums are added pairwise: each member gets one part of the numbers from all, adds them, and
+// sends the sums to all. A member sends and receives 2 (P - 1) / P times the bytes, as a ring does.
 #include <mpi.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/group.h"
 #include "core/base/integers.h"
+#include "core/base/pairwise.h"
 #include "core/mpi/mpi_group.h"
 
 namespace kdef {
@@ -120,7 +121,7 @@ class MpiGroup final : public Group {
       sum_piece(values.subspan(first, std::min(kMost, values.size() - first)));
   }
 
-  // Member r adds the part [r n / P, (r + 1) n / P) of all, in the order of the ranks.
+  // Member r adds the part [r n / P, (r + 1) n / P) of all.
   template <class T>
   void sum_piece(std::span<T> values) {
     std::vector<int> counts, offsets;
@@ -135,8 +136,9 @@ class MpiGroup final : public Group {
     check(MPI_Alltoallv(values.data(), counts.data(), offsets.data(), type_of<T>(), parts.data(), same.data(),
                         places.data(), type_of<T>(), comm_),
           "MPI_Alltoallv");
-    for (size_t r = 1; r < members(); ++r)
-      for (size_t i = 0; i < mine; ++i) parts[i] += parts[r * mine + i];
+    add_pairwise(members(), [&](size_t to, size_t from) {
+      for (size_t i = 0; i < mine; ++i) parts[to * mine + i] += parts[from * mine + i];
+    });
     check(MPI_Allgatherv(parts.data(), static_cast<int>(mine), type_of<T>(), values.data(), counts.data(),
                          offsets.data(), type_of<T>(), comm_),
           "MPI_Allgatherv");
@@ -151,7 +153,10 @@ class MpiGroup final : public Group {
 
 kdef::Group* kdef_join_mpi() {
   int provided = 0;
-  kdef::check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  kdef::check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  // The threads of shards speak for their process, one at a time (core/base/shards.h).
+  if (provided < MPI_THREAD_SERIALIZED)
+    throw kdef::SystemError("MPI: it allows no other thread than the first to call it");
   return new kdef::MpiGroup(MPI_COMM_WORLD);
 }
 

@@ -115,6 +115,14 @@ void Tensor::copy_from(const Tensor& source) {
   changed();
 }
 
+void Tensor::share(const Tensor& other) const {
+  KDEF_CHECK(other.shape() == shape() && other.dtype() == dtype(), "share: ", describe(other), " does not fit ",
+             describe(*this));
+  KDEF_CHECK(!impl().node, "share: only a leaf can be given other elements, this tensor was computed");
+  impl().storage = other.impl().storage;
+  impl().offset = other.impl().offset;
+}
+
 void Tensor::fill(double value) {
   if (value == 0) {
     memory_of(device()).zero(raw(), bytes());

@@ -98,6 +98,9 @@ class Tensor {
   int64_t version() const { return impl().storage->version; }
   /// True if no other handle or view shares the data: the holder may overwrite it.
   bool exclusive() const { return impl_.use_count() == 1 && impl().storage.use_count() == 1; }
+  /// Makes this leaf, in all its handles, a second name of the elements of `other`, of the same shape and type, with a
+  /// gradient of its own. The elements that it had are released.
+  void share(const Tensor& other) const;
   bool same_storage(const Tensor& other) const { return impl().storage == other.impl().storage; }
 
   // -- the tape (core/tensor/tape.h)

@@ -64,12 +64,6 @@ ModelInput as_input(data::Batch& batch, const Ensemble& model) {
   return model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
 }
 
-// Rows [first, first + count) as a view.
-ModelInput rows_of(const ModelInput& input, int64_t first, int64_t count) {
-  const auto rows = [&](const Tensor& t) { return t.defined() ? t.rows(first, count) : t; };
-  return {rows(input.ids), rows(input.values), rows(input.labels)};
-}
-
 // The kind of work of an op. A profile shows an op without a kind under the name of the op.
 std::string kind_of(const std::string& op) {
   for (const Objective* objective : objectives()) {
@@ -190,7 +184,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   Ensemble model(config.model, embedding_fields(map), build);
   nn::Optimizer optimizer(model.parameters(), config.optimizer);
   BatchFeed feed(device, config.batch_size, model.embedding().id_columns(), model.embedding().value_columns());
-  TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size);
+  TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size, config.shards);
   uint64_t step = 0;
   // A device gets ten steps at a time, so that the host runs ahead of it as in training.
   const int together = device.is_cpu() ? 1 : 10;
@@ -243,7 +237,7 @@ PredictBenchmark::Latency latency_of(const Scorer& scorer, const ModelInput& row
   constexpr int64_t kWarmup = 100;
   std::vector<double> seconds;
   for (int64_t i = -kWarmup; i < count; ++i) {
-    const ModelInput row = rows_of(rows, (i + kWarmup) % rows.rows(), 1);
+    const ModelInput row = rows.rows((i + kWarmup) % rows.rows(), 1);
     const double taken = seconds_of([&] { predict(scorer, row, /*threads=*/true); });
     if (i >= 0) seconds.push_back(taken);
   }
@@ -270,9 +264,7 @@ PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBen
   const int64_t different = divide_up(kRows, batch_size), together = std::min<int64_t>(different, 64);
   data::Batch rows = random_rows(map, different * batch_size, config.seed);
   const ModelInput all = as_input(rows, model);
-  const auto batch = [&](size_t i) {
-    return rows_of(all, static_cast<int64_t>(i) % different * batch_size, batch_size);
-  };
+  const auto batch = [&](size_t i) { return all.rows(static_cast<int64_t>(i) % different * batch_size, batch_size); };
   PredictBenchmark result;
   result.gemm_gflop = alone.gflop;
   alone.seconds();

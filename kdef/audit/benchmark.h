@@ -29,6 +29,7 @@ struct StepBenchmarkConfig {
   Device device = kCpu;
   ops::GemmPrecision precision = ops::GemmPrecision::f32;
   int64_t batch_size = 10000;
+  int64_t shards = 1;  // TrainingConfig::shards
   int warmup = 2;
   double seconds = 10;  // about how long to measure, at least 5 steps
   uint64_t seed = 1;

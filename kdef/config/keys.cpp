@@ -665,6 +665,10 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](Draft& d, const YamlValue& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
          [](const Draft& d) { return yaml_number(d.config.training.optimizer.clip_norm); }},
         integer_key<Draft>("batch_size", KDEF_AT(config.training.batch_size), 1, "rows per step"),
+        integer_key<Draft>("shards", KDEF_AT(config.training.shards), 1,
+                           "a power of two: pieces into which each batch is cut; with 2 or more the bits of a training "
+                           "do not depend on the number of processes, which must divide it "
+                           "([many-machines.md](many-machines.md))"),
         integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1,
                            "largest number of passes over the training rows"),
         boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle),

@@ -71,6 +71,50 @@ static void gather(Group& group, std::vector<T>& numbers) {
   numbers = gather_rows(group, Tensor::from(numbers, {static_cast<int64_t>(numbers.size())})).template to_vector<T>();
 }
 
+// In which order the batches of a group come. `in_turn`: batch b is predicted by member b mod P; otherwise the batches
+// of a member follow each other, those of the first member first.
+enum class BatchOrder { by_rank, in_turn };
+
+// The rows of all members, from the order of the ranks into that of the batches.
+class RowOrder {
+ public:
+  // `mine`: the rows of each batch of this member.
+  RowOrder(Group& group, std::vector<int64_t> mine, BatchOrder order) {
+    if (group.is_alone() || order == BatchOrder::by_rank) return;
+    std::vector<int64_t> counts = {static_cast<int64_t>(mine.size())};
+    gather(group, counts);
+    gather(group, mine);
+    std::vector<Batches> members;
+    size_t batch = 0;
+    int64_t row = 0;
+    for (const int64_t count : counts) {
+      Batches& member = members.emplace_back();
+      for (int64_t i = 0; i < count; row += mine[batch++], ++i) member.push_back({row, mine[batch]});
+    }
+    for (size_t b = 0; b < members[0].size(); ++b) {
+      for (const Batches& member : members) {
+        if (b < member.size()) batches_.push_back(member[b]);
+      }
+    }
+  }
+
+  template <class T>
+  void apply(std::vector<T>& rows) const {
+    if (batches_.empty() || rows.empty()) return;
+    std::vector<T> sorted;
+    sorted.reserve(rows.size());
+    for (const auto& [first, count] : batches_) {
+      const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(first);
+      sorted.insert(sorted.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
+    }
+    rows = std::move(sorted);
+  }
+
+ private:
+  using Batches = std::vector<std::pair<int64_t, int64_t>>;  // first row, rows
+  Batches batches_;                                          // empty: the rows stay as they are
+};
+
 #if defined(KDEF_HAS_CUDA)
 // Unlike on the CPU, the host does not wait for a batch: predictions stay on the device until they are measured.
 static Evaluation evaluate_on_device(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
@@ -126,9 +170,9 @@ static Evaluation evaluate_on_device(const Ensemble& model, const std::function<
 }
 #endif
 
-// Predicts the rows that this member's `next` gives. Measures the rows of all members, in the order of the ranks.
+// Predicts the rows that this member's `next` gives. Measures the rows of all members.
 static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
-                                const Measures& asked, Group& group) {
+                                const Measures& asked, Group& group, BatchOrder order = BatchOrder::by_rank) {
   Measures what = asked;
   if (what.metrics.empty()) what.metrics = metrics_of(model.task());
   what.calibration = asked.calibration && model.task().labels == data::LabelKind::click;
@@ -139,9 +183,10 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   const int64_t ids = model.embedding().id_columns(), values = model.embedding().value_columns();
   std::vector<std::vector<float>> scores(m + 1);  // the students', then the ensemble's
   std::vector<float> labels, weights;
-  std::vector<int64_t> groups;
+  std::vector<int64_t> groups, batch_rows;
   data::Batch batch;
   while (next(batch)) {
+    batch_rows.push_back(batch.rows);
     const Probabilities p = predict_unchecked(model, model_input(batch, ids, values));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     weights.insert(weights.end(), batch.weights.begin(), batch.weights.end());
@@ -151,11 +196,16 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
       for (size_t k = 0; k < m; ++k) scores[k].push_back(p.students[b * m + k]);
     }
   }
-  gather(group, labels);
-  gather(group, weights);
-  gather(group, groups);
-  for (std::vector<float>& column : scores) {
+  const RowOrder rows(group, batch_rows, order);
+  const auto bring_together = [&](auto& column) {
     gather(group, column);
+    rows.apply(column);
+  };
+  bring_together(labels);
+  bring_together(weights);
+  bring_together(groups);
+  for (std::vector<float>& column : scores) {
+    bring_together(column);
     if (has_nan(column)) refuse_not_a_number(model);  // in all members alike
   }
   Evaluation result;
@@ -170,6 +220,20 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
 
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const Measures& what) {
   return evaluate_rows(model, next, what, Group::alone());
+}
+
+Evaluation evaluate_in_turn(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                            const Measures& what) {
+  Group& group = Group::current();
+  const GroupScope by_itself(Group::alone());  // a member predicts its batches without the others
+  int64_t batches = 0;
+  const auto mine = [&](data::Batch& batch) {
+    while (next(batch)) {
+      if (batches++ % group.size() == group.rank()) return true;
+    }
+    return false;
+  };
+  return evaluate_rows(model, mine, what, group, BatchOrder::in_turn);
 }
 
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size, const Measures& what) {

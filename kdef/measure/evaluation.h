@@ -38,6 +38,10 @@ Probabilities predict_unchecked(const Ensemble& model, const ModelInput& input);
 /// Where batches have weights, every metric is weighted. Memory: 4 (M + 2) bytes a row; on a
 /// CUDA device about 4 (2 M + 8), where predictions stay until they are joined and measured.
 Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&)>& next, const Measures& what = {});
+/// The same in a group of processes, in which the `next` of every member gives all batches: a member predicts every
+/// P-th of P members, and all get the evaluation of all rows, on the CPU with the bits of one process alone.
+Evaluation evaluate_in_turn(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                            const Measures& what = {});
 /// Measures a model on all rows of an encoded file, in their order. In a group of processes every member predicts some
 /// of the batches, and all get the evaluation of the whole file, with the bits of one process alone.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,

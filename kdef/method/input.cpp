@@ -7,6 +7,11 @@ ModelInput ModelInput::to(Device device) const {
   return {moved(ids), moved(values), moved(labels), moved(weights)};
 }
 
+ModelInput ModelInput::rows(int64_t first, int64_t count) const {
+  const auto part = [&](const Tensor& t) { return t.defined() ? t.rows(first, count) : t; };
+  return {part(ids), part(values), part(labels), part(weights)};
+}
+
 ModelInput model_input(data::Batch& batch, int64_t id_columns, int64_t value_columns) {
   ModelInput input;
   if (id_columns > 0) input.ids = Tensor::borrow(batch.ids.data(), {batch.rows, id_columns});

@@ -14,6 +14,8 @@ struct ModelInput {
   Tensor weights;  // [B, 1], all >= 0; undefined: every row counts once
 
   int64_t rows() const { return (ids.defined() ? ids : values).shape()[0]; }
+  /// Rows [first, first + count) as a view.
+  ModelInput rows(int64_t first, int64_t count) const;
   /// The same batch on that device.
   ModelInput to(Device device) const;
 };

@@ -1,5 +1,6 @@
 #include "kdef/train/trainer.h"
 
+#include <bit>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -59,7 +60,7 @@ class Loop {
         optimizer_(model.parameters(), config.optimizer),
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns(),
               train.layout().weights),
-        compute_(model, optimizer_, config.precision, config.seed, config.batch_size) {
+        compute_(model, optimizer_, config.precision, config.seed, config.batch_size, config.shards) {
     state_.learning_rate = config.optimizer.learning_rate;
     if (resume) {
       state_ = load_checkpoint(files_.checkpoint(), model_, optimizer_, identity_);
@@ -138,8 +139,8 @@ class Loop {
   void step() {
     input_ = feed_.put(batch_);
     first_row_ = loader_.first_row(state_.batch);
-    compute_.run(input_, static_cast<uint64_t>(state_.step), first_row_);
     const int64_t rows = loader_.batch_rows(state_.batch);
+    compute_.run(input_, static_cast<uint64_t>(state_.step), first_row_, rows);
     ++state_.step;
     ++state_.batch;
     pending_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), rows, 0});
@@ -281,13 +282,20 @@ class Loop {
 
 }  // namespace
 
-// What a group of processes cannot train.
-static void check_group(const data::EncodedFile& train, const TrainingConfig& config) {
-  const int64_t members = Group::current().size(), last = (train.rows() - 1) % config.batch_size + 1;
-  if (members == 1) return;
-  if (last < members) {
-    throw InputError(cat("batch_size ", config.batch_size, " makes a last batch of ", last, " of the ", train.rows(),
-                         " rows, too few for ", members, " processes; choose another batch_size"));
+void check_shards(int64_t shards, int64_t smallest_batch, Device device) {
+  const int64_t processes = Group::current().size(), parts = std::max(processes, shards);
+  if (!std::has_single_bit(static_cast<uint64_t>(shards)))
+    throw InputError(cat("shards ", shards, ": expected a power of two, as 8"));
+  if (shards > 1 && shards % processes != 0) {
+    throw InputError(cat("shards ", shards, " cannot be divided among ", processes,
+                         " processes; start 1, 2, 4, .. of them, at most ", shards));
+  }
+  if (shards > 1 && !device.is_cpu()) {
+    throw InputError(cat("shards ", shards, " needs --device cpu; on ", name_of(device), " it must be 1"));
+  }
+  if (parts > 1 && smallest_batch < parts) {
+    throw InputError(cat("a batch of ", smallest_batch, " rows has too few rows for ", parts,
+                         shards > 1 ? " shards" : " processes", "; choose another batch_size"));
   }
 }
 
@@ -318,7 +326,8 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
                          " id columns, the encoded data has ", train.id_columns(), "; prepare the data again"));
   }
   check_weights(train);
-  check_group(train, config);
+  const int64_t last_batch = (train.rows() - 1) % config.batch_size + 1;
+  check_shards(config.shards, last_batch, model.device());
 }
 
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,

@@ -16,6 +16,7 @@ namespace kdef {
 
 struct TrainingConfig {
   int64_t batch_size = 4096;  // more than there are rows: all rows are one batch
+  int64_t shards = 1;         // pieces of a batch, a power of two: results depend on it, not on the number of processes
   int64_t epochs = 100;
   bool shuffle = true;
   uint64_t seed = 2024;
@@ -65,6 +66,10 @@ struct TrainingResult {
   int64_t steps = 0;
   double seconds = 0;  // of training, evaluations included
 };
+
+/// Throws InputError where batches of at least `smallest_batch` rows cannot be cut into so many shards
+/// (TrainingConfig::shards) by the processes of the current group, on that device.
+void check_shards(int64_t shards, int64_t smallest_batch, Device device);
 
 /// Throws InputError where train() cannot work with this data and these settings.
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/pairwise.h"
+#include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
 #include "core/tensor/dispatch.h"
 #include "nn/optimizer/passes.h"
@@ -67,6 +69,14 @@ RowGradient from_message(const Group::Bytes& message, int64_t width, DType type)
   return rows;
 }
 
+RowGradient sum_of(std::vector<RowGradient> parts) {
+  add_pairwise(parts.size(), [&](size_t to, size_t from) {
+    parts[to] = cpu::merge_rows({parts[to], parts[from]});
+    parts[from] = {};
+  });
+  return parts[0];
+}
+
 RowGradient row_sum(Group& group, const Parameter& p) {
   const int64_t width = p.tensor.shape().back();
   const DType type = p.tensor.dtype();
@@ -74,8 +84,18 @@ RowGradient row_sum(Group& group, const Parameter& p) {
   for (const Group::Bytes& message : group.all_gather(to_message(merged_on_host(p.tensor.gradient(), width, type)))) {
     of_members.push_back(from_message(message, width, type));
   }
-  const RowGradient sum = cpu::merge_rows(of_members);
+  const RowGradient sum = sum_of(std::move(of_members));
   return {sum.ids.to(p.tensor.device()), sum.values.to(p.tensor.device())};
+}
+
+void add(const Tensor& to, const Tensor& from) {
+  for_float(to.dtype(), "add", [&]<class T>() {
+    T* sum = to.data<T>();
+    const T* x = from.data<T>();
+    parallel_for(to.numel(), kPiece, [=](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) sum[i] += x[i];
+    });
+  });
 }
 
 }  // namespace
@@ -87,6 +107,35 @@ void sum_over_group(Group& group, const std::vector<Parameter>& parameters) {
     const Parameter& p = parameters[i];
     if (forms[i] == Form::dense) p.tensor.gradient() = Gradient(dense_sum(group, p));
     if (forms[i] == Form::rows) p.tensor.gradient() = Gradient(row_sum(group, p));
+  }
+}
+
+void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const std::vector<Parameter>& sum) {
+  for (size_t i = 0; i < sum.size(); ++i) {
+    const Tensor& w = sum[i].tensor;
+    Form form = Form::none;
+    for (const auto& shard : shards) form = std::max(form, form_of(shard[i].tensor.gradient()));
+    if (form == Form::rows) {
+      std::vector<RowGradient> parts;
+      for (const auto& shard : shards) {
+        parts.push_back(merged_on_host(shard[i].tensor.gradient(), w.shape().back(), w.dtype()));
+        shard[i].tensor.clear_grad();
+      }
+      w.gradient() = Gradient(sum_of(std::move(parts)));
+    } else if (form == Form::dense) {
+      std::vector<Tensor> parts;
+      for (const auto& shard : shards) {
+        const Tensor dense = shard[i].tensor.gradient().dense(w.shape());
+        parts.push_back(dense.defined() ? dense : Tensor::zeros(w.shape(), w.dtype()));
+        shard[i].tensor.clear_grad();
+      }
+      add_pairwise(parts.size(), [&](size_t to, size_t from) {
+        if (!parts[to].exclusive()) parts[to] = parts[to].clone();  // it may be the gradient of another tensor as well
+        add(parts[to], parts[from]);
+        parts[from] = {};
+      });
+      w.gradient() = Gradient(parts[0]);
+    }
   }
 }
 

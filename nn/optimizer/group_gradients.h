@@ -1,4 +1,4 @@
-// Gradients of a group of processes (core/base/group.h).
+// Gradients of a group of processes (core/base/group.h), and of the shards of one process (core/base/shards.h).
 #pragma once
 
 #include <vector>
@@ -10,9 +10,14 @@ namespace kdef::nn {
 
 /// Replaces the gradient of every parameter by its sum over the members of the group. All members have the same
 /// parameters, and get the same bits. A dense gradient is all-reduced. The row gradients of a table are gathered: each
-/// member sends its ids and rows, and the rows of an id are added in the order of the ranks, so that the cost follows
+/// member sends its ids and rows, and the rows of an id are added as add_pairwise() says, so that the cost follows
 /// the rows of the batch and not the size of the table. Where members differ in the form of a gradient, it becomes
 /// dense; a member without a gradient counts as zero. With one member nothing happens.
 void sum_over_group(Group& group, const std::vector<Parameter>& parameters);
+
+/// Gives each parameter of `sum` the sum of its gradients in `shards`, on the CPU: one list of the same parameters per
+/// shard, added as add_pairwise() says. The form of a sum is chosen as sum_over_group() does it. The lists have no
+/// gradients afterwards, apart from `sum`, which may be one of them.
+void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const std::vector<Parameter>& sum);
 
 }  // namespace kdef::nn

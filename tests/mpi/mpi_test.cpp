@@ -24,11 +24,14 @@ class Mpi : public RunTest {
   void SetUp() override {
     if (std::string(KDEF_MPIRUN).empty()) GTEST_SKIP() << "this build has no MPI, or there is no mpirun";
   }
+  std::string launched(int processes, const std::string& arguments) const {
+    return kLauncher + std::to_string(processes) + " " KDEF_PROGRAM " " + arguments;
+  }
   std::string command(int processes, const std::string& more) const {
-    return kLauncher + std::to_string(processes) + " " KDEF_PROGRAM " " +
-           train_command("num_student=2 --threads 1 " + more);
+    return launched(processes, train_command("num_student=2 --threads 1 " + more));
   }
   Outcome run(int processes, const std::string& more) const { return shell(command(processes, more)); }
+  void start_and_kill(int processes, const std::string& more) const;
 };
 
 size_t count(const std::string& text, const std::string& word) {
@@ -68,11 +71,11 @@ TEST_F(Mpi, ProcessesTrainWhatOneTrains) {
   }
 }
 
-TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
-  ASSERT_EQ(run(2, "checkpoint_every=1 epochs=30 --run " + path("whole")).status, 0);
+// Starts a training of `processes` and kills one of them after the first checkpoint.
+void Mpi::start_and_kill(int processes, const std::string& more) const {
   const std::string killed = path("killed");
   Outcome outcome;
-  std::thread job([&] { outcome = run(2, "checkpoint_every=1 epochs=30 --run " + killed); });
+  std::thread job([&] { outcome = run(processes, more + " --run " + killed); });
   for (int i = 0; i < 2000 && !std::filesystem::exists(killed + "/checkpoint"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   // The last process that was started with this directory: a member of the group.
@@ -82,9 +85,92 @@ TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
   const auto ended = std::chrono::steady_clock::now() - start;
   EXPECT_NE(outcome.status, 0) << "the training ended before the kill";
   EXPECT_LT(std::chrono::duration<double>(ended).count(), 30);
-  const Outcome resumed = run(2, "checkpoint_every=1 epochs=30 --resume --run " + killed);
+}
+
+TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
+  const std::string more = "checkpoint_every=1 epochs=30";
+  ASSERT_EQ(run(2, more + " --run " + path("whole")).status, 0);
+  start_and_kill(2, more);
+  const Outcome resumed = run(2, more + " --resume --run " + path("killed"));
   ASSERT_EQ(resumed.status, 0) << resumed.text;
-  EXPECT_EQ(read_file(killed + "/model.safetensors"), read_file(path("whole/model.safetensors")));
+  EXPECT_EQ(read_file(path("killed/model.safetensors")), read_file(path("whole/model.safetensors")));
+}
+
+// With batch normalisation, whose moments speak of all rows of a batch.
+TEST_F(Mpi, ShardsHaveTheSameBitsForEveryNumberOfProcesses) {
+  const std::string more = "batch_norm=true shards=8 checkpoint_every=1 epochs=10";
+  ASSERT_EQ(train("num_student=2 --threads 1 " + more + " --run " + path("alone")).status, 0);
+  const auto expect_equal = [&](const std::string& name) {
+    for (const char* file : {"model.safetensors", "result.json"})
+      EXPECT_EQ(read_file(path(name + "/" + file)), read_file(path(std::string("alone/") + file)))
+          << name << " " << file;
+  };
+  for (const int processes : {2, 4, 8}) {
+    const std::string name = "p" + std::to_string(processes);
+    const Outcome outcome = run(processes, more + " --run " + path(name));
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    expect_equal(name);
+  }
+  // It is stopped on four processes and goes on on two.
+  start_and_kill(4, more);
+  const Outcome resumed = run(2, more + " --resume --run " + path("killed"));
+  ASSERT_EQ(resumed.status, 0) << resumed.text;
+  expect_equal("killed");
+}
+
+TEST_F(Mpi, PredictionsAndEvaluationsAreThoseOfOneProcess) {
+  // 300 test rows in batches of 64.
+  ASSERT_EQ(train("num_student=2 batch_size=64 epochs=1 --run " + path("run")).status, 0);
+  const std::string predict = "predict --run " + path("run") + " --data " + path("data/test.csv") +
+                              " --students --header --keep city --out ",
+                    evaluate = "evaluate --run " + path("run") + " --data " + path("data/test.csv");
+  ASSERT_EQ(kdef(predict + path("alone.csv")).status, 0);
+  const std::string wanted = read_file(path("alone.csv")), measured = kdef(evaluate).text;
+  EXPECT_EQ(lines(wanted).size(), 301u);
+  for (const int processes : {2, 3, 8}) {
+    const Outcome predicted = shell(launched(processes, predict + path("together.csv")));
+    ASSERT_EQ(predicted.status, 0) << predicted.text;
+    EXPECT_EQ(count(predicted.text, "Wrote 300 predictions"), 1u) << predicted.text;
+    EXPECT_EQ(read_file(path("together.csv")), wanted) << processes;
+    EXPECT_EQ(shell(launched(processes, evaluate)).text, measured) << processes;
+  }
+}
+
+TEST_F(Mpi, WhatOneProcessDoesIsRefusedToMany) {
+  const Outcome info = shell(launched(2, "info --config " + path("data") + " --expid KDEF"));
+  EXPECT_EQ(info.status, 2) << info.text;
+  EXPECT_THAT(info.text, HasSubstr("works in one process"));
+  ASSERT_EQ(train("num_student=2 epochs=1 --run " + path("run")).status, 0);
+  const Outcome pipe = shell("cat " + path("data/test.csv") + " | " +
+                             launched(2, "predict --run " + path("run") + " --data - --out " + path("scores.txt")));
+  EXPECT_EQ(pipe.status, 2) << pipe.text;
+  EXPECT_THAT(pipe.text, HasSubstr("standard input"));
+}
+
+// The commands of docs/many-machines.md, as they stand there.
+TEST_F(Mpi, TheCommandsOfThePage) {
+  std::string script = "set -e\ncd " + path("") +
+                       "\nkdef() { " KDEF_PROGRAM " \"$@\"; }\nmpirun() { local n=$2; shift 3; " +
+                       std::string(kLauncher) + "$n " KDEF_PROGRAM " \"$@\"; }\n";
+  bool inside = false, wanted = false;
+  int commands = 0;
+  for (const std::string& line : lines(read_file(KDEF_SOURCE_DIR "/docs/many-machines.md"))) {
+    if (line.starts_with("```")) {
+      inside = !inside;
+      wanted = false;
+    } else if (inside && (wanted || line.starts_with("kdef "))) {
+      wanted = true;  // a block that begins with the program
+      script += line + "\n";
+      ++commands;
+    }
+  }
+  EXPECT_EQ(commands, 7);
+  put(path("page.sh"), script);
+  const Outcome outcome = shell("bash " + path("page.sh"));
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(read_file(path("runs/one/model.safetensors")), read_file(path("runs/four/model.safetensors")));
+  EXPECT_TRUE(std::filesystem::exists(path("runs/two/result.json")));
+  EXPECT_EQ(read_file(path("alone.txt")), read_file(path("together.txt")));
 }
 
 TEST_F(Mpi, AFailureIsOneMessageAndOneStatus) {

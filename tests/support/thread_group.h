@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/group.h"
+#include "core/base/pairwise.h"
 
 namespace kdef::test {
 
@@ -84,12 +85,16 @@ class ThreadGroup {
     template <class T>
     void sum(std::span<T> values) {
       publish(values.data());
-      std::vector<T> total(values.size(), T(0));
+      std::vector<std::vector<T>> parts;
       for (const void* slot : all_.slots_) {
-        for (size_t i = 0; i < total.size(); ++i) total[i] += static_cast<const T*>(slot)[i];
+        const T* part = static_cast<const T*>(slot);
+        parts.emplace_back(part, part + values.size());
       }
+      add_pairwise(parts.size(), [&](size_t to, size_t from) {
+        for (size_t i = 0; i < values.size(); ++i) parts[to][i] += parts[from][i];
+      });
       all_.meet_.arrive_and_wait();  // all have read before one writes
-      std::copy(total.begin(), total.end(), values.begin());
+      std::copy(parts[0].begin(), parts[0].end(), values.begin());
     }
 
     ThreadGroup& all_;

@@ -10,6 +10,8 @@
 #include "core/io/safetensors.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/training_step.h"
+#include "nn/networks/registry.h"
+#include "tests/kdef/serve/model.h"
 #include "tests/kdef/support.h"
 #include "tests/support/thread_group.h"
 
@@ -48,9 +50,8 @@ ModelInput draw(int64_t rows, uint64_t seed, DType type) {
 }
 
 ModelInput part(const ModelInput& whole, const data::BatchPart& of) {
-  const int64_t first = of.first(whole.rows()), count = of.last(whole.rows()) - first;
-  return {whole.ids.rows(first, count), whole.values.rows(first, count), whole.labels.rows(first, count),
-          whole.weights.rows(first, count)};
+  const int64_t first = of.first(whole.rows());
+  return whole.rows(first, of.last(whole.rows()) - first);
 }
 
 struct Trained {
@@ -59,7 +60,8 @@ struct Trained {
 };
 
 // 12 steps of the current group's member, each on its part of another batch. Every fifth batch is smaller.
-Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType type = DType::f64, int64_t rows = 41) {
+Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType type = DType::f64, int64_t rows = 41,
+                    int64_t shards = 1) {
   nn::Builder build(3, type);
   using Kind = nn::EmbeddingField::Kind;
   Ensemble model(config, {{"user", Kind::id, 30}, {"tags", Kind::average, 6, 2}, {"price", Kind::numeric}}, build);
@@ -70,12 +72,12 @@ Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType 
   settings.net = {0, 1e-3};
   settings.clip_norm = 0.1;
   nn::Optimizer optimizer(model.parameters(), settings);
-  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, rows);
+  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, rows, shards);
   const data::BatchPart mine{Group::current().rank(), Group::current().size()};
   Trained result;
   for (uint64_t step = 0; step < 12; ++step) {
     const ModelInput batch = draw(step % 5 == 4 ? 11 : rows, step, type);
-    compute.run(part(batch, mine), step, mine.first(batch.rows()));
+    compute.run(part(batch, mine), step, mine.first(batch.rows()), batch.rows());
     result.records.push_back(optimizer.take_records().at(0));
   }
   for (const nn::Parameter& p : model.parameters())
@@ -154,6 +156,80 @@ TEST(GroupTraining, AMemberAloneTrainsAnotherModel) {
     EXPECT_GT(std::abs(loss - alone.records[0].loss), 1e-4);
   });
 }
+
+// ---- Batches in shards.
+
+// With batch normalisation, dropout and weights of rows.
+TEST(ShardTraining, StepsOfEveryEnsembleAreThoseOfOneShard) {
+  for (const EnsembleType& type : ensemble_types()) {
+    for (const bool fused : {true, false}) {
+      const EnsembleConfig config = small_ensemble(type.kind, fused, true);
+      const Trained whole = train_steps(config, nn::OptimizerKind::sgd);
+      for (const int64_t shards : {2, 8}) {
+        expect_near(train_steps(config, nn::OptimizerKind::sgd, DType::f64, 41, shards), whole, 1e-10,
+                    cat(type.name, fused ? ", fused, " : ", composed, ", shards, " shards"));
+      }
+    }
+  }
+}
+
+TEST(ShardTraining, StepsHaveTheSameBitsForEveryNumberOfProcesses) {
+  for (const nn::OptimizerEntry& entry : nn::kOptimizers) {
+    const EnsembleConfig config = small_ensemble(EnsembleKind::kdef, true, true);
+    const Trained alone = train_steps(config, entry.kind, DType::f32, 191, 8);
+    for (const int processes : {2, 4, 8}) {
+      test::ThreadGroup(processes).run([&](Group&) {
+        const Trained member = train_steps(config, entry.kind, DType::f32, 191, 8);
+        EXPECT_EQ(member.parameters, alone.parameters) << entry.name << ", " << processes << " processes";
+        for (size_t i = 0; i < alone.records.size(); ++i) {
+          EXPECT_EQ(member.records[i].loss, alone.records[i].loss) << entry.name << ", step " << i;
+          EXPECT_EQ(member.records[i].gradient_norm, alone.records[i].gradient_norm) << entry.name << ", step " << i;
+        }
+      });
+    }
+  }
+}
+
+// The loss, the norm of the gradient and the parameters after one step of 48 rows.
+Trained step_of_network(const std::string& network, int64_t shards) {
+  nn::Builder build(3, DType::f64);
+  EnsembleConfig config = test::ensemble_of({network});
+  for (double& rate : config.students[0].dropout) rate = 0.25;
+  Ensemble model(config, nn::test::some_fields(), build);
+  nn::test::scramble(model, 50);
+  nn::OptimizerConfig settings;
+  settings.kind = nn::OptimizerKind::sgd;
+  nn::Optimizer optimizer(model.parameters(), settings);
+  const Tensor ids = nn::test::some_ids();
+  std::vector<int32_t> rows;
+  for (int times = 0; times < 8; ++times) {
+    const std::vector<int32_t> six = ids.to_vector<int32_t>();
+    rows.insert(rows.end(), six.begin(), six.end());
+  }
+  std::vector<double> labels;
+  for (int b = 0; b < 48; ++b) labels.push_back(b % 5 == 0);
+  const ModelInput batch{Tensor::from(rows, {48, ids.shape()[1]}),
+                         ops::random_uniform({48, 1}, -1, 1, 9),
+                         Tensor::from(labels, {48, 1}),
+                         {}};
+  TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, 48, shards);
+  compute.run(batch, 0);
+  Trained result;
+  result.records.push_back(optimizer.take_records().at(0));
+  for (const nn::Parameter& p : model.parameters()) result.parameters.push_back(p.tensor.to_vector<double>());
+  return result;
+}
+
+class EveryNetworksShards : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryNetworksShards, AreAStepOfOneShard) {
+  const Trained whole = step_of_network(GetParam(), 1);
+  EXPECT_GT(whole.records[0].gradient_norm, 0);
+  expect_near(step_of_network(GetParam(), 4), whole, 1e-9 * (1 + whole.records[0].gradient_norm), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksShards, testing::ValuesIn(nn::network_names()),
+                         [](const auto& info) { return info.param; });
 
 // ---- Whole runs from files, in fp32.
 
@@ -237,6 +313,34 @@ TEST(GroupTraining, OneMemberStopsAllAndTheyResumeExactly) {
   EXPECT_EQ(test::metrics_without_seconds(part), test::metrics_without_seconds(e.directory / "whole"));
 }
 
+// A training with batch normalisation that is stopped on four processes, goes on on two, and ends on one.
+TEST(ShardTraining, ARunDependsOnShardsAndNotOnProcesses) {
+  const test::SmallExperiment e(2000);
+  const ExperimentConfig config = e.load({"shards=8", "epochs=2", "eval_steps=3", "collapse_every=2"});
+  train_run(config, e.directory / "whole");
+  const auto expect_equal = [&](const std::string& run) {
+    for (const char* name : {"model.safetensors", "result.json", "collapse.json", "collapse.jsonl"}) {
+      EXPECT_EQ(test::read_file(run + "/" + name), test::read_file(e.directory / "whole/" + name)) << run << name;
+    }
+    EXPECT_EQ(test::metrics_without_seconds(run), test::metrics_without_seconds(e.directory / "whole"));
+  };
+  for (const int processes : {2, 8}) {
+    const std::string run = e.directory / cat("p", processes);
+    train_together(processes, config, run);
+    expect_equal(run);
+  }
+  const std::string run = e.directory / "moved";
+  EXPECT_TRUE(train_together(4, config, run, false, 1).interrupted);
+  EXPECT_TRUE(train_together(2, config, run, true, 1).interrupted);
+  EXPECT_FALSE(train_run(config, run, true).interrupted);
+  expect_equal(run);
+
+  // Other shards are another training.
+  train_run(e.load({"shards=1", "epochs=2", "eval_steps=3", "collapse_every=2"}), e.directory / "one");
+  EXPECT_NE(test::read_file(e.directory / "one/model.safetensors"),
+            test::read_file(e.directory / "whole/model.safetensors"));
+}
+
 TEST(GroupTraining, AnEvaluationHasTheBitsOfOneProcess) {
   const test::SmallExperiment e(2000);
   const ExperimentConfig config = e.load(kShort);
@@ -266,9 +370,13 @@ TEST(GroupTraining, ErrorsAreThoseOfAllMembers) {
     }
   };
   refused({"learning_rate=1e30"}, "first bad tensor");
-  refused({"batch_size=1599"}, "too few for 2 processes");  // 1600 rows
+  refused({"batch_size=1599"}, "too few rows for 2 processes");  // 1600 rows
+  refused({"batch_size=1593", "shards=8"}, "too few rows for 8 shards");
+  refused({"shards=6"}, "expected a power of two");
   train_run(e.load(kShort), e.directory / "trained");
   EXPECT_THROW(train_together(2, e.load(kShort), e.directory / "trained"), InputError) << "there is a run";
+  EXPECT_THROW(train_together(4, e.load({"shards=2"}), e.directory / "few"), InputError)
+      << "more processes than shards";
 }
 
 }  // namespace

@@ -39,9 +39,9 @@ TEST(GroupGradients, RowsOfATableAreAddedById) {
   });
 }
 
-TEST(GroupGradients, AreAddedInTheOrderOfTheRanks) {
-  const double values[3] = {1e16, 1, -1e16};  // by rank, the small number is lost
-  test::ThreadGroup(3).run([&](Group& group) {
+TEST(GroupGradients, AreAddedPairwiseByRank) {
+  const double values[4] = {1e16, 1, -1e16, 1};  // by rank; the small numbers are lost, as they are not one by one
+  test::ThreadGroup(4).run([&](Group& group) {
     const double mine = values[group.rank()];
     const Parameter table = parameter("table", {4, 2}), weight = parameter("weight", {1});
     table.tensor.gradient().add(rows({3}, {mine, mine}));
@@ -63,6 +63,41 @@ TEST(GroupGradients, OneTensorMayBeTheGradientOfTwoParameters) {
     EXPECT_EQ(b.tensor.grad().to_vector<double>(), (std::vector<double>{2, 4}));
     EXPECT_EQ(dy.to_vector<double>(), (std::vector<double>{1, 2}));
   });
+}
+
+TEST(GroupGradients, ShardsAreAddedPairwiseInTheFormOfTheWidest) {
+  const double values[4] = {1e16, 1, -1e16, 1};
+  std::vector<std::vector<Parameter>> shards;
+  for (const double v : values) {
+    shards.push_back(
+        {parameter("rows", {4, 2}), parameter("dense", {1}), parameter("both", {2, 2}), parameter("no", {1})});
+    shards.back()[0].tensor.gradient().add(rows({3}, {v, v}));
+    shards.back()[1].tensor.gradient().add(Tensor::from<double>({v}, {1}));
+  }
+  shards[1][0].tensor.gradient().add(rows({0}, {5, 6}));
+  shards[2][2].tensor.gradient().add(rows({1}, {1, 2}));
+  shards[3][2].tensor.gradient().add(Tensor::full({2, 2}, 10, DType::f64));
+  sum_over_shards(shards, shards[0]);
+  const Gradient& g = shards[0][0].tensor.gradient();
+  ASSERT_TRUE(g.is_rows_only());
+  EXPECT_EQ(g.row_parts().at(0).ids.to_vector<int64_t>(), (std::vector<int64_t>{0, 3}));
+  EXPECT_EQ(g.row_parts().at(0).values.to_vector<double>(), (std::vector<double>{5, 6, 0, 0}));
+  EXPECT_EQ(shards[0][1].tensor.grad().item(), 0);
+  EXPECT_EQ(shards[0][2].tensor.grad().to_vector<double>(), (std::vector<double>{10, 10, 11, 12}));
+  EXPECT_FALSE(shards[0][3].tensor.grad().defined());
+  for (size_t p = 0; p < 3; ++p) EXPECT_FALSE(shards[1][p].tensor.grad().defined()) << p;
+}
+
+TEST(GroupGradients, OneTensorMayBeTheGradientOfTwoParametersOfAShard) {
+  std::vector<std::vector<Parameter>> shards;
+  const Tensor dy = Tensor::from<double>({1, 2}, {2});
+  for (int i = 0; i < 2; ++i) {
+    shards.push_back({parameter("a", {2}), parameter("b", {2})});
+    for (const Parameter& p : shards.back()) p.tensor.gradient().add(dy);
+  }
+  sum_over_shards(shards, shards[0]);
+  for (const Parameter& p : shards[0]) EXPECT_EQ(p.tensor.grad().to_vector<double>(), (std::vector<double>{2, 4}));
+  EXPECT_EQ(dy.to_vector<double>(), (std::vector<double>{1, 2}));
 }
 
 TEST(GroupGradients, FormsMayDiffer) {

@@ -1,0 +1,196 @@
+#include "core/base/shards.h"
+
+#include <algorithm>
+#include <bit>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/pairwise.h"
+#include "core/base/parallel.h"
+
+namespace kdef {
+namespace {
+
+// Thrown in a shard that waits for the others when one of them has failed.
+struct GivenUp {};
+
+}  // namespace
+
+// One mutex guards everything. A meeting of all local shards ends with an action of the last one that arrives, which is
+// also the only time when this process speaks to the others.
+class Shards::Team {
+ public:
+  Team(Group& processes, int64_t of_batch)
+      : processes_(processes), count_(of_batch / processes.size()), first_(processes.rank() * count_) {
+    KDEF_CHECK(of_batch > 0 && std::has_single_bit(static_cast<uint64_t>(of_batch)) && of_batch % processes.size() == 0,
+               "shards: ", of_batch, " shards of a batch and ", processes.size(), " processes");
+    for (int64_t i = 0; i < count_; ++i) members_.push_back(std::make_unique<Member>(*this, i));
+    for (int64_t i = 0; i < count_; ++i) threads_.emplace_back([this, i] { serve(i); });
+  }
+
+  ~Team() {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& t : threads_) t.join();
+  }
+
+  int64_t count() const { return count_; }
+  int64_t first() const { return first_; }
+
+  void run(const std::function<void(int64_t)>& work) {
+    note_threads();
+    std::unique_lock lock(mutex_);
+    work_ = &work;
+    limit_ = std::min<int64_t>(count_, num_threads());
+    threads_each_ = static_cast<int>(num_threads() / limit_);
+    unfinished_ = count_;
+    arrived_ = 0;
+    failed_shard_ = count_;
+    failure_ = nullptr;
+    ++job_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return unfinished_ == 0; });
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
+  }
+
+ private:
+  // What a shard sees as its group.
+  class Member final : public Group {
+   public:
+    Member(Team& team, int64_t shard) : team_(team), shard_(shard) {}
+    int rank() const override { return static_cast<int>(team_.first_ + shard_); }
+    int size() const override { return static_cast<int>(team_.count_ * team_.processes_.size()); }
+    void all_reduce(std::span<double> values) override { team_.sum(shard_, values); }
+    void all_reduce(std::span<float> values) override { team_.sum(shard_, values); }
+    bool agree(bool mine) override { return team_.agree(mine); }
+    void barrier() override { team_.agree(false); }
+    std::vector<Bytes> all_gather(const Bytes&) override { refuse("all_gather"); }
+    std::vector<Bytes> all_to_all(const std::vector<Bytes>&) override { refuse("all_to_all"); }
+    void broadcast(std::span<std::byte>, int) override { refuse("broadcast"); }
+
+   private:
+    [[noreturn]] static void refuse(const char* call) { throw Error(cat("shards: ", call, " between shards")); }
+    Team& team_;
+    int64_t shard_;
+  };
+
+  void serve(int64_t shard) {
+    const GroupScope scope(*members_[static_cast<size_t>(shard)]);
+    uint64_t done = 0;
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return closing_ || job_ != done; });
+      if (closing_) return;
+      done = job_;
+      start_running(lock);
+      const std::function<void(int64_t)>& work = *work_;
+      set_num_threads(threads_each_);
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        work(shard);
+      } catch (const GivenUp&) {
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (failure != nullptr && shard < failed_shard_) {
+        failed_shard_ = shard;
+        failure_ = failure;
+      }
+      --running_;
+      --unfinished_;
+      changed_.notify_all();
+    }
+  }
+
+  void start_running(std::unique_lock<std::mutex>& lock) {
+    changed_.wait(lock, [&] { return running_ < limit_; });
+    ++running_;
+  }
+
+  // Called by every shard. The last one does `together` for all; then all go on.
+  template <class Together>
+  void meet(std::unique_lock<std::mutex>& lock, Together&& together) {
+    const uint64_t meeting = meeting_;
+    --running_;
+    if (++arrived_ == count_ && failure_ == nullptr) {
+      try {
+        together();
+      } catch (...) {
+        failure_ = std::current_exception();
+      }
+      arrived_ = 0;
+      ++meeting_;
+    }
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return (meeting_ != meeting || failure_ != nullptr) && running_ < limit_; });
+    ++running_;
+    if (failure_ != nullptr) throw GivenUp();
+  }
+
+  template <class T>
+  void sum(int64_t shard, std::span<T> values) {
+    std::unique_lock lock(mutex_);
+    auto& parts = parts_of<T>();
+    parts.resize(static_cast<size_t>(count_));
+    parts[static_cast<size_t>(shard)] = values;
+    meet(lock, [&] {
+      for (const std::span<T>& part : parts)
+        KDEF_CHECK(part.size() == values.size(), "shards: sums of ", part.size(), " and of ", values.size());
+      add_pairwise(parts.size(), [&](size_t to, size_t from) {
+        for (size_t i = 0; i < values.size(); ++i) parts[to][i] += parts[from][i];
+      });
+      processes_.all_reduce(parts[0]);
+      for (size_t p = 1; p < parts.size(); ++p) std::copy(parts[0].begin(), parts[0].end(), parts[p].begin());
+    });
+  }
+
+  bool agree(bool mine) {
+    std::unique_lock lock(mutex_);
+    any_ = any_ || mine;
+    meet(lock, [&] {
+      agreed_ = processes_.agree(any_);
+      any_ = false;
+    });
+    return agreed_;
+  }
+
+  template <class T>
+  std::vector<std::span<T>>& parts_of() {
+    if constexpr (std::is_same_v<T, double>)
+      return doubles_;
+    else
+      return floats_;
+  }
+
+  Group& processes_;
+  const int64_t count_, first_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void(int64_t)>* work_ = nullptr;
+  int64_t limit_ = 1, running_ = 0, unfinished_ = 0, arrived_ = 0, failed_shard_ = 0;
+  int threads_each_ = 1;
+  uint64_t job_ = 0, meeting_ = 0;
+  bool any_ = false, agreed_ = false, closing_ = false;
+  std::exception_ptr failure_;
+  std::vector<std::span<double>> doubles_;
+  std::vector<std::span<float>> floats_;
+  std::vector<std::thread> threads_;
+};
+
+Shards::Shards(Group& processes, int64_t of_batch) : team_(std::make_unique<Team>(processes, of_batch)) {}
+Shards::~Shards() = default;
+int64_t Shards::count() const { return team_->count(); }
+int64_t Shards::first() const { return team_->first(); }
+void Shards::run(const std::function<void(int64_t)>& work) { team_->run(work); }
+
+}  // namespace kdef
