@@ -50,6 +50,87 @@ class DocsTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
+// The README's own paths, with fewer rows and shorter measurements, and the files of the reader that it speaks of.
+TEST_F(DocsTest, Readme) {
+  std::filesystem::create_directories(folder_ / "build/bin");
+  std::filesystem::create_symlink(KDEF_PROGRAM, folder_ / "build/bin/kdef");
+  std::filesystem::create_symlink(KDEF_SOURCE_DIR "/tests", folder_ / "tests");
+  put((folder_ / "tuner_config.yaml").string(),
+      "base_config: synthetic\nbase_expid: KDEF\ndataset_id: synthetic\n"
+      "tuner_space:\n  learning_rate: [0.001, 0.01]\n  epochs: 1\n");
+  std::string script =
+      "set -e\ncd " + folder_.string() +
+      "\nbuild/bin/kdef synth --rows 3000 --out made\nsed 1s/label/click/ made/train.csv > clicks.csv\n";
+  int commands = 0;
+  for (std::string block : blocks("../README.md", "")) {
+    if (!block.starts_with("build/bin/kdef ")) continue;
+    for (const auto& [from, to] : {std::pair{"--rows 100000", "--rows 3000"}, std::pair{"--seconds 5", "--seconds 1"},
+                                   std::pair{"\nbuild/bin/kdef audit --break", "\n! build/bin/kdef audit --break"}}) {
+      for (size_t at = block.find(from); at != std::string::npos; at = block.find(from))
+        block.replace(at, std::string(from).size(), to);
+    }
+    script += block;
+    ++commands;
+  }
+  EXPECT_EQ(commands, 8);
+  put((folder_ / "readme.sh").string(), script);
+  const Outcome outcome = shell("bash -x " + (folder_ / "readme.sh").string());
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  for (const char* file : {"predictions.txt", "report.html", "sweep.html", "model.onnx", "tape.dot"})
+    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+}
+
+// The command lines of kdef in a page: subcommand, then arguments. Lines that a backslash joins are one.
+std::vector<std::string> commands_of(const std::string& page) {
+  std::vector<std::string> all;
+  for (const std::string& block : blocks(page, "")) {
+    std::string joined = block;
+    for (size_t at = joined.find("\\\n"); at != std::string::npos; at = joined.find("\\\n")) joined.replace(at, 2, " ");
+    for (std::string line : lines(joined)) {
+      if (const size_t comment = line.find(" #"); comment != std::string::npos) line.resize(comment);
+      const size_t at = line.find("kdef ");
+      const std::string before = at == std::string::npos ? "x" : line.substr(0, at);
+      if (before.empty() || before == "$ " || before == "build/bin/" || before.starts_with("mpirun "))
+        all.push_back(line.substr(at + 5));
+    }
+  }
+  return all;
+}
+
+TEST_F(DocsTest, CommandsHaveKnownOptions) {
+  std::vector<std::string> pages = {"../README.md", "../CONTRIBUTING.md"};
+  for (const auto& file : std::filesystem::recursive_directory_iterator(KDEF_SOURCE_DIR "/docs")) {
+    if (file.path().extension() == ".md")
+      pages.push_back(std::filesystem::relative(file.path(), KDEF_SOURCE_DIR "/docs").string());
+  }
+  std::map<std::string, std::string> help;
+  int commands = 0;
+  for (const std::string& page : pages) {
+    for (const std::string& command : commands_of(page)) {
+      std::vector<std::string> words;
+      for (const std::string& word : split(command, ' ')) {
+        if (!word.empty()) words.push_back(word);
+      }
+      if (words.empty() || words[0].starts_with("-")) continue;  // --help, --version
+      const std::string name = words[0] == "bench" && words.size() > 1 ? words[0] + " " + words[1] : words[0];
+      if (help.count(name) == 0) {
+        const Outcome asked = kdef(name + " --help");
+        EXPECT_EQ(asked.status, 0) << page << ": " << command;
+        help[name] = asked.text;
+      }
+      for (const std::string& word : words) {
+        if (!word.starts_with("--")) continue;
+        const std::string option = word.substr(0, word.find('='));
+        EXPECT_TRUE(help[name].find(option + " ") != std::string::npos ||
+                    help[name].find(option + "\n") != std::string::npos)
+            << page << ": " << command << ": " << option;
+      }
+      ++commands;
+    }
+  }
+  EXPECT_GT(commands, 100);
+}
+
 TEST_F(DocsTest, Search) {
   const std::vector<std::string> space = blocks("search.md", "yaml");
   ASSERT_EQ(space.size(), 1u);
