@@ -1,4 +1,5 @@
 #include <array>
+#include <bit>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -176,6 +177,8 @@ StepBenchmarkConfig step_config(const Parsed& parsed, const Problem& problem) {
   ops::check_precision(config.precision, config.device);
   config.batch_size = problem.batch;
   config.shards = parsed.integer("shards", 1);
+  if (!std::has_single_bit(static_cast<uint64_t>(config.shards)))
+    throw InputError(cat("--shards: expected a power of two, found ", config.shards));
   check_shards(config.shards, config.batch_size, config.device);
   config.seconds = static_cast<double>(parsed.integer("seconds", 1));
   config.model = problem.model;

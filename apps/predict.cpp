@@ -18,6 +18,7 @@
 #include "kdef/run/run.h"
 #include "kdef/run/warnings.h"
 #include "kdef/serve/scorer.h"
+#include "kdef/train/run_files.h"
 #include "ops/serve/packed.h"
 
 namespace kdef::apps {
@@ -170,6 +171,16 @@ void say_not_finite(const NotFinite& not_finite, const std::string& path) {
            not_finite.first, ": the numbers of such a row are too large for the model; nan or inf is written for it")});
 }
 
+// Predictions must not replace what they are made from.
+void check_not_of_run(const std::string& out, const std::string& run) {
+  const RunFiles files(run);
+  std::error_code absent;
+  for (const std::string& file : {run, files.config(), files.vocabulary(), files.model()}) {
+    if (std::filesystem::is_regular_file(out, absent) && std::filesystem::equivalent(file, out, absent))
+      throw InputError(cat("--out: ", out, " is a file of the model that predicts (--run); give another file"));
+  }
+}
+
 int predict_file(const Parsed& parsed) {
   const ScorerOptions how{.precision = ops::parse_stored(parsed.text("precision"))};
   const Run run(parsed.text("run"), use_device(parsed));
@@ -181,6 +192,7 @@ int predict_file(const Parsed& parsed) {
   if (std::filesystem::is_regular_file(path, absent) && std::filesystem::equivalent(data, path, absent)) {
     throw InputError(cat("--out: ", path, " is the file of --data; give another file"));
   }
+  check_not_of_run(path, parsed.text("run"));
   const std::vector<std::string> kept = kept_columns(parsed);
   data::KeptCells* cells = nullptr;
   std::unique_ptr<data::RowSource> source = open_keeping(data, run.encoder().config(), kept, cells);

@@ -54,7 +54,10 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
       const Beside& beside = beside_[static_cast<size_t>(table)];
       const Tensor& projection = beside.projection;  // makes an embedding of the table's vectors
       const int64_t own = projection.defined() ? projection.shape()[0] : tables_[static_cast<size_t>(table)].shape()[1];
-      KDEF_CHECK(own == dim, "embedding: field '", field.name, "' shares a table of another dimension");
+      if (own != dim) {
+        throw InputError(cat("field '", field.name, "' shares the table of field '", field.shared,
+                             "', whose dimension is ", own, ", not ", dim, "; give both the same embedding_dim"));
+      }
       return table;
     }
     throw Error(cat("embedding: field '", field.name, "' shares the table of '", field.shared,

@@ -56,6 +56,8 @@ thread_local int scoring_threads = 1;
 
 // Rows of text that are encoded together.
 constexpr size_t kRows = 4096;
+// As the program's --threads. Where a thread cannot be started, the OpenMP runtime ends the process.
+constexpr int kMostThreads = 4096;
 
 kdef_status failed(kdef_status status, const char* message) noexcept {
   try {
@@ -206,8 +208,8 @@ const char* kdef_last_error(void) { return last_error.c_str(); }
 
 kdef_status kdef_set_threads(int threads) {
   return guarded([&] {
-    if (threads < 1)
-      throw InputError(cat("kdef_set_threads: ", threads, " is not a number of threads; give 1 or more"));
+    if (threads < 1 || threads > kMostThreads)
+      throw InputError(cat("kdef_set_threads: threads is ", threads, "; give 1 to ", kMostThreads));
     scoring_threads = threads;
     return KDEF_OK;
   });
@@ -355,7 +357,9 @@ kdef_status kdef_train(const kdef_training* training) {
     require(t.config, "kdef_train", "config");
     require(t.experiment, "kdef_train", "experiment");
     if (t.value_count > 0) require(t.values, "kdef_train", "values");
-    if (t.threads < 0) throw InputError(cat("kdef_train: threads is ", t.threads, "; give 0 or more"));
+    if (t.threads < 0 || t.threads > kMostThreads)
+      throw InputError(
+          cat("kdef_train: threads is ", t.threads, "; give 1 to ", kMostThreads, ", or 0 for all processors"));
     std::vector<std::string> values;
     for (size_t i = 0; i < t.value_count; ++i) {
       require(t.values[i], "kdef_train", cat("value ", i).c_str());

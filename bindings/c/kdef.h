@@ -42,7 +42,7 @@ KDEF_API const char* kdef_version(void);
 /* What the last call of this thread that failed found wrong; valid until this thread's next failing call. Empty where
  * none has failed. */
 KDEF_API const char* kdef_last_error(void);
-/* The threads that each later scoring call of the calling thread may use; at least 1. The default is 1: then no thread
+/* The threads that each later scoring call of the calling thread may use; 1 to 4096. The default is 1: then no thread
  * is started, and none spins. */
 KDEF_API kdef_status kdef_set_threads(int threads);
 

@@ -12,8 +12,8 @@ namespace kdef {
 ///
 /// Every call is collective: all members make the same calls in the same order, or the group waits for ever. A decision
 /// that leads to a call (to stop, to evaluate, to give up after an error) is therefore made by agree(). Sums are added
-/// by add_pairwise() over the ranks, so that every member gets the same bits, and the same bits in every run. With one member
-/// every call leaves its data as they are and costs nothing. Throws SystemError where the connection fails.
+/// by add_pairwise() over the ranks, so that every member gets the same bits, and the same bits in every run. With one
+/// member every call leaves its data as they are and costs nothing. Throws SystemError where the connection fails.
 class Group {
  public:
   using Bytes = std::vector<std::byte>;

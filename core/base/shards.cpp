@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -29,17 +30,18 @@ class Shards::Team {
     KDEF_CHECK(of_batch > 0 && std::has_single_bit(static_cast<uint64_t>(of_batch)) && of_batch % processes.size() == 0,
                "shards: ", of_batch, " shards of a batch and ", processes.size(), " processes");
     for (int64_t i = 0; i < count_; ++i) members_.push_back(std::make_unique<Member>(*this, i));
-    for (int64_t i = 0; i < count_; ++i) threads_.emplace_back([this, i] { serve(i); });
+    try {
+      for (int64_t i = 0; i < count_; ++i) threads_.emplace_back([this, i] { serve(i); });
+    } catch (const std::system_error& e) {
+      const size_t started = threads_.size();
+      close();
+      throw SystemError(cat("shards: ", count_, " threads are needed, and after ", started,
+                            " the system starts no more: ", e.what(),
+                            "; lower shards, or allow more threads (ulimit -u)"));
+    }
   }
 
-  ~Team() {
-    {
-      const std::lock_guard lock(mutex_);
-      closing_ = true;
-    }
-    changed_.notify_all();
-    for (std::thread& t : threads_) t.join();
-  }
+  ~Team() { close(); }
 
   int64_t count() const { return count_; }
   int64_t first() const { return first_; }
@@ -80,6 +82,16 @@ class Shards::Team {
     Team& team_;
     int64_t shard_;
   };
+
+  void close() {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& t : threads_) t.join();
+    threads_.clear();
+  }
 
   void serve(int64_t shard) {
     const GroupScope scope(*members_[static_cast<size_t>(shard)]);

@@ -19,7 +19,7 @@ namespace kdef {
 class Shards {
  public:
   /// `of_batch`: the shards of a whole batch. An Error where it is no power of two, or where processes.size() does not
-  /// divide it. `processes` must outlive this object.
+  /// divide it; a SystemError where the system starts no more threads. `processes` must outlive this object.
   Shards(Group& processes, int64_t of_batch);
   ~Shards();
   Shards(const Shards&) = delete;

@@ -123,10 +123,16 @@ std::map<std::string, int64_t> ids_of_words(const FieldConfig& field, const Voca
 
 }  // namespace
 
+// Whether a key gets an id. An empty cell has none, and a token that stands for padding neither. A fill_na that is a
+// key of the table is a word, as in FuxiCTR: empty cells get its vector.
+static bool is_word(const FieldConfig& field, const std::string& missing, std::string_view key) {
+  return key != missing || (field.fill_na && !missing.empty() && field.type == FieldType::categorical);
+}
+
 std::function<int64_t(std::string_view)> pretrained_rows(const FieldConfig& field, const Vocabulary& vocabulary) {
   if (!field.has_ids()) {
-    return [&vocabulary, missing = key_reader(field).missing()](std::string_view word) -> int64_t {
-      return word == missing ? -1 : vocabulary.id(word);
+    return [&vocabulary, field, missing = key_reader(field).missing()](std::string_view word) -> int64_t {
+      return is_word(field, missing, word) ? vocabulary.id(word) : -1;
     };
   }
   return [ids = ids_of_words(field, vocabulary)](std::string_view word) -> int64_t {
@@ -144,7 +150,7 @@ void append_pretrained(const FieldConfig& field, Vocabulary& vocabulary) {
   const std::string missing = key_reader(field).missing();
   vocabulary.close();
   read_pretrained(field, false, [&](std::string_view word, std::span<const float>) {
-    if (word != missing) vocabulary.add(word);
+    if (is_word(field, missing, word)) vocabulary.add(word);
   });
 }
 

@@ -40,6 +40,11 @@ void read_label(Draft& d, const YamlValue& v) {
       if (dataset.label_positive.empty()) e.value.expected("the values that are clicks");
     } else if (e.name == "threshold") {
       dataset.label_threshold = e.value.real(-kInfinity, kInfinity);
+    } else if (e.name == "active") {
+      if (!e.value.boolean()) e.value.fail("a label that is not active leaves nothing to train on");
+    } else if (e.name == "fill_na" || e.name == "preprocess") {
+      if (!e.value.is_null())
+        e.value.fail("labels are read as they are; rows without a label must be left out of the file");
     } else {
       fail_unknown(e.key, e.name, {"name", "dtype", "positive", "threshold"});
     }

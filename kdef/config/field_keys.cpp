@@ -244,6 +244,13 @@ void complete(Draft& d, FieldDraft& f) {
   const bool fills = given("fill_na") || (is_first && given("na_value"));
   if (field.type == data::FieldType::sequence && !given("splitter") && is_first) field.splitter = " ";
   if (is_number && !fills && !is_first) field.fill_by_type = true;
+  // FuxiCTR compares the number with the words and finds none equal: the word 0 keeps an id, which empty cells get.
+  if (!is_number && !is_first && given("fill_na") && f.given.at("fill_na").is_number()) {
+    const YamlValue& fill = f.given.at("fill_na");
+    fill.fail(cat("is a number, and the column has texts (dtype str): FuxiCTR then gives the word ", fill.text(),
+                  " an id and fills empty cells with it; write '", fill.text(),
+                  "' in quotes for a word that stands for a missing cell and has no id"));
+  }
   if (!is_number && is_first && !field.na_values && !d.config.dataset.na_values) {
     field.na_values = missing_for_pandas();
   }
@@ -357,6 +364,9 @@ void read_use_features(Draft& d, const YamlValue& v) {
   if (v.is_null() || fields.empty()) return;
   std::vector<data::FieldConfig> used;
   for_columns(fields, v, [&](data::FieldConfig& field, const YamlValue& item) {
+    const auto is_this = [&](const data::FieldConfig& f) { return f.name == field.name; };
+    if (std::any_of(used.begin(), used.end(), is_this)) item.fail(cat("column '", field.name, "' is named twice"));
+    if (!field.active && field.name == d.config.dataset.group) return;  // of type meta: no input in FuxiCTR either
     if (!field.active) item.fail(cat("column '", field.name, "' is not active"));
     used.push_back(field);
     field.active = false;

@@ -1,5 +1,6 @@
 #include "kdef/config/keys.h"
 
+#include <bit>
 #include <map>
 
 #include "core/base/error.h"
@@ -536,6 +537,31 @@ const std::vector<Key<NetworkDraft>>& student_keys() {
   return keys;
 }
 
+Key<Draft> shards_key(const char* meaning) {
+  Key<Draft> key = integer_key<Draft>("shards", KDEF_AT(config.training.shards), 1, meaning);
+  key.read = [read = key.read](Draft& d, const YamlValue& v) {
+    read(d, v);
+    if (!std::has_single_bit(static_cast<uint64_t>(d.config.training.shards))) v.expected("a power of two, as 8");
+  };
+  return key;
+}
+
+Key<Draft> optimizer_key() {
+  Key<Draft> key = choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
+                                     nn::optimizer_meanings().c_str());
+  key.read = [read = key.read](Draft& d, const YamlValue& v) {
+    // FuxiCTR takes the class of torch.optim by this spelling, with its weight_decay of 0.01.
+    if (v.is_scalar() && v.text() == "AdamW") {
+      v.fail(
+          "AdamW in FuxiCTR makes every parameter smaller by 0.01 of the learning rate at each step, and has the "
+          "regularizers in the loss; kdef has no such decay. For the regularizers as decay write adamw, for none of "
+          "it adam");
+    }
+    read(d, v);
+  };
+  return key;
+}
+
 const std::vector<Key<Draft>>& experiment_keys() {
   static const std::vector<Key<Draft>> keys = [] {
     std::vector<Key<Draft>> all = {
@@ -643,8 +669,7 @@ const std::vector<Key<Draft>>& experiment_keys() {
         choice_key<Draft>("examination", KDEF_AT(config.model.objective.examination), kExaminations,
                           "objective kdef: weights of the teaching terms; on: by the examination; detached: the same "
                           "without gradient; equal: all the same"),
-        choice_key<Draft>("optimizer", KDEF_AT(config.training.optimizer.kind), kOptimizers,
-                          nn::optimizer_meanings().c_str()),
+        optimizer_key(),
         {"learning_rate", "number > 0", "learning rate of the first step",
          [](Draft& d, const YamlValue& v) {
            d.config.training.optimizer.learning_rate = v.real(0, kInfinity);
@@ -665,10 +690,9 @@ const std::vector<Key<Draft>>& experiment_keys() {
          [](Draft& d, const YamlValue& v) { d.config.training.optimizer.clip_norm = v.real(0, kInfinity); },
          [](const Draft& d) { return yaml_number(d.config.training.optimizer.clip_norm); }},
         integer_key<Draft>("batch_size", KDEF_AT(config.training.batch_size), 1, "rows per step"),
-        integer_key<Draft>("shards", KDEF_AT(config.training.shards), 1,
-                           "a power of two: pieces into which each batch is cut; with 2 or more the bits of a training "
-                           "do not depend on the number of processes, which must divide it "
-                           "([many-machines.md](many-machines.md))"),
+        shards_key("a power of two: pieces into which each batch is cut; with 2 or more the bits of a training "
+                   "do not depend on the number of processes, which must divide it "
+                   "([many-machines.md](many-machines.md))"),
         integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1,
                            "largest number of passes over the training rows"),
         boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle),

@@ -227,6 +227,11 @@ struct TunerFile::Content {
 
   void read_space(const YamlValue& space) {
     for (const YamlValue::Entry& e : space.map()) {
+      if (e.name == "dataset_id" && e.value.is_list() && e.value.list().size() > 1) {
+        e.key.fail(cat("the data set of this file is '", dataset_id,
+                       "', and the space cannot vary it; name another one by "
+                       "the key dataset_id of the file, or compare data sets by kdef sweep --over dataset_id=A,B"));
+      }
       if (find(model, e.name) != nullptr || find(data, e.name) != nullptr) continue;
       std::vector<std::string> known = row_names(model);
       for (const std::string& name : row_names(data)) known.push_back(name);

@@ -125,6 +125,8 @@ bool YamlValue::is_boolean() const { return plain() && boolean_of(node_.Scalar()
 
 bool YamlValue::is_integer() const { return plain() && integer_of(node_.Scalar()).has_value(); }
 
+bool YamlValue::is_number() const { return plain() && real_of(node_.Scalar()).has_value(); }
+
 int64_t YamlValue::integer(int64_t min, int64_t max) const {
   const std::optional<int64_t> value = plain() ? integer_of(node_.Scalar()) : std::nullopt;
   if (!value || *value < min || *value > max) {

@@ -45,6 +45,8 @@ class YamlValue {
   double real(double min, double max, bool below = false) const;
   /// Whether the value is an integer without quotes.
   bool is_integer() const;
+  /// Whether the value is a number without quotes.
+  bool is_number() const;
   /// A scalar as it is written. A whole number in a form that YAML writes otherwise (0100, 1_000, 12:30) is refused,
   /// since PyYAML reads another text; quotes make it a text.
   std::string text() const;

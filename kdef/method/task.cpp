@@ -32,7 +32,7 @@ const std::vector<Task>& tasks() {
        click_loss,
        {"auc", "logloss", "normalized_entropy"}},
       {"regression",
-       {"mean_squared_error", "mse"},
+       {"mean_squared_error", "mse", "mse_loss"},
        data::LabelKind::number,
        [](const Tensor& z) { return z; },
        number_loss,

@@ -241,7 +241,8 @@ struct Run::Source {
   ExperimentConfig config;
   data::Encoder encoder;
   SafetensorsFile weights;
-  std::string path, name;  // of the source; of what holds the weights, for messages
+  std::string path, name;                           // of the source; of what holds the weights, for messages
+  std::shared_ptr<const ModelFile> file = nullptr;  // weights and words are bytes of it; null: those of a directory
 
   static Source of_directory(const std::string& directory) {
     check_has_model(directory);
@@ -255,7 +256,10 @@ struct Run::Source {
     const std::string remedy = "; export the model again";
     return {read_resolved(std::string(file->section("settings")), part("settings")),
             data::encoder_of_tables(file->section("schema"), file->section("words"), file, part("words"), remedy),
-            SafetensorsFile(file->section("weights"), part("weights")), path, "its weights"};
+            SafetensorsFile(file->section("weights"), part("weights")),
+            path,
+            "its weights",
+            file};
   }
   static Source of_path(const std::string& path) {
     std::error_code absent;

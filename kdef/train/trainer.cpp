@@ -1,6 +1,5 @@
 #include "kdef/train/trainer.h"
 
-#include <bit>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -284,8 +283,6 @@ class Loop {
 
 void check_shards(int64_t shards, int64_t smallest_batch, Device device) {
   const int64_t processes = Group::current().size(), parts = std::max(processes, shards);
-  if (!std::has_single_bit(static_cast<uint64_t>(shards)))
-    throw InputError(cat("shards ", shards, ": expected a power of two, as 8"));
   if (shards > 1 && shards % processes != 0) {
     throw InputError(cat("shards ", shards, " cannot be divided among ", processes,
                          " processes; start 1, 2, 4, .. of them, at most ", shards));
@@ -294,8 +291,9 @@ void check_shards(int64_t shards, int64_t smallest_batch, Device device) {
     throw InputError(cat("shards ", shards, " needs --device cpu; on ", name_of(device), " it must be 1"));
   }
   if (parts > 1 && smallest_batch < parts) {
-    throw InputError(cat("a batch of ", smallest_batch, " rows has too few rows for ", parts,
-                         shards > 1 ? " shards" : " processes", "; choose another batch_size"));
+    throw InputError(cat("the smallest batch has ", smallest_batch, " rows, too few for ", parts,
+                         shards > 1 ? " shards" : " processes",
+                         "; choose another batch_size, whose last batch of an epoch has more rows"));
   }
 }
 

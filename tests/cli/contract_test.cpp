@@ -289,6 +289,19 @@ TEST_F(RunTest, AModelGoesOutAsOnnx) {
   EXPECT_EQ(read_file(path("model.onnx")), one);
 }
 
+TEST_F(RunTest, PredictDoesNotReplaceItsModel) {
+  const std::string run = path("run"), file = path("model.kdef");
+  ASSERT_EQ(train("epochs=1 --run " + run).status, 0);
+  ASSERT_EQ(kdef("export --run " + run + " --out " + file).status, 0);
+  for (const auto& [model, out] : {std::pair{run, run + "/model.safetensors"}, std::pair{file, file}}) {
+    const std::string before = read_file(out);
+    const Outcome outcome = kdef("predict --run " + model + " --data " + path("data/test.csv") + " --out " + out);
+    EXPECT_EQ(outcome.status, 2) << outcome.text;
+    EXPECT_THAT(outcome.text, testing::HasSubstr("is a file of the model that predicts"));
+    EXPECT_EQ(read_file(out), before);
+  }
+}
+
 TEST_F(RunTest, BenchOfPredictionEndsWithItsJson) {
   const Outcome outcome =
       kdef("bench predict --shape ml-1m --students 2 --batch 64 --latency-rows 50 --seconds 1 --threads 2");

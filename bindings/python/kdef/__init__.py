@@ -156,6 +156,11 @@ def _cell(value: Any) -> bytes:
     """The text of a value, as a CSV file has it; a missing value (None, NaN, pandas' NA) is empty."""
     if isinstance(value, str):
         return value.encode()
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (list, tuple, set, dict)) or getattr(value, "ndim", 0):
+        raise TypeError(f"a cell is a {type(value).__name__}; predict() takes texts and numbers: join the tokens of a "
+                        "sequence by the splitter of its column, or give an Arrow table, whose lists are read")
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return b""
     if isinstance(value, float) and value.is_integer() and math.fabs(value) < 2**53:

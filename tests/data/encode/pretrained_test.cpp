@@ -63,6 +63,18 @@ TEST_F(Pretrained, KeysThatRowsLackStandBehindOutOfVocabulary) {
   EXPECT_EQ(batch.ids, (std::vector<int32_t>{4, 2, 0, 2, 3, 0, 3, 4, 0}));
 }
 
+TEST_F(Pretrained, AFillThatIsAKeyOfTheTableIsAWord) {
+  config_.train_data = dir_.file("train.csv", "label,a,s\n1,5,x\n0,5,x\n1,,x\n");
+  config_.valid_data = dir_.file("valid.csv", "label,a,s\n1,9,x\n0,8,x\n");
+  config_.fields[0].fill_na = "9";
+  const Prepared p = made();
+  // 5 is 1, unknown 2, then 7 and 9 of the table. The empty cell is read as 9.
+  EXPECT_EQ(p.map.fields[0].vocab_size, 5);
+  EXPECT_EQ(ids(train_file(dir_ / "cache"))[2][0], 4);
+  EXPECT_EQ(ids(valid_file(dir_ / "cache"))[0][0], 4);
+  EXPECT_EQ(ids(valid_file(dir_ / "cache"))[1][0], 2);
+}
+
 TEST_F(Pretrained, ColumnsThatShareATableHaveOneFile) {
   config_.train_data = dir_.file("train.csv", "label,a,s\n1,5,7^5\n0,5,8\n1,7,8\n");
   config_.valid_data = dir_.file("valid.csv", "label,a,s\n1,9,11\n0,8,9^5\n");

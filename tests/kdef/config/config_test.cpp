@@ -682,6 +682,7 @@ All:
     net_regularizer: 1.
     max_gradient_norm: 0
     batch_size: 17
+    shards: 4
     epochs: 3
     shuffle: false
     seed: 7

@@ -352,6 +352,40 @@ TEST_F(FuxiCtr, UsedFeaturesInTheirOrder) {
   EXPECT_THAT(refusal(), HasSubstr("column 's' shares the embedding"));
 }
 
+TEST_F(FuxiCtr, AColumnOfGroupsMayBeAmongTheUsedOnes) {
+  columns("{name: a}, {name: g, type: meta}", "group_id: g");
+  models("use_features: [a, g], metrics: [gAUC]");
+  EXPECT_TRUE(fields()[0].active);
+  EXPECT_FALSE(fields()[1].active);
+  models("use_features: [a, a]");
+  EXPECT_THAT(refusal(), HasSubstr("column 'a' is named twice"));
+  columns("{name: a}, {name: b, active: false}");
+  models("use_features: [a, b]");
+  EXPECT_THAT(refusal(), HasSubstr("column 'b' is not active"));
+}
+
+// FuxiCTR compares 0 with '0' there, so that the word gets an id.
+TEST_F(FuxiCtr, ANumberThatFillsAColumnOfTextsIsRefused) {
+  EXPECT_THAT(refusal_of("{name: a, dtype: str, fill_na: 0}"), HasSubstr("write '0' in quotes"));
+  EXPECT_THAT(refusal_of("{name: a, type: sequence, splitter: ^, fill_na: -1.5}"), HasSubstr("write '-1.5' in quotes"));
+  columns("{name: a, fill_na: '0'}, {name: b, dtype: int, fill_na: 0}, {name: c, fill_na: none}");
+  EXPECT_EQ(fields()[0].fill_na, "0");
+}
+
+TEST_F(FuxiCtr, AdamWOfFuxiCtrIsAnotherRule) {
+  columns("{name: a}");
+  EXPECT_THAT(refusal({"optimizer=AdamW"}), HasSubstr("write adamw"));
+  EXPECT_EQ(load({"optimizer=adamw"}).training.optimizer.kind, nn::OptimizerKind::adamw);
+}
+
+TEST_F(FuxiCtr, KeysOfLabels) {
+  columns("{name: a}");
+  EXPECT_NO_THROW(load({"label_col={name: y, active: true, fill_na: null}"}));
+  EXPECT_THAT(refusal({"label_col={name: y, fill_na: 0}"}), HasSubstr("labels are read as they are"));
+  EXPECT_THAT(refusal({"label_col={name: y, active: false}"}), HasSubstr("not active"));
+  EXPECT_NO_THROW(load({"task=regression", "loss=mse_loss", "objective=none", "ensemble=mean"}));
+}
+
 TEST_F(FuxiCtr, KeysOfColumnsThatAreNotSupported) {
   EXPECT_THAT(refusal_of("{name: a, category_processor: hash_bucket}"), HasSubstr("FuxiCTR cannot encode"));
 }

@@ -124,6 +124,8 @@ TEST(TunerFile, WhatCannotBeTunedIsTold) {
   EXPECT_THAT(refusal("base_expid: named\ntuner_space:\n  lerning_rate: 1\n"),
               testing::AllOf(HasSubstr("tuner.yaml:3:3: "), HasSubstr("did you mean 'learning_rate'?")));
   EXPECT_THAT(refusal("base_expid: named\ntuner_space: {seed: []}\n"), HasSubstr("at least one value"));
+  EXPECT_THAT(refusal("base_expid: named\ndataset_id: clicks\ntuner_space: {dataset_id: [clicks, other]}\n"),
+              HasSubstr("the data set of this file is 'clicks', and the space cannot vary it"));
   std::string many = "base_expid: named\ntuner_space:\n";
   for (const char* key : {"seed", "epochs", "batch_size", "embedding_dim", "learning_rate", "net_dropout"}) {
     many += std::string("  ") + key + ": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n";

@@ -112,6 +112,12 @@ TEST_F(ModelFileTest, HasTheScoresOfItsRunForEveryKindOfField) {
   expect_same();
 }
 
+// No vocabulary holds the file open then.
+TEST_F(ModelFileTest, HasTheScoresOfItsRunWhereAllFieldsAreNumbers) {
+  train({"feature_cols=[{name: [price, age], type: numeric, dtype: float, fill_na: 0, normalizer: StandardScaler}]"});
+  expect_same();
+}
+
 TEST_F(ModelFileTest, HasTheScoresOfItsRunWithGrownVocabularies) {
   train();
   ExperimentConfig config =
