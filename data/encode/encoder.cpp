@@ -320,6 +320,7 @@ void encode_ids(const CellReader& cells, const Chunk& chunk, int64_t slot, int64
 void Encoder::encode(const Chunk& chunk, const RowSlots& slots, Batch& out) const {
   const int64_t rows = chunk.rows();
   out.resize(rows, {layout_.id_columns, layout_.numeric_columns, slots.weight >= 0, false});
+  if (rows == 0) return;          // then no column has a first cell
   int32_t* ids = out.ids.data();  // the first row's cell of the column that is encoded next
   float* numbers = out.numerics.data();
   for (size_t f = 0; f < columns_.size(); ++f) {
