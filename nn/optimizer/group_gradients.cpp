@@ -4,9 +4,8 @@
 #include <cstring>
 
 #include "core/base/pairwise.h"
-#include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
-#include "core/tensor/dispatch.h"
+#include "core/tensor/tape_kernels.h"
 #include "nn/optimizer/passes.h"
 
 namespace kdef::nn {
@@ -88,16 +87,6 @@ RowGradient row_sum(Group& group, const Parameter& p) {
   return {sum.ids.to(p.tensor.device()), sum.values.to(p.tensor.device())};
 }
 
-void add(const Tensor& to, const Tensor& from) {
-  for_float(to.dtype(), "add", [&]<class T>() {
-    T* sum = to.data<T>();
-    const T* x = from.data<T>();
-    parallel_for(to.numel(), kPiece, [=](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) sum[i] += x[i];
-    });
-  });
-}
-
 }  // namespace
 
 void sum_over_group(Group& group, const std::vector<Parameter>& parameters) {
@@ -131,7 +120,7 @@ void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const st
       }
       add_pairwise(parts.size(), [&](size_t to, size_t from) {
         if (!parts[to].exclusive()) parts[to] = parts[to].clone();  // it may be the gradient of another tensor as well
-        add(parts[to], parts[from]);
+        kdef::cpu::accumulate(parts[to], parts[from]);
         parts[from] = {};
       });
       w.gradient() = Gradient(parts[0]);
