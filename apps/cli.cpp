@@ -93,6 +93,15 @@ void limit_spinning() {
   ::execv(self, g_command_line);
 }
 
+// What an unknown option probably means: an option of FuxiCTR's scripts, or a misspelt one of this command.
+std::string hint_for(const std::string& option, const po::options_description& known) {
+  const auto has = [&](const char* name) { return known.find_nothrow(name, false) != nullptr; };
+  if (option == "--gpu" && has("device")) return "; FuxiCTR's --gpu 0 is --device cuda, and --gpu -1 the standard here";
+  if (option == "--config" && !has("config") && has("base-config"))
+    return "; the tuner file is given without an option";
+  return did_you_mean(option, option_names(known));
+}
+
 std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
                             const Arguments& arguments) {
   const std::string see = cat("; see kdef ", synopsis.command, " --help");
@@ -116,8 +125,7 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
     }
     po::notify(parsed.options);
   } catch (const po::unknown_option& e) {
-    throw InputError(cat("unknown option '", e.get_option_name(), "'",
-                         did_you_mean(e.get_option_name(), option_names(visible)), see));
+    throw InputError(cat("unknown option '", e.get_option_name(), "'", hint_for(e.get_option_name(), visible), see));
   } catch (const po::invalid_option_value& e) {
     std::string name = e.get_option_name();
     name.erase(0, name.find_first_not_of('-'));

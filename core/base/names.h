@@ -98,14 +98,17 @@ inline const std::string& nearest_name(std::string_view name, const std::vector<
                            [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
 }
 
-/// "; did you mean 'X'?" for the nearest of `names`, if its edit distance is at most a third of the name's length (at
-/// least 1), or half of the words are common; otherwise an empty text.
+/// Whether `name` may be meant for `known`: their edit distance is at most a third of the name's length (at least 1),
+/// or at least `share` of their words are common.
+inline bool is_near(std::string_view name, std::string_view known, double share = 0.5) {
+  return edit_distance(name, known) <= std::max<size_t>(1, name.size() / 3) || common_words(name, known) >= share;
+}
+
+/// "; did you mean 'X'?" for the nearest of `names`, if it is_near(); otherwise an empty text.
 inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   const std::string& best = nearest_name(name, names);
-  const bool is_near =
-      edit_distance(name, best) <= std::max<size_t>(1, name.size() / 3) || common_words(name, best) >= 0.5;
-  return is_near ? "; did you mean '" + best + "'?" : "";
+  return is_near(name, best) ? "; did you mean '" + best + "'?" : "";
 }
 
 /// Throws InputError "network 'x' is unknown; did you mean 'y'?; known: y, z".

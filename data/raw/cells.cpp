@@ -390,8 +390,10 @@ int32_t CellReader::id(const TypedColumn& column, int64_t i, const Place& place)
 void CellReader::not_an_id(std::string_view cell, const Place& place) const {
   bad_cell(cell, field_, place,
            cat(" is not an id: an integer from 0 to ", field_.id_count > 0 ? field_.id_count - 1 : kMaxId,
-               field_.where.empty() ? "; correct the cell"
-                                    : "; correct the cell, or vocab_size; or set remap: true, if ids are to be made"));
+               field_.where.empty()
+                   ? "; correct the cell"
+                   : "; correct the cell, or vocab_size; or set rebuild_dataset: true and remap: true, if ids are "
+                     "to be made"));
 }
 
 void CellReader::too_large(double number, bool unscaled, const Place& place) const {

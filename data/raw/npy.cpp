@@ -1,6 +1,7 @@
 #include "data/raw/npy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -58,7 +59,7 @@ bool read_type(std::string_view text, NpyArray& array) {
   };
   using Element = NpyArray::Element;
   return is('b', {1}, Element::boolean) || is('i', {1, 2, 4, 8}, Element::integer) ||
-         is('u', {1, 2, 4, 8}, Element::unsigned_integer) || is('f', {4, 8}, Element::real) ||
+         is('u', {1, 2, 4, 8}, Element::unsigned_integer) || is('f', {2, 4, 8}, Element::real) ||
          is('S', {}, Element::bytes) || is('U', {}, Element::unicode);
 }
 
@@ -74,6 +75,15 @@ void append_as(const char* elements, int64_t count, std::vector<V>& out) {
   for (int64_t i = 0; i < count; ++i) {
     out.push_back(static_cast<V>(load<T>(elements + i * static_cast<int64_t>(sizeof(T)))));
   }
+}
+
+// An IEEE 754 number of 16 bits: sign, 5 bits of exponent, 10 of fraction. Every one is a double.
+double half_to_double(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const double size = exponent == 31  ? (fraction == 0 ? HUGE_VAL : std::nan(""))
+                      : exponent == 0 ? std::ldexp(fraction, -24)
+                                      : std::ldexp(1024 + fraction, exponent - 25);
+  return bits >> 15 ? -size : size;
 }
 
 void append_utf8(uint32_t c, std::string& out) {
@@ -144,6 +154,10 @@ Values::Kind NpyArray::kind() const {
 
 void NpyArray::append(const char* elements, int64_t count, Values& values) const {
   const bool is_signed = element == Element::integer;
+  if (element == Element::real && element_bytes == 2) {
+    for (int64_t i = 0; i < count; ++i) values.reals.push_back(half_to_double(load<uint16_t>(elements + 2 * i)));
+    return;
+  }
   if (element == Element::real) {
     return element_bytes == 4 ? append_as<float>(elements, count, values.reals)
                               : append_as<double>(elements, count, values.reals);

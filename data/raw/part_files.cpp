@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -15,11 +16,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool names_rows(const fs::path& path) {
-  fs::path name = path.filename();
-  if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
-  const std::string end = lower_case(name.extension().string());
-  return end == ".csv" || end == ".tsv" || end == ".txt" || end == ".parquet" || end == ".npz" || end == ".h5";
+// The name of a file without the ending of its compression.
+std::string plain_name(const fs::path& path) {
+  const std::string last = lower_case(path.extension().string());
+  return (last == ".gz" || last == ".zst" ? path.stem() : path.filename()).string();
+}
+
+// How the name of a file of rows ends, without the ending of its compression; empty for other names.
+std::string ending_of_rows(const fs::path& path) {
+  const std::string end = lower_case(fs::path(plain_name(path)).extension().string());
+  for (const char* rows : {".csv", ".tsv", ".txt", ".parquet", ".npz", ".h5"}) {
+    if (end == rows) return end;
+  }
+  return "";
 }
 
 // The files that a pattern matches, by name.
@@ -54,16 +63,26 @@ std::vector<std::string> part_files(const std::string& folder) {
     return paths;
   }
   std::vector<std::string> all, rows;
+  std::map<std::string, std::string> forms;  // of the files of rows: the plain name, and the name
   for (const std::string& name : names_in(folder)) {
     const std::string path = (fs::path(folder) / name).string();
-    if (name[0] == '.' || name[0] == '_') continue;
+    const std::string end = ending_of_rows(path);
+    if (name[0] == '.' || (name[0] == '_' && end.empty())) continue;  // as the _SUCCESS of Spark
     std::error_code unknown;
     if (fs::is_directory(path, unknown)) {
       throw InputError(
           cat(folder, ": holds the folder ", name, ", whose files are not read; move them into one folder"));
     }
     all.push_back(path);
-    if (names_rows(path)) rows.push_back(path);
+    if (end.empty()) continue;
+    const auto [same, is_new] = forms.emplace(plain_name(path), name);
+    const std::string other = !is_new ? same->second : rows.empty() ? name : fs::path(rows[0]).filename().string();
+    if (!is_new || ending_of_rows(other) != end) {
+      throw InputError(cat(folder, ": ", other, " and ", name,
+                           " may be the same rows in two forms; name the files that are meant by a pattern, as ",
+                           (fs::path(folder) / ("*" + end)).string()));
+    }
+    rows.push_back(path);
   }
   if (all.empty()) throw InputError(cat(folder, ": is a folder without data files; name a file of rows"));
   return rows.empty() ? all : rows;

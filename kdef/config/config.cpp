@@ -390,11 +390,11 @@ void resolve_init(Draft& d) {
   }
 }
 
-Draft read_draft(const Layer& merged, bool resolved = false) {
+Draft read_draft(const Layer& merged, const Dialect& dialect, bool resolved = false) {
   Draft d;
   d.given = merged;
   d.resolved = resolved;
-  d.dialect = dialect_of(merged);
+  d.dialect = dialect;
   for (const Key<Draft>& key : experiment_keys()) {
     const auto value = merged.find(key.name);
     if (value != merged.end()) key.read(d, value->second);
@@ -446,10 +446,13 @@ std::string ending_of(const Draft& d) {
 
 }  // namespace
 
-ExperimentConfig config_keys::experiment_of(Layer merged, const std::string& id, const std::string& place,
+ExperimentConfig config_keys::experiment_of(const Layer& files, const std::vector<std::string>& overrides,
+                                            const std::string& id, const std::string& place,
                                             const std::vector<std::string>& folders, bool dataset_required) {
+  Layer merged = files;
+  for (const std::string& text : overrides) merge_override(merged, text);
   for (const std::string& folder : folders) add_prepared_data(merged, folder);
-  Draft d = read_draft(merged);
+  Draft d = read_draft(merged, dialect_of(files, merged));
   if (dataset_required) check_dataset(d, place);
   d.config.id = id;
   data::DatasetConfig& dataset = d.config.dataset;
@@ -466,7 +469,7 @@ ExperimentConfig config_keys::experiment_of(Layer merged, const std::string& id,
 ExperimentConfig read_experiment(const std::string& yaml, const std::string& source) {
   Layer merged;
   merge(merged, parse_yaml(yaml, source, "").map());
-  return read_draft(merged).config;
+  return read_draft(merged, dialect_of(merged, merged)).config;
 }
 
 ExperimentConfig load_experiment(const std::string& config_dir, const std::string& expid,
@@ -494,8 +497,7 @@ ExperimentConfig load_experiment(const std::string& config_dir, const std::strin
   } else if (dataset_required) {
     throw InputError(cat(place, ": experiment '", expid, "' has no key 'dataset_id'"));
   }
-  for (const std::string& text : overrides) merge_override(merged, text);
-  return experiment_of(merged, expid, place, {config_dir}, dataset_required);
+  return experiment_of(merged, overrides, expid, place, {config_dir}, dataset_required);
 }
 
 namespace {
@@ -563,7 +565,7 @@ std::string describe(const std::vector<KeyDifference>& differences) {
 ExperimentConfig read_resolved(const std::string& yaml, const std::string& source) {
   Layer merged;
   merge(merged, parse_yaml(yaml, source, "").map());
-  return read_draft(merged, true).config;
+  return read_draft(merged, {}, true).config;
 }
 
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
@@ -578,7 +580,7 @@ ExperimentConfig load_resolved(const std::string& path, const std::vector<std::s
     }
     merge_override(merged, text);
   }
-  return read_draft(merged, true).config;
+  return read_draft(merged, {}, true).config;
 }
 
 }  // namespace kdef

@@ -266,10 +266,12 @@ void check_sources(const std::vector<data::FieldConfig>& fields) {
       const data::FieldConfig &made = fields[i], &source = fields[below];
       if (source.name != made.raw_column()) continue;
       const bool is_filled = source.fill_na && source.fill_na != made.fill_na;
-      if (source.preprocess == data::Preprocess::none && !source.is_made() && !is_filled) continue;
+      const bool is_changed = source.preprocess != data::Preprocess::none || source.is_made();
+      if (!is_changed && !is_filled) continue;
       throw InputError(cat(made.where, ": column '", made.name, "' is made from column '", source.name,
-                           "', which stands below it and so is preprocessed or filled before; list '", source.name,
-                           "' above it"));
+                           "', which stands below it and so is ", is_changed ? "preprocessed" : "filled", " before; ",
+                           is_changed ? "" : cat("give '", made.name, "' the fill_na of '", source.name, "', too, or "),
+                           "list '", source.name, "' above it"));
     }
   }
 }
@@ -279,7 +281,8 @@ void check_encoder(FieldDraft& f, const YamlValue& at) {
     if (f.field.pooling == data::Pooling::none) {
       at.fail(cat("a sequence must be pooled, with ", joined(data::field_key("feature_encoder").choice_names()),
                   "; the networks of FuxiCTR that read every id of a sequence (DIN, DIEN, BST and others) are not in "
-                  "this program, and its other networks fail without a pooling, too"));
+                  "this program, and its other networks fail without a pooling, too, LR excepted, which adds the "
+                  "weights, as with layers.MaskedSumPooling()"));
     }
   } else {
     if (f.field.pooling != data::Pooling::none) at.fail("only a column of type sequence can have one");

@@ -91,13 +91,13 @@ const std::vector<ForeignKeys>& foreign_keys() {
   return all;
 }
 
-Dialect dialect_of(const std::map<std::string, YamlValue>& given) {
+Dialect dialect_of(const std::map<std::string, YamlValue>& files, const std::map<std::string, YamlValue>& given) {
   const auto version = given.find("fuxictr_version");
   if (version != given.end() && !version->second.is_null()) {
     return {static_cast<int>(version->second.integer(1, 2)), "fuxictr_version says so"};
   }
   std::set<std::string> found;
-  for (const auto& [key, value] : given) {
+  for (const auto& [key, value] : files) {
     const auto& names = kVersion1Keys;
     if (std::find(std::begin(names), std::end(names), value.key()) != std::end(names)) found.insert(value.key());
   }

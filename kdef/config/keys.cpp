@@ -73,8 +73,11 @@ bool is_fuxictrs(const ModelName& model) {
   const auto elsewhere = kElsewhere.find(name);
   const bool has =
       elsewhere != kElsewhere.end() && std::find(known.begin(), known.end(), elsewhere->second) != known.end();
-  throw InputError(cat(key.where(), ": unknown key '", key.key(), "'", spelt_out(name), "; the nearest known key is '",
-                       has ? elsewhere->second : nearest_name(name, known), "'"));
+  const std::string& nearest = has ? elsewhere->second : nearest_name(name, known);
+  throw InputError(cat(key.where(), ": unknown key '", key.key(), "'", spelt_out(name),
+                       has || is_near(name, nearest, 0.25) || !spelt_out(name).empty()
+                           ? cat("; the nearest known key is '", nearest, "'")
+                           : "; kdef train --keys lists the known keys"));
 }
 
 // Whether FuxiCTR has a network of this name, and this program has not.

@@ -70,8 +70,8 @@ struct Dialect {
   int version = 2;  // 1: before 2.0
   std::string reason;
 };
-// By the key fuxictr_version, or by the keys that only version 1 reads.
-Dialect dialect_of(const std::map<std::string, YamlValue>& given);
+// By the key fuxictr_version of `given`, or by the keys that only version 1 reads among those that the files have.
+Dialect dialect_of(const std::map<std::string, YamlValue>& files, const std::map<std::string, YamlValue>& given);
 // A sentence for the user.
 std::string describe(const Dialect& dialect);
 

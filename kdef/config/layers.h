@@ -23,10 +23,12 @@ std::pair<std::string, std::string> split_override(const std::string& text);
 /// Merges "KEY=VALUE" of the command line, whose key may have dots (load_experiment()).
 void merge_override(Layer& merged, const std::string& text);
 
-/// The experiment `id` with its data set. `place` is the data set's entry, for messages. A relative path that exists in
-/// one of `folders` and not in the current directory is taken from there, and so is the map of data that FuxiCTR has
-/// prepared. If `dataset_required` is false, keys of the data set may be missing.
-ExperimentConfig experiment_of(Layer merged, const std::string& id, const std::string& place,
-                               const std::vector<std::string>& folders, bool dataset_required = true);
+/// The experiment `id` with its data set: the keys of its files, of which `overrides` of the command line replace some.
+/// `place` is the data set's entry, for messages. A relative path that exists in one of `folders` and not in the
+/// current directory is taken from there, and so is the map of data that FuxiCTR has prepared. If `dataset_required` is
+/// false, keys of the data set may be missing.
+ExperimentConfig experiment_of(const Layer& files, const std::vector<std::string>& overrides, const std::string& id,
+                               const std::string& place, const std::vector<std::string>& folders,
+                               bool dataset_required = true);
 
 }  // namespace kdef::config_keys

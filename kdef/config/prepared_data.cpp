@@ -54,9 +54,17 @@ YAML::Node column_of(const YamlValue& feature, const fs::path& folder, std::set<
 }  // namespace
 
 void add_prepared_data(std::map<std::string, YamlValue>& merged, const std::string& config_dir) {
-  if (merged.count("feature_cols") != 0 || merged.count("dataset_id") == 0) return;
+  if (merged.count("dataset_id") == 0) return;
   const std::string path = map_file(merged, config_dir);
   if (path.empty()) return;
+  if (merged.count("feature_cols") != 0) {
+    const auto format = merged.find("data_format");
+    const bool is_npz = format != merged.end() && format->second.is_scalar() && format->second.text() == "npz";
+    if (!is_npz || merged.count("rebuild_dataset") != 0) return;
+    format->second.fail(cat("FuxiCTR has prepared this data set (", path,
+                            "), and its .npz files then hold ids; take feature_cols and label_col out, or write "
+                            "rebuild_dataset: true if these files hold values that ids are made from"));
+  }
   const YamlValue file = load_yaml_file(path);
   std::map<std::string, YamlValue> keys;
   for (const YamlValue::Entry& e : file.map()) keys.emplace(e.name, e.value);
@@ -77,8 +85,8 @@ void add_prepared_data(std::map<std::string, YamlValue>& merged, const std::stri
   for (const YamlValue& feature : keys.at("features").list()) {
     columns.push_back(column_of(feature, fs::path(path).parent_path(), before));
   }
-  merged.emplace("feature_cols", YamlValue(columns, path, "feature_cols", false));
-  merged.emplace("label_col", YamlValue(labels[0].node(), path, "label_col", false));
+  merged.emplace("feature_cols", YamlValue(columns, path, "features", false));
+  merged.emplace("label_col", YamlValue(labels[0].node(), path, "labels", false));
   merged.insert_or_assign("rebuild_dataset", YamlValue(YAML::Node("false"), path, "rebuild_dataset", false));
 }
 

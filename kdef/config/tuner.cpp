@@ -339,10 +339,9 @@ ExperimentConfig TunerFile::load(size_t index, const std::vector<std::string>& o
     if (split_override(text).first == "dataset_id") {
       throw InputError(cat(text, ": the tuner file names the data set; change its dataset_id"));
     }
-    merge_override(merged, text);
   }
   merged.insert_or_assign("dataset_id", YamlValue(YAML::Node(dataset.id), "the tuner file", "dataset_id", false));
-  return experiment_of(merged, c.experiments[index].id, c.dataset_place, c.folders);
+  return experiment_of(merged, overrides, c.experiments[index].id, c.dataset_place, c.folders);
 }
 
 }  // namespace kdef

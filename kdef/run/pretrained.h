@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "data/schema.h"
 #include "nn/module.h"
@@ -10,7 +11,8 @@ namespace kdef {
 
 /// Gives the tables of `model` that are made for pretrained vectors (nn::EmbeddingField::Pretrained) the vectors of the
 /// files of the data set; `vocabulary`: the bytes of its vocabulary.kdefvoc. Rows of values without a vector keep their
-/// values. InputError as data::read_pretrained().
-void load_pretrained(const data::DatasetConfig& dataset, const std::string& vocabulary, const nn::Module& model);
+/// values. Returns warnings of files whose vectors no training row gets. InputError as data::read_pretrained().
+std::vector<std::string> load_pretrained(const data::DatasetConfig& dataset, const std::string& vocabulary,
+                                         const nn::Module& model);
 
 }  // namespace kdef

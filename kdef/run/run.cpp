@@ -196,7 +196,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   Ensemble model(config.model, embedding_fields(prepared.map), build);
 
   data.verify();
-  load_pretrained(config.dataset, data.vocabulary, model);
+  const std::vector<std::string> of_vectors = load_pretrained(config.dataset, data.vocabulary, model);
   if (start) start->load(prepared.map, model);  // behind the vectors, which new words have
   check_trainable(model, *data.train, *data.valid, training);
   check_monitored(config, prepared);
@@ -205,6 +205,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (Group::current().is_first()) {
     unknown = count_unknown(data);
     for (const std::string& warning : prepared.warnings) warn(warning);
+    for (const std::string& warning : of_vectors) warn(warning);
     for (const std::string& warning : data_warnings(config, data, *unknown)) warn(warning);
   }
 

@@ -67,21 +67,30 @@ void warn_of_empty_vocabularies(const ExperimentConfig& config, const data::Feat
         std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == field.name; });
     const int64_t count = settings != fields.end() && settings->min_categr_count ? *settings->min_categr_count
                                                                                  : config.dataset.min_categr_count;
-    warnings.push_back(cat("column ", field.name, ": no value occurs min_categr_count = ", count,
-                           " times in train_data, so all rows have the same id; lower min_categr_count, or leave the "
-                           "column out"));
+    warnings.push_back(cat("column ", field.name, ": ",
+                           count == 1 ? "has no value in train_data"
+                                      : cat("no value occurs min_categr_count = ", count, " times in train_data"),
+                           ", so all rows have the same id; ", count == 1 ? "" : "lower min_categr_count, or ",
+                           "leave the column out"));
   }
 }
 
-void warn_of_large_numbers(const ExperimentConfig& config, const data::EncodedFile& train,
-                           std::vector<std::string>& warnings) {
+// Of numbers that say nothing, and of those that drown the other inputs.
+void warn_of_numbers(const ExperimentConfig& config, const data::EncodedFile& train,
+                     std::vector<std::string>& warnings) {
   const auto columns = static_cast<size_t>(train.numeric_columns());
   const int64_t rows = std::min(train.rows(), kSample);
   if (columns == 0 || rows == 0) return;
   std::vector<double> largest(columns), medians(columns);
+  std::vector<bool> constant(columns);
   for (size_t c = 0; c < columns; ++c) {
     std::vector<float> sizes;
-    for (int64_t row = 0; row < rows; ++row) sizes.push_back(std::abs(train.numerics(row)[c]));
+    bool differ = false;
+    for (int64_t row = 0; row < rows; ++row) {
+      differ = differ || train.numerics(row)[c] != train.numerics(0)[c];
+      sizes.push_back(std::abs(train.numerics(row)[c]));
+    }
+    constant[c] = !differ && rows > 1;
     largest[c] = static_cast<double>(*std::max_element(sizes.begin(), sizes.end()));
     medians[c] = median(sizes);
   }
@@ -96,6 +105,11 @@ void warn_of_large_numbers(const ExperimentConfig& config, const data::EncodedFi
       warnings.push_back(cat("column ", field.name, ": its numbers reach ", significant_digits(largest[c], 2),
                              ", the other inputs are near ", significant_digits(others, 2),
                              "; scale them with normalizer: StandardScaler or MinMaxScaler"));
+    }
+    if (constant[c]) {
+      warnings.push_back(cat("column ", field.name, ": all of the ", rows == train.rows() ? "" : "first ", rows,
+                             " training rows have the same number; check that the file has the column's values, or "
+                             "leave the column out"));
     }
     ++c;
   }
@@ -198,7 +212,7 @@ std::vector<std::string> data_warnings(const ExperimentConfig& config, const dat
     }
   }
   warn_of_empty_vocabularies(config, data.summary.map, warnings);
-  if (data.train) warn_of_large_numbers(config, *data.train, warnings);
+  if (data.train) warn_of_numbers(config, *data.train, warnings);
   warn_of_few_steps(config, data.summary.train_rows, warnings);
   return warnings;
 }

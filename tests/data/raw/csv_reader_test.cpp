@@ -1,5 +1,7 @@
 #include "data/raw/csv_reader.h"
 
+#include <gmock/gmock.h>
+
 #include "core/base/random.h"
 #include "data/raw/part_files.h"
 #include "tests/data/compressed.h"
@@ -241,6 +243,15 @@ TEST(Reader, FoldersOfParts) {
     return all;
   };
   EXPECT_EQ(read(), "part-0.csv.gz:2=u1 part-0.csv.gz:3=v part-1.csv:2=x2 ");
+  dir.file("parts/_rows.csv", "a,b\nw,3\n");
+  EXPECT_THAT(part_files(dir / "parts"), testing::Contains(dir / "parts/_rows.csv"));
+  std::filesystem::remove(dir / "parts/_rows.csv");
+  for (const char* other : {"parts/part-1.csv.gz", "parts/part-3.tsv", "parts/part-1.parquet"}) {
+    dir.file(other, "a,b\nw,3\n");
+    expect_error<InputError>([&] { part_files(dir / "parts"); }, {"parts: ", "the same rows in two forms", "parts/*."});
+    EXPECT_EQ(part_files(dir / "parts/part-?.csv").size(), 2u);
+    std::filesystem::remove(dir / other);
+  }
   dir.file("parts/part-1.csv", "b,c\n2,x\n");
   expect_error<InputError>(read, {"part-1.csv", "no column 'a'"});
   std::filesystem::create_directory(dir / "parts/year=1");

@@ -41,6 +41,21 @@ TEST(NpzReader, EveryTypeOfElement) {
   EXPECT_EQ(reader.files().at(0).content, content_of(path));
 }
 
+TEST(NpzReader, NumbersOf16Bits) {
+  const TemporaryFolder dir;
+  const std::string path = write_npz(
+      dir / "rows.npz", {{"f2", npy<uint16_t>("<f2", {0x3555, 0xC000, 0x0001, 0x03FF, 0x7BFF, 0x8000, 0x7E00})}});
+  NpzReader reader(path);
+  EXPECT_EQ(cells_of(reader, {"f2"}), (Rows{{"0.333251953125"},
+                                            {"-2.0"},
+                                            {"5.960464477539063e-08"},
+                                            {"6.097555160522461e-05"},
+                                            {"65504.0"},
+                                            {"-0.0"},
+                                            {"?"}}))
+      << "the numbers that NumPy prints for these bits as float64";
+}
+
 TEST(NpzReader, WhatIsRefused) {
   const TemporaryFolder dir;
   const auto refused = [&](const Members& members, std::initializer_list<std::string> parts, const char* column = "a") {
@@ -189,7 +204,7 @@ TEST_F(TypedRows, AreReadFromPartFilesWithTextBesideThem) {
   std::filesystem::copy(dir_ / "valid.csv", dir_ / "texts/b.csv");
   std::filesystem::copy(dir_ / "valid.csv", dir_ / "texts/c.csv");
   DatasetConfig mixed = config(".csv"), text = config(".csv");
-  mixed.train_data = dir_ / "parts";
+  mixed.train_data = dir_ / "parts/*";
   text.train_data = dir_ / "texts";
   EXPECT_EQ(prepare(mixed, dir_ / "mixed").train_rows, 3 * kRows);
   prepare(text, dir_ / "text");

@@ -415,6 +415,7 @@ TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearest) {
 TEST_F(ConfigTest, UnknownKeysAreComparedByMeaning) {
   const auto nearest = [&](const std::string& key) { return refusal_of(key + ": 3"); };
   EXPECT_THAT(nearest("lr"), HasSubstr("nearest known key is 'learning_rate'"));
+  EXPECT_THAT(nearest("zzz_qqqqqq"), HasSubstr("unknown key 'zzz_qqqqqq'; kdef train --keys lists"));
   EXPECT_THAT(nearest("\"see\\u0501\""), HasSubstr("(spelt 'see' U+0501); the nearest known key is 'seed'"));
 }
 

@@ -88,6 +88,15 @@ TEST_F(FuxiCtr, TheVersionDecidesWhatAColumnMeans) {
   EXPECT_THAT(load_resolved(file).notes, IsEmpty());
 }
 
+TEST_F(FuxiCtr, TheCommandLineDoesNotDecideTheVersion) {
+  columns("{name: s, type: sequence}");
+  EXPECT_EQ(load({"patience=3"}).dataset.fields[0].splitter, "^");
+  models("model: EKTF, patience: 2");
+  EXPECT_EQ(load().dataset.fields[0].splitter, " ");
+  EXPECT_EQ(load({"early_stop_patience=3"}).dataset.fields[0].splitter, " ");
+  EXPECT_EQ(load({"fuxictr_version=2"}).dataset.fields[0].splitter, "^");
+}
+
 TEST_F(FuxiCtr, NothingIsSaidWhereNoVersionMatters) {
   columns("{name: a}, {name: n, dtype: int, fill_na: 0}, {name: s, type: sequence, splitter: ' '}");
   EXPECT_THAT(load().notes, IsEmpty());
@@ -207,8 +216,13 @@ TEST_F(FuxiCtr, ColumnsThatPreprocessMakes) {
   const std::string file = test::put(dir_ / "config.yaml", to_yaml(load()));
   EXPECT_EQ(load_resolved(file).dataset.fields[1].raw_column(), "hour");
 
-  EXPECT_THAT(refusal_of("{name: b, preprocess: copy_from(a)}, {name: a, preprocess: bucketize_age}"),
-              HasSubstr("column 'b' is made from column 'a', which stands below it"));
+  EXPECT_THAT(
+      refusal_of("{name: b, preprocess: copy_from(a)}, {name: a, preprocess: bucketize_age}"),
+      HasSubstr("column 'b' is made from column 'a', which stands below it and so is preprocessed before; list"));
+  EXPECT_THAT(refusal_of("{name: b, preprocess: copy_from(a)}, {name: a, fill_na: x}"),
+              HasSubstr("and so is filled before; give 'b' the fill_na of 'a', too, or list 'a' above it"));
+  columns("{name: b, preprocess: copy_from(a), fill_na: x}, {name: a, fill_na: x}");
+  EXPECT_EQ(fields()[0].raw_column(), "a");
   EXPECT_THAT(refusal_of("{name: b, preprocess: copy_from}"), HasSubstr("copy_from(COLUMN)"));
   EXPECT_THAT(refusal_of("{name: b, preprocess: 'hash(a)'}"), HasSubstr("expected one of"));
 }

@@ -17,6 +17,7 @@ namespace {
 
 using test::put;
 using test::read_file;
+using testing::AllOf;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -136,7 +137,8 @@ TEST_F(PreparedData, MapsThatAreRefused) {
   EXPECT_THAT(refusal(head + "[{\"user\": {\"type\": \"categorical\", \"padding_idx\": 3}}]}"),
               HasSubstr("expected 0, the id of padding"));
   EXPECT_THAT(refusal(head + "[{\"user\": {\"vocab_size\": 3}}]}"), HasSubstr("expected a key 'type'"));
-  EXPECT_THAT(refusal(head + "[{\"user\": {\"type\": \"categorical\", \"vocab_sise\": 3}}]}"), HasSubstr("vocab_size"));
+  EXPECT_THAT(refusal(head + "[{\"user\": {\"type\": \"categorical\", \"vocab_sise\": 3}}]}"),
+              AllOf(HasSubstr("vocab_size"), HasSubstr("features"), testing::Not(HasSubstr("feature_cols"))));
   fs::remove(dir_ / "data/tiny/feature_map.json");
   try {
     load();
@@ -160,7 +162,16 @@ TEST_F(PreparedData, FilesMayLackTheEndingOfTheirFormat) {
 
 TEST_F(PreparedData, ColumnsOfTheConfigurationCount) {
   describe("npz");
-  const ExperimentConfig config = load({"feature_cols=[{name: user, type: categorical, dtype: str}]", "label_col=clk"});
+  const std::vector<std::string> columns = {"feature_cols=[{name: user, type: categorical, dtype: str}]",
+                                            "label_col=clk"};
+  try {
+    load(columns);
+    ADD_FAILURE() << "ids would be made of ids";
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("dataset_config.yaml:3:"), HasSubstr("feature_map.json), and its .npz files"),
+                                HasSubstr("rebuild_dataset: true")));
+  }
+  const ExperimentConfig config = load({columns[0], columns[1], "rebuild_dataset=true"});
   EXPECT_TRUE(config.dataset.rebuild);
   EXPECT_EQ(config.dataset.fields.size(), 1u);
   const ExperimentConfig ids = load(

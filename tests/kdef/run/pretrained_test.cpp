@@ -10,7 +10,9 @@
 #include "core/io/safetensors.h"
 #include "data/encode/encoder.h"
 #include "data/encode/feature_vocab.h"
+#include "data/encode/prepare.h"
 #include "data/encode/pretrained.h"
+#include "kdef/config/build.h"
 #include "kdef/run/run.h"
 #include "tests/data/npz.h"
 #include "tests/kdef/support.h"
@@ -88,6 +90,23 @@ TEST_F(PretrainedRun, TheLengthIsThatOfTheEmbeddingUnlessGiven) {
   RunOptions options;
   options.directory = e_.directory / "run";
   EXPECT_THROW(run_experiment(config, options), InputError) << "vectors of 3 numbers";
+}
+
+TEST_F(PretrainedRun, VectorsThatNoRowOfTrainingGetsAreTold) {
+  const auto warnings = [&](const char* keys) {
+    data::write_npz(e_.directory / "table.npz", {{"key", data::npy_bytes("|S6", "(2,)", std::string(keys, 12))},
+                                                 {"value", data::npy<float>("<f4", {0.25f, -2, 3, 0.5f, 4, 8}, 3)}});
+    const ExperimentConfig config = load("pretrain_dim: 3");
+    const auto data = data::prepare_and_open(config.dataset, e_.directory / "cache");
+    nn::Builder build(1);
+    const Ensemble model(config.model, embedding_fields(data.summary.map), build);
+    return load_pretrained(config.dataset, data.vocabulary, model);
+  };
+  EXPECT_THAT(warnings("1\0\0\0\0\0nobody"), testing::IsEmpty());
+  EXPECT_THAT(warnings("user_1nobody"),
+              ElementsAre(testing::AllOf(testing::HasSubstr("column user: none of the 2 keys of "),
+                                         testing::HasSubstr("as 'user_1', is a value of train_data, as '"),
+                                         testing::HasSubstr("check that both files"))));
 }
 
 // A folder that FuxiCTR has prepared (tests/fixtures/fuxictr/record.py): its ids and its rows of tables.

@@ -39,10 +39,10 @@ class Warnings : public testing::Test {
   }
 
   void write(const char* name, const std::string& text) { test::put(folder_ / name, text); }
-  // 100 rows of 5 users; every second one is a click, or none is.
+  // 100 rows of 5 users, of `price` and of half of it; every second one is a click, or none is.
   static std::string rows(const std::string& user, double price = 0.5, int labels = 2) {
     std::string text = "click,user,price\n";
-    for (int i = 0; i < 100; ++i) text += cat(i % labels, ",", user, i % 5, ",", price, "\n");
+    for (int i = 0; i < 100; ++i) text += cat(i % labels, ",", user, i % 5, ",", price / (1 + i % 3), "\n");
     return text;
   }
   data::PreparedData prepared() const { return data::prepare_and_open(config_.dataset, config_.dataset.data_root); }
@@ -87,6 +87,19 @@ TEST_F(Warnings, NumbersFarLargerThanTheOtherInputs) {
                                             HasSubstr("the other inputs are near 1;"), HasSubstr("StandardScaler"))));
   config_.dataset.fields[1].normalizer = data::Normalizer::min_max;
   EXPECT_THAT(warnings(), IsEmpty());
+}
+
+TEST_F(Warnings, NumbersThatSayNothing) {
+  write("train.csv", rows("u", 0));
+  const auto expected = HasSubstr("column price: all of the 100 training rows have the same number; check that");
+  EXPECT_THAT(warnings(), ElementsAre(expected));
+}
+
+TEST_F(Warnings, AColumnWithoutValues) {
+  write("train.csv", rows("u"));
+  config_.dataset.fields[0].na_values = std::vector<std::string>{"u0", "u1", "u2", "u3", "u4"};
+  EXPECT_THAT(warnings(), Contains(HasSubstr("column user: has no value in train_data, so all rows have the same id; "
+                                             "leave the column out")));
 }
 
 TEST_F(Warnings, EpochsOfFewSteps) {
