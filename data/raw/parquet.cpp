@@ -1,6 +1,7 @@
 #include "data/raw/parquet.h"
 
 #include <arrow/io/file.h>
+#include <arrow/memory_pool.h>
 #include <parquet/column_reader.h>
 #include <parquet/exception.h>
 #include <parquet/file_reader.h>
@@ -22,10 +23,35 @@ namespace {
 
 constexpr int64_t kStreamBytes = int64_t{1} << 18;  // that are read ahead of a column
 constexpr int64_t kLevels = 8192;                   // of a batch
+constexpr int64_t kMaxBuffer = int64_t{256} << 20;  // bytes of a page or a dictionary
 constexpr int64_t kMaxElements = int64_t{1} << 27;  // of the lists of one column in one chunk
 
 [[noreturn]] void damaged(const std::string& path, const std::string& why) {
   throw InputError(cat(path, ": not a readable Parquet file: ", why, "; write it again"));
+}
+
+// Arrow makes a buffer of the size that the header of a page says, and fills it, before it reads the page. Writers make
+// pages of about one MiB.
+class BoundedPool : public ::arrow::ProxyMemoryPool {
+ public:
+  BoundedPool() : ProxyMemoryPool(::arrow::default_memory_pool()) {}
+  ::arrow::Status Allocate(int64_t size, int64_t alignment, uint8_t** out) override {
+    return size > kMaxBuffer ? refusal(size) : ProxyMemoryPool::Allocate(size, alignment, out);
+  }
+  ::arrow::Status Reallocate(int64_t old_size, int64_t new_size, int64_t alignment, uint8_t** ptr) override {
+    return new_size > kMaxBuffer ? refusal(new_size) : ProxyMemoryPool::Reallocate(old_size, new_size, alignment, ptr);
+  }
+
+ private:
+  static ::arrow::Status refusal(int64_t size) {
+    return ::arrow::Status::OutOfMemory("a page of ", size, " bytes; those of more than ", kMaxBuffer >> 20,
+                                        " MiB are not read");
+  }
+};
+
+::arrow::MemoryPool* bounded_pool() {
+  static BoundedPool pool;
+  return &pool;
 }
 
 // Calls fn(), and gives exceptions of Arrow as errors of the file.
@@ -309,7 +335,7 @@ class ParquetReader : public ColumnSource {
   explicit ParquetReader(const std::string& path) : ColumnSource(path, "a Parquet file") {
     auto file = ::arrow::io::ReadableFile::Open(path);
     if (!file.ok()) damaged(path, file.status().message());
-    ::parquet::ReaderProperties properties;
+    ::parquet::ReaderProperties properties(bounded_pool());
     properties.enable_buffered_stream();
     properties.set_buffer_size(kStreamBytes);
     reading(path, [&] {

@@ -131,6 +131,23 @@ TEST_F(Parquet, FilesWithoutRowsAndDamagedFiles) {
   expect_error<InputError>([&] { prepare(c, dir_ / "cache"); }, {"damaged.parquet: not a readable Parquet file"});
 }
 
+// 3.7 KB, a page of which says that it has gibibytes.
+TEST_F(Parquet, PagesAreBounded) {
+  const std::string path = KDEF_SOURCE_DIR "/fuzz/corpus/parquet/page_of_gibibytes";
+  std::string refusals;
+  for (const std::string& name : open_parquet(path)->columns()) {
+    try {
+      const auto source = open_parquet(path);
+      source->select({name});
+      for (Chunk chunk; source->read(chunk);) source->parse(chunk);
+    } catch (const InputError& e) {
+      refusals += e.what();
+    }
+  }
+  EXPECT_NE(refusals.find("bytes; those of more than 256 MiB are not read; write it again"), std::string::npos)
+      << refusals;
+}
+
 TEST(ParquetMissing, SaysTheWayOut) {
   if (reads_parquet()) GTEST_SKIP() << "this kdef is built with Arrow C++";
   expect_error<InputError>([] { open_rows(fixture("rows.parquet"), DatasetConfig()); },
