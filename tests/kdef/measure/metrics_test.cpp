@@ -177,7 +177,7 @@ TEST(GroupAuc, DoesNotDependOnTheNumbersOfGroups) {
     labels.push_back(i * 31 % 7 < 3 ? 1.0f : 0.0f);
     dense.push_back(i * 13 % 23 - 5);
     sparse.push_back(dense.back() * 1000003);
-    extreme.push_back(dense.back() < 0 ? INT64_MIN + dense.back() + 5 : INT64_MAX - 17 + dense.back());
+    extreme.push_back(dense.back() < 0 ? INT64_MIN + (dense.back() + 5) : INT64_MAX - 17 + dense.back());
   }
   const double value = group_auc(scores, labels, {}, dense);
   EXPECT_GT(value, 0);
