@@ -31,7 +31,7 @@ Device parse_device(const std::string& name);
 class Memory {
  public:
   virtual ~Memory() = default;
-  /// Returns at least `bytes` bytes, aligned to 64; never null. Throws SystemError where there is no memory.
+  /// Returns at least `bytes` bytes, aligned to 128; never null. Throws SystemError where there is no memory.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* block) noexcept = 0;
   /// Copies between this device and the host, or within this device, after all work that the device was given before.

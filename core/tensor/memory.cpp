@@ -18,7 +18,8 @@ namespace kdef {
 namespace {
 
 struct CpuSystem {
-  static constexpr size_t kAlignment = 64, kHugePage = size_t{2} << 20;
+  static constexpr size_t kAlignment = 128;  // of a vector of 16 doubles (ops/device/vectors.h)
+  static constexpr size_t kHugePage = size_t{2} << 20;
   static size_t alignment(size_t bytes) { return bytes >= kHugePage ? kHugePage : kAlignment; }
   static size_t round_up(size_t bytes) {
     const size_t unit = bytes >= kHugePage ? kHugePage / 32 : kAlignment;

@@ -32,5 +32,13 @@ TEST(Device, IsParsed) {
   EXPECT_THROW(parse_device("cuda"), InputError);  // this build has none
 }
 
+// Kernels read vectors of 16 doubles from the beginning of a tensor.
+TEST(Memory, TensorsBeginAtMultiplesOf128Bytes) {
+  for (const int64_t n : {1, 16, 17, 1000, 300000}) {
+    const Tensor small = Tensor::empty({n}, DType::f64), again = Tensor::empty({n}, DType::f64);
+    for (const Tensor* t : {&small, &again}) EXPECT_EQ(reinterpret_cast<uintptr_t>(t->data<double>()) % 128, 0u) << n;
+  }
+}
+
 }  // namespace
 }  // namespace kdef
