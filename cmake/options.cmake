@@ -1,5 +1,5 @@
 # Build options; kdef_flags, which every library links and passes on to its users; kdef_compile_options(), the compiler
-# options of our own targets, which nobody inherits.
+# options and the path of includes of our own targets, which nobody inherits.
 option(KDEF_ONEDNN "GEMM through oneDNN (OFF: the reference loops, no dependency)" ON)
 option(KDEF_MINIMAL "Only core, ops and nn: needs nothing but a C++20 compiler" OFF)
 option(KDEF_TESTS "Build the test suite (GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
@@ -33,9 +33,22 @@ add_library(kdef_flags INTERFACE)
 add_library(kdef::flags ALIAS kdef_flags)
 set_target_properties(kdef_flags PROPERTIES EXPORT_NAME flags)
 target_compile_features(kdef_flags INTERFACE cxx_std_20)
-target_include_directories(kdef_flags INTERFACE
-  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
-  "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kdef;${CMAKE_INSTALL_INCLUDEDIR}>")
+target_include_directories(kdef_flags INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+# The parent of a subproject includes the headers as those who use an installed kdef do. Our own targets do not
+# (kdef_compile_options).
+set(kdef_rooms core ops nn)
+if(NOT KDEF_MINIMAL)
+  list(APPEND kdef_rooms data kdef)
+endif()
+if(NOT PROJECT_IS_TOP_LEVEL)
+  include(cmake/public_headers.cmake)
+  kdef_public_headers(${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/include ${kdef_rooms})
+  target_include_directories(kdef_flags INTERFACE $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
+  foreach(room IN LISTS kdef_rooms)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${room}/*.h)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${headers})
+  endforeach()
+endif()
 target_link_libraries(kdef_flags INTERFACE OpenMP::OpenMP_CXX)
 # -Wno-missing-field-initializers: settings are written down as far as they differ from their defaults.
 # -Wno-restrict: GCC 12 warns of it falsely in std::string (GCC bug 105329). Clang has no such warning.
@@ -61,6 +74,8 @@ function(kdef_compile_options target)
     list(APPEND options -fsanitize=fuzzer-no-link)
   endif()
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
+  # Before the folders that a parent has given to all targets below it, which may have headers of the same paths.
+  target_include_directories(${target} BEFORE PRIVATE ${PROJECT_SOURCE_DIR})
 endfunction()
 if(KDEF_SANITIZE)
   target_link_options(kdef_flags INTERFACE $<BUILD_INTERFACE:-fsanitize=${KDEF_SANITIZE}>)

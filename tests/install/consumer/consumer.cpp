@@ -1,10 +1,10 @@
 // Trains a KDEF ensemble of two students on random rows and scores them, with the installed library alone.
 #include <cstdio>
 
-#include "core/base/random.h"
+#include "kdef/core/base/random.h"
 #include "kdef/method/ensemble.h"
+#include "kdef/nn/optimizer/optimizer.h"
 #include "kdef/serve/scorer.h"
-#include "nn/optimizer/optimizer.h"
 
 int main() {
   using namespace kdef;
