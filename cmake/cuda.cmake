@@ -21,7 +21,8 @@ if(NOT KDEF_HAS_CUDA)
   return()
 endif()
 message(STATUS "CUDA backend: CUDA ${CUDAToolkit_VERSION}, architectures ${KDEF_CUDA_ARCHITECTURES}")
-set(KDEF_CUDA_LIBRARIES CUDA::cudart_static CUDA::cublasLt)
+# cublasLt is loaded at its first use (ops/gemm/cublas.cpp).
+set(KDEF_CUDA_LIBRARIES CUDA::cudart_static)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
 # CMake 3.25 does not know C++20 of nvcc.

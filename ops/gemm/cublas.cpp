@@ -1,4 +1,5 @@
 #include <cublasLt.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,18 +13,60 @@
 namespace kdef::ops::cuda {
 namespace {
 
+#define KDEF_CUBLAS_LT_FUNCTIONS(X) \
+  X(GetStatusString)                \
+  X(GetVersion)                     \
+  X(Create)                         \
+  X(Matmul)                         \
+  X(MatmulAlgoGetHeuristic)         \
+  X(MatmulDescCreate)               \
+  X(MatmulDescSetAttribute)         \
+  X(MatmulPreferenceCreate)         \
+  X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) X(MatrixLayoutCreate) X(MatrixLayoutSetAttribute)
+
+// The library is loaded at the first product on a device, so that a program with this backend starts without it. The
+// system's own search comes first, then the toolkit of the build.
+struct CublasLt {
+#define KDEF_FUNCTION(name) decltype(&cublasLt##name) name = nullptr;
+  KDEF_CUBLAS_LT_FUNCTIONS(KDEF_FUNCTION)
+#undef KDEF_FUNCTION
+
+  CublasLt() {
+    const std::string file = cat("libcublasLt.so.", CUBLAS_VER_MAJOR);
+    void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    const std::string why = library == nullptr ? ::dlerror() : "";
+    if (library == nullptr) library = ::dlopen((KDEF_CUBLAS_LT_FOLDER "/" + file).c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+      throw SystemError(cat("cuBLAS: ", file, " cannot be loaded (", why,
+                            "); install the CUDA libraries of this version, or name their folder in LD_LIBRARY_PATH"));
+    }
+    const auto find = [&](const char* name) {
+      void* found = ::dlsym(library, name);
+      if (found == nullptr) throw SystemError(cat("cuBLAS: ", file, " has no function ", name));
+      return found;
+    };
+#define KDEF_FUNCTION(name) name = reinterpret_cast<decltype(name)>(find("cublasLt" #name));
+    KDEF_CUBLAS_LT_FUNCTIONS(KDEF_FUNCTION)
+#undef KDEF_FUNCTION
+  }
+};
+const CublasLt& lt() {
+  static const CublasLt it;
+  return it;
+}
+
 void check(cublasStatus_t status, const char* call, const char* file, int line) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw SystemError(cat("cuBLAS: ", call, " failed: ", cublasLtGetStatusString(status), " at ", file, ":", line));
+  throw SystemError(cat("cuBLAS: ", call, " failed: ", lt().GetStatusString(status), " at ", file, ":", line));
 }
 #define KDEF_CUBLAS_CHECK(call) check((call), #call, __FILE__, __LINE__)
 
 constexpr size_t kWorkspace = size_t{32} << 20;
 
 struct Handle {
-  cublasLtHandle_t lt = nullptr;
+  cublasLtHandle_t library = nullptr;
   Tensor workspace = Tensor::empty({static_cast<int64_t>(kWorkspace)}, DType::u8, {DeviceType::cuda, current()});
-  Handle() { KDEF_CUBLAS_CHECK(cublasLtCreate(&lt)); }
+  Handle() { KDEF_CUBLAS_CHECK(lt().Create(&library)); }
   static int current() {
     int index = 0;
     KDEF_CUDA_CHECK(cudaGetDevice(&index));
@@ -65,7 +108,7 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm{};
 
   Plan(const Gemm& g, Kind kind, const void* bias, uint32_t aligned) {
-    KDEF_CUBLAS_CHECK(cublasLtMatmulDescCreate(&product, compute_type(kind), result_type(kind)));
+    KDEF_CUBLAS_CHECK(lt().MatmulDescCreate(&product, compute_type(kind), result_type(kind)));
     set(CUBLASLT_MATMUL_DESC_TRANSA, g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (bias != nullptr) {
@@ -80,9 +123,9 @@ struct Plan {
     result = layout(result_type(kind), g.n, g.m, g.ldc, g.batch, g.stride_c);
 
     cublasLtMatmulPreference_t preference = nullptr;
-    KDEF_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&preference));
+    KDEF_CUBLAS_CHECK(lt().MatmulPreferenceCreate(&preference));
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
-      KDEF_CUBLAS_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, what, &value, sizeof value));
+      KDEF_CUBLAS_CHECK(lt().MatmulPreferenceSetAttribute(preference, what, &value, sizeof value));
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
     for (const auto what : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -91,29 +134,29 @@ struct Plan {
     }
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle().lt, product, first, second, result, result,
-                                                                 preference, 1, &found, &count);
-    cublasLtMatmulPreferenceDestroy(preference);
+    const cublasStatus_t status = lt().MatmulAlgoGetHeuristic(handle().library, product, first, second, result, result,
+                                                              preference, 1, &found, &count);
+    lt().MatmulPreferenceDestroy(preference);
     if (status != CUBLAS_STATUS_SUCCESS || count == 0) {
       throw SystemError(cat("cuBLAS: no algorithm for [", g.m, ", ", g.k, "] x [", g.k, ", ", g.n, "], batch ", g.batch,
-                            ": ", cublasLtGetStatusString(status)));
+                            ": ", lt().GetStatusString(status)));
     }
     algorithm = found.algo;
   }
 
   template <class V>
   void set(cublasLtMatmulDescAttributes_t what, V value) {
-    KDEF_CUBLAS_CHECK(cublasLtMatmulDescSetAttribute(product, what, &value, sizeof value));
+    KDEF_CUBLAS_CHECK(lt().MatmulDescSetAttribute(product, what, &value, sizeof value));
   }
   static cublasLtMatrixLayout_t layout(cudaDataType_t type, int64_t rows, int64_t columns, int64_t leading,
                                        int64_t batch, int64_t stride) {
     cublasLtMatrixLayout_t made = nullptr;
     KDEF_CUBLAS_CHECK(
-        cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns), leading));
+        lt().MatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns), leading));
     const int32_t count = static_cast<int32_t>(batch);
-    KDEF_CUBLAS_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
+    KDEF_CUBLAS_CHECK(lt().MatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
     KDEF_CUBLAS_CHECK(
-        cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
+        lt().MatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
     return made;
   }
 };
@@ -134,9 +177,9 @@ void run(const Gemm& g, Kind kind, const void* a, const void* b, void* c, const 
   Plan& plan = plan_for(g, kind, bias, alignment(a, b, c));
   if (bias != nullptr) plan.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const Scalar one = 1, add = g.accumulate ? 1 : 0;
-  KDEF_CUBLAS_CHECK(cublasLtMatmul(handle().lt, plan.product, &one, b, plan.first, a, plan.second, &add, c, plan.result,
-                                   c, plan.result, &plan.algorithm, handle().workspace.raw(), kWorkspace,
-                                   kdef::cuda::stream()));
+  KDEF_CUBLAS_CHECK(lt().Matmul(handle().library, plan.product, &one, b, plan.first, a, plan.second, &add, c,
+                                plan.result, c, plan.result, &plan.algorithm, handle().workspace.raw(), kWorkspace,
+                                kdef::cuda::stream()));
 }
 
 // An operand as stored, rounded; rows start at multiples of 16 bytes.
@@ -210,7 +253,7 @@ template void gemm<double>(const Gemm&, const double*, const double*, double*, c
 
 const char* gemm_version() {
   static const std::string text = [] {
-    const size_t v = cublasLtGetVersion();
+    const size_t v = lt().GetVersion();
     return cat("cublasLt ", v / 10000, ".", v / 100 % 100, ".", v % 100);
   }();
   return text.c_str();
