@@ -13,6 +13,7 @@
 #include "kdef/train/trainer.h"
 #include "nn/networks/registry.h"
 #include "ops/gemm/gemm.h"
+#include "ops/serve/packed.h"
 
 namespace kdef::apps {
 
@@ -259,6 +260,7 @@ nlohmann::ordered_json json_of(const PredictBenchmark& r, const PredictBenchmark
           {"peak_mib", r.peak_mib},
           {"scorer_mib", r.scorer_mib},
           {"compiled", r.compiled},
+          {"precision", ops::name_of(config.scorer.precision)},
           {"students", config.model.students.size()},
           {"batch", config.batch_size},
           {"threads", num_threads()}};
@@ -271,6 +273,8 @@ int bench_predict(const Arguments& arguments) {
                         "rows to predict one by one");
   options.add_options()("fold-mib", po::value<int64_t>()->value_name("N")->default_value(64),
                         "memory of the scorer for known products of embeddings with first layers");
+  options.add_options()("precision", po::value<std::string>()->value_name("P")->default_value("f32"),
+                        "how the scorer keeps weights and tables: f32, bf16 or int8");
   const auto parsed = parse({"bench predict",
                              "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
                              "[key=value...]",
@@ -291,7 +295,8 @@ int bench_predict(const Arguments& arguments) {
   config.batch_size = problem.batch;
   config.seconds = static_cast<double>(parsed->integer("seconds", 1));
   config.latency_rows = parsed->integer("latency-rows", 1);
-  config.fold_mib = parsed->integer("fold-mib", 0);
+  config.scorer.fold_mib = parsed->integer("fold-mib", 0);
+  config.scorer.precision = ops::parse_stored(parsed->text("precision"));
   config.model = problem.model;
   const PredictBenchmark r = benchmark_predict(problem.map, config);
   print("%s, batch %lld, shape %s, %d threads, %s, %d batches\n", students_text(config.model).c_str(),

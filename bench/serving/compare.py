@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Time to score rows in memory: ONNX Runtime on an exported model, and kdef by its C interface, one thread each.
 
-usage: compare.py KDEF LIBRARY [--student best|N|ensemble] [--rounds R] [--wall] [--work DIR]   (needs numpy and onnxruntime)
+usage: compare.py KDEF LIBRARY [--also LIBRARY] [--precision f32,bf16,int8] [--student best|N|ensemble] [--rounds R] [--wall]
+                  [--work DIR]   (needs numpy and onnxruntime)
 
-KDEF is the program, LIBRARY libkdef.so of the same build. The data are synthetic rows of Criteo's shape (39 fields), the model is
+KDEF is the program, LIBRARY libkdef.so of the same build. --also names that of another build, as the one without oneDNN, which is
+measured in f32 beside. ONNX Runtime computes in fp32 always. The data are synthetic rows of Criteo's shape (39 fields), the model is
 M = 3 networks 400-400-400 over shared embeddings of dimension 16, trained for one epoch; where the work folder has them they are
 kept. Both score the same encoded rows: ids and numbers as matrices. Every round measures both, one after the other, for each batch
 size; the table has the medians over the rounds. Times are of the calling thread's processor time, which does not see other programs
@@ -52,17 +54,25 @@ class TextRows(ctypes.Structure):
                 ("rows", ctypes.c_size_t)]
 
 
-class Library:
-    """The C interface (bindings/c/kdef.h)."""
+class Opening(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("path", ctypes.c_char_p), ("bytes", ctypes.c_void_p),
+                ("byte_count", ctypes.c_size_t), ("precision", ctypes.c_char_p)]
 
-    def __init__(self, path, run):
-        self.c = ctypes.CDLL(str(path))
+
+class Library:
+    """A model by the C interface (bindings/c/kdef.h)."""
+
+    def __init__(self, path, run, precision):
+        self.c = ctypes.CDLL(str(path.resolve()))
         for name in ("kdef_id_columns", "kdef_number_columns", "kdef_columns"):
             getattr(self.c, name).restype = ctypes.c_size_t
         self.c.kdef_column.restype = ctypes.c_char_p
         self.c.kdef_last_error.restype = ctypes.c_char_p
         self.model = ctypes.c_void_p()
-        self.check(self.c.kdef_open(str(run).encode(), ctypes.byref(self.model)))
+        opening = Opening()
+        self.c.kdef_opening_defaults(ctypes.byref(opening))
+        opening.path, opening.precision = str(run).encode(), precision.encode()
+        self.check(self.c.kdef_open_as(ctypes.byref(opening), ctypes.byref(self.model)))
         self.columns = [self.c.kdef_column(self.model, ctypes.c_size_t(i)) for i in range(self.c.kdef_columns(self.model))]
 
     def check(self, status):
@@ -98,7 +108,9 @@ def seconds(clock, function, calls):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("kdef")
-    parser.add_argument("library")
+    parser.add_argument("library", type=pathlib.Path)
+    parser.add_argument("--also", type=pathlib.Path)
+    parser.add_argument("--precision", type=lambda text: text.split(","), default=["f32"])
     parser.add_argument("--student", default="ensemble")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--wall", action="store_true")
@@ -107,7 +119,10 @@ def main():
     clock = time.perf_counter if options.wall else time.thread_time
     data, run, model = prepared(options.work, options.kdef, options.student)
 
-    library = Library(options.library, run)
+    ways = {precision: Library(options.library, run, precision) for precision in options.precision}
+    if options.also:
+        ways[str(options.also)] = Library(options.also, run, "f32")
+    library = next(iter(ways.values()))
     with open(data / "test.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     ids, numbers = library.encode([rows[i % len(rows)] for i in range(max(BATCHES))])
@@ -118,19 +133,25 @@ def main():
 
     print(f"ONNX Runtime {onnxruntime.__version__}, {'wall' if options.wall else 'processor'} time, median of {options.rounds}, "
           f"microseconds per call")
-    print("| batch | ONNX Runtime | kdef | kdef / ONNX Runtime | largest difference |")
-    print("|--:|--:|--:|--:|--:|")
+    print("| rows | ONNX Runtime | kdef | its time | / ONNX Runtime | least and largest | largest difference |")
+    print("|--:|--:|---|--:|--:|---|--:|")
     for batch in BATCHES:
         feeds = {"ids": ids[:batch].astype(numpy.int64), "numbers": numbers[:batch].copy()}
         feeds = {name: value for name, value in feeds.items() if name in names}
         theirs = lambda: session.run(["prediction"], feeds)
-        ours, scores = library.scorer(ids[:batch].copy(), numbers[:batch].copy())
-        ours()
-        difference = abs(theirs()[0][:, 0] - scores).max()
-        calls = max(1, 256 // batch)
-        times = [(seconds(clock, theirs, calls), seconds(clock, ours, calls)) for _ in range(options.rounds)]
-        onnx, kdef = (1e6 * float(numpy.median(column)) for column in zip(*times))
-        print(f"| {batch} | {onnx:.0f} | {kdef:.0f} | {kdef / onnx:.2f} | {difference:.1e} |", flush=True)
+        expected = theirs()[0][:, 0]
+        calls, differences = {"ONNX Runtime": theirs}, {}
+        for way, model in ways.items():
+            calls[way], scores = model.scorer(ids[:batch].copy(), numbers[:batch].copy())
+            calls[way]()
+            differences[way] = abs(expected - scores).max()
+        count = max(1, 256 // batch)
+        rounds = [{way: seconds(clock, call, count) for way, call in calls.items()} for _ in range(options.rounds)]
+        times = {way: 1e6 * float(numpy.median([one[way] for one in rounds])) for way in calls}
+        for way in ways:
+            ratios = [one[way] / one["ONNX Runtime"] for one in rounds]
+            print(f"| {batch} | {times['ONNX Runtime']:.0f} | {way} | {times[way]:.0f} | {numpy.median(ratios):.2f} | "
+                  f"{min(ratios):.2f} to {max(ratios):.2f} | {differences[way]:.1e} |", flush=True)
 
 
 main()

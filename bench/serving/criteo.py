@@ -15,7 +15,10 @@ has onnxruntime, onnx and numpy:
 
     python bench/serving/criteo.py --kdef build/bin/kdef --students 1,3 --batches 1,16,256,4096 --rounds 5
 
-The last line is one JSON object: a list of results with students, batch, kdef_us, onnxruntime_us and ratio.
+--precision f32,bf16,int8 times kdef in each of them; ONNX Runtime computes in fp32 always. --kdef may name several programs, as
+builds with and without oneDNN.
+
+The last line is one JSON object: a list of results with kdef, precision, students, batch, kdef_us, onnxruntime_us and ratio.
 """
 import argparse
 import json
@@ -124,9 +127,9 @@ class OnnxRuntime:
         return 1e6 * statistics.median(times)
 
 
-def kdef_microseconds(program, students, batch, seconds):
+def kdef_microseconds(program, precision, students, batch, seconds):
     command = [program, "bench", "predict", "--shape", "criteo", "--students", str(students), "--batch", str(batch),
-               "--threads", "1", "--latency-rows", "1", "--seconds", str(seconds)]
+               "--threads", "1", "--latency-rows", "1", "--seconds", str(seconds), "--precision", precision]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"criteo: exit {done.returncode} of: {' '.join(command)}")
@@ -139,7 +142,8 @@ def kdef_microseconds(program, students, batch, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     numbers = lambda text: [int(part) for part in text.split(",")]
-    parser.add_argument("--kdef", required=True, help="the program")
+    parser.add_argument("--kdef", required=True, nargs="+", help="the program, or several")
+    parser.add_argument("--precision", type=lambda text: text.split(","), default=["f32"])
     parser.add_argument("--students", type=numbers, default=[1, 3])
     parser.add_argument("--batches", type=numbers, default=[1, 16, 256, 4096])
     parser.add_argument("--rounds", type=int, default=5)
@@ -147,21 +151,24 @@ def main():
     args = parser.parse_args()
     isa = os.environ.get("KDEF_ISA", "the best that the processor has")
     print(f"ONNX Runtime {onnxruntime.__version__}; kdef's instruction set: {isa}")
-    print("students  batch      kdef us  ONNX Runtime us   ratio (least, largest)")
+    ways = [(program, precision) for program in args.kdef for precision in args.precision]
+    print("students  batch      kdef us  ONNX Runtime us   ratio (least, largest)  of")
     results = []
     for students in args.students:
         runtime = OnnxRuntime(students)
         for batch in args.batches:
-            rounds = []
+            rounds = []  # each: ONNX Runtime, and every way
             for _ in range(args.rounds):
-                kdef = kdef_microseconds(args.kdef, students, batch, args.seconds)
-                rounds.append((kdef, runtime.microseconds(batch, args.seconds)))
-            ratios = [kdef / other for kdef, other in rounds]
-            kdef, other = (statistics.median(r[i] for r in rounds) for i in (0, 1))
-            ratio = statistics.median(ratios)
-            print(f"{students:8} {batch:6} {kdef:12.1f} {other:16.1f}   {ratio:.2f} ({min(ratios):.2f}, {max(ratios):.2f})",
-                  flush=True)
-            results.append({"students": students, "batch": batch, "kdef_us": kdef, "onnxruntime_us": other, "ratio": ratio})
+                kdef = [kdef_microseconds(*way, students, batch, args.seconds) for way in ways]
+                rounds.append([runtime.microseconds(batch, args.seconds), *kdef])
+            other = statistics.median(r[0] for r in rounds)
+            for i, (program, precision) in enumerate(ways, 1):
+                kdef, ratios = statistics.median(r[i] for r in rounds), [r[i] / r[0] for r in rounds]
+                ratio = statistics.median(ratios)
+                print(f"{students:8} {batch:6} {kdef:12.1f} {other:16.1f}   {ratio:.2f} ({min(ratios):.2f}, {max(ratios):.2f})  "
+                      f"{program} {precision}", flush=True)
+                results.append({"kdef": program, "precision": precision, "students": students, "batch": batch, "kdef_us": kdef,
+                                "onnxruntime_us": other, "ratio": ratio})
     print(json.dumps({"results": results}))
 
 

@@ -10,7 +10,7 @@
 namespace kdef {
 
 const char* name_of(Isa isa) {
-  static constexpr const char* kNames[] = {"plain", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+  static constexpr const char* kNames[] = {"plain", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16"};
   return kNames[static_cast<int>(isa)];
 }
 
@@ -36,6 +36,7 @@ std::vector<Isa> usable_isas() {
     return all;
   }
   all.push_back(Isa::v4);
+  if (__builtin_cpu_supports("avx512bf16")) all.push_back(Isa::v4_bf16);
 #endif
   return all;
 }

@@ -11,7 +11,6 @@
 #include "kdef/config/build.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
-#include "kdef/serve/scorer.h"
 #include "kdef/train/training_step.h"
 #include "ops/check/kinds.h"
 #include "ops/gemm/route.h"
@@ -270,7 +269,7 @@ PredictBenchmark benchmark_predict(const data::FeatureMap& map, const PredictBen
   alone.seconds();
   predict(model, batch(0));
   result.peak_mib = static_cast<double>(memory_of(kCpu).statistics().peak) / (1 << 20);
-  const Scorer scorer(model, {.fold_mib = config.fold_mib});
+  const Scorer scorer(model, config.scorer);
   result.compiled = scorer.compiled();
   result.scorer_mib = static_cast<double>(scorer.weight_bytes() + scorer.table_bytes()) / (1 << 20);
   std::vector<double> batches, processor, engine, gemms;

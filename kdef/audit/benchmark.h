@@ -7,6 +7,7 @@
 
 #include "data/schema.h"
 #include "kdef/method/ensemble.h"
+#include "kdef/serve/scorer.h"
 #include "nn/optimizer/optimizer.h"
 #include "ops/gemm/gemm.h"
 
@@ -60,7 +61,7 @@ struct PredictBenchmark {
 struct PredictBenchmarkConfig {
   EnsembleConfig model;
   int64_t batch_size = 10000;
-  int64_t fold_mib = 64;        // ScorerOptions
+  ScorerOptions scorer;
   int64_t latency_rows = 5000;  // each is predicted alone, with all threads and with one
   double seconds = 10;          // about how long to measure batches, at least 5 of them
   uint64_t seed = 1;

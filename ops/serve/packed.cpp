@@ -27,6 +27,9 @@ extern const Kernels kKernels;
 namespace v4 {
 extern const Kernels kKernels;
 }
+namespace v4_bf16 {
+extern const Kernels kKernels;
+}
 #endif
 
 // The twin in plain C++: one panel that holds all outputs, so that its weights are W^T.
@@ -111,6 +114,7 @@ const Kernels& kernels(Isa isa) {
   if (isa == Isa::v2) return v2::kKernels;
   if (isa == Isa::v3) return v3::kKernels;
   if (isa == Isa::v4) return v4::kKernels;
+  if (isa == Isa::v4_bf16) return v4_bf16::kKernels;
 #endif
   KDEF_CHECK(isa == Isa::plain, "serve: this build has no kernels for ", name_of(isa));
   return plain::kKernels;
@@ -230,7 +234,8 @@ PackedLinear::PackedLinear(const float* weight, const float* bias, int64_t out, 
     std::copy_n(weight, out * in, weight_.data());
     return;
   }
-  weight_ = AlignedFloats(floats_for(vectors * lanes * in, stored_));
+  const int64_t step = rounds_inputs() ? 2 : 1;  // inputs whose weights stand side by side
+  weight_ = AlignedFloats(floats_for(vectors * lanes * round_up(in, step), stored_));
   if (stored_ == Stored::int8) {
     scales_ = AlignedFloats(bias_.size());
     for (int64_t j = 0; j < out; ++j) scales_.data()[j] = scale_of(weight + j * in, in);
@@ -239,15 +244,18 @@ PackedLinear::PackedLinear(const float* weight, const float* bias, int64_t out, 
   int64_t to = 0;
   for (int64_t panel = 0, first = 0; panel < panels; ++panel) {
     const int64_t width = lanes * (vectors / panels + (panel < vectors % panels ? 1 : 0));
-    for (int64_t i = 0; i < in; ++i, to += width) {
+    for (int64_t i = 0; i < in; i += step, to += width * step) {
       for (int64_t j = 0; j < std::min(width, out - first); ++j) {
         const float scale = stored_ == Stored::int8 ? scales_.data()[first + j] : 0;
-        keep(weight[(first + j) * in + i], scale, stored_, weight_.data(), to + j);
+        for (int64_t k = 0; k < std::min(step, in - i); ++k)
+          keep(weight[(first + j) * in + i + k], scale, stored_, weight_.data(), to + j * step + k);
       }
     }
     first += width;
   }
 }
+
+bool PackedLinear::rounds_inputs() const { return stored_ == Stored::bf16 && kernels_->bf16_pairs; }
 
 void PackedLinear::run(const float* x, int64_t ldx, int64_t rows, float* y, int64_t ldy, bool add) const {
   if (rows == 0) return;

@@ -83,6 +83,9 @@ class PackedLinear {
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }
   bool relu() const { return relu_; }
+  /// Whether x is rounded to bf16 before it is multiplied: where weights are kept in bf16 and the processor multiplies
+  /// such numbers (Isa::v4_bf16). The sums are fp32, but for numbers below 2^-126, which become 0.
+  bool rounds_inputs() const;
   size_t bytes() const { return (weight_.size() + scales_.size() + bias_.size()) * sizeof(float); }
 
  private:

@@ -51,6 +51,9 @@ struct Kernels {
   /// The same for few outputs: the weights are float [out, in], not packed.
   void (*dots)(const Product& p);
   void (*row_sums)(const RowSums& s);
+  /// Products of bf16 weights round their inputs to bf16, too, and add two products at a time: the weights of two
+  /// inputs stand side by side, output after output. An odd last input stands beside zeros.
+  bool bf16_pairs = false;
 };
 
 /// The kernels of a usable instruction set.

@@ -344,9 +344,16 @@ TEST(Scorer, FewerBitsAreRoundedWeightsAndTables) {
     const Probabilities got = predict(Scorer(*model, {.fold_mib = 0, .precision = stored}), input),
                         want = predict(Scorer(*rounded, {.fold_mib = 0}), input),
                         exact = predict(Scorer(*model, {.fold_mib = 0}), input);
+    EXPECT_NE(got.ensemble, exact.ensemble);
+    if (stored == ops::Stored::bf16 && chosen_isa() == Isa::v4_bf16) {
+      // Activations are rounded, too, by at most 2^-8 of each in two products; the third has few outputs.
+      float most = 0;
+      for (const float y : want.students) most = std::max(most, std::abs(y));
+      for (size_t i = 0; i < got.students.size(); ++i) ASSERT_NEAR(got.students[i], want.students[i], most * 0x1p-7);
+      continue;
+    }
     EXPECT_EQ(got.students, want.students) << ops::name_of(stored);
     EXPECT_EQ(got.ensemble, want.ensemble);
-    EXPECT_NE(got.ensemble, exact.ensemble);
   }
 }
 

@@ -15,4 +15,4 @@ for object in "$@"; do
   fi
   checked=$((checked + 1))
 done
-((checked == 3)) || { echo "$checked objects of kernels were found among: $*"; exit 1; }
+((checked == 4)) || { echo "$checked objects of kernels were found among: $*"; exit 1; }

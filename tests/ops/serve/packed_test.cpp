@@ -91,11 +91,17 @@ TEST_P(Packed, LinearIsTheSumInDoublePrecisionUpToRounding) {
   }
 }
 
-TEST_P(Packed, ARowHasTheSameBitsAmongAnyNumberOfRows) {
+class PackedRows : public testing::TestWithParam<std::tuple<Isa, Stored>> {};
+
+TEST_P(PackedRows, HaveTheSameBitsAmongAnyNumberOfRows) {
+  const auto [isa, stored] = GetParam();
   for (const Size& s : kSizes) {
     const int64_t most = 301;
-    const std::vector<float> x = numbers(most * s.in, 1, 0.5), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3);
-    const PackedLinear linear(w.data(), bias.data(), s.out, s.in, false, GetParam());
+    const std::vector<float> w = numbers(s.out * s.in, 2);
+    std::vector<float> x = numbers(most * s.in, 1, 0.5), bias = numbers(s.out, 3);
+    bias[0] = 1e-40f;  // a sum that begins below 2^-126, in rows of zeros, too
+    std::fill_n(x.end() - s.in, s.in, 0.0f);
+    const PackedLinear linear(w.data(), bias.data(), s.out, s.in, false, isa, stored);
     std::vector<float> all(static_cast<size_t>(most * s.out));
     linear.run(x.data(), s.in, most, all.data(), s.out);
     for (const int64_t rows : kRows) {
@@ -107,6 +113,16 @@ TEST_P(Packed, ARowHasTheSameBitsAmongAnyNumberOfRows) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, PackedRows,
+                         testing::Combine(testing::ValuesIn(usable_isas()),
+                                          testing::Values(Stored::f32, Stored::bf16, Stored::int8)),
+                         [](const auto& of) {
+                           std::string name =
+                               cat(name_of(std::get<Isa>(of.param)), name_of(std::get<Stored>(of.param)));
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 TEST_P(Packed, NoRowsAreNoWork) {
   for (const Size& s : kSizes) {
@@ -127,8 +143,8 @@ TEST_P(Packed, NotANumberStaysInItsRowAndInfiniteWeightsMeetZeros) {
   std::vector<float> x = numbers(3 * s.in, 1, 0.5), w = numbers(s.out * s.in, 2);
   x[static_cast<size_t>(s.in) + 4] = kNan;
   std::vector<float> y(static_cast<size_t>(3 * s.out));
-  for (const bool relu : {false, true}) {
-    PackedLinear(w.data(), nullptr, s.out, s.in, relu, GetParam()).run(x.data(), s.in, 3, y.data(), s.out);
+  for (const auto& [relu, stored] : {std::pair(false, Stored::f32), {true, Stored::f32}, {true, Stored::bf16}}) {
+    PackedLinear(w.data(), nullptr, s.out, s.in, relu, GetParam(), stored).run(x.data(), s.in, 3, y.data(), s.out);
     for (size_t i = 0; i < y.size(); ++i)
       EXPECT_EQ(std::isnan(y[i]), i / static_cast<size_t>(s.out) == 1) << "number " << i;
   }
@@ -173,7 +189,8 @@ TEST_P(Packed, TableSumAddsOneRowPerTable) {
   }
 }
 
-// A product with weights in fewer bits is that with the weights that are left, to the last bit.
+// A product with weights in fewer bits is that with the weights that are left, to the last bit, but where it has
+// instructions of its own.
 TEST_P(Packed, WeightsInFewerBitsAreRoundedWeights) {
   const int64_t rows = 29;
   for (const Size& s : kSizes) {
@@ -185,10 +202,37 @@ TEST_P(Packed, WeightsInFewerBitsAreRoundedWeights) {
       return y;
     };
     for (const Stored stored : kFewerBits) {
+      if (PackedLinear(w.data(), nullptr, s.out, s.in, false, GetParam(), stored).rounds_inputs()) continue;
       const std::vector<float> left = s.out <= 4 ? w : kept(w, s.in, stored);
       for (const int64_t count : {1, 5, 29}) {
         EXPECT_EQ(run(w, stored, count), run(left, Stored::f32, count))
             << s.in << " -> " << s.out << ", " << count << " rows of " << name_of(stored);
+      }
+    }
+  }
+}
+
+// Where inputs are rounded, too, it is the sum of the products of what is left of both.
+TEST_P(Packed, RoundedInputsAreMultipliedByRoundedWeights) {
+  const int64_t rows = 130;  // more than are rounded together
+  for (const Size& s : kSizes) {
+    const std::vector<float> x = numbers(rows * s.in, 1, 0.4), w = numbers(s.out * s.in, 2), bias = numbers(s.out, 3);
+    const PackedLinear linear(w.data(), bias.data(), s.out, s.in, true, GetParam(), Stored::bf16);
+    EXPECT_EQ(linear.rounds_inputs(), GetParam() == Isa::v4_bf16 && s.out > 4);
+    if (!linear.rounds_inputs()) continue;
+    const std::vector<float> left = kept(w, s.in, Stored::bf16), rounded = kept(x, s.in, Stored::bf16);
+    const std::vector<float> start = numbers(rows * s.out, 4);
+    for (const bool add : {false, true}) {
+      std::vector<float> y = start;
+      linear.run(x.data(), s.in, rows, y.data(), s.out, add);
+      for (int64_t b = 0; b < rows; ++b) {
+        for (int64_t o = 0; o < s.out; ++o) {
+          const size_t at = static_cast<size_t>(b * s.out + o);
+          const double want =
+              std::max(0.0, (add ? start[at] : bias[static_cast<size_t>(o)]) + plain_sum(rounded, left, s, b, o));
+          ASSERT_NEAR(y[at], want, 2e-6 * std::sqrt(1.0 + static_cast<double>(s.in)))
+              << s.in << " -> " << s.out << ", row " << b << ", output " << o;
+        }
       }
     }
   }
