@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/names.h"
 #include "core/base/parallel.h"
+#include "core/base/shortage.h"
 #include "core/base/text.h"
 #include "data/raw/part_files.h"
 
@@ -230,7 +231,7 @@ int report_exception() noexcept {
     say(e.what());
     return kCheckFailed;
   } catch (const std::bad_alloc&) {
-    say("not enough memory; lower batch_size, embedding_dim, hidden_units or the number of students");
+    std::cerr << "kdef: not enough memory" << kMemoryAdvice << std::endl;  // allocates nothing
   } catch (const std::exception& e) {
     say(e.what());
   } catch (...) {

@@ -51,9 +51,9 @@ int export_run(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("run", po::value<std::string>()->value_name("DIR")->required(), "run directory of kdef train");
   options.add_options()("student", po::value<std::string>()->value_name("best|N|ensemble"),
-                        "the student with the best validation AUC, student N, or the whole ensemble; for FILE.onnx and "
-                        "FILE.kdef the ensemble where it is not given");
-  options.add_options()("out", po::value<std::string>()->value_name("DIR")->required(),
+                        "the student with the best validation AUC, student N, or the whole ensemble (FILE.onnx and "
+                        "FILE.kdef: default ensemble; a directory and FILE.safetensors need it)");
+  options.add_options()("out", po::value<std::string>()->value_name("DIR|FILE")->required(),
                         "directory to write into; FILE.safetensors: the state_dict of FuxiCTR's class of the network; "
                         "FILE.onnx: a model for ONNX Runtime; FILE.kdef: everything that predicts, in one file");
   options.add_options()(
@@ -66,13 +66,18 @@ int export_run(const Arguments& arguments) {
   options.add_options()("private", po::bool_switch(),
                         "for FILE.kdef: hold hashes under a random key in place of the words of the vocabularies");
   options.add_options()("overwrite", po::bool_switch(), "replace the file FILE.safetensors, FILE.onnx or FILE.kdef");
-  const auto parsed = parse({"export", "--run DIR --student best|N|ensemble --out DIR",
-                             "Writes one student of a trained ensemble, with the embedding that it reads, as a run\n"
-                             "directory for kdef predict, evaluate and report. One student costs less to serve than\n"
-                             "the ensemble. 'ensemble' writes the whole model without the state of its training.\n"
-                             "A file whose name ends in .safetensors holds the weights alone, under the names of\n"
-                             "FuxiCTR's class; kdef import reads such a file. A file whose name ends in .onnx holds\n"
-                             "the model, which reads encoded ids and numbers, or text with --words."},
+  const auto parsed = parse({"export", "--run DIR --out DIR|FILE [--student best|N|ensemble]",
+                             "Writes a trained ensemble, or one student of it with the embedding that it reads. One\n"
+                             "student costs less to serve than the ensemble. The ending of --out says as what:\n"
+                             "\n"
+                             " no ending     a run directory for kdef predict, evaluate and report, without the state\n"
+                             "               of its training\n"
+                             " .kdef         one file of everything that predicts, which kdef predict, evaluate,\n"
+                             "               collapse and importance and the libraries read in place of a directory\n"
+                             " .onnx         a model for ONNX Runtime, which reads encoded ids and numbers, or text\n"
+                             "               with --words\n"
+                             " .safetensors  the weights alone, under the names of FuxiCTR's class; kdef import reads\n"
+                             "               such a file"},
                             options, arguments);
   if (!parsed) return kDone;
   const std::string out = parsed->text("out");

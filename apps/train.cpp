@@ -15,6 +15,7 @@
 #include "kdef/config/yaml_value.h"
 #include "kdef/run/rate_test.h"
 #include "kdef/run/run.h"
+#include "kdef/run/run_path.h"
 #include "kdef/train/run_files.h"
 
 namespace kdef::apps {
@@ -35,9 +36,11 @@ ExperimentConfig experiment(const Parsed& parsed) {
   std::error_code absent;
   if (config && expid) return load_config(parsed);
   if (config && std::filesystem::is_regular_file(parsed.text("config"), absent)) {
+    if (begins_as_model_file(parsed.text("config"))) check_is_directory(parsed.text("config"));
     return load_resolved(parsed.text("config"), parsed.rest);
   }
   if (!config && !expid && parsed.flag("resume") && parsed.has("run")) {
+    check_is_directory(parsed.text("run"));
     return load_resolved(RunFiles(parsed.text("run")).config(), parsed.rest);
   }
   const std::string missing = config ? "--expid ID is missing" : expid ? "--config DIR is missing" : "both are missing";

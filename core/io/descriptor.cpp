@@ -1,6 +1,7 @@
 #include "core/io/descriptor.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,22 @@ std::string start_of_relative(const std::string& path) {
   if (path.empty() || path[0] == '/') return "";
   const std::string folder = std::filesystem::current_path(unknown).string();
   return unknown ? "" : " in " + folder;
+}
+
+Descriptor open_with(int flags, const std::string& path, const std::string& advice) {
+  const int fd = uninterrupted([&] { return ::open(path.c_str(), flags | O_RDONLY | O_CLOEXEC); });
+  if (fd >= 0) return Descriptor(fd);
+  if (errno == ENOENT || errno == ENOTDIR) {
+    const std::string why = std::strerror(errno);
+    throw InputError(cat(path, ": cannot be opened: ", why, start_of_relative(path), advice));
+  }
+  throw system_failure(path, "cannot be opened");
+}
+
+void refuse_irregular(mode_t mode, const std::string& path, const std::string& advice) {
+  if (S_ISREG(mode)) return;
+  const char* what = S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+  throw InputError(cat(path, ": is ", what, ", not a regular file", advice));
 }
 }  // namespace
 
@@ -64,14 +81,19 @@ size_t Descriptor::read(void* data, size_t bytes, const std::string& path) const
   return done;
 }
 
-Descriptor open_to_read(const std::string& path, const std::string& advice) {
-  const int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-  if (fd >= 0) return Descriptor(fd);
-  if (errno == ENOENT || errno == ENOTDIR) {
-    const std::string why = std::strerror(errno);
-    throw InputError(cat(path, ": cannot be opened: ", why, start_of_relative(path), advice));
-  }
-  throw system_failure(path, "cannot be opened");
+Descriptor open_to_read(const std::string& path, const std::string& advice) { return open_with(0, path, advice); }
+
+Descriptor open_regular(const std::string& path, const std::string& advice) {
+  Descriptor file = open_with(O_NONBLOCK, path, advice);  // has no effect on a regular file
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) throw system_failure(path, "cannot be read");
+  refuse_irregular(status.st_mode, path, advice);
+  return file;
+}
+
+void check_regular(const std::string& path, const std::string& advice) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) refuse_irregular(status.st_mode, path, advice);
 }
 
 SystemError system_failure(const std::string& path, const std::string& what, const std::string& advice) {

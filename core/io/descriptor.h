@@ -44,6 +44,12 @@ auto uninterrupted(Call call) {
 /// refuses. `advice` ends the message of a missing file: "; prepare the data first".
 Descriptor open_to_read(const std::string& path, const std::string& advice = "");
 
+/// The same for what can only be a regular file: a folder, a pipe, a socket or a device is an InputError. Does not
+/// wait, as opening a pipe does that nobody writes into.
+Descriptor open_regular(const std::string& path, const std::string& advice = "");
+/// Throws this InputError, too, and opens nothing; a name that nothing has is fine.
+void check_regular(const std::string& path, const std::string& advice = "");
+
 /// The error to throw after a system call failed: "PATH: WHAT: REASON", then `advice`. The reason is that of errno.
 SystemError system_failure(const std::string& path, const std::string& what, const std::string& advice = "");
 

@@ -13,14 +13,15 @@
 
 namespace kdef {
 
-MappedFile::MappedFile(const std::string& path, const std::string& advice) {
-  const Descriptor file = open_to_read(path, advice);
+MappedFile::MappedFile(const std::string& path, const std::string& advice, bool writable) {
+  const Descriptor file = open_regular(path, advice);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw system_failure(path, "cannot be read");
-  if (!S_ISREG(status.st_mode)) throw InputError(cat(path, ": is not a regular file"));
   if (status.st_size == 0) return;  // mmap refuses a length of 0
   size_ = static_cast<size_t>(status.st_size);
-  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
+  // Pages that nobody writes are those of the file either way; none is set aside in advance.
+  void* map = writable ? ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0)
+                       : ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (map == MAP_FAILED) throw system_failure(path, "cannot be mapped into memory");
   data_ = static_cast<const std::byte*>(map);
 }
@@ -53,7 +54,7 @@ void MappedFile::will_need(size_t first, size_t bytes) const {
 }
 
 void drop_from_page_cache(const std::string& path) {
-  const Descriptor file = open_to_read(path);
+  const Descriptor file = open_regular(path);
   ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
 }
 

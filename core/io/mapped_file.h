@@ -15,9 +15,12 @@ class MappedFile {
   /// Empty: no file.
   MappedFile() = default;
   /// Maps the whole file; a file of 0 bytes gives size() 0. Throws InputError where there is no such file (`advice`
-  /// ends the message: "; prepare the data first") or where it is a folder or device, SystemError where the system
-  /// refuses.
-  explicit MappedFile(const std::string& path, const std::string& advice = "");
+  /// ends the message: "; prepare the data first") or where it is a folder, pipe or device, SystemError where the
+  /// system refuses.
+  explicit MappedFile(const std::string& path, const std::string& advice = "") : MappedFile(path, advice, false) {}
+  /// The same; the bytes may be written, for this map alone: what is written gets memory of its own, and the file stays
+  /// as it is.
+  static MappedFile to_be_written(const std::string& path) { return {path, "", true}; }
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -32,6 +35,7 @@ class MappedFile {
   void will_need(size_t first, size_t bytes) const;
 
  private:
+  MappedFile(const std::string& path, const std::string& advice, bool writable);
   void unmap();
 
   const std::byte* data_ = nullptr;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "core/base/error.h"
+#include "core/base/shortage.h"
 #include "core/tensor/device.h"
 
 namespace kdef {
@@ -100,7 +101,7 @@ class CachingMemory final : public Memory {
     }
     if (address == nullptr) {
       throw SystemError(cat("out of memory: ", size >> 20, " MiB asked, ", stats_.in_use >> 20, " MiB in use",
-                            system_.shortage(), "; lower batch_size, embedding_dim or the number of students"));
+                            system_.shortage(), kMemoryAdvice));
     }
     stats_.reserved += size;
     ++stats_.system_allocations;

@@ -1,6 +1,7 @@
 #include "core/tensor/tensor.h"
 
 #include "core/base/parallel.h"
+#include "core/base/shortage.h"
 #include "core/tensor/tape.h"
 #include "core/tensor/tape_kernels.h"
 
@@ -20,8 +21,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   int64_t bytes = static_cast<int64_t>(size_of(dtype));
   for (int64_t n : shape) {
     if (__builtin_mul_overflow(bytes, n, &bytes)) {
-      throw SystemError(cat("out of memory: a tensor ", shape,
-                            " was asked; lower batch_size, embedding_dim, hidden_units or the number of students"));
+      throw SystemError(cat("out of memory: a tensor ", shape, " was asked", kMemoryAdvice));
     }
   }
   auto impl = std::make_shared<Impl>();

@@ -160,10 +160,10 @@ std::string word_tables(const Encoder& encoder, const SipKey& key, bool hashes_o
   return out;
 }
 
-Encoder encoder_of_tables(std::string_view schema, std::string_view tables, std::shared_ptr<const void> owner,
-                          const std::string& path, const std::string& remedy) {
-  Tables in(tables, path, remedy);
-  Encoder encoder = Encoder::of_schema(schema, path, remedy, [&](const FieldConfig& field) {
+Encoder encoder_of_tables(const NamedBytes& schema, const NamedBytes& tables, std::shared_ptr<const void> owner,
+                          const std::string& remedy) {
+  Tables in(tables.bytes, tables.name, remedy);
+  Encoder encoder = Encoder::of_schema(schema.bytes, schema.name, remedy, [&](const FieldConfig& field) {
     struct Kept {
       std::shared_ptr<const void> owner;
       WordTable table;

@@ -57,10 +57,16 @@ class WordTable {
 /// The tables of all vocabularies of an encoder. With `hashes_only` they do not hold the words.
 std::string word_tables(const Encoder& encoder, const SipKey& key, bool hashes_only);
 
+/// Bytes, and where they stand, for messages.
+struct NamedBytes {
+  std::string_view bytes;
+  std::string name;
+};
+
 /// The encoder of Encoder::schema() and of word_tables(). `tables` begins at a multiple of 8 bytes, and stays as it is
 /// as long as anybody holds `owner`, which the encoder does. All of it is checked before it is used. InputError,
-/// which begins with `path` and ends with `remedy`, for bytes that are not what word_tables() writes.
-Encoder encoder_of_tables(std::string_view schema, std::string_view tables, std::shared_ptr<const void> owner,
-                          const std::string& path, const std::string& remedy);
+/// which begins with the name of one of both and ends with `remedy`, for bytes that these functions do not write.
+Encoder encoder_of_tables(const NamedBytes& schema, const NamedBytes& tables, std::shared_ptr<const void> owner,
+                          const std::string& remedy);
 
 }  // namespace kdef::data

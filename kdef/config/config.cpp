@@ -562,6 +562,13 @@ std::string describe(const std::vector<KeyDifference>& differences) {
   return text;
 }
 
+// config.yaml of a run has no key that the kdef which wrote it did not know.
+static void merge_written(Layer& merged, const YamlValue& written) try {
+  merge(merged, written.map());
+} catch (const InputError& e) {
+  throw InputError(cat(e.what(), "; if another version of kdef wrote this file, use that one or a newer one"));
+}
+
 ExperimentConfig read_resolved(const std::string& yaml, const std::string& source) {
   Layer merged;
   merge(merged, parse_yaml(yaml, source, "").map());
@@ -570,7 +577,7 @@ ExperimentConfig read_resolved(const std::string& yaml, const std::string& sourc
 
 ExperimentConfig load_resolved(const std::string& path, const std::vector<std::string>& overrides) {
   Layer merged;
-  merge(merged, load_yaml_file(path).map());
+  merge_written(merged, load_yaml_file(path));
   for (const std::string& text : overrides) {
     const std::string name = split(split_override(text).first, '.')[0];
     const Key<Draft>* key = find_row(experiment_keys(), key_of(name));

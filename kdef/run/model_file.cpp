@@ -19,7 +19,6 @@
 namespace kdef {
 namespace {
 
-constexpr char kMagic[8] = {'K', 'D', 'E', 'F', 'M', 'O', 'D', '\n'};
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kAlignment = 64;     // of sections, and of tensors' data
 constexpr uint32_t kMostSections = 64;  // of a version to come, whose sections this one does not know
@@ -62,7 +61,7 @@ ModelFile::ModelFile(std::string_view bytes, const std::string& name) : path_(na
 void ModelFile::read() {
   const auto damaged = [&](const std::string& what) { return InputError(cat(path_, ": ", what, kRemedy)); };
   Header header;
-  if (bytes_.size() < sizeof kMagic || std::memcmp(bytes_.data(), kMagic, sizeof kMagic) != 0) {
+  if (!bytes_.starts_with(kMagic)) {
     throw InputError(cat(path_, ": is not a model file of kdef; give a run directory, or a file of kdef export"));
   }
   if (bytes_.size() < sizeof header) throw damaged("is truncated");
@@ -123,7 +122,7 @@ SipKey make_key(bool random) {
 
 void write_sections(const std::string& path, const std::vector<Content>& contents) {
   Header header;
-  std::copy(std::begin(kMagic), std::end(kMagic), header.magic);
+  ModelFile::kMagic.copy(header.magic, sizeof header.magic);
   header.version = kVersion;
   header.sections = static_cast<uint32_t>(contents.size());
   std::vector<Entry> entries(contents.size());

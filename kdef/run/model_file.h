@@ -18,6 +18,8 @@ namespace kdef {
 /// file. InputError, which names the file, for one that is truncated, damaged, of another format or of a newer version.
 class ModelFile {
  public:
+  /// The first bytes of every model file.
+  static constexpr std::string_view kMagic = "KDEFMOD\n";
   /// Every name that this version knows, in the order of a file.
   static constexpr std::array<const char*, 4> kSections = {"settings", "schema", "words", "weights"};
 

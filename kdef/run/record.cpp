@@ -10,6 +10,7 @@
 #include "core/io/file_lock.h"
 #include "core/io/safetensors.h"
 #include "data/encode/feature_map.h"
+#include "kdef/run/run_path.h"
 #include "kdef/train/run_files.h"
 #include "kdef/train/trainer_json.h"
 
@@ -84,6 +85,7 @@ std::vector<TrainingListener::Evaluated> read_metrics(const std::string& path) {
 RunRecord read_run(const std::string& directory) {
   RunRecord run;
   run.directory = directory;
+  check_is_directory(directory);
   const RunFiles files(directory);
   if (!exists(files.config())) {
     throw InputError(cat(directory, ": is not the directory of a run: it has no ", files.name(files.config())));

@@ -13,6 +13,7 @@
 #include "data/encode/word_tables.h"
 #include "kdef/run/model_file.h"
 #include "kdef/run/pretrained.h"
+#include "kdef/run/run_path.h"
 #include "kdef/run/tensorboard.h"
 #include "kdef/run/warm_start.h"
 #include "kdef/run/warnings.h"
@@ -63,6 +64,13 @@ std::vector<std::string> files_to_lose(const RunFiles& files, const ExperimentCo
 
 // Refuses a directory without the checkpoint to resume, and one with files that `options` does not allow to replace.
 void check_directory(const RunFiles& files, const RunOptions& options, const ExperimentConfig& config) {
+  const std::string& directory = files.directory();
+  if (exists(directory)) {
+    std::error_code unknown;
+    if (!std::filesystem::is_directory(directory, unknown))
+      throw InputError(cat(directory, ": is a file; give the name of a folder: --run DIR"));
+    check_is_directory(directory);
+  }
   const bool resumable = exists(files.checkpoint());
   if (options.resume && !resumable) {
     throw InputError(cat(files.directory(), ": has no checkpoint to resume from; train without --resume"));
@@ -254,18 +262,27 @@ struct Run::Source {
   static Source of_file(const std::shared_ptr<const ModelFile>& file) {
     const std::string& path = file->path();
     const auto part = [&](const char* section) { return cat(path, ": ", section); };
-    const std::string remedy = "; export the model again";
-    return {read_resolved(std::string(file->section("settings")), part("settings")),
-            data::encoder_of_tables(file->section("schema"), file->section("words"), file, part("words"), remedy),
+    return {settings_of(*file, part("settings")),
+            data::encoder_of_tables({file->section("schema"), part("schema")}, {file->section("words"), part("words")},
+                                    file, kOtherVersion),
             SafetensorsFile(file->section("weights"), part("weights")),
             path,
             "its weights",
             file};
   }
   static Source of_path(const std::string& path) {
-    std::error_code absent;
-    const bool is_file = std::filesystem::exists(path, absent) && !std::filesystem::is_directory(path, absent);
-    return is_file ? of_file(std::make_shared<const ModelFile>(path)) : of_directory(path);
+    return is_file_of_run(path) ? of_file(std::make_shared<const ModelFile>(path)) : of_directory(path);
+  }
+
+ private:
+  // The file's checksums hold: what is not understood here was understood by the kdef that wrote it.
+  static constexpr const char* kOtherVersion =
+      "; another version of kdef wrote this file: use that version or a newer one, or export the run again";
+
+  static ExperimentConfig settings_of(const ModelFile& file, const std::string& name) try {
+    return read_resolved(std::string(file.section("settings")), name);
+  } catch (const InputError& e) {
+    throw InputError(cat(e.what(), kOtherVersion));
   }
 };
 

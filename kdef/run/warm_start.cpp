@@ -6,19 +6,10 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "data/encode/encoder.h"
+#include "kdef/run/run_path.h"
 #include "kdef/train/run_files.h"
 
 namespace kdef {
-
-void check_has_model(const std::string& directory) {
-  const RunFiles files(directory);
-  for (const std::string& file : files.to_predict()) {
-    if (!exists(file)) {
-      throw InputError(
-          cat(directory, ": is not the directory of a run with a trained model: it has no ", files.name(file)));
-    }
-  }
-}
 
 WarmStart::WarmStart(const ExperimentConfig& config, const std::string& directory)
     : run_(config.init), with_optimizer_(config.init_optimizer) {

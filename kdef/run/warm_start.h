@@ -10,14 +10,11 @@
 
 namespace kdef {
 
-/// Throws InputError if the directory is not that of a run with a trained model.
-void check_has_model(const std::string& directory);
-
 /// The run that config.init names.
 class WarmStart {
  public:
-  /// Throws InputError if it has no model, if it is `directory`, where the training would write, or if it lacks the
-  /// checkpoint that config.init_optimizer needs.
+  /// Throws InputError if that is no run or has no model, if it is `directory`, where the training would write, or if
+  /// it lacks the checkpoint that config.init_optimizer needs.
   WarmStart(const ExperimentConfig& config, const std::string& directory);
 
   /// Gives a model the run's parameters and buffers. Its fields are those of `map`, whose vocabularies are the run's,

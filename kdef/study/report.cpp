@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/io/file.h"
+#include "kdef/run/run_path.h"
 #include "kdef/study/comparison.h"
 #include "kdef/study/findings.h"
 #include "kdef/study/html.h"
@@ -43,9 +44,7 @@ void read_sweep(const SweepFiles& sweep, Report& report) {
 
 void read_directory(std::string directory, Report& report) {
   while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-  if (!fs::is_directory(directory)) {
-    throw InputError(cat(directory, ": is not a folder; name the directories of runs, or of a sweep"));
-  }
+  check_is_directory(directory, "the directory of a run or of a sweep");
   const RunFiles run(directory);
   const SweepFiles sweep(directory);
   if (exists(run.config())) {

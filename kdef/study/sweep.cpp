@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "core/base/shortage.h"
 #include "core/base/text.h"
 #include "core/io/file.h"
 #include "data/encode/feature_map.h"
@@ -159,7 +160,7 @@ bool Sweep::train_here(size_t run, const RunOptions& each) {
   } catch (const CheckError& e) {
     fail(run, RunFailure::Kind::check, e.what());
   } catch (const std::bad_alloc&) {
-    fail(run, RunFailure::Kind::system, "not enough memory");
+    fail(run, RunFailure::Kind::system, cat("not enough memory", kMemoryAdvice));
   }
   return true;
 }

@@ -371,21 +371,46 @@ TEST_F(CInterface, PythonGivesTheSameScores) {
   for (size_t b = 0; b < printed.size(); ++b) EXPECT_EQ(std::strtof(printed[b].c_str(), nullptr), expected[3 * b]) << b;
 }
 
+TEST_F(CInterface, PythonSaysWhichLibraryItMisses) {
+  if (shell("python3 -c 'import ctypes'").status != 0) GTEST_SKIP() << "there is no python3";
+  const Outcome outcome = shell("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=" KDEF_PYTHON_PACKAGE
+                                " KDEF_LIBRARY=/nowhere/libkdef.so.1 python3 -c 'import kdef' 2>&1");
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.text, testing::AllOf(HasSubstr("ImportError: /nowhere/libkdef.so.1"), HasSubstr("KDEF_LIBRARY")));
+}
+
 TEST_F(CInterface, PythonOpensAModelFileAndItsBytes) {
   if (shell("python3 -c 'import ctypes, csv'").status != 0) GTEST_SKIP() << "there is no python3";
   ASSERT_EQ(kdef("export --run " + path("run") + " --out " + path("model.kdef")).status, 0);
   put(path("same.py"),
-      "import csv, sys, kdef\n"
+      "import csv, os, sys, kdef\n"
       "rows = list(csv.DictReader(open(sys.argv[3])))\n"
       "table = {name: [row[name] for row in rows] for name in rows[0]}\n"
-      "sources = [sys.argv[1], sys.argv[2], open(sys.argv[2], 'rb').read()]\n"
-      "a, b, c = [kdef.load(source).predict(table) for source in sources]\n"
-      "print(len(a), a == b == c)\n");
+      "whole = open(sys.argv[2], 'rb').read()\n"
+      "odd = os.fsencode(sys.argv[2]) + b'-\\xff'\n"
+      "open(odd, 'wb').write(whole)\n"
+      "kept = bytearray(whole)\n"
+      "sources = [sys.argv[1], sys.argv[2], whole, kept, memoryview(whole)[:], odd.decode(errors='surrogateescape')]\n"
+      "models = [kdef.load(source) for source in sources]\n"
+      "kept[:] = bytes(len(kept))\n"  // a bytearray is copied
+      "a, *others = [model.predict(table) for model in models]\n"
+      "print(len(a), all(a == b for b in others))\n"
+      "for call in (lambda: kdef.load(sys.argv[2] + '\\0x'), lambda: kdef.load(sys.argv[2], 'f32\\0'),\n"
+      "             lambda: kdef.train('data\\0', 'e'), lambda: "
+      "kdef.load(b'absent-\\xff'.decode(errors='surrogateescape'))):\n"
+      "    try:\n"
+      "        call()\n"
+      "    except kdef.InputError as e:\n"
+      "        print(e)\n");
   const Outcome outcome =
       shell("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=" KDEF_PYTHON_PACKAGE " KDEF_LIBRARY=" KDEF_LIBRARY " python3 " +
             path("same.py") + " " + path("run") + " " + path("model.kdef") + " " + path("data/test.csv"));
   EXPECT_EQ(outcome.status, 0);
-  EXPECT_EQ(outcome.text, std::to_string(predicted().size() / 3) + " True\n");
+  const std::vector<std::string> printed = lines(outcome.text);
+  ASSERT_EQ(printed.size(), 5u) << outcome.text;
+  EXPECT_EQ(printed[0], std::to_string(predicted().size() / 3) + " True");
+  for (size_t i = 1; i < 4; ++i) EXPECT_THAT(printed[i], HasSubstr("has a zero byte in it"));
+  EXPECT_THAT(printed[4], HasSubstr("absent-\\xff: cannot be opened"));
 }
 #endif
 

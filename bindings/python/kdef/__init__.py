@@ -111,7 +111,13 @@ class _Training(ctypes.Structure):
 
 
 def _open_library() -> ctypes.CDLL:
-    library = ctypes.CDLL(os.environ.get("KDEF_LIBRARY", "libkdef.so.1"))
+    try:
+        library = ctypes.CDLL(os.environ.get("KDEF_LIBRARY", "libkdef.so.1"))
+    except OSError as e:
+        raise ImportError(
+            f"{e}; build and install kdef (docs/embedding-the-library.md), and name PREFIX/lib/libkdef.so.1 in the "
+            "environment variable KDEF_LIBRARY"
+        ) from e
     if library.kdef_abi() != _ABI:
         raise ImportError(f"libkdef.so has ABI {library.kdef_abi()}, this package needs {_ABI}")
     pointer, size, status = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -142,9 +148,21 @@ _library = _open_library()
 __version__ = _library.kdef_version().decode()
 
 
+def _text(text: bytes) -> str:
+    """A text of the library. A path in it may have any bytes."""
+    return text.decode(errors="backslashreplace")
+
+
 def _check(status: int) -> None:
     if status != 0:
-        raise _ERRORS.get(status, Error)(_library.kdef_last_error().decode())
+        raise _ERRORS.get(status, Error)(_text(_library.kdef_last_error()))
+
+
+def _argument(what: str, text: bytes) -> bytes:
+    """A text for the library, which takes bytes up to the first zero byte."""
+    if b"\0" in text:
+        raise InputError(f"{what} {_text(text)!r} has a zero byte in it")
+    return text
 
 
 def set_threads(threads: int) -> None:
@@ -183,20 +201,21 @@ def _columns_of(rows: Any) -> dict[str, list]:
 class Model:
     """A trained model, which any number of threads may use. load() makes one."""
 
-    def __init__(self, source: str | os.PathLike | bytes, precision: str = "f32"):
+    def __init__(self, source: str | os.PathLike | bytes | bytearray | memoryview, precision: str = "f32"):
         self._handle = ctypes.c_void_p()
-        self._bytes = source if isinstance(source, bytes) else None  # the library reads them where they lie
+        # The library reads bytes where they lie, and until the end; what may change meanwhile is copied.
+        self._bytes = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else None
         opening = _Opening()
         _library.kdef_opening_defaults(ctypes.byref(opening))
         if self._bytes is not None:
             opening.bytes, opening.byte_count = self._bytes, len(self._bytes)
         else:
-            opening.path = os.fspath(source).encode()
-        opening.precision = precision.encode()
+            opening.path = _argument("path", os.fsencode(source))
+        opening.precision = _argument("precision", precision.encode())
         _check(_library.kdef_open_as(ctypes.byref(opening), ctypes.byref(self._handle)))
         #: The columns that predict() needs; other columns are not read.
         self.columns = [
-            _library.kdef_column(self._handle, i).decode() for i in range(_library.kdef_columns(self._handle))
+            _text(_library.kdef_column(self._handle, i)) for i in range(_library.kdef_columns(self._handle))
         ]
         #: The number of sub-networks.
         self.students = _library.kdef_students(self._handle)
@@ -267,9 +286,10 @@ class Model:
         return all_scores, all_students if with_students else None
 
 
-def load(source: str | os.PathLike | bytes, precision: str = "f32") -> Model:
+def load(source: str | os.PathLike | bytes | bytearray | memoryview, precision: str = "f32") -> Model:
     """Opens a directory that `kdef train` or `kdef export` left, a model file, or the bytes of a model file.
 
+    bytes are used where they lie; a bytearray or a memoryview is copied.
     precision: how weights and tables are kept: "f32", "bf16" (half the memory) or "int8" (a quarter).
     """
     return Model(source, precision)
@@ -310,18 +330,21 @@ def train(
     def step(_, s):
         return 0 if call(progress, {name: getattr(s.contents, name) for name, _ in _Step._fields_}) else 1
 
-    texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}".encode() for key, value in values.items()]
+    texts = [
+        _argument("value", f"{key}={value if isinstance(value, str) else json.dumps(value)}".encode())
+        for key, value in values.items()
+    ]
     training = _Training()
     _library.kdef_training_defaults(ctypes.byref(training))
-    training.config = os.fspath(config).encode()
-    training.experiment = experiment.encode()
-    training.run = None if run is None else os.fspath(run).encode()
+    training.config = _argument("config", os.fsencode(config))
+    training.experiment = _argument("experiment", experiment.encode())
+    training.run = None if run is None else _argument("run", os.fsencode(run))
     training.values = (ctypes.c_char_p * len(texts))(*texts)
     training.value_count = len(texts)
     training.resume, training.overwrite, training.threads = int(resume), int(overwrite), threads
     training.step = _STEP(step)
     training.evaluated = _TEXT(lambda _, line: call(evaluated, json.loads(line)) and None)
-    training.note = _TEXT(lambda _, text: call(note, text.decode()) and None)
+    training.note = _TEXT(lambda _, text: call(note, _text(text)) and None)
     status = _library.kdef_train(ctypes.byref(training))
     if failure:
         raise failure[0]

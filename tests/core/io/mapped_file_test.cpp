@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <numeric>
 
@@ -38,6 +39,15 @@ TEST_F(MappedFileTest, ShowsTheBytes) {
   drop_from_page_cache(path_);
 }
 
+TEST_F(MappedFileTest, WhatIsWrittenStaysInTheMap) {
+  write_file(path_, "text");
+  const MappedFile file = MappedFile::to_be_written(path_), other = MappedFile::to_be_written(path_);
+  const_cast<std::byte*>(file.data())[0] = std::byte{'n'};
+  EXPECT_EQ(file.text(), "next");
+  EXPECT_EQ(other.text(), "text");
+  EXPECT_EQ(MappedFile(path_).text(), "text");
+}
+
 TEST_F(MappedFileTest, AnEmptyFileIsEmpty) {
   write_file(path_, "");
   MappedFile file(path_);
@@ -51,8 +61,12 @@ TEST_F(MappedFileTest, AnEmptyFileIsEmpty) {
 TEST_F(MappedFileTest, WhatIsNoFileIsRefused) {
   EXPECT_THAT(message<InputError>([&] { MappedFile(path_, "; prepare the data first"); }),
               AllOf(StartsWith(path_ + ": cannot be opened: No such file"), EndsWith("; prepare the data first")));
-  EXPECT_THAT(message<InputError>([&] { MappedFile{folder_}; }), HasSubstr("not a regular file"));
-  EXPECT_THAT(message<InputError>([&] { MappedFile{"/dev/null"}; }), HasSubstr("not a regular file"));
+  EXPECT_THAT(message<InputError>([&] { MappedFile{folder_}; }), HasSubstr("is a folder, not a regular file"));
+  EXPECT_THAT(message<InputError>([&] { MappedFile{"/dev/null"}; }), HasSubstr("is a device, not a regular file"));
+  // It does not wait until somebody writes into the pipe.
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(message<InputError>([&] { MappedFile(path_, "; prepare the data first"); }),
+              AllOf(StartsWith(path_ + ": is a pipe, not a regular file"), EndsWith("; prepare the data first")));
 }
 
 }  // namespace

@@ -44,8 +44,10 @@ class Tables : public testing::TestWithParam<bool> {
     std::memcpy(bytes_->data(), bytes.data(), bytes_->size() * 8);
   }
   Encoder open() const {
-    return encoder_of_tables(encoder_->schema(), {reinterpret_cast<const char*>(bytes_->data()), bytes_->size() * 8},
-                             bytes_, "tables", "; again");
+    const std::string schema = schema_.empty() ? encoder_->schema() : schema_;
+    return encoder_of_tables({schema, "fields"},
+                             {{reinterpret_cast<const char*>(bytes_->data()), bytes_->size() * 8}, "tables"}, bytes_,
+                             "; again");
   }
   std::string refusal() const {
     try {
@@ -62,6 +64,7 @@ class Tables : public testing::TestWithParam<bool> {
   TemporaryFolder dir_;
   std::optional<Encoder> encoder_;
   std::shared_ptr<std::vector<uint64_t>> bytes_;
+  std::string schema_;  // in place of the encoder's; empty: that
 };
 
 INSTANTIATE_TEST_SUITE_P(WordsAndHashes, Tables, testing::Bool());
@@ -121,6 +124,9 @@ TEST_P(Tables, AreCheckedBeforeTheyAreUsed) {
     EXPECT_NE(changed(ends + whole[kWords] - 1, whole[kBytes] + 8), "") << "a word that ends behind the table";
   }
   *bytes_ = whole;
+  schema_ = "{}";
+  EXPECT_EQ(refusal(), "fields: unexpected content; again");
+  schema_.clear();
   bytes_->push_back(0);
   EXPECT_EQ(refusal(), "tables: has bytes behind the last table; again");
   for (size_t size : {size_t{0}, size_t{2}, size_t{5}, size_t{100}, whole.size() - 1}) {

@@ -188,7 +188,7 @@ TEST(Export, RefusesWhatItCannotDo) {
     EXPECT_THAT(refusal(run, student, out), HasSubstr("a number from 1 to 3")) << student;
   }
   EXPECT_THAT(refusal(run, "1", run), HasSubstr("already holds a run"));
-  EXPECT_THAT(refusal(e.directory / "nothing", "1", out), HasSubstr("no config.yaml"));
+  EXPECT_THAT(refusal(e.directory / "nothing", "1", out), HasSubstr("nothing: cannot be opened: No such file"));
   train_into(e.load({"ensemble=concat"}), e.directory / "concat");
   for (const char* student : {"1", "best"}) {
     EXPECT_THAT(refusal(e.directory / "concat", student, out), HasSubstr("output layers are not trained"));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 
@@ -10,7 +11,9 @@
 #include "data/encode/word_tables.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/run/run.h"
+#include "kdef/run/warm_start.h"
 #include "kdef/serve/scorer.h"
+#include "kdef/study/report.h"
 #include "tests/data/npz.h"
 #include "tests/kdef/support.h"
 
@@ -243,7 +246,78 @@ TEST_F(ModelFileTest, ANewerVersionIsNamed) {
                                     HasSubstr("use a newer kdef")));
   test::put(file_, "not a model");
   EXPECT_THAT(refusal(file_), AllOf(HasSubstr(file_), HasSubstr("not a model file")));
-  EXPECT_THAT(refusal(e_.directory / "absent.kdef"), HasSubstr("absent.kdef"));
+}
+
+// A text of a section is changed into one of equal length, and all checksums hold.
+void change(const std::string& path, size_t section, const std::string& from, const std::string& to) {
+  std::string bytes = test::read_file(path);
+  const size_t entry = 32 + 40 * section;
+  uint64_t first = 0, count = 0;
+  std::memcpy(&first, &bytes[entry + 16], 8);
+  std::memcpy(&count, &bytes[entry + 24], 8);
+  const size_t at = bytes.find(from, first);
+  ASSERT_LT(at, first + count) << from;
+  ASSERT_EQ(from.size(), to.size());
+  bytes.replace(at, from.size(), to);
+  const uint32_t crc = crc32(&bytes[first], count);
+  std::memcpy(&bytes[entry + 32], &crc, 4);
+  const uint32_t of_header = crc32(&bytes[32], 4 * 40, crc32(&bytes[0], 24));
+  std::memcpy(&bytes[24], &of_header, 4);
+  test::put(path, bytes);
+}
+
+TEST_F(ModelFileTest, WhatAnotherVersionWroteIsSaid) {
+  train();
+  export_to(file_);
+  change(file_, 0, "net_dropout", "net_dropped");
+  EXPECT_THAT(refusal(file_), AllOf(HasSubstr(file_ + ": settings"), HasSubstr("net_dropped"),
+                                    HasSubstr("another version of kdef wrote this file"), HasSubstr("newer")));
+  export_to(file_);
+  change(file_, 1, "categorical", "cathedrical");
+  EXPECT_THAT(refusal(file_),
+              AllOf(HasSubstr(file_ + ": schema"), HasSubstr("another version"), Not(HasSubstr("words"))));
+  const std::string config = run_ + "/config.yaml";
+  test::put(config, test::read_file(config) + "from_tomorrow: 1\n");
+  EXPECT_THAT(refusal(run_),
+              AllOf(HasSubstr(config), HasSubstr("from_tomorrow"), HasSubstr("another version of kdef")));
+}
+
+TEST_F(ModelFileTest, WhatIsNoModelIsRefusedByWhatItIs) {
+  const std::string absent = e_.directory / "absent.kdef", pipe = e_.directory / "pipe";
+  const auto names_both = AllOf(HasSubstr("run directory"), HasSubstr("FILE.kdef"));
+  EXPECT_THAT(refusal(absent), AllOf(HasSubstr(absent + ": cannot be opened: No such file"), names_both));
+  EXPECT_THAT(refusal(""), AllOf(HasSubstr("is empty"), names_both));
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(refusal(pipe), AllOf(HasSubstr(pipe + ": is a pipe, not a regular file"), names_both));
+  EXPECT_THAT(refusal(e_.directory.path()), HasSubstr("is not the directory of a run with a trained model"));
+  train();
+  std::filesystem::remove(run_ + "/model.safetensors");
+  ASSERT_EQ(::mkfifo((run_ + "/model.safetensors").c_str(), 0600), 0);
+  EXPECT_THAT(refusal(run_), HasSubstr("model.safetensors: is a pipe"));
+}
+
+TEST_F(ModelFileTest, IsNamedWhereOnlyARunWillDo) {
+  train();
+  export_to(file_);
+  const auto message = [](const auto& work) -> std::string {
+    try {
+      work();
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto is_said = AllOf(HasSubstr(file_ + ": is a model file"), HasSubstr("run directory"));
+  RunOptions options;
+  options.directory = e_.directory / "next";
+  EXPECT_THAT(message([&] { run_experiment(e_.load({"init=" + file_}), options); }), is_said);
+  EXPECT_THAT(message([&] { export_model_file(file_, "ensemble", {}, e_.directory / "again.kdef"); }), is_said);
+  EXPECT_THAT(message([&] { read_report({file_}); }), is_said);
+  options.directory = file_;
+  EXPECT_THAT(message([&] { run_experiment(e_.load({"epochs=1"}), options); }),
+              HasSubstr(file_ + ": is a file; give the name of a folder"));
+  test::put(file_, "a text");
+  EXPECT_THAT(message([&] { read_report({file_}); }), HasSubstr(file_ + ": is a file; give the directory of a run"));
 }
 
 }  // namespace
