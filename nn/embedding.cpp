@@ -71,7 +71,7 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
     return static_cast<int>(tables_.size()) - 1;
   }
   Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, field.deviation);
-  if (!numeric) t.rows(0, 1).fill(0);
+  if (!numeric) build.clear_rows(t, 0, 1);
   tables_.push_back(add_parameter("embedding_layer.embedding_layers." + field.name + ".weight", t, true));
   return static_cast<int>(tables_.size()) - 1;
 }
@@ -86,11 +86,11 @@ Tensor EmbeddingTables::add_pretrained(const EmbeddingField& field, int64_t dim,
   beside.frozen = p.frozen;
   beside.usage = p.usage;
   Tensor vectors = p.frozen ? build.constant({rows, p.dim}, 0) : build.normal({rows, p.dim}, field.deviation);
-  if (!p.frozen) vectors.rows(0, 1).fill(0);
+  if (!p.frozen) build.clear_rows(vectors, 0, 1);
   if (p.usage != Usage::init) {
     Tensor ids = build.normal({rows, dim}, field.deviation);
-    ids.rows(0, 1).fill(0);
-    ids.rows(known - 1, rows - known + 1).fill(0);  // out of vocabulary, and what no row has taught
+    build.clear_rows(ids, 0, 1);
+    build.clear_rows(ids, known - 1, rows - known + 1);  // out of vocabulary, and what no row has taught
     beside.ids = add_parameter(name + ".id_embedding.weight", ids, true);
   }
   const int64_t width = p.dim + (p.usage == Usage::concat ? dim : 0);

@@ -59,7 +59,8 @@ template <class Fn>
 Tensor Builder::fill(const Shape& shape, uint64_t words, Fn&& draw) {
   count(shape);
   const uint64_t stream = kStreamInit + streams_++;
-  if (zeros_) return Tensor::zeros(shape, dtype_, device_);
+  if (drawn_ == Drawn::zero) return Tensor::zeros(shape, dtype_, device_);
+  if (drawn_ == Drawn::unset) return Tensor::empty(shape, dtype_, device_);
   Tensor host = Tensor::empty(shape, dtype_);
   for_float(dtype_, "initial values", [&]<class T>() {
     T* x = host.data<T>();
@@ -86,6 +87,10 @@ Tensor Builder::normal(const Shape& shape, double standard_deviation) {
 
 Tensor Builder::uniform(const Shape& shape, double low, double high) {
   return fill(shape, 2, [=](Random& r) { return low + (high - low) * r.uniform53(); });
+}
+
+void Builder::clear_rows(const Tensor& t, int64_t first, int64_t count) const {
+  if (drawn_ == Drawn::random) t.rows(first, count).fill(0);
 }
 
 Tensor Builder::constant(const Shape& shape, double value) {

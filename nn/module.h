@@ -95,7 +95,14 @@ class Builder {
   /// Makes every value zero: for models whose values are loaded or not needed.
   static Builder zeros(DType dtype = DType::f32, Device device = kCpu) {
     Builder build(0, dtype, device);
-    build.zeros_ = true;
+    build.drawn_ = Drawn::zero;
+    return build;
+  }
+  /// Makes memory whose values are not known, and which the system gives when it is used: for models whose parameters
+  /// and buffers all come from elsewhere.
+  static Builder unset(DType dtype = DType::f32, Device device = kCpu) {
+    Builder build(0, dtype, device);
+    build.drawn_ = Drawn::unset;
     return build;
   }
 
@@ -110,6 +117,8 @@ class Builder {
   Tensor normal(const Shape& shape, double standard_deviation);
   Tensor uniform(const Shape& shape, double low, double high);
   Tensor constant(const Shape& shape, double value);
+  /// Makes rows [first, first + count) of a tensor with initial values zero.
+  void clear_rows(const Tensor& t, int64_t first, int64_t count) const;
   uint64_t next_dropout() { return dropouts_++; }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
@@ -128,7 +137,7 @@ class Builder {
   uint64_t streams_ = 0;
   uint64_t dropouts_ = 0;
   int64_t values_left_ = kNoLimit;
-  bool zeros_ = false;
+  enum class Drawn { random, zero, unset } drawn_ = Drawn::random;
 };
 
 }  // namespace kdef::nn

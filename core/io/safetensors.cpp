@@ -149,12 +149,12 @@ Tensor SafetensorsFile::read(const std::string& name) const {
   return t;
 }
 
-Tensor SafetensorsFile::view(const std::string& name) const {
+Tensor SafetensorsFile::view(const std::string& name, std::shared_ptr<const void> owner) const {
   const SafetensorsEntry& e = entry(name);
   const char* first = bytes_.data() + data_ + e.first;
   if (e.dtype != DType::f32 || reinterpret_cast<uintptr_t>(first) % alignof(float) != 0) return read(name);
-  // Nobody writes into it.
-  return Tensor::borrow(reinterpret_cast<float*>(const_cast<char*>(first)), e.shape);
+  // Who writes into it must have bytes to be written.
+  return Tensor::borrow(reinterpret_cast<float*>(const_cast<char*>(first)), e.shape, std::move(owner));
 }
 
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,9 +46,9 @@ class SafetensorsFile {
   const Shape& shape(const std::string& name) const { return entry(name).shape; }
   /// A copy of one tensor on the host.
   Tensor read(const std::string& name) const;
-  /// The same to be read while this object is there, without a copy where it is of type f32 and lies so that it can be
-  /// used in place.
-  Tensor view(const std::string& name) const;
+  /// The same without a copy where it is of type f32 and lies so that it can be used in place: on the bytes of the
+  /// file, which `owner` keeps; without one, for use while this object is there.
+  Tensor view(const std::string& name, std::shared_ptr<const void> owner = nullptr) const;
 
  private:
   const SafetensorsEntry& entry(const std::string& name) const;

@@ -10,8 +10,8 @@ namespace kdef {
 Storage::Storage(size_t bytes, Device device)
     : data_(memory_of(device).allocate(bytes)), bytes_(bytes), device_(device), owned_(true) {}
 
-Storage::Storage(void* borrowed, size_t bytes, Device device)
-    : data_(borrowed), bytes_(bytes), device_(device), owned_(false) {}
+Storage::Storage(void* borrowed, size_t bytes, Device device, std::shared_ptr<const void> owner)
+    : data_(borrowed), bytes_(bytes), device_(device), owned_(false), owner_(std::move(owner)) {}
 
 Storage::~Storage() {
   if (owned_) memory_of(device_).release(data_);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/base/dtype.h"
@@ -20,8 +21,9 @@ class Gradient;  // core/tensor/tape.h
 class Storage {
  public:
   Storage(size_t bytes, Device device);
-  /// Uses memory of an owner who keeps it alive longer than every tensor on it.
-  Storage(void* borrowed, size_t bytes, Device device);
+  /// Uses the memory of an owner, which is kept. Without one, the caller keeps the memory alive longer than every
+  /// tensor on it.
+  Storage(void* borrowed, size_t bytes, Device device, std::shared_ptr<const void> owner = nullptr);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -37,6 +39,7 @@ class Storage {
   size_t bytes_;
   Device device_;
   bool owned_;
+  std::shared_ptr<const void> owner_;
 };
 
 class Tensor {
@@ -51,9 +54,9 @@ class Tensor {
   /// Copies host values; their number must be shape.numel().
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape, Device device = kCpu);
-  /// A tensor on host memory owned by the caller, who keeps it alive.
+  /// A tensor on host memory of `owner`, which it keeps; without one, of the caller, who keeps it alive.
   template <class T>
-  static Tensor borrow(T* values, const Shape& shape);
+  static Tensor borrow(T* values, const Shape& shape, std::shared_ptr<const void> owner = nullptr);
 
   bool defined() const { return impl_ != nullptr; }
   explicit operator bool() const { return defined(); }
@@ -148,9 +151,10 @@ Tensor Tensor::from(const std::vector<T>& values, const Shape& shape, Device dev
 }
 
 template <class T>
-Tensor Tensor::borrow(T* values, const Shape& shape) {
+Tensor Tensor::borrow(T* values, const Shape& shape, std::shared_ptr<const void> owner) {
   auto impl = std::make_shared<Impl>();
-  impl->storage = std::make_shared<Storage>(values, static_cast<size_t>(shape.numel()) * sizeof(T), kCpu);
+  const size_t bytes = static_cast<size_t>(shape.numel()) * sizeof(T);
+  impl->storage = std::make_shared<Storage>(values, bytes, kCpu, std::move(owner));
   impl->shape = shape;
   impl->dtype = dtype_of<T>;
   return Tensor(std::move(impl));

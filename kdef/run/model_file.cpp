@@ -48,7 +48,8 @@ constexpr const char* kRemedy = "; copy the file once more, or export it again";
 
 }  // namespace
 
-ModelFile::ModelFile(const std::string& path) : path_(path), file_(path), bytes_(file_.text()) {
+ModelFile::ModelFile(const std::string& path)
+    : path_(path), file_(MappedFile::to_be_written(path)), bytes_(file_.text()) {
   file_.will_need(0, bytes_.size());
   read();
 }

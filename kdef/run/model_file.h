@@ -23,7 +23,7 @@ class ModelFile {
   /// Every name that this version knows, in the order of a file.
   static constexpr std::array<const char*, 4> kSections = {"settings", "schema", "words", "weights"};
 
-  /// Maps the file into memory.
+  /// Maps the file into memory. What is written into its bytes stays in this process.
   explicit ModelFile(const std::string& path);
   /// The bytes of a whole file, which begin at a multiple of 8 and outlive this object; `name` is for messages.
   ModelFile(std::string_view bytes, const std::string& name);
@@ -31,6 +31,8 @@ class ModelFile {
   ModelFile& operator=(const ModelFile&) = delete;
 
   const std::string& path() const { return path_; }
+  /// Whether the bytes may be written, which are then this object's own; others' are to be read alone.
+  bool is_writable() const { return file_.size() > 0; }
   /// The bytes of a section of this name. InputError where there is none.
   std::string_view section(std::string_view name) const;
 

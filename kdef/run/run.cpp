@@ -293,7 +293,7 @@ Run Run::of_bytes(std::string_view bytes, const std::string& name, Device device
 }
 
 Run::Run(Source source, Device device) : config_(std::move(source.config)), encoder_(std::move(source.encoder)) {
-  nn::Builder build = nn::Builder::zeros(DType::f32, device);
+  nn::Builder build = nn::Builder::unset(DType::f32, device);
   // More values than any model has whose tensors are those of the file. Constants of layers are not in a file; a model
   // that is a little larger is refused by load_model(), which names the tensor.
   constexpr int64_t kMargin = int64_t{1} << 24;
@@ -304,7 +304,11 @@ Run::Run(Source source, Device device) : config_(std::move(source.config)), enco
     throw InputError(
         cat(source.path, ": its configuration and its vocabularies do not fit ", source.name, ": ", e.what()));
   }
-  load_model(source.weights, *model_);
+  if (source.file != nullptr && source.file->is_writable()) {
+    share_model(source.weights, *model_, source.file);
+  } else {
+    load_model(source.weights, *model_);
+  }
 }
 
 }  // namespace kdef

@@ -54,7 +54,8 @@ class Run {
   /// A directory or a model file. Throws InputError where a directory is not a run or has no model yet, and where a
   /// file is no model file or is damaged.
   explicit Run(const std::string& path, Device device = kCpu);
-  /// The bytes of a model file, which begin at a multiple of 8 and outlive the run; `name` is for messages.
+  /// The bytes of a model file, which begin at a multiple of 8 and outlive the run; `name` is for messages. The weights
+  /// are copied; those of a file are used where they lie, and the model keeps the file.
   static Run of_bytes(std::string_view bytes, const std::string& name, Device device = kCpu);
 
   const ExperimentConfig& config() const { return config_; }

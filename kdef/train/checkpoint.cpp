@@ -30,8 +30,7 @@ bool has_grown(const SafetensorsFile& file, const std::string& name, const Shape
   });
 }
 
-// Checks that all tensors fit, then overwrites them from the file.
-void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown = {}) {
+void check_that_all_fit(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown) {
   for (const auto& [name, tensor] : tensors) {
     if (!file.has(name)) {
       throw InputError(cat(file.path(), ": has no tensor '", name, "'; it was made with another configuration"));
@@ -43,6 +42,11 @@ void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownT
                            "; use the configuration and the data it was made with"));
     }
   }
+}
+
+// Checks that all tensors fit, then overwrites them from the file.
+void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown = {}) {
+  check_that_all_fit(file, tensors, grown);
   for (const auto& [name, tensor] : tensors) {
     const Tensor read = file.view(name);
     Tensor t = read.shape() == tensor.shape() ? tensor : tensor.rows(0, read.shape()[0]);
@@ -65,8 +69,9 @@ void load_model(const std::string& path, Ensemble& model) { load_model(Safetenso
 
 void load_model(const SafetensorsFile& file, Ensemble& model) { load_model(file, model, {}); }
 
-void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables& grown) {
-  const NamedTensors tensors = model_tensors(model, "");
+// The tensors of a model. The file has no others.
+static NamedTensors tensors_for(const SafetensorsFile& file, const Ensemble& model) {
+  NamedTensors tensors = model_tensors(model, "");
   std::set<std::string> known;
   for (const auto& [name, tensor] : tensors) known.insert(name);
   for (const std::string& name : file.names()) {
@@ -74,7 +79,17 @@ void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables&
       throw InputError(cat(file.path(), ": tensor '", name, "' is not part of this configuration's model"));
     }
   }
-  load(file, tensors, grown);
+  return tensors;
+}
+
+void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables& grown) {
+  load(file, tensors_for(file, model), grown);
+}
+
+void share_model(const SafetensorsFile& file, Ensemble& model, const std::shared_ptr<const void>& owner) {
+  const NamedTensors tensors = tensors_for(file, model);
+  check_that_all_fit(file, tensors, {});
+  for (const auto& [name, tensor] : tensors) tensor.share(file.view(name, owner).to(tensor.device()));
 }
 
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/io/safetensors.h"
@@ -39,6 +40,10 @@ void save_model(const std::function<void(const void* data, size_t bytes)>& write
 /// type, or does not belong to the model; the model is then unchanged.
 void load_model(const std::string& path, Ensemble& model);
 void load_model(const SafetensorsFile& file, Ensemble& model);
+
+/// Makes the model's tensors second names of those of the file, which are not copied where they are of type f32 and
+/// the model is on the CPU. `owner` keeps the file's bytes, which may be written. InputError as above.
+void share_model(const SafetensorsFile& file, Ensemble& model, const std::shared_ptr<const void>& owner);
 
 /// Tables that have more rows than in the file that they are loaded from: by field, the rows there and now.
 using GrownTables = std::map<std::string, std::pair<int64_t, int64_t>>;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <sstream>
 
 #include "core/io/file.h"
 #include "data/encode/word_tables.h"
@@ -166,6 +167,48 @@ TEST_F(ModelFileTest, OpensFromMemory) {
   std::memcpy(aligned.data(), bytes.data(), bytes.size());
   const kdef::Run run = kdef::Run::of_bytes({reinterpret_cast<const char*>(aligned.data()), bytes.size()}, "memory");
   EXPECT_TRUE(scored(run, rows_) == scored(kdef::Run(run_), rows_));
+}
+
+// Whether an address lies in the map of a file.
+bool is_in_map_of(const std::string& path, const void* address) {
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  std::istringstream maps(test::read_file("/proc/self/maps"));
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t first = 0, last = 0;
+    if (line.ends_with(path) && std::sscanf(line.c_str(), "%lx-%lx", &first, &last) == 2 && first <= at && at < last)
+      return true;
+  }
+  return false;
+}
+
+TEST_F(ModelFileTest, ItsWeightsAreUsedWhereTheyLie) {
+  train();
+  export_to(file_);
+  const std::string whole = test::read_file(file_);
+  const kdef::Run of_directory(run_);
+  std::unique_ptr<Ensemble> model = kdef::Run(file_).take_model();  // the run is gone, and has let go of the file
+  const std::vector<nn::Parameter> want = of_directory.model().parameters();
+  std::vector<nn::Parameter> got = model->parameters();
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_TRUE(is_in_map_of(file_, got[i].tensor.raw())) << got[i].name;
+    EXPECT_EQ(got[i].tensor.to_vector<float>(), want[i].tensor.to_vector<float>()) << got[i].name;
+  }
+  // A model that is changed changes nothing but itself.
+  got[0].tensor.fill(7);
+  EXPECT_EQ(model->parameters()[0].tensor.to_vector<float>()[0], 7);
+  EXPECT_EQ(kdef::Run(file_).model().parameters()[0].tensor.to_vector<float>(), want[0].tensor.to_vector<float>());
+  EXPECT_TRUE(test::read_file(file_) == whole);
+  const Tensor table = got[0].tensor;
+  model.reset();
+  got.clear();
+  EXPECT_EQ(table.to_vector<float>()[0], 7) << "a tensor keeps the file";
+  std::vector<uint64_t> bytes(whole.size() / 8 + 1);
+  std::memcpy(bytes.data(), whole.data(), whole.size());
+  const auto* first = reinterpret_cast<const char*>(bytes.data());
+  const kdef::Run of_bytes = kdef::Run::of_bytes({first, whole.size()}, "bytes");
+  const auto* weight = reinterpret_cast<const char*>(of_bytes.model().parameters()[0].tensor.raw());
+  EXPECT_TRUE(weight < first || weight >= first + whole.size()) << "bytes of the caller are not written";
 }
 
 TEST_F(ModelFileTest, AnExportIsRepeatableUnlessItsKeyIsRandom) {
