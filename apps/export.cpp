@@ -70,14 +70,14 @@ int export_run(const Arguments& arguments) {
                              "Writes a trained ensemble, or one student of it with the embedding that it reads. One\n"
                              "student costs less to serve than the ensemble. The ending of --out says as what:\n"
                              "\n"
-                             " no ending     a run directory for kdef predict, evaluate and report, without the state\n"
-                             "               of its training\n"
-                             " .kdef         one file of everything that predicts, which kdef predict, evaluate,\n"
-                             "               collapse and importance and the libraries read in place of a directory\n"
-                             " .onnx         a model for ONNX Runtime, which reads encoded ids and numbers, or text\n"
-                             "               with --words\n"
-                             " .safetensors  the weights alone, under the names of FuxiCTR's class; kdef import reads\n"
-                             "               such a file"},
+                             " no ending     a run directory for kdef predict, evaluate and report, without\n"
+                             "               the state of its training\n"
+                             " .kdef         all that predicts in one file, which kdef predict, evaluate,\n"
+                             "               collapse and importance and the libraries take for a run\n"
+                             " .onnx         a model for ONNX Runtime, which reads encoded ids and\n"
+                             "               numbers, or text with --words\n"
+                             " .safetensors  the weights alone, under the names of FuxiCTR's class; kdef\n"
+                             "               import reads such a file"},
                             options, arguments);
   if (!parsed) return kDone;
   const std::string out = parsed->text("out");

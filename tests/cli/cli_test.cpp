@@ -36,9 +36,9 @@ TEST_F(CliTest, HelpListsTheSubcommands) {
 TEST_F(CliTest, Version) {
   const Outcome version = kdef("--version");
   EXPECT_EQ(version.status, 0);
-  EXPECT_THAT(version.text,
-              testing::MatchesRegex("kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA, (without )?Parquet; "
-                                    "predictions by (plain|x86-64-v[234])\ncompiled with(out)? -march[^\n]*\n"));
+  EXPECT_THAT(version.text, testing::MatchesRegex(
+                                "kdef [0-9]+\\.[0-9]+\\.[0-9]+\n[^\n]+, (without )?CUDA, (without )?Parquet; "
+                                "predictions by (plain|x86-64-v[234](-bf16)?)\ncompiled with(out)? -march[^\n]*\n"));
   EXPECT_THAT(shell(std::string("KDEF_ISA=plain ") + KDEF_PROGRAM + " --version").text,
               HasSubstr("; predictions by plain\n"));
   const Outcome unknown = shell(std::string("KDEF_ISA=v9 ") + KDEF_PROGRAM + " --version");
