@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <span>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -87,8 +89,12 @@ TEST(Shards, AsManyRunAtATimeAsThereAreThreads) {
   shards.run([&](int64_t) {
     for (int i = 0; i < 50; ++i) {
       const int now = ++running;
-      if (now > most) most = now;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
       threads = num_threads();
+      // The first one waits for a second, which may run beside it, however busy the machine is.
+      const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+      while (most < 2 && std::chrono::steady_clock::now() < late) std::this_thread::yield();
       for (volatile int wait = 0; wait < 10000; wait = wait + 1) {
       }
       --running;
