@@ -1,9 +1,10 @@
-// Work that one process of a group does for all.
+// Work that one process of a group does for all, or all do together, where any of them may fail.
 #pragma once
 
 #include <cstddef>
 #include <exception>
 #include <span>
+#include <string>
 
 #include "core/base/error.h"
 #include "core/base/group.h"
@@ -47,6 +48,41 @@ void by_first_member(Group& group, Work&& work) {
     case Outcome::system:
       throw SystemError(message);
   }
+}
+
+/// Thrown in the members of a group that would wait for one that has failed.
+class OtherMemberFailed : public SystemError {
+ public:
+  OtherMemberFailed() : SystemError("another process of the group failed; its message says why") {}
+};
+
+/// Collective: a place of the work of by_all_members() before which a member may have failed.
+inline void meet(Group& group) {
+  if (group.agree(false)) throw OtherMemberFailed();
+}
+
+/// Runs `work` in every member. It may speak to the others after a meet(). A member that throws elsewhere is missed at
+/// the next meet(), where the others throw OtherMemberFailed. It returns once all members are done.
+template <class Work>
+void by_all_members(Group& group, Work&& work) {
+  try {
+    work();
+    meet(group);
+  } catch (const OtherMemberFailed&) {
+    throw;
+  } catch (...) {
+    group.agree(true);
+    throw;
+  }
+}
+
+/// The first text that is not empty, by rank; empty where all are.
+inline std::string first_text(Group& group, const std::string& mine) {
+  const auto bytes = std::as_bytes(std::span(mine));
+  for (const Group::Bytes& text : group.all_gather({bytes.begin(), bytes.end()})) {
+    if (!text.empty()) return {reinterpret_cast<const char*>(text.data()), text.size()};
+  }
+  return "";
 }
 
 }  // namespace kdef

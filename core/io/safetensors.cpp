@@ -157,36 +157,37 @@ Tensor SafetensorsFile::view(const std::string& name, std::shared_ptr<const void
   return Tensor::borrow(reinterpret_cast<float*>(const_cast<char*>(first)), e.shape, std::move(owner));
 }
 
-void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
-                       std::map<std::string, std::string> metadata) {
-  std::optional<AtomicFile> file;  // made with the first bytes, when nothing more can be wrong with the tensors
-  const auto write = [&](const void* data, size_t bytes) {
-    if (!file) file.emplace(path);
-    file->write(data, bytes);
-  };
-  write_safetensors(write, tensors, std::move(metadata), 8);
-  file->commit();
+namespace {
+
+using Write = std::function<void(const void* data, size_t bytes)>;
+
+// A part that is one tensor on the host.
+SafetensorsPart part_of(const std::string& name, const Tensor& tensor) {
+  const Tensor host = tensor.to(kCpu);
+  return {name, host.dtype(), host.shape(), [host](const Write& take) { take(host.raw(), host.bytes()); }};
 }
 
-void write_safetensors(const std::function<void(const void* data, size_t bytes)>& write,
-                       const std::vector<std::pair<std::string, Tensor>>& tensors,
-                       std::map<std::string, std::string> metadata, size_t alignment) {
-  std::vector<Tensor> host;
+std::vector<SafetensorsPart> parts_of(const std::vector<std::pair<std::string, Tensor>>& tensors) {
+  std::vector<SafetensorsPart> parts;
+  for (const auto& [name, tensor] : tensors) parts.push_back(part_of(name, tensor));
+  return parts;
+}
+
+void write_parts(const Write& write, const std::vector<SafetensorsPart>& parts,
+                 std::map<std::string, std::string> metadata, size_t alignment) {
   uint32_t crc = 0;
   size_t at = 0;
   Json entries = Json::object();
-  for (const auto& [name, tensor] : tensors) {
-    host.push_back(tensor.to(kCpu));
-    const Tensor& t = host.back();
-    crc = crc32(t.raw(), t.bytes(), crc);
+  for (const SafetensorsPart& part : parts) {
+    part.give([&](const void* data, size_t bytes) { crc = crc32(data, bytes, crc); });
     const char* type = nullptr;
     for (const auto& [dtype, label] : kTypes) {
-      if (dtype == t.dtype()) type = label;
+      if (dtype == part.dtype) type = label;
     }
-    entries[name] = {{"dtype", type},
-                     {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
-                     {"data_offsets", {at, at + t.bytes()}}};
-    at += t.bytes();
+    entries[part.name] = {{"dtype", type},
+                          {"shape", std::vector<int64_t>(part.shape.begin(), part.shape.end())},
+                          {"data_offsets", {at, at + part.bytes()}}};
+    at += part.bytes();
   }
   metadata["crc32"] = std::to_string(checksum(entries, metadata, crc));
   Json header = Json::object();
@@ -198,7 +199,30 @@ void write_safetensors(const std::function<void(const void* data, size_t bytes)>
   text.append(static_cast<size_t>(size) - text.size(), ' ');
   write(&size, sizeof size);
   write(text.data(), text.size());
-  for (const Tensor& t : host) write(t.raw(), t.bytes());
+  for (const SafetensorsPart& part : parts) part.give(write);
+}
+
+}  // namespace
+
+void write_safetensors(const std::string& path, const std::vector<SafetensorsPart>& parts,
+                       std::map<std::string, std::string> metadata) {
+  std::optional<AtomicFile> file;  // made with the first bytes, when nothing more can be wrong with the tensors
+  const auto write = [&](const void* data, size_t bytes) {
+    if (!file) file.emplace(path);
+    file->write(data, bytes);
+  };
+  write_parts(write, parts, std::move(metadata), 8);
+  file->commit();
+}
+
+void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       std::map<std::string, std::string> metadata) {
+  write_safetensors(path, parts_of(tensors), std::move(metadata));
+}
+
+void write_safetensors(const Write& write, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       std::map<std::string, std::string> metadata, size_t alignment) {
+  write_parts(write, parts_of(tensors), std::move(metadata), alignment);
 }
 
 }  // namespace kdef

@@ -63,6 +63,17 @@ class SafetensorsFile {
   size_t data_ = 0;         // where the data begins in the file
 };
 
+/// A tensor to be written that need not lie in memory as a whole.
+struct SafetensorsPart {
+  using Take = std::function<void(const void* data, size_t bytes)>;
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::function<void(const Take& take)> give;  // gives all its bytes in their order; called twice, with the same bytes
+
+  size_t bytes() const { return static_cast<size_t>(shape.numel()) * size_of(dtype); }
+};
+
 /// Writes tensors in the given order. The metadata gains the key "crc32", a checksum of data and header that
 /// SafetensorsFile checks. Throws SystemError where the disk refuses; a file that was there before is then untouched.
 void write_safetensors(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors,
@@ -71,5 +82,8 @@ void write_safetensors(const std::string& path, const std::vector<std::pair<std:
 void write_safetensors(const std::function<void(const void* data, size_t bytes)>& write,
                        const std::vector<std::pair<std::string, Tensor>>& tensors,
                        std::map<std::string, std::string> metadata, size_t alignment);
+/// Writes parts in the same way: first each gives its bytes for the checksum, then for the file.
+void write_safetensors(const std::string& path, const std::vector<SafetensorsPart>& parts,
+                       std::map<std::string, std::string> metadata);
 
 }  // namespace kdef

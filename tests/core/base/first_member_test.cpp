@@ -24,5 +24,42 @@ TEST(FirstMember, FailsInAll) {
   });
 }
 
+TEST(AllMembers, LearnThatOneHasFailed) {
+  for (const int failing : {0, 2}) {
+    test::ThreadGroup(3).run([&](Group& group) {
+      int meetings = 0;
+      const auto work = [&] {
+        for (int i = 0; i < 5; ++i) {
+          if (i == 3 && group.rank() == failing) throw InputError("row 7");
+          meet(group);
+          ++meetings;
+        }
+      };
+      if (group.rank() == failing)
+        EXPECT_THROW(by_all_members(group, work), InputError);
+      else
+        EXPECT_THROW(by_all_members(group, work), OtherMemberFailed);
+      EXPECT_EQ(meetings, 3);
+      by_all_members(group, [&] { meet(group); });  // the group is in step
+    });
+  }
+}
+
+TEST(AllMembers, AFailureBehindTheLastMeetingIsKnownToAll) {
+  test::ThreadGroup(2).run([&](Group& group) {
+    const auto work = [&] {
+      if (group.rank() == 1) throw SystemError("disk");
+    };
+    EXPECT_THROW(by_all_members(group, work), SystemError);
+  });
+}
+
+TEST(AllMembers, TheFirstTextByRankIsEverybodys) {
+  test::ThreadGroup(3).run([&](Group& group) {
+    EXPECT_EQ(first_text(group, group.rank() == 0 ? "" : cat("member ", group.rank())), "member 1");
+    EXPECT_EQ(first_text(group, ""), "");
+  });
+}
+
 }  // namespace
 }  // namespace kdef

@@ -41,6 +41,41 @@ TEST_F(Safetensors, ComeBackAsWritten) {
   EXPECT_THROW(file.view("x"), InputError);
 }
 
+// A tensor that comes in pieces leaves the bytes of one that lies in memory.
+TEST_F(Safetensors, PartsLeaveTheSameBytes) {
+  write();
+  const std::string whole = bytes();
+  const std::vector<float> w = {1, 2, 3, 4, 5, 6};
+  const int64_t n = 7;
+  int readings = 0;
+  const std::vector<SafetensorsPart> parts = {
+      {"w",
+       DType::f32,
+       {2, 3},
+       [&](const SafetensorsPart::Take& take) {
+         ++readings;
+         for (const float& x : w) take(&x, sizeof x);
+       }},
+      {"n", DType::i64, {1}, [&](const SafetensorsPart::Take& take) { take(&n, sizeof n); }}};
+  write_safetensors(path_, parts, {{"who", "test"}});
+  EXPECT_EQ(bytes(), whole);
+  EXPECT_EQ(readings, 2);
+}
+
+TEST_F(Safetensors, APartThatFailsLeavesTheFileThatWasThere) {
+  write();
+  const std::string before = bytes();
+  int readings = 0;
+  const SafetensorsPart part{"w", DType::f32, {1000}, [&](const SafetensorsPart::Take& take) {
+                               const std::vector<float> half(500);
+                               take(half.data(), 2000);
+                               if (++readings == 2) throw SystemError("a process is gone");
+                               take(half.data(), 2000);
+                             }};
+  EXPECT_THROW(write_safetensors(path_, std::vector<SafetensorsPart>{part}, {}), SystemError);
+  EXPECT_EQ(bytes(), before);
+}
+
 TEST_F(Safetensors, EveryTruncationIsRefused) {
   write();
   const std::string whole = bytes();
