@@ -66,13 +66,22 @@ int EmbeddingTables::add_table(const EmbeddingField& field, int64_t dim, Builder
   const bool numeric = field.kind == EmbeddingField::Kind::numeric;
   KDEF_CHECK(numeric || field.vocab_size > 0, "embedding: vocabulary of field '", field.name, "' is empty");
   beside_.emplace_back();
+  rows_.emplace_back();
   if (field.pretrained.dim > 0) {
     tables_.push_back(add_pretrained(field, dim, build, beside_.back()));
     return static_cast<int>(tables_.size()) - 1;
   }
-  Tensor t = numeric ? build.xavier_normal(dim, 1) : build.normal({field.vocab_size, dim}, field.deviation);
-  if (!numeric) build.clear_rows(t, 0, 1);
-  tables_.push_back(add_parameter("embedding_layer.embedding_layers." + field.name + ".weight", t, true));
+  const std::string name = "embedding_layer.embedding_layers." + field.name + ".weight";
+  if (numeric) {
+    tables_.push_back(add_parameter(name, build.xavier_normal(dim, 1), true));
+    return static_cast<int>(tables_.size()) - 1;
+  }
+  rows_.back() =
+      std::make_shared<const TableRows>(TableRows{field.vocab_size, field.column, build.next_normal(field.deviation)});
+  const int64_t held = field.held_rows > 0 ? field.held_rows : field.vocab_size;
+  const Tensor t = build.normal({held, dim}, field.deviation);
+  build.clear_rows(t, 0, 1);
+  tables_.push_back(add_parameter(name, t, true, rows_.back()));
   return static_cast<int>(tables_.size()) - 1;
 }
 
@@ -154,7 +163,7 @@ std::optional<DistinctFields> EmbeddingTables::distinct(const Tensor& ids, const
                                                         const ops::DistinctLimits& limits) const {
   if (!read_ || !plain() || !ids.defined()) return std::nullopt;
   std::vector<int64_t> table_rows;
-  for (const Tensor& table : tables_) table_rows.push_back(table.shape()[0]);
+  for (size_t t = 0; t < tables_.size(); ++t) table_rows.push_back(rows_[t] ? rows_[t]->rows : tables_[t].shape()[0]);
   DistinctFields out;
   out.ids = ops::distinct_ids(ids, fields_, table_rows, limits);
   if (out.ids.fields.empty()) return std::nullopt;

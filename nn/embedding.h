@@ -22,6 +22,8 @@ struct EmbeddingField {
   std::string shared;       // the name of an earlier field whose table it uses; empty: a new table
   int64_t column = -1;      // its first column in the batch's ids or values; -1: the column after the field before it
   double deviation = 1e-4;  // standard deviation of the initial values of its table
+  int64_t held_rows =
+      0;  // the model holds this many rows of the table, those of a batch (nn/optimizer/divided_tables.h); 0: all
 
   /// Vectors that were trained elsewhere, for the ids of the table (Pretrained::dim > 0).
   struct Pretrained {
@@ -117,6 +119,8 @@ class EmbeddingTables final : public Module {
   EmbeddingShape shape_;
   std::vector<ops::EmbedField> fields_;
   std::vector<Tensor> tables_;
+  std::vector<std::shared_ptr<const TableRows>>
+      rows_;                      // by table; null where its rows are no ids, or vectors are given
   std::vector<Beside> beside_;    // by table
   std::vector<Tensor> encoders_;  // W [D, D] of a field; undefined: none
   bool encodes_ = false;          // a field has one

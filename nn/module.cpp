@@ -30,13 +30,13 @@ std::vector<Buffer> Module::buffers() const {
 
 int64_t Module::parameter_count() const {
   int64_t n = 0;
-  for (const Parameter& p : parameters()) n += p.tensor.numel();
+  for (const Parameter& p : parameters()) n += p.table ? p.table->rows * p.tensor.shape().back() : p.tensor.numel();
   return n;
 }
 
-Tensor Module::add_parameter(std::string name, Tensor t, bool embedding) {
+Tensor Module::add_parameter(std::string name, Tensor t, bool embedding, std::shared_ptr<const TableRows> table) {
   t.set_requires_grad();
-  parameters_.push_back({std::move(name), t, embedding});
+  parameters_.push_back({std::move(name), t, embedding, std::move(table)});
   return t;
 }
 
@@ -55,21 +55,9 @@ void Builder::count(const Shape& shape) {
   values_left_ -= values;
 }
 
-template <class Fn>
-Tensor Builder::fill(const Shape& shape, uint64_t words, Fn&& draw) {
-  count(shape);
-  const uint64_t stream = kStreamInit + streams_++;
-  if (drawn_ == Drawn::zero) return Tensor::zeros(shape, dtype_, device_);
-  if (drawn_ == Drawn::unset) return Tensor::empty(shape, dtype_, device_);
-  Tensor host = Tensor::empty(shape, dtype_);
-  for_float(dtype_, "initial values", [&]<class T>() {
-    T* x = host.data<T>();
-    parallel_for(host.numel(), kPiece, [&](int64_t first, int64_t last) {
-      Random random(seed_, stream, static_cast<uint64_t>(first) * words);
-      for (int64_t i = first; i < last; ++i) x[i] = static_cast<T>(draw(random));
-    });
-  });
-  return host.to(device_);
+// What the values of a tensor are where none are drawn.
+Tensor Builder::undrawn(const Shape& shape) const {
+  return drawn_ == Drawn::zero ? Tensor::zeros(shape, dtype_, device_) : Tensor::empty(shape, dtype_, device_);
 }
 
 Tensor Builder::xavier_normal(int64_t out, int64_t in) {
@@ -82,11 +70,44 @@ Tensor Builder::xavier_normal(const Shape& shape) {
 }
 
 Tensor Builder::normal(const Shape& shape, double standard_deviation) {
-  return fill(shape, 4, [=](Random& r) { return standard_deviation * r.normal(); });
+  count(shape);
+  const NormalValues values = next_normal(standard_deviation);
+  ++streams_;
+  if (drawn_ != Drawn::random) return undrawn(shape);
+  const Tensor host = Tensor::empty(shape, dtype_);
+  values.fill(host, 0);
+  return host.to(device_);
+}
+
+NormalValues Builder::next_normal(double standard_deviation) const {
+  return {seed_, kStreamInit + streams_, standard_deviation, drawn_ != Drawn::random};
+}
+
+void NormalValues::fill(const Tensor& part, int64_t first) const {
+  constexpr int64_t kWords = 4;  // of the stream, for each number
+  for_float(part.dtype(), "initial values", [&]<class T>() {
+    T* x = part.data<T>();
+    if (zeros) return static_cast<void>(std::fill_n(x, part.numel(), T(0)));
+    parallel_for(part.numel(), kPiece, [&](int64_t begin, int64_t end) {
+      Random random(seed, stream, static_cast<uint64_t>((first + begin) * kWords));
+      for (int64_t i = begin; i < end; ++i) x[i] = static_cast<T>(deviation * random.normal());
+    });
+  });
 }
 
 Tensor Builder::uniform(const Shape& shape, double low, double high) {
-  return fill(shape, 2, [=](Random& r) { return low + (high - low) * r.uniform53(); });
+  count(shape);
+  const uint64_t stream = kStreamInit + streams_++;
+  if (drawn_ != Drawn::random) return undrawn(shape);
+  const Tensor host = Tensor::empty(shape, dtype_);
+  for_float(dtype_, "initial values", [&]<class T>() {
+    T* x = host.data<T>();
+    parallel_for(host.numel(), kPiece, [&](int64_t first, int64_t last) {
+      Random random(seed_, stream, static_cast<uint64_t>(first) * 2);  // two words for each number
+      for (int64_t i = first; i < last; ++i) x[i] = static_cast<T>(low + (high - low) * random.uniform53());
+    });
+  });
+  return host.to(device_);
 }
 
 void Builder::clear_rows(const Tensor& t, int64_t first, int64_t count) const {

@@ -10,6 +10,7 @@
 
 #include "core/base/random.h"
 #include "core/tensor/tape.h"
+#include "nn/table_rows.h"
 
 namespace kdef::nn {
 
@@ -40,12 +41,14 @@ struct Parameter {
   std::string name;
   Tensor tensor;
   bool embedding = false;  // it is under embedding_regularizer, not net_regularizer, and may get row gradients
+  std::shared_ptr<const TableRows> table = nullptr;  // of a table whose rows are ids; null for all other parameters
 };
 
 /// A tensor of the state that is not trained, for instance a running mean.
 struct Buffer {
   std::string name;
   Tensor tensor;
+  std::shared_ptr<const TableRows> table = nullptr;  // of an optimizer's state for such a table
 };
 
 class Module {
@@ -59,12 +62,13 @@ class Module {
   /// in the order in which the children were added.
   std::vector<Parameter> parameters() const;
   std::vector<Buffer> buffers() const;
-  /// Number of trainable values.
+  /// Number of trainable values, of whole tables.
   int64_t parameter_count() const;
 
  protected:
   /// Registers a parameter (marked as requiring a gradient) and returns it.
-  Tensor add_parameter(std::string name, Tensor t, bool embedding = false);
+  Tensor add_parameter(std::string name, Tensor t, bool embedding = false,
+                       std::shared_ptr<const TableRows> table = nullptr);
   Tensor add_buffer(std::string name, Tensor t);
   /// Registers a child under `name`, which becomes the prefix of the child's names; without a name there is no prefix.
   /// The child lives as long as this module.
@@ -115,6 +119,8 @@ class Builder {
   /// The same for a weight [n, a, b], whose fans PyTorch counts as a b and n b.
   Tensor xavier_normal(const Shape& shape);
   Tensor normal(const Shape& shape, double standard_deviation);
+  /// The values that the next call of normal() gives to a tensor of any shape.
+  NormalValues next_normal(double standard_deviation) const;
   Tensor uniform(const Shape& shape, double low, double high);
   Tensor constant(const Shape& shape, double value);
   /// Makes rows [first, first + count) of a tensor with initial values zero.
@@ -126,10 +132,8 @@ class Builder {
  private:
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
-  // Element i is draw(r), where r is the parameter's stream from its position i * words on.
-  template <class Fn>
-  Tensor fill(const Shape& shape, uint64_t words, Fn&& draw);
   void count(const Shape& shape);
+  Tensor undrawn(const Shape& shape) const;
 
   uint64_t seed_;
   DType dtype_;

@@ -9,6 +9,28 @@
 #include "nn/optimizer/passes.h"
 
 namespace kdef::nn {
+
+RowGradient rows_on_host(const Gradient& gradient, int64_t width, DType type) {
+  std::vector<RowGradient> parts;
+  for (const RowGradient& part : gradient.row_parts()) {
+    // A device's rows may have an end that names none.
+    const Tensor ids = part.ids.to(kCpu);
+    const int64_t* first = ids.data<int64_t>();
+    const int64_t used = std::lower_bound(first, first + ids.numel(), kNoRow) - first;
+    parts.push_back({ids.rows(0, used), part.values.rows(0, used).to(kCpu)});
+  }
+  if (parts.empty()) parts.push_back({Tensor::empty({0}, DType::i64), Tensor::empty({0, width}, type)});
+  return cpu::merge_rows(parts);
+}
+
+RowGradient sum_of_rows(std::vector<RowGradient> parts) {
+  add_pairwise(parts.size(), [&](size_t to, size_t from) {
+    parts[to] = cpu::merge_rows({parts[to], parts[from]});
+    parts[from] = {};
+  });
+  return parts[0];
+}
+
 namespace {
 
 // How a member holds the gradient of a parameter, from the narrowest form to the widest.
@@ -36,19 +58,6 @@ Tensor dense_sum(Group& group, const Parameter& p) {
   return sum;
 }
 
-// The rows of all parts on the host, without the end of a device's rows that names none.
-RowGradient merged_on_host(const Gradient& gradient, int64_t width, DType type) {
-  std::vector<RowGradient> parts;
-  for (const RowGradient& part : gradient.row_parts()) {
-    const Tensor ids = part.ids.to(kCpu);
-    const int64_t* first = ids.data<int64_t>();
-    const int64_t used = std::lower_bound(first, first + ids.numel(), kNoRow) - first;
-    parts.push_back({ids.rows(0, used), part.values.rows(0, used).to(kCpu)});
-  }
-  if (parts.empty()) parts.push_back({Tensor::empty({0}, DType::i64), Tensor::empty({0, width}, type)});
-  return cpu::merge_rows(parts);
-}
-
 // A message holds the ids, then the values.
 Group::Bytes to_message(const RowGradient& rows) {
   Group::Bytes message(rows.ids.bytes() + rows.values.bytes());
@@ -68,22 +77,14 @@ RowGradient from_message(const Group::Bytes& message, int64_t width, DType type)
   return rows;
 }
 
-RowGradient sum_of(std::vector<RowGradient> parts) {
-  add_pairwise(parts.size(), [&](size_t to, size_t from) {
-    parts[to] = cpu::merge_rows({parts[to], parts[from]});
-    parts[from] = {};
-  });
-  return parts[0];
-}
-
 RowGradient row_sum(Group& group, const Parameter& p) {
   const int64_t width = p.tensor.shape().back();
   const DType type = p.tensor.dtype();
   std::vector<RowGradient> of_members;
-  for (const Group::Bytes& message : group.all_gather(to_message(merged_on_host(p.tensor.gradient(), width, type)))) {
+  for (const Group::Bytes& message : group.all_gather(to_message(rows_on_host(p.tensor.gradient(), width, type)))) {
     of_members.push_back(from_message(message, width, type));
   }
-  const RowGradient sum = sum_of(std::move(of_members));
+  const RowGradient sum = sum_of_rows(std::move(of_members));
   return {sum.ids.to(p.tensor.device()), sum.values.to(p.tensor.device())};
 }
 
@@ -107,10 +108,10 @@ void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const st
     if (form == Form::rows) {
       std::vector<RowGradient> parts;
       for (const auto& shard : shards) {
-        parts.push_back(merged_on_host(shard[i].tensor.gradient(), w.shape().back(), w.dtype()));
+        parts.push_back(rows_on_host(shard[i].tensor.gradient(), w.shape().back(), w.dtype()));
         shard[i].tensor.clear_grad();
       }
-      w.gradient() = Gradient(sum_of(std::move(parts)));
+      w.gradient() = Gradient(sum_of_rows(std::move(parts)));
     } else if (form == Form::dense) {
       std::vector<Tensor> parts;
       for (const auto& shard : shards) {

@@ -20,4 +20,9 @@ void sum_over_group(Group& group, const std::vector<Parameter>& parameters);
 /// gradients afterwards, apart from `sum`, which may be one of them.
 void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const std::vector<Parameter>& sum);
 
+/// The rows of a gradient by rows, on the host, with distinct ascending ids; none where the gradient is not defined.
+RowGradient rows_on_host(const Gradient& gradient, int64_t width, DType type);
+/// The sum of the members' rows, added as add_pairwise() says. Each part has distinct ascending ids.
+RowGradient sum_of_rows(std::vector<RowGradient> parts);
+
 }  // namespace kdef::nn

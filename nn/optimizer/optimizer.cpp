@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/base/group.h"
 #include "core/base/names.h"
 #include "nn/optimizer/device.h"
 #include "nn/optimizer/passes.h"
@@ -20,7 +21,8 @@ std::string optimizer_names() { return joined(row_names(kOptimizers)); }
 
 std::string optimizer_meanings() { return meanings(kOptimizers); }
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config) : config_(config) {
+Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t classes)
+    : config_(config), classes_(classes) {
   const OptimizerEntry& entry = entry_of(config.kind);
   for (Parameter& p : parameters) {
     OptimizerSlot slot;
@@ -71,14 +73,33 @@ void Optimizer::launch_step(const Tensor& loss) {
   }
 }
 
-StepRecord Optimizer::step_on_cpu(const Tensor& loss) {
+std::vector<cpu::DataGradient> Optimizer::measured_gradients(double& squares, double& penalty) const {
   std::vector<cpu::DataGradient> gradients;
-  StepRecord record;
-  double squares = 0;
+  const size_t classes = static_cast<size_t>(classes_);
+  std::vector<double> by_class(2 * classes);  // squares, then penalties
+  bool divided = false;
   for (const OptimizerSlot& slot : slots_) {
     gradients.push_back(cpu::data_gradient(slot.parameter));
-    cpu::measure(slot, gradients.back(), squares, record.regularization);
+    if (slot.parameter.table == nullptr || classes_ == 0) {
+      cpu::measure(slot, gradients.back(), squares, penalty);
+      continue;
+    }
+    divided = divided || slot.parameter.table->members > 1;
+    cpu::measure_by_class(slot, gradients.back(), std::span(by_class).first(classes),
+                          std::span(by_class).last(classes));
   }
+  if (divided) Group::current().all_reduce(std::span(by_class));  // a class has one member's sum, and zeros
+  for (size_t c = 0; c < classes; ++c) {
+    squares += by_class[c];
+    penalty += by_class[classes + c];
+  }
+  return gradients;
+}
+
+StepRecord Optimizer::step_on_cpu(const Tensor& loss) {
+  StepRecord record;
+  double squares = 0;
+  std::vector<cpu::DataGradient> gradients = measured_gradients(squares, record.regularization);
   record.loss = loss.defined() ? loss.item() : 0;
   record.gradient_norm = std::sqrt(squares);
   const bool failed = !records_.empty() && !records_.back().applied;
@@ -127,12 +148,8 @@ std::vector<Tensor> Optimizer::clipped_gradients() {
     }
     return Optimizer(on_host, config_).clipped_gradients();
   }
-  std::vector<cpu::DataGradient> gradients;
   double squares = 0, penalty = 0;
-  for (const OptimizerSlot& slot : slots_) {
-    gradients.push_back(cpu::data_gradient(slot.parameter));
-    cpu::measure(slot, gradients.back(), squares, penalty);
-  }
+  const std::vector<cpu::DataGradient> gradients = measured_gradients(squares, penalty);
   const double factor = clip_factor(std::sqrt(squares));
   std::vector<Tensor> clipped;
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -146,7 +163,7 @@ std::vector<Buffer> Optimizer::state() const {
   std::vector<Buffer> all;
   for (const OptimizerSlot& slot : slots_) {
     for (size_t i = 0; i < slot.state.size(); ++i) {
-      all.push_back({cat(entry.state[i], ".", slot.parameter.name), slot.state[i]});
+      all.push_back({cat(entry.state[i], ".", slot.parameter.name), slot.state[i], slot.parameter.table});
     }
   }
   return all;

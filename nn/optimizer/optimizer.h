@@ -47,10 +47,18 @@ struct OptimizerSlot {
 };
 
 class DeviceOptimizer;  // nn/optimizer/device.h
+namespace cpu {
+struct DataGradient;  // nn/optimizer/passes.h
+}
 
 class Optimizer {
  public:
-  Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config);
+  /// `classes`: how the norm of the gradient and the penalty are summed over the rows of a table. 0: by pieces of its
+  /// elements. Otherwise block b of its rows (TableRows) has class (b + column) mod `classes`. Sums are made per class,
+  /// over all tables, and then added in the order of the classes: they do not depend on how the rows are divided among
+  /// members, whose number must divide `classes`. Where a parameter holds a part of its table, the members of the
+  /// current group take a step together. Classes are for the CPU.
+  Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t classes = 0);
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -82,10 +90,13 @@ class Optimizer {
   friend StepRecord composed_step(Optimizer& optimizer);
   // The step on the CPU.
   StepRecord step_on_cpu(const Tensor& loss);
+  // The gradients that backward() left; adds to the sum of their squares and to the penalty.
+  std::vector<cpu::DataGradient> measured_gradients(double& squares, double& penalty) const;
   double clip_factor(double norm) const;
 
   std::vector<OptimizerSlot> slots_;
   OptimizerConfig config_;
+  int64_t classes_;
   int64_t steps_ = 0;
   std::vector<StepRecord> records_;             // of steps on the CPU, not taken yet
   std::unique_ptr<DeviceOptimizer> on_device_;  // null for the CPU

@@ -1,6 +1,8 @@
 // The two passes of an optimizer's step over a parameter, on the CPU.
 #pragma once
 
+#include <span>
+
 #include "nn/optimizer/optimizer.h"
 
 namespace kdef::nn::cpu {
@@ -19,6 +21,10 @@ DataGradient data_gradient(const Parameter& parameter);
 /// First pass: adds the squared elements of the regularized gradient to `squares`, and the regularizer's value to
 /// `penalty`.
 void measure(const OptimizerSlot& slot, const DataGradient& gradient, double& squares, double& penalty);
+
+/// The same over the rows of a table, by classes (Optimizer): each span has an element for every class.
+void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, std::span<double> squares,
+                      std::span<double> penalty);
 
 /// Second pass: updates the parameter and its state by the rule of `kind`, from the regularized gradient times
 /// `factor`.
