@@ -517,8 +517,9 @@ std::string yaml_line(const std::string& key, const std::string& value) {
 }
 
 bool shapes_results(const std::string& key) {
-  static const std::set<std::string> kWithoutEffect = {
-      "experiment_id", "model", "model_root", "checkpoint_every", "collapse_every", "tensorboard", "baseline"};
+  static const std::set<std::string> kWithoutEffect = {"experiment_id",    "model",          "model_root",
+                                                       "checkpoint_every", "collapse_every", "tensorboard",
+                                                       "baseline",         "divide_tables"};
   return kWithoutEffect.count(key) == 0;
 }
 

@@ -696,6 +696,9 @@ const std::vector<Key<Draft>>& experiment_keys() {
         shards_key("a power of two: pieces into which each batch is cut; with 2 or more the bits of a training "
                    "do not depend on the number of processes, which must divide it "
                    "([many-machines.md](many-machines.md))"),
+        boolean_key<Draft>("divide_tables", KDEF_AT(config.training.divide_tables),
+                           "true: each of several processes holds a part of the embedding tables' rows and trains it; "
+                           "false: each holds all ([many-machines.md](many-machines.md))"),
         integer_key<Draft>("epochs", KDEF_AT(config.training.epochs), 1,
                            "largest number of passes over the training rows"),
         boolean_key<Draft>("shuffle", KDEF_AT(config.training.shuffle),

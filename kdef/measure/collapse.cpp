@@ -117,8 +117,8 @@ Spectrum spectrum(const Tensor& matrix) {
 
 namespace {
 
-// Measures the embedding tables of a model without their padding rows.
-void measure_tables(const Ensemble& model, CollapseReport& report) {
+// Measures the embedding tables of a model without their padding rows. `stored` gives the tables; null: the model does.
+void measure_tables(const Ensemble& model, const StoredTables& stored, CollapseReport& report) {
   const bool shared = model.config().shared_embedding;
   const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
   std::vector<Tensor> tables;
@@ -128,7 +128,9 @@ void measure_tables(const Ensemble& model, CollapseReport& report) {
       if (p.tensor.shape()[1] < 2 || !p.name.starts_with(prefix)) continue;
       const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
       report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
-      tables.push_back(p.tensor.rows(1, p.tensor.shape()[0] - 1));
+      const Tensor table =
+          !stored ? p.tensor : stored(cat("embedding_layer", shared ? "." : cat("s.", k, "."), p.name));
+      tables.push_back(table.rows(1, table.shape()[0] - 1));
     }
   }
   measure(report.embeddings, tables);
@@ -148,7 +150,8 @@ struct Sample {
 
   // The first `take` rows of a batch.
   void add(const Ensemble& model, data::Batch& batch, int64_t take) {
-    const ModelInput input = model_input(batch, model.embedding().id_columns(), model.embedding().value_columns());
+    const ModelInput input =
+        model.fetched(model_input(batch, model.embedding().id_columns(), model.embedding().value_columns()));
     const Probabilities p = predict(model, input);
     const std::vector<std::vector<Tensor>> hidden = model.hidden_layers(input.to(model.device()));
     const size_t m = students.size();
@@ -210,9 +213,10 @@ void measure_students(const Sample& sample, const Metric& metric, CollapseReport
 
 }  // namespace
 
-CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows) {
+// `tables` measures the tables of the model. It comes last, since only the first member of a group may have them.
+static CollapseReport report_of(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows,
+                                const std::function<void(CollapseReport&)>& tables) {
   CollapseReport report;
-  measure_tables(model, report);
   Sample sample(model.student_count());
   data::Batch batch;
   while (sample.rows() < max_rows && next(batch)) {
@@ -223,15 +227,27 @@ CollapseReport collapse_report(const Ensemble& model, const std::function<bool(d
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
   measure_layers(sample, report);
   measure_students(sample, metrics_of(model.task())[0], report);
+  tables(report);
   return report;
 }
 
-CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows) {
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows) {
+  return report_of(model, next, max_rows, [&](CollapseReport& report) { measure_tables(model, nullptr, report); });
+}
+
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows,
+                               const StoredTables& stored) {
   constexpr int64_t kBatch = 4096;
-  data::Loader loader(file, kBatch, false, 0);
+  const nn::DividedTables* divided = model.divided();
+  data::Loader loader(file, divided == nullptr ? kBatch : std::min(kBatch, divided->batch_size()), false, 0);
   loader.start_epoch(0);
-  return collapse_report(
-      model, [&](data::Batch& batch) { return loader.next(batch); }, max_rows);
+  return report_of(
+      model, [&](data::Batch& batch) { return loader.next(batch); }, max_rows,
+      [&](CollapseReport& report) {
+        if (divided == nullptr) return measure_tables(model, nullptr, report);
+        if (!divided->group().is_first()) return;
+        measure_tables(model, stored, report);
+      });
 }
 
 std::vector<CollapseReport::Entry> CollapseReport::last_layers() const {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <memory>
 
+#include "core/base/first_member.h"
+#include "core/base/integers.h"
 #include "core/tensor/collectives.h"
 #include "kdef/measure/evaluation_json.h"
 #include "ops/elementwise.h"
@@ -29,14 +31,19 @@ bool is_finite(const Tensor& tensor) {
   });
 }
 
-std::string first_bad_tensor(const Ensemble& model) {
-  for (const nn::Parameter& p : model.parameters()) {
+static std::string first_bad_of(const std::vector<nn::Parameter>& parameters, const std::vector<nn::Buffer>& buffers) {
+  for (const nn::Parameter& p : parameters) {
     if (!is_finite(p.tensor)) return cat("parameter ", p.name);
   }
-  for (const nn::Buffer& b : model.buffers()) {
+  for (const nn::Buffer& b : buffers) {
     if (!is_finite(b.tensor)) return cat("buffer ", b.name);
   }
   return "";
+}
+
+std::string first_bad_tensor(const Ensemble& model) {
+  const std::string bad = first_bad_of(model.owned_parameters(), model.buffers());
+  return model.divided() == nullptr ? bad : first_text(model.divided()->group(), bad);
 }
 
 [[noreturn]] static void refuse_not_a_number(const Ensemble& model) {
@@ -187,7 +194,7 @@ static Evaluation evaluate_rows(const Ensemble& model, const std::function<bool(
   data::Batch batch;
   while (next(batch)) {
     batch_rows.push_back(batch.rows);
-    const Probabilities p = predict_unchecked(model, model_input(batch, ids, values));
+    const Probabilities p = predict_unchecked(model, model.fetched(model_input(batch, ids, values)));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     weights.insert(weights.end(), batch.weights.begin(), batch.weights.end());
     groups.insert(groups.end(), batch.groups.begin(), batch.groups.end());
@@ -241,10 +248,16 @@ Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_
   const GroupScope by_itself(Group::alone());  // a member predicts its batches without the others
   data::Loader loader(file, batch_size, false, 0);
   const data::BatchPart part{group.rank(), group.size()};  // of the list of batches
-  int64_t left = part.last(loader.steps_per_epoch()) - part.first(loader.steps_per_epoch());
+  const int64_t mine = part.last(loader.steps_per_epoch()) - part.first(loader.steps_per_epoch());
   loader.start_epoch(0, part.first(loader.steps_per_epoch()));
-  return evaluate_rows(
-      model, [&](data::Batch& batch) { return left-- > 0 && loader.next(batch); }, what, group);
+  int64_t done = 0;
+  const auto next = [&](data::Batch& batch) {
+    if (done < mine) return ++done, loader.next(batch);
+    // Members with a batch more ask this one for rows of divided tables.
+    for (; done < divide_up(loader.steps_per_epoch(), group.size()); ++done) model.fetched({});
+    return false;
+  };
+  return evaluate_rows(model, next, what, group);
 }
 
 Evaluation evaluate_sample(const Ensemble& model, const data::EncodedFile& file, int64_t rows, int64_t batch_size,

@@ -25,7 +25,8 @@ struct Probabilities {
 
 /// Whether every element is a finite number.
 bool is_finite(const Tensor& t);
-/// The name of the model's first parameter or buffer with a value that is not finite; empty where all are finite.
+/// The name of the model's first parameter or buffer with a value that is not finite; empty where all are finite. Where
+/// tables are divided, all members of the group call it, and get the same name.
 std::string first_bad_tensor(const Ensemble& model);
 
 /// Predicts in evaluation mode, off the tape; the input may be on any device. Throws CheckError where a prediction is
@@ -43,7 +44,8 @@ Evaluation evaluate(const Ensemble& model, const std::function<bool(data::Batch&
 Evaluation evaluate_in_turn(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
                             const Measures& what = {});
 /// Measures a model on all rows of an encoded file, in their order. In a group of processes every member predicts some
-/// of the batches, and all get the evaluation of the whole file, with the bits of one process alone.
+/// of the batches, and all get the evaluation of the whole file, with the bits of one process alone. The tables of the
+/// model may be divided among them.
 Evaluation evaluate(const Ensemble& model, const data::EncodedFile& file, int64_t batch_size,
                     const Measures& what = {});
 

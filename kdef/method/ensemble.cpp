@@ -30,6 +30,19 @@ Ensemble::Ensemble(const EnsembleConfig& config, const std::vector<nn::Embedding
   }
 }
 
+void Ensemble::divide(int64_t batch_size, Group& group) {
+  divided_ = std::make_unique<nn::DividedTables>(embedding().shape().list, batch_size, parameters(), group);
+}
+
+ModelInput Ensemble::fetched(const ModelInput& input) const {
+  if (!divided_) return input;
+  ModelInput own = input;
+  own.ids = divided_->fetch(input.ids);
+  return own;
+}
+
+std::vector<nn::Parameter> Ensemble::owned_parameters() const { return divided_ ? divided_->owned() : parameters(); }
+
 nn::Pass Ensemble::settled(nn::Pass pass) const {
   pass.fused = pass.fused && config_.fused;
   // The distinct ids of a batch are found once per set of tables. That pays where M students share one set.

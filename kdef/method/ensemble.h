@@ -10,6 +10,7 @@
 #include "kdef/method/input.h"
 #include "nn/embedding.h"
 #include "nn/networks/network.h"
+#include "nn/optimizer/divided_tables.h"
 
 namespace kdef {
 
@@ -51,6 +52,17 @@ class Ensemble final : public nn::Module {
   /// student's output layer reads.
   std::vector<std::vector<Tensor>> hidden_layers(const ModelInput& input) const;
 
+  /// Divides the tables of a model, whose fields are those of nn::holding_a_batch() with this batch_size, among the
+  /// members of a group, which all have an equal model. forward() then expects an input of fetched().
+  void divide(int64_t batch_size, Group& group);
+  /// Null for a model that is whole in this process.
+  nn::DividedTables* divided() const { return divided_.get(); }
+  /// A batch with the rows of its ids in the tables. Collective for divided tables, where an undefined `ids` answers
+  /// the others (nn::DividedTables::fetch); otherwise the batch itself.
+  ModelInput fetched(const ModelInput& input) const;
+  /// The parameters as this process trains and stores them: of a divided table, its own rows.
+  std::vector<nn::Parameter> owned_parameters() const;
+
   /// The device of the parameters, on which forward() expects its input.
   Device device() const { return embedding().device(); }
   const Task& task() const { return *config_.task; }
@@ -71,6 +83,7 @@ class Ensemble final : public nn::Module {
   std::vector<nn::EmbeddingTables*> embeddings_;
   std::vector<const nn::Network*> networks_;
   nn::Linear* concat_ = nullptr;  // null: the kind combines logits
+  std::unique_ptr<nn::DividedTables> divided_;
 };
 
 }  // namespace kdef

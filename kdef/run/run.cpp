@@ -185,6 +185,17 @@ std::string default_run_directory(const ExperimentConfig& config) {
       .string();
 }
 
+// A model with its initial values, for the members of the current group.
+static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const data::FeatureMap& map, Device device) {
+  const TrainingConfig& training = config.training;
+  std::vector<nn::EmbeddingField> fields = embedding_fields(map);
+  if (training.divide_tables) fields = nn::holding_a_batch(std::move(fields), training.batch_size);
+  nn::Builder build(training.seed, DType::f32, device);
+  auto model = std::make_unique<Ensemble>(config.model, fields, build);
+  if (training.divide_tables) model->divide(training.batch_size, Group::current());
+  return model;
+}
+
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
   const std::string& directory = options.directory;
   const RunFiles files(directory);
@@ -197,12 +208,12 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   if (!config.init.empty() && !options.resume) start.emplace(config, directory);
   const TrainingConfig& training = config.training;
   ops::check_precision(training.precision, options.device);
+  check_division(training, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const auto data = data::prepare_and_open(config.dataset, cache_directory(config), options.preparing);
   const data::Prepared& prepared = data.summary;
-  nn::Builder build(config.training.seed, DType::f32, options.device);
-  Ensemble model(config.model, embedding_fields(prepared.map), build);
-
+  const std::unique_ptr<Ensemble> built = new_model(config, prepared.map, options.device);
+  Ensemble& model = *built;
   data.verify();
   const std::vector<std::string> of_vectors = load_pretrained(config.dataset, data.vocabulary, model);
   if (start) start->load(prepared.map, model);  // behind the vectors, which new words have

@@ -8,12 +8,53 @@
 namespace kdef {
 namespace {
 
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+// A tensor of a file as this process holds it: of a divided table, its own rows.
+struct Named {
+  std::string name;
+  Tensor tensor;
+  std::shared_ptr<const nn::TableRows> table = nullptr;
+
+  bool is_divided() const { return table != nullptr && table->members > 1; }
+  // Of the whole tensor.
+  Shape shape() const { return is_divided() ? Shape{table->rows, tensor.shape()[1]} : tensor.shape(); }
+};
+using NamedTensors = std::vector<Named>;
 
 NamedTensors model_tensors(const Ensemble& model, const std::string& prefix) {
   NamedTensors all;
-  for (const nn::Parameter& p : model.parameters()) all.emplace_back(prefix + p.name, p.tensor);
-  for (const nn::Buffer& b : model.buffers()) all.emplace_back(prefix + b.name, b.tensor);
+  for (const nn::Parameter& p : model.owned_parameters()) all.push_back({prefix + p.name, p.tensor, p.table});
+  for (const nn::Buffer& b : model.buffers()) all.push_back({prefix + b.name, b.tensor});
+  return all;
+}
+
+// Writes the file in the first member, to which the others give their rows. `divided`: null where all is whole.
+void write(const std::string& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata,
+           const nn::DividedTables* divided) {
+  std::vector<SafetensorsPart> parts;
+  for (const Named& t : tensors) {
+    const Tensor host = t.tensor.to(kCpu);
+    parts.push_back({t.name, host.dtype(), t.shape(), [=](const SafetensorsPart::Take& take) {
+                       if (t.is_divided())
+                         divided->collect(*t.table, host, take);
+                       else
+                         take(host.raw(), host.bytes());
+                     }});
+  }
+  if (divided == nullptr || divided->group().is_first()) return write_safetensors(path, parts, metadata);
+  for (int reading = 0; reading < 2; ++reading) {  // for the checksum and for the file
+    for (const SafetensorsPart& part : parts) part.give([](const void*, size_t) {});
+  }
+}
+
+NamedTensors optimizer_tensors(const nn::Optimizer& optimizer) {
+  NamedTensors all;
+  for (const nn::Buffer& b : optimizer.state()) all.push_back({"optimizer." + b.name, b.tensor, b.table});
+  return all;
+}
+
+NamedTensors checkpoint_tensors(const Ensemble& model, const nn::Optimizer& optimizer) {
+  NamedTensors all = model_tensors(model, "model.");
+  for (Named& tensor : optimizer_tensors(optimizer)) all.push_back(std::move(tensor));
   return all;
 }
 
@@ -31,14 +72,16 @@ bool has_grown(const SafetensorsFile& file, const std::string& name, const Shape
 }
 
 void check_that_all_fit(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown) {
-  for (const auto& [name, tensor] : tensors) {
+  for (const Named& t : tensors) {
+    const std::string& name = t.name;
+    const Shape shape = t.shape();
     if (!file.has(name)) {
       throw InputError(cat(file.path(), ": has no tensor '", name, "'; it was made with another configuration"));
     }
-    const bool fits = file.shape(name) == tensor.shape() || has_grown(file, name, tensor.shape(), grown);
-    if (!fits || file.dtype(name) != tensor.dtype()) {
+    const bool fits = file.shape(name) == shape || has_grown(file, name, shape, grown);
+    if (!fits || file.dtype(name) != t.tensor.dtype()) {
       throw InputError(cat(file.path(), ": tensor '", name, "' is ", name_of(file.dtype(name)), " ", file.shape(name),
-                           ", this configuration needs ", name_of(tensor.dtype()), " ", tensor.shape(),
+                           ", this configuration needs ", name_of(t.tensor.dtype()), " ", shape,
                            "; use the configuration and the data it was made with"));
     }
   }
@@ -47,22 +90,32 @@ void check_that_all_fit(const SafetensorsFile& file, const NamedTensors& tensors
 // Checks that all tensors fit, then overwrites them from the file.
 void load(const SafetensorsFile& file, const NamedTensors& tensors, const GrownTables& grown = {}) {
   check_that_all_fit(file, tensors, grown);
-  for (const auto& [name, tensor] : tensors) {
-    const Tensor read = file.view(name);
-    Tensor t = read.shape() == tensor.shape() ? tensor : tensor.rows(0, read.shape()[0]);
-    t.copy_from(read);
+  for (const Named& t : tensors) {
+    const Tensor read = file.view(t.name);
+    const auto copy_rows = [&](int64_t row, int64_t place, int64_t rows) {
+      const int64_t known = std::min(rows, read.shape()[0] - row);
+      if (known > 0) t.tensor.rows(place, known).copy_from(read.rows(row, known));
+    };
+    if (t.is_divided())
+      t.table->for_held(copy_rows);
+    else if (read.shape() == t.tensor.shape())
+      Tensor(t.tensor).copy_from(read);
+    else
+      copy_rows(0, 0, t.tensor.shape()[0]);
   }
 }
 
 }  // namespace
 
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata) {
-  write_safetensors(path, model_tensors(model, ""), metadata);
+  write(path, model_tensors(model, ""), metadata, model.divided());
 }
 
 void save_model(const std::function<void(const void* data, size_t bytes)>& write, const Ensemble& model,
                 const std::map<std::string, std::string>& metadata, size_t alignment) {
-  write_safetensors(write, model_tensors(model, ""), metadata, alignment);
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const Named& t : model_tensors(model, "")) tensors.emplace_back(t.name, t.tensor);
+  write_safetensors(write, tensors, metadata, alignment);
 }
 
 void load_model(const std::string& path, Ensemble& model) { load_model(SafetensorsFile(path), model); }
@@ -73,7 +126,7 @@ void load_model(const SafetensorsFile& file, Ensemble& model) { load_model(file,
 static NamedTensors tensors_for(const SafetensorsFile& file, const Ensemble& model) {
   NamedTensors tensors = model_tensors(model, "");
   std::set<std::string> known;
-  for (const auto& [name, tensor] : tensors) known.insert(name);
+  for (const Named& t : tensors) known.insert(t.name);
   for (const std::string& name : file.names()) {
     if (known.count(name) == 0) {
       throw InputError(cat(file.path(), ": tensor '", name, "' is not part of this configuration's model"));
@@ -89,31 +142,30 @@ void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables&
 void share_model(const SafetensorsFile& file, Ensemble& model, const std::shared_ptr<const void>& owner) {
   const NamedTensors tensors = tensors_for(file, model);
   check_that_all_fit(file, tensors, {});
-  for (const auto& [name, tensor] : tensors) tensor.share(file.view(name, owner).to(tensor.device()));
+  for (const Named& t : tensors) t.tensor.share(file.view(t.name, owner).to(t.tensor.device()));
 }
 
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
                      const TrainingState& state, const std::string& identity) {
-  NamedTensors tensors = model_tensors(model, "model.");
-  for (const nn::Buffer& b : optimizer.state()) tensors.emplace_back("optimizer." + b.name, b.tensor);
-  write_safetensors(path, tensors,
-                    {{"format", "kdef checkpoint 1"},
-                     {"identity", identity},
-                     {"step", std::to_string(state.step)},
-                     {"epoch", std::to_string(state.epoch)},
-                     {"batch", std::to_string(state.batch)},
-                     {"learning_rate", hexadecimal(state.learning_rate)},
-                     {"loss_sum", hexadecimal(state.loss_sum)},
-                     {"loss_count", std::to_string(state.loss_count)},
-                     {"best", hexadecimal(state.best)},
-                     {"has_best", std::to_string(state.has_best)},
-                     {"without_improvement", std::to_string(state.without_improvement)},
-                     {"finished", std::to_string(state.finished)},
-                     {"window", std::to_string(state.window)},
-                     {"seconds", hexadecimal(state.seconds)},
-                     {"metrics_bytes", std::to_string(state.metrics_bytes)},
-                     {"collapse_bytes", std::to_string(state.collapse_bytes)},
-                     {"optimizer_steps", std::to_string(optimizer.steps())}});
+  write(path, checkpoint_tensors(model, optimizer),
+        {{"format", "kdef checkpoint 1"},
+         {"identity", identity},
+         {"step", std::to_string(state.step)},
+         {"epoch", std::to_string(state.epoch)},
+         {"batch", std::to_string(state.batch)},
+         {"learning_rate", hexadecimal(state.learning_rate)},
+         {"loss_sum", hexadecimal(state.loss_sum)},
+         {"loss_count", std::to_string(state.loss_count)},
+         {"best", hexadecimal(state.best)},
+         {"has_best", std::to_string(state.has_best)},
+         {"without_improvement", std::to_string(state.without_improvement)},
+         {"finished", std::to_string(state.finished)},
+         {"window", std::to_string(state.window)},
+         {"seconds", hexadecimal(state.seconds)},
+         {"metrics_bytes", std::to_string(state.metrics_bytes)},
+         {"collapse_bytes", std::to_string(state.collapse_bytes)},
+         {"optimizer_steps", std::to_string(optimizer.steps())}},
+        model.divided());
 }
 
 namespace {
@@ -185,12 +237,6 @@ void check_format(const SafetensorsFile& file, const Metadata& metadata) {
   }
 }
 
-NamedTensors optimizer_tensors(const nn::Optimizer& optimizer) {
-  NamedTensors all;
-  for (const nn::Buffer& b : optimizer.state()) all.emplace_back("optimizer." + b.name, b.tensor);
-  return all;
-}
-
 }  // namespace
 
 void load_optimizer(const std::string& checkpoint, nn::Optimizer& optimizer, const GrownTables& grown) {
@@ -216,9 +262,7 @@ TrainingState load_checkpoint(const std::string& path, Ensemble& model, nn::Opti
   // Everything is read before anything is taken.
   const TrainingState state = state_in(metadata);
   const int64_t steps = metadata.count("optimizer_steps");
-  NamedTensors tensors = model_tensors(model, "model.");
-  for (auto& tensor : optimizer_tensors(optimizer)) tensors.push_back(std::move(tensor));
-  load(file, tensors);
+  load(file, checkpoint_tensors(model, optimizer));
   optimizer.set_steps(steps);
   optimizer.set_learning_rate(state.learning_rate);
   return state;

@@ -31,13 +31,16 @@ struct TrainingState {
   int64_t collapse_bytes = 0;  // the length of collapse.jsonl at this point
 };
 
-/// Writes the parameters and buffers under their names, and `metadata` beside them.
+/// Writes the parameters and buffers under their names, and `metadata` beside them. Where the tables of the model are
+/// divided (Ensemble::divide), all members of the group call it, within by_all_members(): the first one writes the
+/// whole tables, which it receives in pieces.
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata);
-/// Gives the bytes of the same file to `write`; its tensors begin at a multiple of `alignment`.
+/// Gives the bytes of the same file to `write`; its tensors begin at a multiple of `alignment`. For a whole model.
 void save_model(const std::function<void(const void* data, size_t bytes)>& write, const Ensemble& model,
                 const std::map<std::string, std::string>& metadata, size_t alignment);
-/// Reads what save_model() wrote. Throws InputError, which names the tensor, where one is missing, has another shape or
-/// type, or does not belong to the model; the model is then unchanged.
+/// Reads what save_model() wrote; of divided tables every member reads its rows. Throws InputError, which names the
+/// tensor, where one is missing, has another shape or type, or does not belong to the model; the model is then
+/// unchanged.
 void load_model(const std::string& path, Ensemble& model);
 void load_model(const SafetensorsFile& file, Ensemble& model);
 
@@ -54,8 +57,8 @@ void load_model(const SafetensorsFile& file, Ensemble& model, const GrownTables&
 /// have in addition keep the state of a new optimizer. The learning rate stays. InputError as for a model.
 void load_optimizer(const std::string& checkpoint, nn::Optimizer& optimizer, const GrownTables& grown);
 
-/// Writes the model, the optimizer and `state`. `identity` names the configuration and the data of the run:
-/// load_checkpoint() refuses a checkpoint with another identity.
+/// Writes the model, the optimizer and `state`; by all members where tables are divided, as save_model(). `identity`
+/// names the configuration and the data of the run: load_checkpoint() refuses a checkpoint with another identity.
 void save_checkpoint(const std::string& path, const Ensemble& model, const nn::Optimizer& optimizer,
                      const TrainingState& state, const std::string& identity);
 /// Reads all of the file before it changes the model or the optimizer. InputError for a file without a checksum, or

@@ -6,8 +6,10 @@
 
 #include "core/base/clock.h"
 #include "core/base/first_member.h"
+#include "core/base/text.h"
 #include "core/io/append_file.h"
 #include "core/io/file.h"
+#include "core/io/safetensors.h"
 #include "kdef/method/batch_feed.h"
 #include "kdef/train/monitored.h"
 #include "kdef/train/run_files.h"
@@ -56,7 +58,7 @@ class Loop {
         identity_(identity),
         listener_(listener),
         loader_(train, config.batch_size, config.shuffle, config.seed, 0, {group_.rank(), group_.size()}),
-        optimizer_(model.parameters(), config.optimizer),
+        optimizer_(model.owned_parameters(), config.optimizer, row_classes(model, config.shards)),
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns(),
               train.layout().weights),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size, config.shards) {
@@ -109,12 +111,39 @@ class Loop {
     }
     state_.finished = true;
     save();
+    if (model_.divided() != nullptr && steps_here_ > 0) tell_division();
     return true;
   }
 
   const TrainingState& state() const { return state_; }
 
  private:
+  // Runs what writes files: in the first member; where tables are divided in all, which give it their rows.
+  template <class Write>
+  void in_writers(Write&& write) {
+    if (model_.divided() != nullptr)
+      by_all_members(group_, write);
+    else
+      by_first_member(group_, write);
+  }
+
+  int64_t bytes_sent() const { return model_.divided() == nullptr ? 0 : model_.divided()->bytes_sent(); }
+
+  // What this process held of the tables, and what it sent.
+  void tell_division() {
+    int64_t held = 0, whole = 0;  // bytes
+    const auto add = [&](const Tensor& t, const nn::TableRows* table) {
+      if (table == nullptr) return;
+      held += static_cast<int64_t>(t.bytes());
+      whole += table->rows * t.shape()[1] * static_cast<int64_t>(size_of(t.dtype()));
+    };
+    for (const nn::Parameter& p : model_.owned_parameters()) add(p.tensor, p.table.get());
+    for (const nn::Buffer& b : optimizer_.state()) add(b.tensor, b.table.get());
+    listener_.note(cat("divided tables: process ", group_.rank(), " of ", group_.size(), " holds ", grouped(held),
+                       " of ", grouped(whole), " bytes of rows and optimizer state; for rows and gradients it sent ",
+                       grouped(sent_ / steps_here_), " bytes a step"));
+  }
+
   // Takes the window of the checkpoint. Without one, the first member's, since a window depends on the memory there.
   void agree_on_window(bool resume) {
     int64_t window = resume ? state_.window : loader_.window();
@@ -127,8 +156,8 @@ class Loop {
     collect_steps();
     state_.seconds = seconds_now() - started_;
     state_.learning_rate = optimizer_.learning_rate();
-    by_first_member(group_, [&] {
-      state_.metrics_bytes = log_->bytes();
+    in_writers([&] {
+      if (log_) state_.metrics_bytes = log_->bytes();
       if (collapse_log_) state_.collapse_bytes = collapse_log_->bytes();
       save_checkpoint(files_.checkpoint(), model_, optimizer_, state_, identity_);
     });
@@ -139,7 +168,10 @@ class Loop {
     input_ = feed_.put(batch_);
     first_row_ = loader_.first_row(state_.batch);
     const int64_t rows = loader_.batch_rows(state_.batch);
+    const int64_t sent_before = bytes_sent();
     compute_.run(input_, static_cast<uint64_t>(state_.step), first_row_, rows);
+    sent_ += bytes_sent() - sent_before;
+    ++steps_here_;
     ++state_.step;
     ++state_.batch;
     pending_.push_back({state_.step, state_.epoch + 1, state_.batch, loader_.steps_per_epoch(), rows, 0});
@@ -177,6 +209,7 @@ class Loop {
           }
         });
         compute_.loss(input_, static_cast<uint64_t>(step - 1), first_row_);
+        if (model_.divided() != nullptr) culprit = first_text(group_, culprit);
       }
     }
     throw CheckError(cat(
@@ -188,13 +221,16 @@ class Loop {
     std::string culprit = model_.device().is_cpu() ? "the regularizer of a parameter"
                                                    : cat("a gradient, which ", name_of(model_.device()),
                                                          " does not keep (--device cpu names it)");
-    for (const nn::Parameter& p : model_.parameters()) {
+    std::string bad;
+    for (const nn::Parameter& p : model_.owned_parameters()) {
       const Tensor g = p.tensor.grad();
       if (g.defined() && !is_finite(g)) {
-        culprit = cat("the gradient of ", p.name);
+        bad = cat("the gradient of ", p.name);
         break;
       }
     }
+    if (model_.divided() != nullptr) bad = first_text(group_, bad);
+    if (!bad.empty()) culprit = bad;
     throw CheckError(cat(
         "step ", step, ": the norm of the gradient is not finite; first bad tensor: ", culprit,
         "; the step was not applied; check how large the numbers of the data are (numeric fields, labels, weights), or "
@@ -242,7 +278,7 @@ class Loop {
     e.without_improvement = state_.without_improvement;
     e.patience = config_.early_stop_patience;
     e.seconds = seconds_now() - started_;
-    by_first_member(group_, [&] { write_evaluation(e); });
+    in_writers([&] { write_evaluation(e); });
     listener_.evaluated(e);
   }
 
@@ -250,6 +286,7 @@ class Loop {
     if (e.improved || !config_.save_best_only) {
       save_model(files_.model(), model_, {{"format", "kdef model 1"}, {"step", std::to_string(state_.step)}});
     }
+    if (!log_) return;
     append_to_disk(*log_, metrics_line(e));
     // Evaluations come at multiples of eval_steps_; a training that is shorter has one evaluation.
     const int64_t evaluation = std::max<int64_t>(1, e.step / eval_steps_);
@@ -276,6 +313,7 @@ class Loop {
   std::optional<AppendFile> log_, collapse_log_;
   data::Batch batch_;
   int64_t eval_steps_ = 0;
+  int64_t steps_here_ = 0, sent_ = 0;  // of this process: steps, and bytes for rows and gradients of divided tables
   double started_ = 0;
 };
 
@@ -294,6 +332,17 @@ void check_shards(int64_t shards, int64_t smallest_batch, Device device) {
     throw InputError(cat("the smallest batch has ", smallest_batch, " rows, too few for ", parts,
                          shards > 1 ? " shards" : " processes",
                          "; choose another batch_size, whose last batch of an epoch has more rows"));
+  }
+}
+
+void check_division(const TrainingConfig& config, Device device) {
+  if (!config.divide_tables) return;
+  if (!device.is_cpu())
+    throw InputError(cat("divide_tables needs --device cpu; on ", name_of(device), " it must be false"));
+  if (config.collapse_every > 0) {
+    throw InputError(
+        "collapse_every measures whole tables during the training, and divide_tables divides them; set one of both "
+        "to its default (collapse.json is written at the end in any case)");
   }
 }
 
@@ -350,12 +399,26 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size, what);
   }
-  by_first_member(group, [&] {
+  std::string collapse, failure;
+  std::optional<SafetensorsFile> stored;
+  const auto table = [&](const std::string& name) {
+    if (!stored) stored.emplace(files.model());
+    return stored->view(name);
+  };
+  const auto measure_collapse = [&] {
     try {
-      write_file(files.collapse(), to_json(collapse_report(model, valid, kCollapseRows)) + "\n");
+      collapse = to_json(collapse_report(model, valid, kCollapseRows, table));
     } catch (const CheckError& e) {  // a layer that is not finite; the model's predictions are
-      listener.note(cat("collapse.json was not written: ", e.what()));
+      failure = e.what();
     }
+  };
+  if (model.divided() != nullptr) measure_collapse();
+  by_first_member(group, [&] {
+    if (model.divided() == nullptr) measure_collapse();
+    if (failure.empty())
+      write_file(files.collapse(), collapse + "\n");
+    else
+      listener.note(cat("collapse.json was not written: ", failure));
     // This file is written last: a run that has it is finished.
     write_file(files.result(), result_json(result.valid, result.has_test ? &result.test : nullptr));
   });

@@ -17,6 +17,7 @@ namespace kdef {
 struct TrainingConfig {
   int64_t batch_size = 4096;  // more than there are rows: all rows are one batch
   int64_t shards = 1;         // pieces of a batch, a power of two: results depend on it, not on the number of processes
+  bool divide_tables = false;  // each process of the group holds a part of the embedding tables
   int64_t epochs = 100;
   bool shuffle = true;
   uint64_t seed = 2024;
@@ -71,6 +72,10 @@ struct TrainingResult {
 /// (TrainingConfig::shards) by the processes of the current group, on that device.
 void check_shards(int64_t shards, int64_t smallest_batch, Device device);
 
+/// Throws InputError where a training that divides its tables (TrainingConfig::divide_tables) is asked for what needs
+/// them whole.
+void check_division(const TrainingConfig& config, Device device);
+
 /// Throws InputError where train() cannot work with this data and these settings.
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config);
@@ -85,7 +90,8 @@ void check_trainable(const Ensemble& model, const data::EncodedFile& train, cons
 /// In a group of processes (core/base/group.h) all members call it with equal arguments, over one directory that all
 /// read. Each computes its part of every batch; the steps, the evaluations and the decisions are those of one process
 /// with the whole batch, up to the order of sums and, in bf16, up to which products are rounded. The first member
-/// writes the files. Every member's listener is called.
+/// writes the files. Every member's listener is called. With TrainingConfig::divide_tables the model is one whose
+/// tables are divided among the members (Ensemble::divide), and is so afterwards.
 TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const data::EncodedFile* test, const TrainingConfig& config, const std::string& run_directory,
                      const std::string& identity, bool resume, const TrainingListener& listener,

@@ -53,6 +53,12 @@ struct TrainingStep::Sharded {
   std::vector<Tensor> losses;                          // of the whole batch, as each shard has it
 };
 
+int64_t row_classes(const Ensemble& model, int64_t shards) {
+  if (shards > 1) return shards;
+  const int members = model.divided() == nullptr ? 1 : model.divided()->group().size();
+  return members > 1 ? members : 0;
+}
+
 TrainingStep::TrainingStep(Ensemble& model, nn::Optimizer& optimizer, ops::GemmPrecision precision, uint64_t seed,
                            int64_t batch_size, int64_t shards)
     : model_(model),
@@ -76,8 +82,14 @@ void TrainingStep::compute(const ModelInput& input, const nn::Pass& pass) {
     loss = model_.loss(model_.forward(input, pass), input.labels, input.weights);
     backward(loss);
   }
-  nn::sum_over_group(Group::current(), model_.parameters());
+  sum_gradients();
   optimizer_.launch_step(loss);
+}
+
+// Over the members of the group, from the model to the parameters of the optimizer.
+void TrainingStep::sum_gradients() {
+  if (model_.divided() != nullptr) return model_.divided()->return_gradients();
+  nn::sum_over_group(Group::current(), model_.parameters());
 }
 
 void TrainingStep::compute_shards(const ModelInput& input, const nn::Pass& pass, int64_t batch_rows) {
@@ -96,7 +108,7 @@ void TrainingStep::compute_shards(const ModelInput& input, const nn::Pass& pass,
     s.losses[static_cast<size_t>(i)] = loss;
   });
   nn::sum_over_shards(s.parameters, s.parameters[0]);
-  nn::sum_over_group(Group::current(), s.parameters[0]);
+  sum_gradients();
   optimizer_.launch_step(s.losses[0]);
 }
 
@@ -112,11 +124,12 @@ Tensor TrainingStep::loss(const ModelInput& input, uint64_t step, int64_t first_
   nn::Pass pass = training_pass(first_row);
   pass.step = step;
   const ops::PrecisionScope precision(precision_);
-  return model_.loss(model_.forward(input, pass), input.labels, input.weights);
+  return model_.loss(model_.forward(model_.fetched(input), pass), input.labels, input.weights);
 }
 
-void TrainingStep::run(const ModelInput& input, uint64_t step, int64_t first_row, int64_t batch_rows) {
+void TrainingStep::run(const ModelInput& given, uint64_t step, int64_t first_row, int64_t batch_rows) {
   nn::Pass pass = training_pass(first_row);
+  const ModelInput input = model_.fetched(given);
 #if defined(KDEF_HAS_CUDA)
   if (on_device_) {
     on_device_->step.fill(static_cast<double>(step));

@@ -9,14 +9,19 @@
 
 namespace kdef {
 
+/// The classes (nn::Optimizer) by which the sums of a step do not depend on which process holds which rows of the
+/// tables.
+int64_t row_classes(const Ensemble& model, int64_t shards);
+
 /// Gives steps to the model's device. Optimizer::take_records returns their losses and gradient norms. On a CUDA device
 /// the first step of a full batch is recorded, and the following steps repeat the recording at the cost of one launch;
 /// a smaller batch, like the last of an epoch, is computed op by op, and so is every batch of a group of processes.
 class TrainingStep {
  public:
-  /// Model and optimizer must outlive the TrainingStep. `seed` and the number of the step name the dropout masks.
-  /// `shards`: into how many a batch is cut; more than 1, on the CPU alone: each shard has a copy of the model that
-  /// shares the parameters, and the bits of a step depend on `shards` and not on the number of processes.
+  /// Model and optimizer, which has the model's owned_parameters(), must outlive the TrainingStep. `seed` and the
+  /// number of the step name the dropout masks. `shards`: into how many a batch is cut; more than 1, on the CPU alone:
+  /// each shard has a copy of the model that shares the parameters, and the bits of a step depend on `shards` and not
+  /// on the number of processes.
   TrainingStep(Ensemble& model, nn::Optimizer& optimizer, ops::GemmPrecision precision, uint64_t seed,
                int64_t batch_size, int64_t shards = 1);
   ~TrainingStep();
@@ -35,7 +40,9 @@ class TrainingStep {
  private:
   struct OnDevice;
   struct Sharded;
+  // The batch is one of Ensemble::fetched().
   void compute(const ModelInput& input, const nn::Pass& pass);
+  void sum_gradients();
   void compute_shards(const ModelInput& input, const nn::Pass& pass, int64_t batch_rows);
   nn::Pass training_pass(int64_t first_row) const;
 

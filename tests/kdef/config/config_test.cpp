@@ -684,6 +684,7 @@ All:
     max_gradient_norm: 0
     batch_size: 17
     shards: 4
+    divide_tables: true
     epochs: 3
     shuffle: false
     seed: 7

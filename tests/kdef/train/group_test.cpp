@@ -71,7 +71,7 @@ Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType 
   settings.embedding = {1e-4, 1e-3};
   settings.net = {0, 1e-3};
   settings.clip_norm = 0.1;
-  nn::Optimizer optimizer(model.parameters(), settings);
+  nn::Optimizer optimizer(model.parameters(), settings, row_classes(model, shards));
   TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, rows, shards);
   const data::BatchPart mine{Group::current().rank(), Group::current().size()};
   Trained result;
@@ -199,7 +199,7 @@ Trained step_of_network(const std::string& network, int64_t shards) {
   nn::test::scramble(model, 50);
   nn::OptimizerConfig settings;
   settings.kind = nn::OptimizerKind::sgd;
-  nn::Optimizer optimizer(model.parameters(), settings);
+  nn::Optimizer optimizer(model.parameters(), settings, row_classes(model, shards));
   const Tensor ids = nn::test::some_ids();
   std::vector<int32_t> rows;
   for (int times = 0; times < 8; ++times) {
@@ -230,6 +230,78 @@ TEST_P(EveryNetworksShards, AreAStepOfOneShard) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksShards, testing::ValuesIn(nn::network_names()),
                          [](const auto& info) { return info.param; });
+
+// ---- Tables divided among members.
+
+// Three steps of an ensemble of this network on two members: the parameters as one process would hold them. The classes
+// of the optimizer's sums are those of two shards.
+Trained steps_of_two(const std::string& network, bool divide) {
+  constexpr int64_t kRows = 48;
+  Trained result;
+  test::ThreadGroup(2).run([&](Group& group) {
+    std::vector<nn::EmbeddingField> fields = nn::with_columns(nn::test::some_fields());
+    if (divide) fields = nn::holding_a_batch(fields, kRows);
+    nn::Builder build(3);
+    EnsembleConfig config = test::ensemble_of({network});
+    for (double& rate : config.students[0].dropout) rate = 0.25;
+    Ensemble model(config, fields, build);
+    if (divide) model.divide(kRows, group);
+    nn::OptimizerConfig settings;
+    settings.embedding = {0, 1e-3};
+    settings.clip_norm = 0.1;
+    nn::Optimizer optimizer(model.owned_parameters(), settings, 2);
+    TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, kRows);
+    const Tensor ids = nn::test::some_ids();
+    std::vector<int32_t> rows;
+    for (int times = 0; times < 8; ++times) {
+      const std::vector<int32_t> six = ids.to_vector<int32_t>();
+      rows.insert(rows.end(), six.begin(), six.end());
+    }
+    std::vector<float> labels;
+    for (int b = 0; b < kRows; ++b) labels.push_back(b % 5 == 0 ? 1.0f : 0.0f);
+    const ModelInput batch{Tensor::from(rows, {kRows, ids.shape()[1]}),
+                           ops::random_uniform({kRows, 1}, -1, 1, 9).to(DType::f32),
+                           Tensor::from(labels, {kRows, 1}),
+                           {}};
+    const data::BatchPart mine{group.rank(), 2};
+    std::vector<nn::StepRecord> records;
+    for (uint64_t step = 0; step < 3; ++step) {
+      compute.run(part(batch, mine), step, mine.first(kRows), kRows);
+      records.push_back(optimizer.take_records().at(0));
+    }
+    std::vector<std::vector<double>> parameters;
+    for (const nn::Parameter& p : model.owned_parameters()) {
+      std::vector<double>& values = parameters.emplace_back();
+      const auto take = [&](const void* data, size_t bytes) {
+        const auto* x = static_cast<const float*>(data);
+        values.insert(values.end(), x, x + bytes / sizeof(float));
+      };
+      if (p.table && p.table->members > 1)
+        model.divided()->collect(*p.table, p.tensor, take);
+      else
+        take(p.tensor.raw(), p.tensor.bytes());
+    }
+    if (group.is_first()) result = {parameters, records};
+  });
+  return result;
+}
+
+class EveryNetworksTables : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryNetworksTables, AreDividedWithoutADifference) {
+  const Trained whole = steps_of_two(GetParam(), false), divided = steps_of_two(GetParam(), true);
+  ASSERT_EQ(divided.records.size(), 3u);
+  EXPECT_TRUE(whole.records[2].applied);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(divided.records[i].loss, whole.records[i].loss) << "step " << i;
+    EXPECT_EQ(divided.records[i].gradient_norm, whole.records[i].gradient_norm) << "step " << i;
+    EXPECT_EQ(divided.records[i].regularization, whole.records[i].regularization) << "step " << i;
+  }
+  EXPECT_EQ(divided.parameters, whole.parameters);
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworksTables, testing::ValuesIn(nn::network_names()),
+                         [](const auto& test) { return test.param; });
 
 // ---- Whole runs from files, in fp32.
 
@@ -341,6 +413,76 @@ TEST(ShardTraining, ARunDependsOnShardsAndNotOnProcesses) {
             test::read_file(e.directory / "whole/model.safetensors"));
 }
 
+// With shards the bits depend neither on the processes nor on how the tables lie in them: a training that is divided
+// among four goes on with whole tables on two, and ends divided on one.
+TEST(DividedTraining, ARunDoesNotDependOnWhereTablesAre) {
+  const test::SmallExperiment e(2000);
+  const std::vector<std::string> keys = {"shards=4", "epochs=2", "eval_steps=3"};
+  const auto with = [&](const char* key) {
+    std::vector<std::string> all = keys;
+    all.push_back(key);
+    return e.load(all);
+  };
+  const ExperimentConfig whole = with("divide_tables=false"), divided = with("divide_tables=true");
+  train_run(whole, e.directory / "whole");
+  const auto expect_equal = [&](const std::string& run) {
+    for (const char* name : {"model.safetensors", "result.json", "collapse.json"}) {
+      EXPECT_EQ(test::read_file(run + "/" + name), test::read_file(e.directory / "whole/" + name)) << run << name;
+    }
+    EXPECT_EQ(test::metrics_without_seconds(run), test::metrics_without_seconds(e.directory / "whole"));
+  };
+  for (const int processes : {1, 2, 4}) {
+    const std::string run = e.directory / cat("divided", processes);
+    train_together(processes, divided, run);
+    expect_equal(run);
+  }
+  const std::string run = e.directory / "moved";
+  EXPECT_TRUE(train_together(4, divided, run, false, 1).interrupted);
+  EXPECT_TRUE(train_together(2, whole, run, true, 1).interrupted);
+  EXPECT_FALSE(train_run(divided, run, true).interrupted);
+  expect_equal(run);
+}
+
+// Three members, for which there are no shards: the order of sums is another one.
+TEST(DividedTraining, WithoutShardsARunIsThatOfOneProcess) {
+  const test::SmallExperiment e(2000);
+  const std::vector<std::string> keys = {"batch_norm=False", "net_dropout=0", "epochs=2", "eval_steps=3"};
+  train_run(e.load(keys), e.directory / "whole");
+  std::vector<std::string> divided = keys;
+  divided.push_back("divide_tables=true");
+  train_run(e.load(divided), e.directory / "alone");
+  EXPECT_EQ(test::read_file(e.directory / "alone/model.safetensors"),
+            test::read_file(e.directory / "whole/model.safetensors"));
+  train_together(3, e.load(divided), e.directory / "three");
+  expect_near_models(e.directory / "three", e.directory / "whole", 2e-6);
+}
+
+// A training that starts from the weights of another run reads its own rows of them.
+TEST(DividedTraining, StartsFromAnotherRun) {
+  const test::SmallExperiment e(2000);
+  const std::vector<std::string> keys = {"shards=4", "epochs=1"};
+  train_run(e.load(keys), e.directory / "first");
+  const std::vector<std::string> from = {"shards=4", "epochs=1", "seed=5", "init=" + (e.directory / "first"),
+                                         "init_optimizer=true"};
+  train_run(e.load(from), e.directory / "whole");
+  std::vector<std::string> divided = from;
+  divided.push_back("divide_tables=true");
+  train_together(4, e.load(divided), e.directory / "divided");
+  EXPECT_EQ(test::read_file(e.directory / "divided/model.safetensors"),
+            test::read_file(e.directory / "whole/model.safetensors"));
+}
+
+TEST(DividedTraining, WhatNeedsWholeTablesIsRefused) {
+  const test::SmallExperiment e(200);
+  try {
+    train_run(e.load({"divide_tables=true", "collapse_every=1"}), e.directory / "run");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("collapse_every"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(std::filesystem::exists(e.directory / "run"));
+}
+
 TEST(GroupTraining, AnEvaluationHasTheBitsOfOneProcess) {
   const test::SmallExperiment e(2000);
   const ExperimentConfig config = e.load(kShort);
@@ -370,6 +512,7 @@ TEST(GroupTraining, ErrorsAreThoseOfAllMembers) {
     }
   };
   refused({"learning_rate=1e30"}, "first bad tensor");
+  refused({"learning_rate=1e30", "collapse_every=0", "divide_tables=true"}, "first bad tensor");
   refused({"batch_size=1599"}, "too few for 2 processes");  // 1600 rows
   refused({"batch_size=1593", "shards=8"}, "too few for 8 shards");
   train_run(e.load(kShort), e.directory / "trained");
