@@ -76,7 +76,7 @@ void Mpi::start_and_kill(int processes, const std::string& more) const {
   const std::string killed = path("killed");
   Outcome outcome;
   std::thread job([&] { outcome = run(processes, more + " --run " + killed); });
-  for (int i = 0; i < 2000 && !std::filesystem::exists(killed + "/checkpoint"); ++i)
+  for (int i = 0; i < 20000 && !std::filesystem::exists(killed + "/checkpoint/state.safetensors"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   // The last process that was started with this directory: a member of the group.
   const auto start = std::chrono::steady_clock::now();
@@ -116,6 +116,78 @@ TEST_F(Mpi, ShardsHaveTheSameBitsForEveryNumberOfProcesses) {
   const Outcome resumed = run(2, more + " --resume --run " + path("killed"));
   ASSERT_EQ(resumed.status, 0) << resumed.text;
   expect_equal("killed");
+}
+
+// Each process holds a part of the tables. They are those of whole tables, also after a kill and on other processes.
+TEST_F(Mpi, DividedTablesLeaveTheBytesOfWholeOnes) {
+  const std::string more = "shards=4 checkpoint_every=1 epochs=5";
+  ASSERT_EQ(train("num_student=2 --threads 1 " + more + " --run " + path("whole")).status, 0);
+  const auto expect_equal = [&](const std::string& name) {
+    for (const char* file : {"model.safetensors", "result.json", "collapse.json"})
+      EXPECT_EQ(read_file(path(name + "/" + file)), read_file(path(std::string("whole/") + file)))
+          << name << " " << file;
+  };
+  for (const int processes : {1, 2, 4}) {
+    const std::string name = "p" + std::to_string(processes);
+    const Outcome outcome = run(processes, more + " divide_tables=true --run " + path(name));
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "divided tables: process 0 of"), 1u) << outcome.text;
+    expect_equal(name);
+  }
+  start_and_kill(4, more + " divide_tables=true");
+  const Outcome resumed = run(2, more + " divide_tables=true --resume --run " + path("killed"));
+  ASSERT_EQ(resumed.status, 0) << resumed.text;
+  expect_equal("killed");
+}
+
+// The table of 60,000 users, its moments and the memory of a process beside them do not fit into the limit on one
+// process. Of four processes each has a quarter of the table.
+TEST_F(Mpi, ATableThatDoesNotFitOneProcessTrainsOnFour) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer needs more memory than the limit";
+#endif
+  std::filesystem::create_directories(path("big"));
+  std::string rows = "click,user,item\n", valid = rows;
+  for (int i = 0; i < 60000; ++i)
+    rows += std::to_string(i % 3 == 0) + ",u" + std::to_string(i) + ",i" + std::to_string(i * 7 % 50) + "\n";
+  for (int i = 0; i < 500; ++i)
+    valid += std::to_string(i % 3 == 0) + ",u" + std::to_string(i * 101) + ",i" + std::to_string(i % 50) + "\n";
+  put(path("big/train.csv"), rows);
+  put(path("big/valid.csv"), valid);
+  put(path("big/dataset_config.yaml"), "big:\n    data_format: csv\n    data_root: " + path("cache") +
+                                           "\n    train_data: " + path("big/train.csv") +
+                                           "\n    valid_data: " + path("big/valid.csv") + R"(
+    feature_cols:
+        - {name: [user, item], active: true, dtype: str, type: categorical, fill_na: ''}
+    label_col: {name: click, dtype: float}
+)");
+  put(path("big/model_config.yaml"), R"(Base: {}
+KDEF:
+    model: EKTF
+    dataset_id: big
+    num_student: 2
+    learning_rate: 0.001
+    embedding_regularizer: 0.01
+    batch_size: 2000
+    embedding_dim: 256
+    hidden_units: [16]
+    epochs: 1
+    baseline: none
+    metrics: [AUC]
+)");
+  const std::string train = "train --config " + path("big") + " --expid KDEF --threads 1 shards=4 --run ";
+  const std::string limit = "ulimit -d 184320; ";  // KiB of data: 180 MiB; table and moments take 176 MiB
+  ASSERT_EQ(kdef(train + path("free")).status, 0);
+  const Outcome alone = shell(limit + KDEF_PROGRAM " " + train + path("alone"));
+  EXPECT_EQ(alone.status, 3) << alone.text;
+  EXPECT_THAT(alone.text, HasSubstr("out of memory"));
+  const Outcome whole = shell(limit + launched(4, train + path("whole")));
+  EXPECT_EQ(whole.status, 3) << "four processes that hold all rows each: " << whole.text;
+  const Outcome divided = shell(limit + launched(4, train + path("divided") + " divide_tables=true"));
+  ASSERT_EQ(divided.status, 0) << divided.text;
+  EXPECT_EQ(read_file(path("divided/model.safetensors")), read_file(path("free/model.safetensors")));
+  const Outcome resumed = shell(limit + launched(4, "train --resume --run " + path("divided")));
+  EXPECT_EQ(resumed.status, 0) << "a finished training reads its checkpoint: " << resumed.text;
 }
 
 TEST_F(Mpi, PredictionsAndEvaluationsAreThoseOfOneProcess) {
@@ -158,17 +230,18 @@ TEST_F(Mpi, TheCommandsOfThePage) {
     if (line.starts_with("```")) {
       inside = !inside;
       wanted = false;
-    } else if (inside && (wanted || line.starts_with("kdef "))) {
-      wanted = true;  // a block that begins with the program
+    } else if (inside && (wanted || line.starts_with("kdef ") || line.starts_with("mpirun "))) {
+      wanted = true;  // a block that begins with the program or its launcher
       script += line + "\n";
       ++commands;
     }
   }
-  EXPECT_EQ(commands, 7);
+  EXPECT_EQ(commands, 8);
   put(path("page.sh"), script);
   const Outcome outcome = shell("bash " + path("page.sh"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
   EXPECT_EQ(read_file(path("runs/one/model.safetensors")), read_file(path("runs/four/model.safetensors")));
+  EXPECT_EQ(read_file(path("runs/one/model.safetensors")), read_file(path("runs/divided/model.safetensors")));
   EXPECT_TRUE(std::filesystem::exists(path("runs/two/result.json")));
   EXPECT_EQ(read_file(path("alone.txt")), read_file(path("together.txt")));
 }
