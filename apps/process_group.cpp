@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "core/base/error.h"
+#include "core/base/first_member.h"
 #include "core/mpi/mpi_group.h"
 
 namespace kdef::apps {
@@ -85,6 +86,12 @@ ProcessGroup::~ProcessGroup() {
 
 void ProcessGroup::give_up() {
   const int rank = group_->rank();
+  try {
+    throw;
+  } catch (const OtherMemberFailed&) {
+    ::sleep(3);  // the one that failed tells its reason, and ends this process meanwhile
+  } catch (...) {
+  }
   if (library_->err != nullptr) {
     std::cerr.rdbuf(library_->err);
     std::cerr.clear();

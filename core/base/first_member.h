@@ -61,14 +61,23 @@ inline void meet(Group& group) {
   if (group.agree(false)) throw OtherMemberFailed();
 }
 
+/// Thrown within a collective call that this member cannot end, while the others wait in it: they cannot be told.
+class CollectiveFailed : public SystemError {
+ public:
+  using SystemError::SystemError;
+};
+
 /// Runs `work` in every member. It may speak to the others after a meet(). A member that throws elsewhere is missed at
-/// the next meet(), where the others throw OtherMemberFailed. It returns once all members are done.
+/// the next meet(), where the others throw OtherMemberFailed. It returns once all members are done. CollectiveFailed is
+/// passed on at once: the process ends, and with it the group.
 template <class Work>
 void by_all_members(Group& group, Work&& work) {
   try {
     work();
     meet(group);
   } catch (const OtherMemberFailed&) {
+    throw;
+  } catch (const CollectiveFailed&) {
     throw;
   } catch (...) {
     group.agree(true);

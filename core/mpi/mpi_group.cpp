@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #include "core/base/error.h"
+#include "core/base/first_member.h"
 #include "core/base/group.h"
 #include "core/base/integers.h"
 #include "core/base/pairwise.h"
+#include "core/base/shortage.h"
 #include "core/mpi/mpi_group.h"
 
 namespace kdef {
@@ -23,7 +26,16 @@ void check(int result, const char* call) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(result, text, &length);
-  throw SystemError(cat("MPI: ", call, " failed: ", std::string(text, static_cast<size_t>(length))));
+  throw CollectiveFailed(cat("MPI: ", call, " failed: ", std::string(text, static_cast<size_t>(length))));
+}
+
+// Space for what another member has announced.
+void make_space(Group::Bytes& part, size_t bytes) {
+  try {
+    part.resize(bytes);
+  } catch (const std::bad_alloc&) {
+    throw CollectiveFailed(cat("out of memory: ", bytes >> 20, " MiB of another process", kMemoryAdvice));
+  }
 }
 
 // What one call of MPI takes: its counts are of type int.
@@ -63,7 +75,7 @@ class MpiGroup final : public Group {
       if (r == rank_)
         part = mine;
       else
-        part.resize(sizes[static_cast<size_t>(r)]);
+        make_space(part, sizes[static_cast<size_t>(r)]);
       broadcast(part, r);
     }
     return all;
@@ -78,7 +90,7 @@ class MpiGroup final : public Group {
     std::vector<MPI_Request> requests;
     for (int r = 0; r < size_; ++r) {
       Bytes& part = all[static_cast<size_t>(r)];
-      part.resize(received[static_cast<size_t>(r)]);
+      make_space(part, received[static_cast<size_t>(r)]);
       for_pieces(part.size(), [&](size_t first, int count) {
         check(MPI_Irecv(part.data() + first, count, MPI_BYTE, r, 0, comm_, &requests.emplace_back()), "MPI_Irecv");
       });

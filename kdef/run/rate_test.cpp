@@ -75,7 +75,8 @@ RateTest find_learning_rate(const ExperimentConfig& config, const RateTestConfig
     throw InputError("the test of learning rates runs in one process; start it without mpirun");
   }
   if (!config.init.empty()) throw InputError("the test of learning rates is of a new model; leave out init");
-  const TrainingConfig& training = config.training;
+  TrainingConfig training = config.training;
+  training.divide_tables = false;  // one process holds the whole tables
   ops::check_precision(training.precision, device);
   const auto data = data::prepare_and_open(config.dataset, cache_directory(config), progress);
   nn::Builder build(training.seed, DType::f32, device);

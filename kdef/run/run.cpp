@@ -186,13 +186,14 @@ std::string default_run_directory(const ExperimentConfig& config) {
 }
 
 // A model with its initial values, for the members of the current group.
-static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const data::FeatureMap& map, Device device) {
+static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const data::Prepared& data, Device device) {
   const TrainingConfig& training = config.training;
-  std::vector<nn::EmbeddingField> fields = embedding_fields(map);
-  if (training.divide_tables) fields = nn::holding_a_batch(std::move(fields), training.batch_size);
+  std::vector<nn::EmbeddingField> fields = embedding_fields(data.map);
+  const int64_t rows = batch_rows(training, data.train_rows);
+  if (training.divide_tables) fields = nn::holding_a_batch(std::move(fields), rows);
   nn::Builder build(training.seed, DType::f32, device);
   auto model = std::make_unique<Ensemble>(config.model, fields, build);
-  if (training.divide_tables) model->divide(training.batch_size, Group::current());
+  if (training.divide_tables) model->divide(rows, Group::current());
   return model;
 }
 
@@ -212,7 +213,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const auto data = data::prepare_and_open(config.dataset, cache_directory(config), options.preparing);
   const data::Prepared& prepared = data.summary;
-  const std::unique_ptr<Ensemble> built = new_model(config, prepared.map, options.device);
+  const std::unique_ptr<Ensemble> built = new_model(config, prepared, options.device);
   Ensemble& model = *built;
   data.verify();
   const std::vector<std::string> of_vectors = load_pretrained(config.dataset, data.vocabulary, model);

@@ -35,7 +35,8 @@ struct TrainingState {
 /// divided (Ensemble::divide), all members of the group call it, within by_all_members(): the first one writes the
 /// whole tables, which it receives in pieces.
 void save_model(const std::string& path, const Ensemble& model, const std::map<std::string, std::string>& metadata);
-/// Gives the bytes of the same file to `write`; its tensors begin at a multiple of `alignment`. For a whole model.
+/// Gives the bytes of the same file to `write`; the first tensor begins at a multiple of `alignment`. For a whole
+/// model.
 void save_model(const std::function<void(const void* data, size_t bytes)>& write, const Ensemble& model,
                 const std::map<std::string, std::string>& metadata, size_t alignment);
 /// Reads what save_model() wrote; of divided tables every member reads its rows. Throws InputError, which names the

@@ -335,6 +335,10 @@ void check_shards(int64_t shards, int64_t smallest_batch, Device device) {
   }
 }
 
+int64_t batch_rows(const TrainingConfig& config, int64_t train_rows) {
+  return std::min(config.batch_size, std::max<int64_t>(1, train_rows));
+}
+
 void check_division(const TrainingConfig& config, Device device) {
   if (!config.divide_tables) return;
   if (!device.is_cpu())
@@ -356,6 +360,9 @@ static void check_weights(const data::EncodedFile& train) {
 
 void check_trainable(const Ensemble& model, const data::EncodedFile& train, const data::EncodedFile& valid,
                      const TrainingConfig& config) {
+  check_division(config, model.device());
+  KDEF_CHECK(config.divide_tables == (model.divided() != nullptr),
+             "divide_tables is set where the tables of the model are divided, and only there");
   if (train.rows() == 0) throw InputError("train_data has no rows");
   if (valid.rows() == 0) throw InputError("valid_data has no rows; training needs some to tell the best model");
   const auto leaves_one_row = [&](int64_t size) { return size == 1 || train.rows() % size == 1; };
@@ -382,7 +389,7 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
                      const std::string& identity, bool resume, const TrainingListener& listener,
                      const std::function<void(nn::Optimizer&)>& begin) {
   TrainingConfig config = given;
-  config.batch_size = std::min(config.batch_size, std::max<int64_t>(1, train.rows()));
+  config.batch_size = batch_rows(config, train.rows());
   check_trainable(model, train, valid, config);
   Loop loop(model, train, valid, config, directory, identity, resume, listener, begin);
   TrainingResult result;

@@ -72,6 +72,9 @@ struct TrainingResult {
 /// (TrainingConfig::shards) by the processes of the current group, on that device.
 void check_shards(int64_t shards, int64_t smallest_batch, Device device);
 
+/// Rows of a whole batch: batch_size, or all training rows where there are fewer.
+int64_t batch_rows(const TrainingConfig& config, int64_t train_rows);
+
 /// Throws InputError where a training that divides its tables (TrainingConfig::divide_tables) is asked for what needs
 /// them whole.
 void check_division(const TrainingConfig& config, Device device);

@@ -77,18 +77,23 @@ std::vector<cpu::DataGradient> Optimizer::measured_gradients(double& squares, do
   std::vector<cpu::DataGradient> gradients;
   const size_t classes = static_cast<size_t>(classes_);
   std::vector<double> by_class(2 * classes);  // squares, then penalties
-  bool divided = false;
+  int64_t members = 1;
   for (const OptimizerSlot& slot : slots_) {
     gradients.push_back(cpu::data_gradient(slot.parameter));
     if (slot.parameter.table == nullptr || classes_ == 0) {
       cpu::measure(slot, gradients.back(), squares, penalty);
       continue;
     }
-    divided = divided || slot.parameter.table->members > 1;
+    members = std::max(members, slot.parameter.table->members);
     cpu::measure_by_class(slot, gradients.back(), std::span(by_class).first(classes),
                           std::span(by_class).last(classes));
   }
-  if (divided) Group::current().all_reduce(std::span(by_class));  // a class has one member's sum, and zeros
+  if (members > 1) {
+    Group& group = Group::current();
+    KDEF_CHECK(group.size() == members, "optimizer: the rows of a table are divided among ", members,
+               " members, and a step is taken by ", group.size());
+    group.all_reduce(std::span(by_class));  // a class has one member's sum, and zeros
+  }
   for (size_t c = 0; c < classes; ++c) {
     squares += by_class[c];
     penalty += by_class[classes + c];

@@ -185,42 +185,52 @@ void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, s
   KDEF_CHECK(classes % members == 0 && w.shape()[0] == table.held_rows(), "optimizer: ", classes,
              " classes of rows for ", members, " members; ", describe(w), " holds ", table.held_rows(), " rows");
   const int64_t width = w.shape()[1], rows = w.shape()[0], own = classes / members;  // classes of this member
-  // Work is cut into pieces of the table, of as many blocks of each class, so that the cut does not depend on members.
-  const int64_t each = std::max<int64_t>(1, kPiece / (TableRows::kBlock * width * classes));
-  const int64_t blocks = divide_up(rows, TableRows::kBlock), pieces = divide_up(blocks, each * own);
-  std::vector<double> part(static_cast<size_t>(2 * pieces * own));
+  // Sums are made by block, then by piece of the table, which has as many blocks of each class, so that the cut does
+  // not depend on members. Blocks that are not visited cost nothing.
+  const int64_t each = std::max<int64_t>(1, kPiece / (TableRows::kBlock * width * classes)) * own;
   for_float(w.dtype(), "optimizer", [&]<class T>() {
     const View<T> view(slot, gradient);
     const T l1 = static_cast<T>(slot.added.l1), l2 = static_cast<T>(slot.added.l2);
     const T* pw = w.data<T>();
-    // Where elements of a row are visited only if it has a gradient, they are numbered by the gradient's rows.
-    const auto visited = [&](int64_t row) {
-      if (!view.only_rows) return row * width;
-      return (std::lower_bound(view.ids, view.ids + view.row_count, row) - view.ids) * width;
+    const int64_t visited = view.only_rows ? view.row_count : rows;
+    const auto block_of = [&](int64_t i) { return (view.only_rows ? view.ids[i] : i) / TableRows::kBlock; };
+    struct Block {
+      int64_t number, first;  // of the visited rows
+      Sums sums = {};
     };
-    parallel_for(pieces, 1, [&](int64_t piece, int64_t) {
-      for (int64_t b = piece * each * own; b < std::min(blocks, (piece + 1) * each * own); ++b) {
-        Sums sums;
-        for_runs(view, visited(b * TableRows::kBlock), visited(std::min(rows, (b + 1) * TableRows::kBlock)),
-                 [&](int64_t first, int64_t last, const T* g) {
+    std::vector<Block> blocks;
+    for (int64_t i = 0; i < visited; i = view.only_rows ? i + 1 : i + TableRows::kBlock) {
+      if (blocks.empty() || blocks.back().number != block_of(i)) blocks.push_back({block_of(i), i});
+    }
+    const auto count = static_cast<int64_t>(blocks.size());
+    parallel_for(count, std::max<int64_t>(1, kPiece / (TableRows::kBlock * width)), [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        Sums& sums = blocks[static_cast<size_t>(k)].sums;
+        const int64_t last = k + 1 < count ? blocks[static_cast<size_t>(k + 1)].first : visited;
+        for_runs(view, blocks[static_cast<size_t>(k)].first * width, last * width,
+                 [&](int64_t from, int64_t to, const T* g) {
                    if (g)
-                     add_sums<true>(g, pw + first, last - first, l1, l2, sums);
+                     add_sums<true>(g, pw + from, to - from, l1, l2, sums);
                    else
-                     add_sums<false>(g, pw + first, last - first, l1, l2, sums);
+                     add_sums<false>(g, pw + from, to - from, l1, l2, sums);
                  });
-        const size_t at = static_cast<size_t>(2 * (piece * own + b % own));
-        part[at] += sums.gradient;
-        part[at + 1] += slot.added.l1 * sums.w1 + 0.5 * slot.added.l2 * sums.w2;
       }
     });
-  });
-  for (int64_t p = 0; p < pieces; ++p) {
-    for (int64_t b = 0; b < own; ++b) {
-      const auto c = static_cast<size_t>((table.first_block(table.member) + b * members + table.column) % classes);
-      squares[c] += part[static_cast<size_t>(2 * (p * own + b))];
-      penalty[c] += part[static_cast<size_t>(2 * (p * own + b) + 1)];
+    std::vector<double> part(static_cast<size_t>(2 * own));  // of one piece, by class of this member
+    for (size_t k = 0; k < blocks.size(); ++k) {
+      const Block& block = blocks[k];
+      const auto at = static_cast<size_t>(2 * (block.number % own));
+      part[at] += block.sums.gradient;
+      part[at + 1] += slot.added.l1 * block.sums.w1 + 0.5 * slot.added.l2 * block.sums.w2;
+      if (k + 1 < blocks.size() && blocks[k + 1].number / each == block.number / each) continue;
+      for (int64_t b = 0; b < own; ++b) {
+        const auto c = static_cast<size_t>((table.first_block(table.member) + b * members + table.column) % classes);
+        squares[c] += part[static_cast<size_t>(2 * b)];
+        penalty[c] += part[static_cast<size_t>(2 * b) + 1];
+      }
+      part.assign(part.size(), 0.0);
     }
-  }
+  });
 }
 
 void update(const OptimizerSlot& slot, const DataGradient& gradient, OptimizerKind kind, const RuleStep& step,
