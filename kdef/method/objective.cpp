@@ -53,7 +53,8 @@ Tensor kdef_objective_held(const Tensor& z, const Tensor& z_held, const Tensor& 
       std::vector<Tensor> lead, distance;
       for (int64_t j = 0; j < students; ++j) {
         if (j == i) continue;
-        lead.push_back(sub(slice(score, 0, j, 1), slice(score, 0, i, 1)));
+        const Tensor own = slice(score, 0, i, 1);  // compilers differ in which argument of a call comes first
+        lead.push_back(sub(slice(score, 0, j, 1), own));
         const Tensor apart = mean_squared_error(mine, slice(p_held, 1, j, 1));
         distance.push_back(named(cat("d_", i + 1, j + 1).c_str(), reshape(apart, {1})));
       }
