@@ -97,7 +97,7 @@ void limit_spinning() {
 // What an unknown option probably means: an option of FuxiCTR's scripts, or a misspelt one of this command.
 std::string hint_for(const std::string& option, const po::options_description& known) {
   const auto has = [&](const char* name) { return known.find_nothrow(name, false) != nullptr; };
-  if (option == "--gpu" && has("device")) return "; FuxiCTR's --gpu 0 is --device cuda, and --gpu -1 the standard here";
+  if (option == "--gpu" && has("device")) return "; FuxiCTR's --gpu 0 is --device cuda, and --gpu -1 the default here";
   if (option == "--config" && !has("config") && has("base-config"))
     return "; the tuner file is given without an option";
   return did_you_mean(option, option_names(known));

@@ -364,7 +364,7 @@ void read_feature_specs(Draft& d, const YamlValue& v) {
 
 void read_use_features(Draft& d, const YamlValue& v) {
   std::vector<data::FieldConfig>& fields = d.config.dataset.fields;
-  if (v.is_null() || fields.empty()) return;
+  if (v.is_null() || (v.is_list() && v.node().size() == 0) || fields.empty()) return;
   std::vector<data::FieldConfig> used;
   for_columns(fields, v, [&](data::FieldConfig& field, const YamlValue& item) {
     const auto is_this = [&](const data::FieldConfig& f) { return f.name == field.name; };
@@ -379,7 +379,7 @@ void read_use_features(Draft& d, const YamlValue& v) {
       return other.share_embedding == field.name || field.share_embedding == other.name;
     };
     if (field.active && std::any_of(used.begin(), used.end(), shares)) {
-      v.fail(cat("column '", field.name, "' shares the embedding of a column that is used; use it too"));
+      v.fail(cat("column '", field.name, "' and a column that is used share an embedding; use it too"));
     }
   }
   for (data::FieldConfig& field : fields) {

@@ -163,6 +163,7 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),
       ignored_key("use_hdf5", "the encoded cache has a format of its own"),
       ignored_key("data_block_size", "data sets are streamed"),
+      ignored_key("streaming", "data sets are streamed"),
       ignored_key("verbose", "output is an option of the command line"),
       ignored_key("debug_mode", "it has no effect in FuxiCTR"),
       ignored_key("threshold", "EKTF does not use it"),

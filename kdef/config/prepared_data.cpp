@@ -27,6 +27,27 @@ std::string map_file(const std::map<std::string, YamlValue>& merged, const std::
   return "";
 }
 
+// The key that names rows which FuxiCTR has prepared, in a data set that has its map: data_format npz, since it
+// prepares no other .npz, or a file with a name that it gives to them, beside the map. Null where there is none.
+const YamlValue* prepared_rows(const std::map<std::string, YamlValue>& merged, const std::string& map,
+                               const std::string& config_dir) {
+  const auto format = merged.find("data_format");
+  if (format != merged.end() && format->second.is_scalar() && format->second.text() == "npz") return &format->second;
+  std::error_code unknown;
+  const fs::path folder = fs::weakly_canonical(fs::path(map).parent_path(), unknown);
+  for (const auto& [key, name] : {std::pair{"train_data", "train"}, {"valid_data", "valid"}, {"test_data", "test"}}) {
+    const auto rows = merged.find(key);
+    if (rows == merged.end() || !rows->second.is_scalar()) continue;
+    for (const fs::path& start : starts_of_paths(config_dir)) {
+      const fs::path file = fs::weakly_canonical(start / rows->second.text(), unknown);
+      for (const char* ending : {".parquet", ".npz", ".h5"}) {
+        if (file == folder / (std::string(name) + ending)) return &rows->second;
+      }
+    }
+  }
+  return nullptr;
+}
+
 // {NAME: {KEY: VALUE, ..}} as an entry of feature_cols. Keys whose meaning is fixed here are checked and left out. A
 // table of vectors lies in the folder of the map; a column that shares an embedding has that of the other one.
 YAML::Node column_of(const YamlValue& feature, const fs::path& folder, std::set<std::string>& before) {
@@ -58,12 +79,12 @@ void add_prepared_data(std::map<std::string, YamlValue>& merged, const std::stri
   const std::string path = map_file(merged, config_dir);
   if (path.empty()) return;
   if (merged.count("feature_cols") != 0) {
-    const auto format = merged.find("data_format");
-    const bool is_npz = format != merged.end() && format->second.is_scalar() && format->second.text() == "npz";
-    if (!is_npz || merged.count("rebuild_dataset") != 0) return;
-    format->second.fail(cat("FuxiCTR has prepared this data set (", path,
-                            "), and its .npz files then hold ids; take feature_cols and label_col out, or write "
-                            "rebuild_dataset: true if these files hold values that ids are made from"));
+    const YamlValue* ids = merged.count("rebuild_dataset") != 0 ? nullptr : prepared_rows(merged, path, config_dir);
+    if (ids == nullptr) return;
+    ids->fail(
+        cat("FuxiCTR has prepared this data set (", path,
+            "), and these rows are its ids; take feature_cols and label_col out, or write rebuild_dataset: true if "
+            "they are values that ids are made from"));
   }
   const YamlValue file = load_yaml_file(path);
   std::map<std::string, YamlValue> keys;

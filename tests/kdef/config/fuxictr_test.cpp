@@ -363,7 +363,10 @@ TEST_F(FuxiCtr, UsedFeaturesInTheirOrder) {
   }
   EXPECT_THAT(active, ElementsAre("c", "a"));
   models("ordered_features: [b]");
-  EXPECT_THAT(refusal(), HasSubstr("column 's' shares the embedding"));
+  EXPECT_THAT(refusal(), HasSubstr("column 's' and a column that is used share an embedding"));
+  models("use_features: []");
+  EXPECT_EQ(load().dataset.fields.size(), 4u);
+  EXPECT_TRUE(fields()[0].active) << "as without the key";
 }
 
 TEST_F(FuxiCtr, AColumnOfGroupsMayBeAmongTheUsedOnes) {

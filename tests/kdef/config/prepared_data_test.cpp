@@ -168,8 +168,20 @@ TEST_F(PreparedData, ColumnsOfTheConfigurationCount) {
     load(columns);
     ADD_FAILURE() << "ids would be made of ids";
   } catch (const InputError& e) {
-    EXPECT_THAT(e.what(), AllOf(HasSubstr("dataset_config.yaml:3:"), HasSubstr("feature_map.json), and its .npz files"),
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("dataset_config.yaml:3:"), HasSubstr("feature_map.json), and these rows"),
                                 HasSubstr("rebuild_dataset: true")));
+  }
+  for (const char* format : {"data_format=csv", "data_format=null", "data_format=parquet"}) {
+    try {
+      load({columns[0], columns[1], format});
+      ADD_FAILURE() << "ids would be made of ids: " << format;
+    } catch (const InputError& e) {
+      EXPECT_THAT(e.what(), AllOf(HasSubstr("key 'train_data'"), HasSubstr("feature_map.json)")));
+    }
+    put(dir_ / "raw.csv", "user,clk\n");
+    const std::string raw = dir_ / "raw.csv";
+    EXPECT_NO_THROW(
+        load({columns[0], columns[1], format, "train_data=" + raw, "valid_data=" + raw, "test_data=" + raw}));
   }
   const ExperimentConfig config = load({columns[0], columns[1], "rebuild_dataset=true"});
   EXPECT_TRUE(config.dataset.rebuild);
