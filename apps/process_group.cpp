@@ -1,6 +1,7 @@
 #include "apps/process_group.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -70,7 +71,14 @@ ProcessGroup::ProcessGroup() {
   const long processes = started_processes();
   if (processes <= 1) return;
   library_ = std::make_unique<Library>(processes);
+  // Threads that MPI starts inherit the mask: they leave signals to StopSignals.
+  sigset_t stops, before;
+  ::sigemptyset(&stops);
+  ::sigaddset(&stops, SIGINT);
+  ::sigaddset(&stops, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &stops, &before);
   group_ = library_->join();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (group_->is_first()) return;
   library_->out = std::cout.rdbuf(nullptr);
   library_->err = std::cerr.rdbuf(nullptr);

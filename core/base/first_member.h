@@ -5,6 +5,7 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/group.h"
@@ -85,11 +86,19 @@ void by_all_members(Group& group, Work&& work) {
   }
 }
 
+/// The texts of all members, by rank.
+inline std::vector<std::string> all_texts(Group& group, const std::string& mine) {
+  const auto bytes = std::as_bytes(std::span(mine));
+  std::vector<std::string> texts;
+  for (const Group::Bytes& text : group.all_gather({bytes.begin(), bytes.end()}))
+    texts.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
+  return texts;
+}
+
 /// The first text that is not empty, by rank; empty where all are.
 inline std::string first_text(Group& group, const std::string& mine) {
-  const auto bytes = std::as_bytes(std::span(mine));
-  for (const Group::Bytes& text : group.all_gather({bytes.begin(), bytes.end()})) {
-    if (!text.empty()) return {reinterpret_cast<const char*>(text.data()), text.size()};
+  for (const std::string& text : all_texts(group, mine)) {
+    if (!text.empty()) return text;
   }
   return "";
 }

@@ -1,6 +1,7 @@
 #include "kdef/run/run.h"
 
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "core/base/clock.h"
@@ -197,11 +198,44 @@ static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const
   return model;
 }
 
+// By key, the lines of a configuration as to_yaml() writes it.
+static std::map<std::string, std::string> lines_by_key(const std::string& yaml) {
+  std::map<std::string, std::string> lines;
+  std::string key;
+  for (const std::string& line : split(yaml, '\n')) {
+    if (!line.empty() && line[0] != ' ') key = line.substr(0, line.find(':'));
+    lines[key] += line;
+  }
+  return lines;
+}
+
+// Members with different settings would train what nobody asked for, or wait for each other for ever.
+static void check_members_agree(const ExperimentConfig& config, const RunOptions& options) {
+  const std::string options_as_lines =
+      cat("--run: ", options.directory, "\n--resume: ", options.resume, "\n--overwrite: ", options.overwrite, "\n");
+  const std::vector<std::string> texts = all_texts(Group::current(), to_yaml(config) + options_as_lines);
+  for (size_t r = 1; r < texts.size(); ++r) {
+    if (texts[r] == texts[0]) continue;
+    const auto first = lines_by_key(texts[0]), other = lines_by_key(texts[r]);
+    std::vector<std::string> keys;
+    for (const auto& [key, lines] : first) {
+      if (other.count(key) == 0 || other.at(key) != lines) keys.push_back(key);
+    }
+    throw InputError(cat("processes 0 and ", r, " were started with different settings: ", joined(keys),
+                         "; start all with the same command"));
+  }
+}
+
+static void check_options(const ExperimentConfig& config, const RunOptions& options) {
+  if (options.directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
+  if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
+  check_members_agree(config, options);
+}
+
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
   const std::string& directory = options.directory;
   const RunFiles files(directory);
-  if (directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
-  if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
+  check_options(config, options);
   by_first_member(Group::current(), [&] { check_directory(files, options, config); });
   check_settings(files, config, options.resume);
   // A resumed training has the weights in its checkpoint.

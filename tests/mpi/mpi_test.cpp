@@ -1,5 +1,6 @@
 // Trainings of several processes, as mpirun starts them. Without MPI they are skipped.
 #include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -31,7 +32,7 @@ class Mpi : public RunTest {
     return launched(processes, train_command("num_student=2 --threads 1 " + more));
   }
   Outcome run(int processes, const std::string& more) const { return shell(command(processes, more)); }
-  void start_and_kill(int processes, const std::string& more) const;
+  Outcome start_and_kill(int processes, const std::string& more, int signal = 9) const;
 };
 
 size_t count(const std::string& text, const std::string& word) {
@@ -71,8 +72,8 @@ TEST_F(Mpi, ProcessesTrainWhatOneTrains) {
   }
 }
 
-// Starts a training of `processes` and kills one of them after the first checkpoint.
-void Mpi::start_and_kill(int processes, const std::string& more) const {
+// Starts a training of `processes`, and sends a signal to one of them after the first checkpoint.
+Outcome Mpi::start_and_kill(int processes, const std::string& more, int signal) const {
   const std::string killed = path("killed");
   Outcome outcome;
   std::thread job([&] { outcome = run(processes, more + " --run " + killed); });
@@ -80,11 +81,13 @@ void Mpi::start_and_kill(int processes, const std::string& more) const {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   // The last process that was started with this directory: a member of the group.
   const auto start = std::chrono::steady_clock::now();
-  shell("pkill -9 -n -f '" KDEF_PROGRAM " train .*/[k]illed$'");  // the brackets: not the shell of this command
+  shell("pkill -" + std::to_string(signal) + " -n -f '" KDEF_PROGRAM " train .*" + path("[k]illed") +
+        "$'");  // the brackets: not the shell of this command
   job.join();
   const auto ended = std::chrono::steady_clock::now() - start;
   EXPECT_NE(outcome.status, 0) << "the training ended before the kill";
   EXPECT_LT(std::chrono::duration<double>(ended).count(), 30);
+  return outcome;
 }
 
 TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
@@ -94,6 +97,25 @@ TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
   const Outcome resumed = run(2, more + " --resume --run " + path("killed"));
   ASSERT_EQ(resumed.status, 0) << resumed.text;
   EXPECT_EQ(read_file(path("killed/model.safetensors")), read_file(path("whole/model.safetensors")));
+}
+
+// SIGTERM, as a scheduler sends it, asks all to stop at the same step.
+TEST_F(Mpi, AStopOfOneProcessSavesTheCheckpointOfAll) {
+  const std::string more = "checkpoint_every=1000000 eval_steps=1 epochs=30";
+  ASSERT_EQ(run(2, more + " --run " + path("whole")).status, 0);
+  const Outcome stopped = start_and_kill(2, "checkpoint_every=1 eval_steps=1 epochs=30", SIGTERM);
+  EXPECT_THAT(stopped.text, HasSubstr("Interrupted after step"));
+  const Outcome resumed = run(2, "checkpoint_every=1 eval_steps=1 epochs=30 --resume --run " + path("killed"));
+  ASSERT_EQ(resumed.status, 0) << resumed.text;
+  EXPECT_EQ(read_file(path("killed/model.safetensors")), read_file(path("whole/model.safetensors")));
+}
+
+TEST_F(Mpi, ProcessesWithDifferentSettingsRefuseToStart) {
+  const std::string training = train_command("num_student=2 --threads 1 --run " + path("run") + " seed=");
+  const Outcome outcome = shell(launched(1, training + "1") + " : -n 1 " KDEF_PROGRAM " " + training + "2 epochs=7");
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.text, HasSubstr("processes 0 and 1 were started with different settings: epochs, seed"));
+  EXPECT_FALSE(std::filesystem::exists(path("run/config.yaml")));
 }
 
 // With batch normalisation, whose moments speak of all rows of a batch.
