@@ -1,7 +1,6 @@
 #include "apps/process_group.h"
 
 #include <dlfcn.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -72,10 +71,8 @@ ProcessGroup::ProcessGroup() {
   if (processes <= 1) return;
   library_ = std::make_unique<Library>(processes);
   // Threads that MPI starts inherit the mask: they leave signals to StopSignals.
-  sigset_t stops, before;
-  ::sigemptyset(&stops);
-  ::sigaddset(&stops, SIGINT);
-  ::sigaddset(&stops, SIGTERM);
+  const sigset_t stops = stop_signals();
+  sigset_t before;
   ::pthread_sigmask(SIG_BLOCK, &stops, &before);
   group_ = library_->join();
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -4,10 +4,15 @@
 
 namespace kdef::apps {
 
-StopSignals::StopSignals() {
-  ::sigemptyset(&taken_);
-  ::sigaddset(&taken_, SIGINT);
-  ::sigaddset(&taken_, SIGTERM);
+sigset_t stop_signals() {
+  sigset_t both;
+  ::sigemptyset(&both);
+  ::sigaddset(&both, SIGINT);
+  ::sigaddset(&both, SIGTERM);
+  return both;
+}
+
+StopSignals::StopSignals() : taken_(stop_signals()) {
   ::pthread_sigmask(SIG_BLOCK, &taken_, &before_);
   watcher_ = std::thread([this] { watch(); });
 }

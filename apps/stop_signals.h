@@ -11,6 +11,9 @@ namespace kdef::apps {
 /// Thrown from a preparation when the user asks to stop. The old cache stays unchanged.
 struct StoppedWhilePreparing {};
 
+/// The signals that ask a command to stop: SIGINT and SIGTERM.
+sigset_t stop_signals();
+
 /// While this object lives, SIGINT and SIGTERM do not end the program: a thread of this class receives them, and the
 /// command asks requested(). A second signal ends the program at once.
 ///

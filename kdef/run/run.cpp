@@ -191,7 +191,7 @@ static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const
   const TrainingConfig& training = config.training;
   std::vector<nn::EmbeddingField> fields = embedding_fields(data.map);
   const int64_t rows = batch_rows(training, data.train_rows);
-  if (training.divide_tables) fields = nn::holding_a_batch(std::move(fields), rows);
+  if (training.divide_tables) fields = nn::holding_a_batch(fields, rows);
   nn::Builder build(training.seed, DType::f32, device);
   auto model = std::make_unique<Ensemble>(config.model, fields, build);
   if (training.divide_tables) model->divide(rows, Group::current());

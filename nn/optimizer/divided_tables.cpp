@@ -87,7 +87,7 @@ Parameter owned_part(const Parameter& p, Group& group) {
 
 }  // namespace
 
-std::vector<EmbeddingField> holding_a_batch(std::vector<EmbeddingField> fields, int64_t batch_size) {
+std::vector<EmbeddingField> holding_a_batch(const std::vector<EmbeddingField>& fields, int64_t batch_size) {
   std::map<std::string, int64_t> ids;  // in a row of the batch, by table
   for (const EmbeddingField& field : fields) {
     if (field.pretrained.dim > 0) {

@@ -14,7 +14,7 @@ namespace kdef::nn {
 
 /// The fields of a model whose tables hold the rows of one batch instead of all rows (EmbeddingField::held_rows), for
 /// batches of at most `batch_size` rows. InputError where a field has pretrained vectors, which are not divided.
-std::vector<EmbeddingField> holding_a_batch(std::vector<EmbeddingField> fields, int64_t batch_size);
+std::vector<EmbeddingField> holding_a_batch(const std::vector<EmbeddingField>& fields, int64_t batch_size);
 
 /// Stands between the tables of such a model and the processes that own their rows (TableRows).
 ///
