@@ -8,9 +8,24 @@
 namespace kdef {
 namespace {
 
+// The sign of an undefined number differs between compilers and processors, so that it is not written.
+struct UnsignedNan : std::num_put<char> {
+  iter_type do_put(iter_type out, std::ios_base& stream, char fill, double value) const override {
+    if (!std::isnan(value)) return std::num_put<char>::do_put(out, stream, fill, value);
+    for (const char c : {'n', 'a', 'n'}) *out++ = c;
+    return out;
+  }
+};
+
+const std::locale& plain_numbers() {
+  static const std::locale locale(std::locale::classic(), new UnsignedNan);
+  return locale;
+}
+
 // Enough for every double in fixed notation: 309 digits, a sign, a point, and the decimals.
 template <class... Format>
 std::string written(double value, int decimals, Format... format) {
+  if (std::isnan(value)) return "nan";
   std::string text(static_cast<size_t>(330 + std::max(decimals, 0)), '\0');
   const std::to_chars_result end = std::to_chars(text.data(), text.data() + text.size(), value, format...);
   text.resize(static_cast<size_t>(end.ptr - text.data()));
@@ -19,11 +34,12 @@ std::string written(double value, int decimals, Format... format) {
 
 }  // namespace
 
-TextStream::TextStream() { imbue(std::locale::classic()); }
+TextStream::TextStream() { imbue(plain_numbers()); }
 
 std::string shortest(double value) { return written(value, 0); }
 
 std::string shortest(float value) {
+  if (std::isnan(value)) return "nan";
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }

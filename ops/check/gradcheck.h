@@ -43,7 +43,8 @@ GradientReport check_gradient(const GradientCase& c, uint64_t seed = 1);
 GradientReport check_leaves(const std::vector<Tensor>& leaves, const std::function<Tensor()>& f,
                             const std::function<Tensor()>& held = {}, uint64_t seed = 1);
 
-/// The central differences of f() by every element of every leaf, in place: step 1e-6 max(1, |x|).
+/// The central differences of f() by every element of every leaf, in place: step 1e-6 max(1, |x|). NaN for an element
+/// that SampledChecks leave out.
 std::vector<std::vector<double>> differences(const std::vector<Tensor>& leaves, const std::function<double()>& f);
 
 /// An op whose backward function is made wrong: what it passes to input `input` (the first is 0; -1: to every input)
@@ -68,6 +69,19 @@ class GradientBreaker {
  private:
   BrokenOp op_;
   GradientBreaker* before_;
+};
+
+/// While it lives, the checks above compare every `every`-th partial derivative of a leaf alone, at least one of each,
+/// in this thread. For a device that is emulated, where a forward takes long.
+class SampledChecks {
+ public:
+  explicit SampledChecks(size_t every);
+  ~SampledChecks();
+  SampledChecks(const SampledChecks&) = delete;
+  SampledChecks& operator=(const SampledChecks&) = delete;
+
+ private:
+  size_t before_;
 };
 
 /// Uniform f64 values for a case; `kink` keeps |x - kink| >= 0.05 (NAN: no kink).

@@ -22,7 +22,10 @@ inline constexpr Device kDevice{DeviceType::cuda, 0};
 
 #if defined(KDEF_CUDA_EMULATED)
 using kdef::cuda::emulated::OpenMemory;
+inline constexpr size_t kCheckEvery =
+    7;  // of the partial derivatives of layers and networks; the CPU's tests check all
 #else
+inline constexpr size_t kCheckEvery = 1;
 struct [[maybe_unused]] OpenMemory {};  // a GPU's memory is always there for the GPU, and never for the host
 #endif
 

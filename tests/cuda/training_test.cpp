@@ -265,6 +265,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, CudaFixtures, testing::ValuesIn(fixtures()), 
 // Layers, networks, objectives, whole models; the ops are in ops_test.cpp.
 TEST(CudaAudit, GradientsOfLayersAndModels) {
   const test::OpenMemory open;
+  const ops::SampledChecks sampled(test::kCheckEvery);
   std::set<const OpInfo*> of_ops;
   for (const ops::OpCase& c : ops::op_cases()) of_ops.insert(c.info);
   int checked = 0;

@@ -45,6 +45,14 @@ TEST(Text, NumbersAreThoseOfPrintf) {
   EXPECT_EQ(fixed_point(-kInfinity, 2), "-inf");
 }
 
+TEST(Text, AnUndefinedNumberHasNoSign) {
+  const double nan = std::copysign(std::nan(""), -1.0);
+  EXPECT_EQ(cat("the loss is ", nan, static_cast<float>(nan)), "the loss is nannan");
+  EXPECT_EQ(shortest(nan), "nan");
+  EXPECT_EQ(shortest(static_cast<float>(nan)), "nan");
+  EXPECT_EQ(fixed_point(nan, 3), "nan");
+}
+
 TEST(Text, ShortestAndHexadecimalComeBackExactly) {
   for (const double x : kNumbers) {
     double back = 7;

@@ -178,7 +178,8 @@ TEST(Graph, IsReadable) {
   const Tensor w = Tensor::from<float>({1, -2}, {1, 2}), row = Tensor::from<float>({3, 4}, {2});
   const auto logit = [&](const ModelInput& input) {
     const Tensor unused = ops::exp(input.values);
-    const Tensor x = ops::add(ops::reshape(ops::neg(input.values), {input.rows(), 1, 2}), ops::scale(row, 0.5));
+    const Tensor half = ops::scale(row, 0.5);
+    const Tensor x = ops::add(ops::reshape(ops::neg(input.values), {input.rows(), 1, 2}), half);
     return ops::linear(ops::reshape(ops::reshape(x, {2 * input.rows()}), {input.rows(), 2}).detach(), w, {});
   };
   EXPECT_EQ(to_text(trace(small(logit, {{"w", w}}))),

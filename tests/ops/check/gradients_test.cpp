@@ -31,6 +31,22 @@ TEST(GradientCheck, CatchesAWrongSign) {
   EXPECT_FALSE(check_gradient(c).passed());
 }
 
+// Of leaves of 6 and 2 elements.
+TEST(GradientCheck, SampledItComparesSomeElementsOfEveryLeaf) {
+  GradientCase c;
+  c.inputs = {random_uniform({2, 3}, -1, 1, 1), random_uniform({2, 1}, -1, 1, 2)};
+  c.function = [](const std::vector<Tensor>& x) { return mul(x[0], x[1]); };
+  EXPECT_EQ(check_gradient(c).elements, 8);
+  {
+    const SampledChecks sampled(4);
+    EXPECT_EQ(check_gradient(c).elements, 3);
+    EXPECT_TRUE(check_gradient(c).passed());
+    c.function = [](const std::vector<Tensor>& x) { return mul(x[0], x[1].detach()); };
+    EXPECT_FALSE(check_gradient(c).passed());
+  }
+  EXPECT_EQ(check_gradient(c).elements, 8) << "all of them again";
+}
+
 TEST(GradientCheck, CatchesAMissingGradient) {
   GradientCase c;
   c.inputs = {random_uniform({2}, -1, 1, 1), random_uniform({2}, -1, 1, 2)};
