@@ -94,18 +94,24 @@ void limit_spinning() {
   ::execv(self, g_command_line);
 }
 
-// What an unknown option probably means: an option of FuxiCTR's scripts, or a misspelt one of this command.
-std::string hint_for(const std::string& option, const po::options_description& known) {
+// What an unknown option probably means: an option of FuxiCTR's scripts, a key of the experiment, which the command
+// takes as KEY=VALUE, or a misspelt one of this command.
+std::string hint_for(const std::string& option, const po::options_description& known, bool takes_keys) {
   const auto has = [&](const char* name) { return known.find_nothrow(name, false) != nullptr; };
   if (option == "--gpu" && has("device")) return "; FuxiCTR's --gpu 0 is --device cuda, and --gpu -1 the default here";
   if (option == "--config" && !has("config") && has("base-config"))
     return "; the tuner file is given without an option";
+  std::string key = option.substr(std::min(option.find_first_not_of('-'), option.size()));
+  std::replace(key.begin(), key.end(), '-', '_');
+  if (takes_keys && is_key(key)) return cat("; ", key, " is a key of the experiment: write ", key, "=VALUE");
   return did_you_mean(option, option_names(known));
 }
 
 std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_description& options,
                             const Arguments& arguments) {
   const std::string see = cat("; see kdef ", synopsis.command, " --help");
+  using Rest = Synopsis::Rest;
+  const bool overrides = synopsis.rest == Rest::overrides || synopsis.rest == Rest::file_and_overrides;
   po::options_description visible;
   visible.add(options).add_options()("help,h", "print this and stop");
   po::options_description all;
@@ -126,7 +132,8 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
     }
     po::notify(parsed.options);
   } catch (const po::unknown_option& e) {
-    throw InputError(cat("unknown option '", e.get_option_name(), "'", hint_for(e.get_option_name(), visible), see));
+    throw InputError(
+        cat("unknown option '", e.get_option_name(), "'", hint_for(e.get_option_name(), visible, overrides), see));
   } catch (const po::invalid_option_value& e) {
     std::string name = e.get_option_name();
     name.erase(0, name.find_first_not_of('-'));
@@ -138,13 +145,11 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
   }
 
   if (parsed.has("rest")) parsed.rest = parsed.options["rest"].as<std::vector<std::string>>();
-  using Rest = Synopsis::Rest;
   if (synopsis.rest == Rest::file_and_overrides) {
     if (parsed.rest.empty() || parsed.rest[0].empty()) throw InputError(cat("a file is missing", see));
     parsed.file = parsed.rest[0];
     parsed.rest.erase(parsed.rest.begin());
   }
-  const bool overrides = synopsis.rest == Rest::overrides || synopsis.rest == Rest::file_and_overrides;
   for (const std::string& word : parsed.rest) {
     const bool override_like = word.find('=') != std::string::npos && word[0] != '=';
     if (synopsis.rest == Rest::none || (overrides && !override_like)) {

@@ -30,6 +30,7 @@ int import_weights(const Arguments& arguments) {
   const std::string weights = parsed->text("weights"), out = parsed->text("out");
   const std::string vocabulary = parsed->has("vocabulary") ? parsed->text("vocabulary") : "";
   const Imported imported = kdef::import_weights(config, weights, vocabulary, out);
+  say_warnings(imported.warnings);
   std::cout << weights << ": " << imported.parameters << " parameters, in " << out << "\n"
             << quality_line("valid", imported.valid.ensemble) << "\n";
   if (imported.test) std::cout << quality_line("test", imported.test->ensemble) << "\n";

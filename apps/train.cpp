@@ -114,7 +114,9 @@ int run_and_show(const ExperimentConfig& config, RunOptions run) {
     display.preparing(p);
   };
   run.ready = [&](const data::Prepared& prepared, const Ensemble& model) {
-    display.line(cat(config.id, ": ", name_of(config.model.kind), " ensemble of ", model.student_count(), ", ",
+    const int64_t students = model.student_count();
+    display.line(cat(config.id, ": ",
+                     students == 1 ? "one network" : cat(name_of(config.model.kind), " ensemble of ", students), ", ",
                      grouped(model.parameter_count()), " parameters, in ", run.directory));
     display.line(data_lines(prepared, config));
   };

@@ -183,7 +183,9 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
       if (owner == nullptr || !owner->share_embedding.empty() || owner->type == FieldType::numeric ||
           field.type == FieldType::numeric) {
         throw InputError(cat(where, "share_embedding is '", field.share_embedding,
-                             "'; it must name an earlier categorical or sequence field that has its own embedding"));
+                             "'; it must name an earlier categorical or sequence field that has its own embedding",
+                             owner != nullptr && !owner->share_embedding.empty() ? cat(", as ", owner->share_embedding)
+                                                                                 : std::string()));
       }
       if (owner->has_ids() != field.has_ids()) {
         throw InputError(cat(where, "shares the embedding of ", owner->name, ", which has another value of remap"));
@@ -333,6 +335,14 @@ int64_t words_seen(const FieldCount& count) {
   return words - has_missing;
 }
 
+// Refuses what can be told before anything is written: wrong settings, and files that are missing or lack a column.
+void check_inputs(const DatasetConfig& config) {
+  check_settings(config);
+  std::vector<FileState> states[std::size(kSplits)];
+  for (size_t i = 0; i < std::size(kSplits); ++i) states[i] = states_of(config.*kSplits[i].raw);
+  check_files(config, active_fields(config), states);
+}
+
 Prepared write_cache(const DatasetConfig& config, const Json& settings, const std::string& dir,
                      const ProgressListener& progress) {
   check_settings(config);
@@ -465,6 +475,7 @@ bool make_if_stale(const DatasetConfig& config, const std::string& dir, const Pr
                    std::optional<FileLock>& lock) {
   const Json settings = fingerprint(config);
   Json marker;
+  if (!fs::exists(in_dir(dir, kMarker))) check_inputs(config);
   try {
     lock = lock_cache(dir, progress);
   } catch (const SystemError&) {

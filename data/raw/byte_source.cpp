@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "core/base/error.h"
@@ -276,6 +277,11 @@ Descriptor open_file(const std::string& path) {
   std::string advice = "; check the path";
   for (const char* other : {".feather", ".xlsx", ".zip"}) {
     if (path.ends_with(other)) advice = cat("; ", other, " files are not read: ", kExport);
+  }
+  std::error_code absent;
+  for (const char* ending : kRowEndings) {
+    if (std::filesystem::is_regular_file(path + ending, absent))
+      advice = cat("; name ", path, ending, ", which is there");
   }
   return open_to_read(path, advice);
 }

@@ -33,6 +33,9 @@ FileState file_state(const std::string& path);
 /// Reads the file for a hash of its bytes.
 std::string content_of(const std::string& path);
 
+/// How names of files of rows end, the ending of a compression aside.
+inline constexpr const char* kRowEndings[] = {".csv", ".tsv", ".txt", ".parquet", ".npz", ".h5"};
+
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

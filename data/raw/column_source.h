@@ -36,6 +36,7 @@ class ColumnSource : public RowSource {
   static constexpr int64_t kChunkRows = 8192;
 
  protected:
+  std::string hint_of_header() const override { return ""; }
   /// InputError for a pipe, which is not read twice. `format` names the format in the message.
   ColumnSource(const std::string& path, const char* format);
   /// Sets the rows of every part, before anything is read; a chunk has at most `chunk_rows`.

@@ -25,7 +25,7 @@ std::string plain_name(const fs::path& path) {
 // How the name of a file of rows ends, without the ending of its compression; empty for other names.
 std::string ending_of_rows(const fs::path& path) {
   const std::string end = lower_case(fs::path(plain_name(path)).extension().string());
-  for (const char* rows : {".csv", ".tsv", ".txt", ".parquet", ".npz", ".h5"}) {
+  for (const char* rows : kRowEndings) {
     if (end == rows) return end;
   }
   return "";

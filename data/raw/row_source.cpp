@@ -63,6 +63,13 @@ bool RowSource::has_column(const std::string& name) const {
   return std::find(columns_.begin(), columns_.end(), name) != columns_.end();
 }
 
+std::string RowSource::hint_of_header() const {
+  return looks_like_data(columns_)
+             ? "; line 1 looks like data: if the file has no header line, name its columns by the "
+               "key `columns`"
+             : " (wrong separator or a missing header line?)";
+}
+
 void RowSource::select(const std::vector<std::string>& names) {
   std::fill(slots_.begin(), slots_.end(), -1);
   constexpr size_t kTwice = SIZE_MAX;
@@ -74,13 +81,8 @@ void RowSource::select(const std::vector<std::string>& names) {
   for (size_t i = 0; i < names.size(); ++i) {
     const auto at = places.find(names[i]);
     if (at == places.end()) {
-      throw InputError(
-          cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_), "; the columns are ",
-              list_of(columns_),
-              looks_like_data(columns_)
-                  ? "; line 1 looks like data: if the file has no header line, name its columns by the key "
-                    "`columns`"
-                  : " (wrong separator or a missing header line?)"));
+      throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
+                           "; the columns are ", list_of(columns_), hint_of_header()));
     }
     if (at->second == kTwice) {
       throw InputError(cat(path_, ": two columns are named '", without_controls(names[i]), "'; rename one of them"));

@@ -94,6 +94,8 @@ class RowSource {
 
  protected:
   explicit RowSource(std::string path) : path_(std::move(path)) {}
+  /// How the names of the columns may have been misread, behind a message about a missing one.
+  virtual std::string hint_of_header() const;
   /// Sets the names of the columns. Columns that are not selected may have any names, equal or empty.
   void set_columns(std::vector<std::string> names);
   /// Of every selected column its place among columns().

@@ -351,6 +351,15 @@ void check_fields(Draft& d) {
                            ") is behind an embedding of ", dim,
                            " columns, and FuxiCTR fails then; the numbers must be ", "embedding_dim"));
     }
+    const auto& fields = c.dataset.fields;
+    if (const auto* owner = find_row(fields, field.share_embedding);
+        owner != nullptr && owner->pretrained_emb.empty()) {
+      const int64_t own = owner->embedding_dim.value_or(c.model.embedding_dim);
+      if (own != dim) {
+        throw InputError(cat(field.where, ": column '", field.name, "' shares the embedding of column '", owner->name,
+                             "', whose embedding_dim is ", own, ", not ", dim, "; give both the same"));
+      }
+    }
     if (field.raw_column() == c.dataset.weight && !d.resolved) {
       c.notes.push_back(cat("column ", c.dataset.weight, " is the weight of the rows (weight_col) and an input, too"));
     }
@@ -465,6 +474,8 @@ ExperimentConfig config_keys::experiment_of(const Layer& files, const std::vecto
   }
   return d.config;
 }
+
+bool is_key(const std::string& name) { return find_row(experiment_keys(), key_of(name)) != nullptr; }
 
 ExperimentConfig read_experiment(const std::string& yaml, const std::string& source) {
   Layer merged;

@@ -91,6 +91,9 @@ std::vector<KeyDifference> differences(const ExperimentConfig& before, const Exp
 /// "epochs (2 before, 8 now), feature_cols".
 std::string describe(const std::vector<KeyDifference>& differences);
 
+/// Whether an experiment may have the key `name`, under this name or as an alias (FuxiCTR's `patience`).
+bool is_key(const std::string& name);
+
 /// Every key with type, default and meaning, as Markdown tables.
 std::string keys_markdown();
 

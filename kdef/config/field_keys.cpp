@@ -199,8 +199,10 @@ const std::vector<Key<FieldDraft>>& field_keys() {
     type.type += ", meta";
     type.meaning += "; meta: not an input, as active: false (its groups are told apart by their texts, with any remap)";
     type.read = [read = type.read](FieldDraft& f, const YamlValue& v) {
-      f.is_meta = v.is_scalar() && v.text() == "meta";
       if (v.is_scalar() && v.text() == "embedding") v.fail(kVectors);
+      std::vector<std::string> types = data::field_key("type").choice_names();
+      types.emplace_back("meta");
+      f.is_meta = v.one_of(types) == "meta";
       if (!f.is_meta) read(f, v);
     };
     Key<FieldDraft>& preprocess = row_of(all, "preprocess");
@@ -330,7 +332,7 @@ void for_columns(std::vector<data::FieldConfig>& fields, const YamlValue& v, Fn 
     const std::string name = item.text();
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == name; });
     if (field == fields.end()) {
-      item.fail(cat("there is no column '", name, "' in feature_cols", did_you_mean(name, row_names(fields))));
+      item.fail(cat("the data set has no column '", name, "'", did_you_mean(name, row_names(fields))));
     }
     fn(*field, item);
   }
@@ -370,7 +372,10 @@ void read_use_features(Draft& d, const YamlValue& v) {
     const auto is_this = [&](const data::FieldConfig& f) { return f.name == field.name; };
     if (std::any_of(used.begin(), used.end(), is_this)) item.fail(cat("column '", field.name, "' is named twice"));
     if (!field.active && field.name == d.config.dataset.group) return;  // of type meta: no input in FuxiCTR either
-    if (!field.active) item.fail(cat("column '", field.name, "' is not active"));
+    if (!field.active) {
+      item.fail(cat("column '", field.name,
+                    "' is no input, by type: meta or active: false in feature_cols; leave it out here"));
+    }
     used.push_back(field);
     field.active = false;
   });
@@ -379,7 +384,9 @@ void read_use_features(Draft& d, const YamlValue& v) {
       return other.share_embedding == field.name || field.share_embedding == other.name;
     };
     if (field.active && std::any_of(used.begin(), used.end(), shares)) {
-      v.fail(cat("column '", field.name, "' and a column that is used share an embedding; use it too"));
+      v.fail(cat("column '", field.name,
+                 "' and a column that is used share an embedding; name it here, too, or set active: false in its "
+                 "entry of feature_cols"));
     }
   }
   for (data::FieldConfig& field : fields) {

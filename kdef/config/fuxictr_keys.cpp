@@ -28,6 +28,13 @@ Key<Draft> neutral_key(const char* name, const char* value, const char* meaning)
           }};
 }
 
+// A key that changes results and is not supported: only null is accepted.
+Key<Draft> refused_key(const char* name, const char* reason) {
+  return {name, "null", cat("not supported: ", reason), [=](Draft&, const YamlValue& v) {
+            if (!v.is_null()) v.fail(reason);
+          }};
+}
+
 // The keys that FuxiCTR read before version 2 alone.
 constexpr const char* kVersion1Keys[] = {"patience", "every_x_epochs", "workers", "use_hdf5", "partition_block_size"};
 
@@ -80,7 +87,7 @@ const std::vector<ForeignKeys>& foreign_keys() {
       {"PLE", {"num_shared_experts", "num_specific_experts"}},
       {"ShareBottom", {"bottom_hidden_units"}},
       {"ETA, MIRRN, SDIM, SIM, TWIN",
-       {"Kc_cross_features", "alpha", "beta", "gsu_type", "hash_bits", "l2_norm", "max_len", "num_hashes", "reuse_hash",
+       {"Kc_cross_features", "alpha", "beta", "gsu_type", "hash_bits", "l2_norm", "num_hashes", "reuse_hash",
         "short_seq_len", "topk", "use_qkvo"}},
       {"TransAct",
        {"concat_max_pool", "dcn_cross_layers", "dcn_hidden_units", "dim_feedforward", "first_k_cols",
@@ -106,11 +113,11 @@ Dialect dialect_of(const std::map<std::string, YamlValue>& files, const std::map
 }
 
 std::string describe(const Dialect& dialect) {
-  return cat("this configuration is read as one of FuxiCTR ", dialect.version, ", since ", dialect.reason,
+  return cat("read as FuxiCTR ", dialect.version, " (", dialect.reason, "): ",
              dialect.version == 1
-                 ? ": encoder pools a sequence, whose splitter is a blank, and na_value replaces missing cells"
-                 : ": encoder and na_value have no effect, the splitter of a sequence is ^, and a missing number is 0",
-             ", where nothing else is set; the key fuxictr_version: ", 3 - dialect.version, " changes that");
+                 ? "encoder pools, a blank is the default splitter, na_value fills missing cells"
+                 : "encoder and na_value have no effect, ^ is the default splitter, a missing number is 0",
+             ". fuxictr_version: ", 3 - dialect.version, " changes that");
 }
 
 const std::vector<NetworkOfVersion1>& networks_of_version_1() {
@@ -158,12 +165,17 @@ const std::vector<Key<Draft>>& fuxictr_keys() {
       neutral_key("accumulation_steps", "1", "every batch is a step; set a larger batch_size"),
       neutral_key("embedding_dropout", "0", "embeddings have no dropout; net_dropout is that of the layers"),
       neutral_key("debug", "false", "all rows are read"),
+      refused_key(
+          "max_len",
+          "is a key of the loader of FuxiCTR's LongCTR, which joins the rows with a table of items; this "
+          "program does not have that loader. The length of a sequence is max_len in its entry of feature_cols"),
       ignored_key("gpu", "the device is an option of the command line"),
       ignored_key("num_workers", "rows are read by the threads of the process"),
       ignored_key("pickle_feature_encoder", "the encoded cache holds the vocabularies"),
       ignored_key("use_hdf5", "the encoded cache has a format of its own"),
       ignored_key("data_block_size", "data sets are streamed"),
       ignored_key("streaming", "data sets are streamed"),
+      ignored_key("buffer_size", "all rows of an epoch are shuffled"),
       ignored_key("verbose", "output is an option of the command line"),
       ignored_key("debug_mode", "it has no effect in FuxiCTR"),
       ignored_key("threshold", "EKTF does not use it"),

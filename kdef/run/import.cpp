@@ -79,6 +79,13 @@ Imported import_weights(const ExperimentConfig& config, const std::string& weigh
   const Ensemble model(config.model, fields, build);
   load(file, fields, read_row_order(vocabulary, data::Encoder::parse(data.vocabulary, cache)), model);
   Imported result;
+  if (vocabulary.empty() && !file.checked()) {
+    result.warnings.push_back(
+        cat(weights,
+            ": the rows of its tables are taken in the order of this program's ids: words by falling count, equal "
+            "counts by their bytes. FuxiCTR orders words of equal count otherwise; give --vocabulary "
+            "feature_vocab.json, which says what each row is"));
+  }
   result.parameters = model.parameter_count();
   const Measures measures{config.training.metrics};
   result.valid = evaluate(model, *data.valid, config.training.batch_size, measures);

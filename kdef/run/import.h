@@ -14,6 +14,7 @@ struct Imported {
   int64_t parameters = 0;
   Evaluation valid;
   std::optional<Evaluation> test;
+  std::vector<std::string> warnings;  // a sentence each
 };
 
 /// Writes into `out` a run that predicts with the weights of the safetensors file `weights`, which has the names of the

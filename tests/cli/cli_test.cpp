@@ -95,7 +95,28 @@ TEST_F(CliTest, WrongOptionsAreNamed) {
   EXPECT_THAT(refused("prepare --config " + path("absent") + " --expid y"), HasSubstr("no such configuration"));
   EXPECT_THAT(refused("train --config x"), HasSubstr("--expid ID is missing"));
   EXPECT_THAT(refused("train --expid x"), HasSubstr("--config DIR is missing"));
+  EXPECT_THAT(refused("train --config x --expid y --epochs 1"), HasSubstr("write epochs=VALUE"));
+  EXPECT_THAT(refused("train --config x --expid y --net-dropout 0"), HasSubstr("write net_dropout=VALUE"));
+  EXPECT_THAT(refused("synth --out x --epochs 1"), Not(HasSubstr("write epochs=VALUE")));
   EXPECT_FALSE(fs::exists("x"));
+}
+
+TEST_F(CliTest, AFileIsNamedWhoseEndingIsMissing) {
+  const std::string out = path("data");
+  ASSERT_EQ(kdef("synth --rows 200 --out " + out).status, 0);
+  const Outcome outcome = kdef("prepare --config " + out + " --expid KDEF train_data=" + out + "/train");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.text, HasSubstr("name " + out + "/train.csv, which is there"));
+}
+
+TEST_F(CliTest, DataThatAreRefusedLeaveNoCache) {
+  const std::string out = path("data");
+  ASSERT_EQ(kdef("synth --rows 200 --out " + out).status, 0);
+  const std::string command = "prepare --config " + out + " --expid KDEF data_root=" + path("cache");
+  EXPECT_EQ(kdef(command + " train_data=" + out + "/model_config.yaml").status, 2);
+  EXPECT_FALSE(fs::exists(path("cache")));
+  EXPECT_EQ(kdef(command).status, 0);
+  EXPECT_TRUE(fs::exists(path("cache")));
 }
 
 TEST_F(CliTest, SynthMakesDataThatPrepareTakes) {

@@ -124,6 +124,17 @@ std::string refusal(const std::string& path) {
   return "accepted";
 }
 
+TEST_F(Safetensors, AFileOfTorchIsToldAsSuch) {
+  for (const char* head : {"PK\x03\x04", "\x80\x02\x8a\n"}) {
+    put(head + std::string(100, 'x'));
+    EXPECT_THAT(refusal(path_), testing::HasSubstr("it is what torch.save writes"));
+  }
+  // A header of 640 bytes begins with the same two bytes as a pickle.
+  const std::string header = R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  put(file_with(header + std::string(640 - header.size(), ' '), 4));
+  EXPECT_EQ(refusal(path_), "accepted");
+}
+
 TEST_F(Safetensors, AShapeWhoseBytesWrapIsRefusedByTensor) {
   // 2^61 doubles are 2^64 bytes, which is 0 in 64 bits; the others wrap in the product of the sizes.
   for (const char* shape : {"[2305843009213693952]", "[4294967296, 536870912]", "[4294967296, 4294967296]",

@@ -56,6 +56,17 @@ TEST(NpzReader, NumbersOf16Bits) {
       << "the numbers that NumPy prints for these bits as float64";
 }
 
+TEST(NpzReader, AMissingColumnIsToldWithoutAdviceForText) {
+  const TemporaryFolder dir;
+  write_zip(dir / "rows.npz", {{"a.npy", npy<int32_t>("<i4", {1, 2})}});
+  try {
+    NpzReader(dir / "rows.npz").select({"columns"});
+    ADD_FAILURE() << "accepted";
+  } catch (const InputError& e) {
+    EXPECT_EQ(std::string(e.what()), (dir / "rows.npz") + ": no column 'columns'; the columns are a");
+  }
+}
+
 TEST(NpzReader, WhatIsRefused) {
   const TemporaryFolder dir;
   const auto refused = [&](const Members& members, std::initializer_list<std::string> parts, const char* column = "a") {

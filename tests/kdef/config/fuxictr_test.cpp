@@ -20,6 +20,7 @@ namespace kdef {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -65,8 +66,7 @@ TEST_F(FuxiCtr, TheVersionDecidesWhatAColumnMeans) {
   EXPECT_TRUE(second.dataset.fields[1].fill_by_type);
   EXPECT_FALSE(second.dataset.fields[1].fill_na.has_value());
   EXPECT_FALSE(second.dataset.fields[2].fill_by_type);
-  EXPECT_THAT(second.notes,
-              ElementsAre(HasSubstr("as one of FuxiCTR 2, since it has no key that only version 1 reads")));
+  EXPECT_THAT(second.notes, ElementsAre(HasSubstr("read as FuxiCTR 2 (it has no key that only version 1 reads)")));
 
   models("model: EKTF, patience: 2, every_x_epochs: 1");
   const ExperimentConfig first = load();
@@ -75,11 +75,11 @@ TEST_F(FuxiCtr, TheVersionDecidesWhatAColumnMeans) {
   EXPECT_FALSE(first.dataset.fields[1].fill_by_type);
   EXPECT_EQ(first.dataset.fields[1].fill_na, "7");
   EXPECT_THAT(first.dataset.fields[2].na_values, testing::Optional(testing::Contains("NaN"))) << "as pandas reads it";
-  EXPECT_THAT(first.notes, ElementsAre(HasSubstr("FuxiCTR 1, since version 1 alone reads every_x_epochs or patience")));
+  EXPECT_THAT(first.notes, ElementsAre(HasSubstr("FuxiCTR 1 (version 1 alone reads every_x_epochs or patience)")));
   EXPECT_EQ(first.training.early_stop_patience, 2);
 
   EXPECT_EQ(load({"fuxictr_version=2"}).dataset.fields[0].pooling, data::Pooling::average);
-  EXPECT_THAT(load({"fuxictr_version=2"}).notes, ElementsAre(HasSubstr("since fuxictr_version says so")));
+  EXPECT_THAT(load({"fuxictr_version=2"}).notes, ElementsAre(HasSubstr("(fuxictr_version says so)")));
   EXPECT_THAT(refusal({"fuxictr_version=3"}), HasSubstr("an integer in [1, 2]"));
 
   // What a run has resolved stays.
@@ -349,7 +349,7 @@ TEST_F(FuxiCtr, SpecsReplaceSettingsOfColumns) {
   EXPECT_EQ(fields()[1].pooling, data::Pooling::sum);
   EXPECT_EQ(fields()[2].pooling, data::Pooling::sum);
   models("feature_specs: [{name: u, embedding_dim: 3}]");
-  EXPECT_THAT(refusal(), HasSubstr("there is no column 'u' in feature_cols"));
+  EXPECT_THAT(refusal(), HasSubstr("the data set has no column 'u'"));
   models("feature_specs: [{name: a, max_len: 3}]");
   EXPECT_THAT(refusal(), HasSubstr("write this key into feature_cols"));
 }
@@ -378,7 +378,30 @@ TEST_F(FuxiCtr, AColumnOfGroupsMayBeAmongTheUsedOnes) {
   EXPECT_THAT(refusal(), HasSubstr("column 'a' is named twice"));
   columns("{name: a}, {name: b, active: false}");
   models("use_features: [a, b]");
-  EXPECT_THAT(refusal(), HasSubstr("column 'b' is not active"));
+  EXPECT_THAT(refusal(), HasSubstr("column 'b' is no input, by type: meta or active: false"));
+}
+
+TEST_F(FuxiCtr, AColumnThatSharesAnEmbeddingHasItsDimension) {
+  columns("{name: a}, {name: s, share_embedding: a, embedding_dim: 3}");
+  models("embedding_dim: 4");
+  EXPECT_THAT(refusal(), HasSubstr("dataset_config.yaml:"));
+  EXPECT_THAT(refusal(), HasSubstr("shares the embedding of column 'a', whose embedding_dim is 4, not 3"));
+  models("embedding_dim: 3");
+  EXPECT_EQ(fields()[1].embedding_dim, 3);
+}
+
+TEST_F(FuxiCtr, TheLengthThatLongCtrsLoaderReadsIsRefused) {
+  columns("{name: a}");
+  models("max_len: 50");
+  EXPECT_THAT(refusal(), HasSubstr("key 'max_len': is a key of the loader of FuxiCTR's LongCTR"));
+  models("max_len: null, buffer_size: 100");
+  EXPECT_THAT(load().ignored, Contains("buffer_size"));
+}
+
+TEST_F(FuxiCtr, TheTypesOfAColumnAreListedWhereOneIsUnknown) {
+  columns("{name: a, type: number}");
+  models("");
+  EXPECT_THAT(refusal(), HasSubstr("expected one of categorical, sequence, numeric, meta"));
 }
 
 // FuxiCTR compares 0 with '0' there, so that the word gets an id.

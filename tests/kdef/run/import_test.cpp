@@ -22,7 +22,9 @@
 namespace kdef {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const std::string kFolder = std::string(KDEF_SOURCE_DIR) + "/tests/fixtures/exchange";
 
@@ -132,7 +134,11 @@ TEST(Import, RefusesATensorThatTheModelDoesNotHaveAndValuesThatAreNoNumbers) {
 TEST(Import, RowsOfTablesAreFoundByTheirWords) {
   const test::TemporaryDirectory place;
   const std::string weights = kFolder + "/DeepFM.safetensors", run = place / "run";
-  import_weights(experiment("DeepFM", place / "cache"), weights, kWords, run);
+  const auto warnings = [&](const std::string& words, const std::string& out) {
+    return import_weights(experiment("DeepFM", place / "cache"), weights, words, out).warnings;
+  };
+  EXPECT_THAT(warnings(kWords, run), IsEmpty());
+  EXPECT_THAT(warnings("", place / "by_count"), ElementsAre(HasSubstr("give --vocabulary feature_vocab.json")));
   const kdef::Run opened(run);
   const data::Encoder& encoder = opened.encoder();
   const FeatureVocab theirs = parse_feature_vocab(test::read_file(kWords), kWords);
