@@ -46,7 +46,7 @@ AtomicFile::AtomicFile(const std::string& path, NamedBy named_by) : path_(path) 
   if (replaces && uninterrupted([&] { return ::fchmod(file_.get(), mode); }) != 0) {
     const SystemError failure = system_failure(path, "its permissions cannot be kept");
     ::unlink(temporary_.c_str());
-    throw failure;
+    throw SystemError(failure);
   }
 }
 

@@ -58,7 +58,7 @@ StagedFolder::StagedFolder(const std::string& path) {
     if (replaces && uninterrupted([&] { return ::fchmod(folder_.get(), mode); }) != 0) {
       const SystemError failure = system_failure(path, "its permissions cannot be kept");
       ::rmdir(temporary_.c_str());
-      throw failure;
+      throw SystemError(failure);
     }
   } catch (const fs::filesystem_error& e) {
     throw SystemError(cat(path, ": the folder cannot be made: ", e.code().message(), kWriteAdvice));

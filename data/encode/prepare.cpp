@@ -191,7 +191,7 @@ std::vector<FieldConfig> active_fields(const DatasetConfig& config) {
         throw InputError(cat(where, "shares the embedding of ", owner->name, ", which has another value of remap"));
       }
     }
-    CellReader{field};  // refuses settings that contradict each other
+    static_cast<void>(CellReader(field));  // refuses settings that contradict each other
     if (!field.pretrained_emb.empty()) {
       if (owner != nullptr && owner->pretrained_emb != field.pretrained_emb) {
         throw InputError(cat(where, "uses the table of ", owner->name, ", which has ",

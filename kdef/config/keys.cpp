@@ -332,7 +332,7 @@ Key<NetworkDraft> network_key(const std::string& name) {
         if (!refusal) refusal = e;
       }
     }
-    throw *refusal;
+    throw InputError(*refusal);
   };
   key.write = [name](const NetworkDraft& n) {
     const nn::SettingValue* value = n.settings.settings.find(name);

@@ -159,13 +159,13 @@ class Point {
   }
   // The beginning of the run's name: the ensemble, as which it is trained, the students, the other axes.
   std::string name(const std::string& trained_kind) const {
-    std::string first = trained_kind, second, rest;
+    std::string second, rest;
     for (size_t a = 0; a < axes_.size(); ++a) {
       const std::string part = name_parts(axes_[a])[chosen_[a]];
       if (axes_[a].key == kStudents) second = "-" + part;
       if (axes_[a].key != kStudents && axes_[a].key != kEnsemble) rest += "-" + part;
     }
-    const std::string name = first + second + rest;
+    const std::string name = trained_kind + second + rest;
     return name.starts_with('-') ? name.substr(1) : name;
   }
 
