@@ -1,10 +1,12 @@
 #include <array>
 #include <bit>
+#include <cmath>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/process_group.h"
 #include "apps/terminal.h"
 #include "core/base/parallel.h"
 #include "data/builtin/synth.h"
@@ -191,6 +193,59 @@ StepBenchmarkConfig step_config(const Parsed& parsed, const Problem& problem) {
   return config;
 }
 
+void print_traffic(const std::map<std::string, Traffic>& kinds) {
+  if (kinds.empty()) return;
+  print("  sent by the first process      %12s %14s %12s\n", "calls", "bytes", "ms");
+  for (const auto& [kind, traffic] : kinds) {
+    print("    %-28s %12.1f %14s %12.2f\n", kind.c_str(), traffic.calls, grouped(std::llround(traffic.bytes)).c_str(),
+          1e3 * traffic.seconds);
+  }
+}
+
+// The numbers of a step for programs.
+nlohmann::ordered_json json_of(const StepBenchmark& r, const StepBenchmarkConfig& config) {
+  nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
+                              {"step_ms", r.step_ms},
+                              {"cpu_ms", r.cpu_ms},
+                              {"gemm_ms", r.gemm_ms},
+                              {"ratio", r.step_ms / r.gemm_ms},
+                              {"peak_mib", r.peak_mib},
+                              {"students", config.model.students.size()},
+                              {"batch", config.batch_size},
+                              {"shards", config.shards},
+                              {"threads", num_threads()},
+                              {"device", name_of(config.device)},
+                              {"precision", ops::name_of(config.precision)},
+                              {"optimizer", nn::entry_of(config.optimizer.kind).name}};
+  if (!r.kinds_ms.empty()) json["optimizer_ms"] = r.kinds_ms.at("optimizer");
+  if (r.traffic.empty()) return json;
+  json["processes"] = Group::current().size();
+  Traffic all;
+  for (const auto& [kind, traffic] : r.traffic) all += traffic;
+  json["sent_bytes"] = std::llround(all.bytes);
+  json["communication_ms"] = 1e3 * all.seconds;
+  return json;
+}
+
+int time_step(const Parsed& parsed) {
+  const Problem problem = problem_of(parsed, 2);
+  const StepBenchmarkConfig config = step_config(parsed, problem);
+  const StepBenchmark r = benchmark_step(problem.map, config);
+  const int processes = Group::current().size();
+  print("%s, batch %lld, shape %s, %s%d threads, %s, %d steps\n", students_text(config.model).c_str(),
+        static_cast<long long>(config.batch_size), problem.shape.c_str(),
+        processes == 1 ? "" : cat(processes, " processes, each with ").c_str(), num_threads(),
+        ops::gemm_backend_name(config.device), r.repetitions);
+  print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
+        1e3 * r.gemm_gflop / r.gemm_ms);
+  print("  step                           %9.2f ms%s\n", r.step_ms,
+        r.kinds_ms.empty() ? "" : ", of which, in a profiled step:");
+  print_kinds(r.kinds_ms);
+  print_traffic(r.traffic);
+  print("%s\n", json_of(r, config).dump().c_str());
+  return kDone;
+}
+
 int bench_step(const Arguments& arguments) {
   po::options_description options;
   add_model_options(options);
@@ -210,40 +265,18 @@ int bench_step(const Arguments& arguments) {
                              "matrix products of the formulas alone; these include products that a training step\n"
                              "avoids, since its first layer works on distinct ids. The last line is one JSON object:\n"
                              "rows_per_s, step_ms, cpu_ms (processor time of a step, all threads), gemm_ms,\n"
-                             "ratio = step_ms / gemm_ms, peak_mib, and on the CPU optimizer_ms. With --config DIR "
-                             "--expid ID, times a step of that experiment on random\n"
-                             "rows with the columns of its data, or of --shape.",
+                             "ratio = step_ms / gemm_ms, peak_mib, and on the CPU optimizer_ms. With --config DIR\n"
+                             "--expid ID, times a step of that experiment on random rows with the columns of its\n"
+                             "data, or of --shape.\n\n"
+                             "Under mpirun, --batch is the batch of all processes. The first process prints what it\n"
+                             "sent at a step and how long that took, by kind; sent_bytes and communication_ms are\n"
+                             "the sums. The matrix products are those of its part of the batch.",
                              Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;
   use_threads(*parsed);
-  const Problem problem = problem_of(*parsed, 2);
-  const StepBenchmarkConfig config = step_config(*parsed, problem);
-  const StepBenchmark r = benchmark_step(problem.map, config);
-  print("%s, batch %lld, shape %s, %d threads, %s, %d steps\n", students_text(config.model).c_str(),
-        static_cast<long long>(config.batch_size), problem.shape.c_str(), num_threads(),
-        ops::gemm_backend_name(config.device), r.repetitions);
-  print("  matrix products alone          %9.2f ms  (%.1f GFLOP, %.0f GFLOP/s)\n", r.gemm_ms, r.gemm_gflop,
-        1e3 * r.gemm_gflop / r.gemm_ms);
-  print("  step                           %9.2f ms%s\n", r.step_ms,
-        r.kinds_ms.empty() ? "" : ", of which, in a profiled step:");
-  print_kinds(r.kinds_ms);
-  nlohmann::ordered_json json{{"rows_per_s", r.rows_per_s},
-                              {"step_ms", r.step_ms},
-                              {"cpu_ms", r.cpu_ms},
-                              {"gemm_ms", r.gemm_ms},
-                              {"ratio", r.step_ms / r.gemm_ms},
-                              {"peak_mib", r.peak_mib},
-                              {"students", config.model.students.size()},
-                              {"batch", config.batch_size},
-                              {"shards", config.shards},
-                              {"threads", num_threads()},
-                              {"device", name_of(config.device)},
-                              {"precision", parsed->text("precision")},
-                              {"optimizer", nn::entry_of(config.optimizer.kind).name}};
-  if (!r.kinds_ms.empty()) json["optimizer_ms"] = r.kinds_ms.at("optimizer");
-  print("%s\n", json.dump().c_str());
-  return kDone;
+  ProcessGroup processes;
+  return processes.run([&] { return time_step(*parsed); });
 }
 
 nlohmann::ordered_json json_of(const PredictBenchmark& r, const PredictBenchmarkConfig& config) {
@@ -318,13 +351,16 @@ int bench_predict(const Arguments& arguments) {
 constexpr struct {
   const char* what;
   int (*run)(const Arguments&);
-} kBenchmarks[] = {{"step", bench_step}, {"predict", bench_predict}, {"prepare", bench_prepare}, {"load", bench_load}};
+  bool together = false;  // several processes may do it together
+} kBenchmarks[] = {
+    {"step", bench_step, true}, {"predict", bench_predict}, {"prepare", bench_prepare}, {"load", bench_load}};
 
 }  // namespace
 
 int bench(const Arguments& arguments) {
   for (const auto& benchmark : kBenchmarks) {
     if (!arguments.empty() && arguments[0] == benchmark.what) {
+      if (!benchmark.together) check_alone(cat("bench ", benchmark.what));
       return benchmark.run({arguments.begin() + 1, arguments.end()});
     }
   }

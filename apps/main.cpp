@@ -40,7 +40,7 @@ constexpr Command kCommands[] = {
     {"info", "print the networks and parameters of an experiment", info},
     {"networks", "list the networks; print their papers, formulas and keys", networks},
     {"audit", "check gradients; replay recorded runs", audit},
-    {"bench", "measure speed: training, prediction, data", bench},
+    {"bench", "measure speed: training, prediction, data", bench, true},
 };
 
 void print_help(std::ostream& out) {
@@ -70,10 +70,7 @@ std::string compiled_for() {
 }
 
 int run_command(const Command& command, const Arguments& arguments) {
-  if (const long processes = started_processes(); processes > 1 && !command.together) {
-    throw InputError(cat("kdef ", command.name, " works in one process, and ", processes,
-                         " were started together; start it without mpirun or srun"));
-  }
+  if (!command.together) check_alone(command.name);
   return command.run(arguments);
 }
 

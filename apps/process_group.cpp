@@ -39,6 +39,13 @@ long started_processes() {
              : 1;
 }
 
+void check_alone(const std::string& command) {
+  const long processes = started_processes();
+  if (processes <= 1) return;
+  throw InputError(cat("kdef ", command, " works in one process, and ", processes,
+                       " were started together; start it without mpirun or srun"));
+}
+
 void check_divisible(const std::string& path) {
   if (path != "-" || Group::current().is_alone()) return;
   throw InputError("--data -: standard input goes to one process alone; give a file, or start kdef without a launcher");

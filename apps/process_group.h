@@ -13,6 +13,9 @@ namespace kdef::apps {
 /// launcher.
 long started_processes();
 
+/// InputError where several processes were started together, for `command`, which works in one.
+void check_alone(const std::string& command);
+
 /// InputError where `path` is standard input and the group has several processes: the launcher gives it to one alone.
 void check_divisible(const std::string& path);
 

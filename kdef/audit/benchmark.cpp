@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <functional>
 
 #include "core/base/clock.h"
 #include "core/base/integers.h"
 #include "core/base/parallel.h"
 #include "core/base/random.h"
+#include "data/feed/batching.h"
 #include "kdef/config/build.h"
 #include "kdef/measure/evaluation.h"
 #include "kdef/method/batch_feed.h"
@@ -161,22 +163,61 @@ std::map<std::string, double> profile_prediction(const Ensemble& model, const Mo
   return kinds_ms;
 }
 
+// The matrix products of the formulas of a step for these rows of a batch.
+std::vector<ops::Gemm> products_of_step(const data::FeatureMap& map, const StepBenchmarkConfig& config,
+                                        data::Batch& batch, int64_t first, int64_t rows) {
+  const Ensemble plain = plain_model(config.model, map, config.device);
+  const ModelInput input = as_input(batch, plain).rows(first, rows).to(config.device);
+  const ops::GemmRecorder recorder;
+  backward(plain.loss(plain.forward(input, {true, config.seed, 0}), input.labels));
+  return recorder.products;
+}
+
+// Times run(), which takes `together` steps, and in turn the products alone, so that a drift of the machine's speed
+// affects both.
+StepBenchmark time_steps(const std::function<void()>& run, int together, const ProductsAlone& alone, double for_seconds,
+                         CountedGroup& group) {
+  StepBenchmark result;
+  result.gemm_gflop = alone.gflop;
+  alone.seconds();
+  std::vector<double> steps, processor, gemms;
+  std::map<std::string, Traffic> sent;
+  const double until = seconds_now() + for_seconds;
+  while (group.agree(steps.size() < 5 || seconds_now() < until)) {
+    const std::map<std::string, Traffic> before = group.traffic();
+    const double start = seconds_now(), busy = processor_seconds();
+    run();
+    steps.push_back((seconds_now() - start) / together);
+    processor.push_back((processor_seconds() - busy) / together);
+    for (const auto& [kind, traffic] : group.traffic()) {
+      const auto was = before.find(kind);
+      sent[kind] += was == before.end() ? traffic : traffic - was->second;
+    }
+    gemms.push_back(alone.seconds());
+  }
+  result.repetitions = static_cast<int>(steps.size()) * together;
+  result.step_ms = 1e3 * median(steps);
+  result.cpu_ms = 1e3 * median(processor);
+  result.gemm_ms = 1e3 * median(gemms);
+  for (const auto& [kind, traffic] : sent) {
+    if (traffic.calls > 0 && !group.is_alone()) result.traffic[kind] = traffic / result.repetitions;
+  }
+  return result;
+}
+
 }  // namespace
 
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config) {
   const ops::PrecisionScope precision(config.precision);
   const Device device = config.device;
+  CountedGroup group(Group::current());
+  const GroupScope scope(group);
+  const data::BatchPart part{group.rank(), group.size()};
+  const int64_t first = part.first(config.batch_size), rows = part.last(config.batch_size) - first;
   std::vector<data::Batch> batches;
   for (uint64_t i = 0; i < 3; ++i) batches.push_back(random_rows(map, config.batch_size, config.seed + i));
-  std::vector<ops::Gemm> products;
-  {
-    // This is done before the model is made, because memory may hold only one set of tables.
-    const Ensemble plain = plain_model(config.model, map, device);
-    const ModelInput input = as_input(batches[0], plain).to(device);
-    const ops::GemmRecorder recorder;
-    backward(plain.loss(plain.forward(input, {true, config.seed, 0}), input.labels));
-    products = recorder.products;
-  }
+  // This is done before the model is made, because memory may hold only one set of tables.
+  std::vector<ops::Gemm> products = products_of_step(map, config, batches[0], first, rows);
   memory_of(device).trim();
   memory_of(device).restart_peak();
   nn::Builder build(config.seed, DType::f32, device);
@@ -188,34 +229,21 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   // A device gets ten steps at a time, so that the host runs ahead of it as in training.
   const int together = device.is_cpu() ? 1 : 10;
   const auto run = [&] {
-    for (int i = 0; i < together; ++i, ++step) compute.run(feed.put(batches[step % batches.size()]), step);
+    for (int i = 0; i < together; ++i, ++step) {
+      compute.run(feed.put(batches[step % batches.size()]).rows(first, rows), step, first, config.batch_size);
+    }
     optimizer.take_records();
   };
   for (int i = 0; i < config.warmup; ++i) run();
 
-  StepBenchmark result;
-  result.peak_mib = static_cast<double>(memory_of(device).statistics().peak) / (1 << 20);
-  const ProductsAlone alone(std::move(products), device);
-  result.gemm_gflop = alone.gflop;
-  alone.seconds();
-  // The two alternate, so that a drift of the machine's speed affects both.
-  std::vector<double> steps, processor, gemms;
-  const double until = seconds_now() + config.seconds;
-  while (steps.size() < 5 || seconds_now() < until) {
-    const double start = seconds_now(), busy = processor_seconds();
-    run();
-    steps.push_back((seconds_now() - start) / together);
-    processor.push_back((processor_seconds() - busy) / together);
-    gemms.push_back(alone.seconds());
+  const double peak_mib = static_cast<double>(memory_of(device).statistics().peak) / (1 << 20);
+  StepBenchmark result = time_steps(run, together, ProductsAlone(std::move(products), device), config.seconds, group);
+  result.peak_mib = peak_mib;
+  result.rows_per_s = 1e3 * static_cast<double>(config.batch_size) / result.step_ms;
+  // A recorded step has no ops that could be timed one by one.
+  if (device.is_cpu() && group.is_alone()) {
+    result.kinds_ms = profile_steps(model, optimizer, batches, config.seed, step);
   }
-  result.repetitions = static_cast<int>(steps.size()) * together;
-  result.step_ms = 1e3 * median(steps);
-  result.cpu_ms = 1e3 * median(processor);
-  result.gemm_ms = 1e3 * median(gemms);
-  result.rows_per_s = static_cast<double>(config.batch_size) / median(steps);
-  if (!device.is_cpu()) return result;  // a recorded step has no ops that could be timed one by one
-
-  result.kinds_ms = profile_steps(model, optimizer, batches, config.seed, step);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/counted_group.h"
 #include "data/schema.h"
 #include "kdef/method/ensemble.h"
 #include "kdef/serve/scorer.h"
@@ -21,7 +22,8 @@ struct StepBenchmark {
   double gemm_gflop = 0;  // of one step
   double peak_mib = 0;    // of tensor memory
   int repetitions = 0;
-  std::map<std::string, double> kinds_ms;  // on the CPU: by kind of work, mean of profiled steps
+  std::map<std::string, double> kinds_ms;  // of one process on the CPU: by kind of work, mean of profiled steps
+  std::map<std::string, Traffic> traffic;  // of a group: what this member sent, mean of the repetitions
 };
 
 struct StepBenchmarkConfig {
@@ -37,7 +39,8 @@ struct StepBenchmarkConfig {
 };
 
 /// Times steps on random rows with the fields of `map`, from batches in host memory. Ids follow Zipf's law; one row in
-/// four is a click.
+/// four is a click. In a group of processes (Group::current()) every member calls this: batch_size is the batch of all,
+/// of which each member computes its part, and the matrix products alone are those of its part.
 StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkConfig& config);
 
 struct PredictBenchmark {

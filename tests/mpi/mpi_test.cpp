@@ -230,6 +230,19 @@ TEST_F(Mpi, PredictionsAndEvaluationsAreThoseOfOneProcess) {
   }
 }
 
+// The gradients of the weights are most of what is sent: 2 (P - 1)/P times their bytes.
+TEST_F(Mpi, AStepIsTimedWithWhatItSends) {
+  const Outcome outcome =
+      shell(launched(2, "bench step --shape ml-1m --students 2 --batch 64 --dim 4 --seconds 1 --threads 1"));
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  for (const char* text : {"sent by the first process", "sums of fp64", "sums of fp32", "gather", "\"processes\":2",
+                           "\"sent_bytes\":", "\"communication_ms\":", "\"batch\":64"}) {
+    EXPECT_THAT(outcome.text, HasSubstr(text));
+  }
+  EXPECT_THAT(shell(launched(2, "bench predict --seconds 1")).text,
+              HasSubstr("kdef bench predict works in one process"));
+}
+
 TEST_F(Mpi, WhatOneProcessDoesIsRefusedToMany) {
   const Outcome info = shell(launched(2, "info --config " + path("data") + " --expid KDEF"));
   EXPECT_EQ(info.status, 2) << info.text;
