@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
+#include "core/base/error.h"
+#include "core/base/integers.h"
 #include "core/base/pairwise.h"
 #include "core/tensor/collectives.h"
 #include "core/tensor/tape_kernels.h"
@@ -49,43 +52,69 @@ std::vector<Form> agreed_forms(Group& group, const std::vector<Parameter>& param
   return forms;
 }
 
-// The tensor of a gradient may be that of another gradient as well (y = a + b gives dy to both): it is copied.
-Tensor dense_sum(Group& group, const Parameter& p) {
-  const Tensor& w = p.tensor;
-  const Tensor mine = w.gradient().dense(w.shape());
-  const Tensor sum = mine.defined() ? mine.clone() : Tensor::zeros(w.shape(), w.dtype(), w.device());
-  all_reduce(group, sum);
-  return sum;
+// All dense gradients of one type are summed by one call, since every call waits for all members. The gradient of a
+// parameter becomes its part of the sum.
+void sum_dense(Group& group, const std::vector<Tensor>& parameters) {
+  constexpr int64_t kAligned = 32;  // elements: the parts begin where vectors may
+  const auto space = [](const Tensor& w) { return round_up(w.numel(), kAligned); };
+  int64_t elements = 0;
+  for (const Tensor& w : parameters) elements += space(w);
+  const Tensor all = Tensor::zeros({elements}, parameters[0].dtype(), parameters[0].device());
+  int64_t at = 0;
+  for (const Tensor& w : parameters) {
+    const Tensor mine = w.gradient().dense(w.shape());
+    Tensor part = all.rows(at, w.numel()).alias(w.shape());
+    if (mine.defined()) part.copy_from(mine);
+    w.gradient() = Gradient(part);
+    at += space(w);
+  }
+  all_reduce(group, all);
 }
 
-// A message holds the ids, then the values.
-Group::Bytes to_message(const RowGradient& rows) {
-  Group::Bytes message(rows.ids.bytes() + rows.values.bytes());
-  if (message.empty()) return message;
-  std::memcpy(message.data(), rows.ids.raw(), rows.ids.bytes());
-  std::memcpy(message.data() + rows.ids.bytes(), rows.values.raw(), rows.values.bytes());
-  return message;
+void append(Group::Bytes& message, const void* data, size_t bytes) {
+  const auto* first = static_cast<const std::byte*>(data);
+  message.insert(message.end(), first, first + bytes);
 }
 
-RowGradient from_message(const Group::Bytes& message, int64_t width, DType type) {
-  const size_t row_bytes = sizeof(int64_t) + static_cast<size_t>(width) * size_of(type);
-  const auto count = static_cast<int64_t>(message.size() / row_bytes);
+// The rows of one table in a message: their number, the ids, the values.
+void append(Group::Bytes& message, const RowGradient& rows) {
+  const int64_t count = rows.ids.numel();
+  append(message, &count, sizeof count);
+  if (count == 0) return;
+  append(message, rows.ids.raw(), rows.ids.bytes());
+  append(message, rows.values.raw(), rows.values.bytes());
+}
+
+// Takes the rows of a table out of `message`, from byte `at` on, which becomes the byte behind them.
+RowGradient take_rows(const Group::Bytes& message, size_t& at, int64_t width, DType type) {
+  const auto take = [&](void* to, size_t bytes) {
+    KDEF_CHECK(bytes <= message.size() - at, "gradients of rows: a message of ", message.size(), " bytes is too short");
+    std::memcpy(to, message.data() + at, bytes);
+    at += bytes;
+  };
+  int64_t count = 0;
+  take(&count, sizeof count);
   const RowGradient rows{Tensor::empty({count}, DType::i64), Tensor::empty({count, width}, type)};
   if (count == 0) return rows;
-  std::memcpy(rows.ids.raw(), message.data(), rows.ids.bytes());
-  std::memcpy(rows.values.raw(), message.data() + rows.ids.bytes(), rows.values.bytes());
+  take(rows.ids.raw(), rows.ids.bytes());
+  take(rows.values.raw(), rows.values.bytes());
   return rows;
 }
 
-RowGradient row_sum(Group& group, const Parameter& p) {
-  const int64_t width = p.tensor.shape().back();
-  const DType type = p.tensor.dtype();
-  std::vector<RowGradient> of_members;
-  for (const Group::Bytes& message : group.all_gather(to_message(rows_on_host(p.tensor.gradient(), width, type)))) {
-    of_members.push_back(from_message(message, width, type));
+// The same for the rows of all tables.
+void sum_rows(Group& group, const std::vector<Tensor>& tables) {
+  const auto width = [](const Tensor& w) { return w.shape().back(); };
+  Group::Bytes mine;
+  for (const Tensor& w : tables) append(mine, rows_on_host(w.gradient(), width(w), w.dtype()));
+  const std::vector<Group::Bytes> messages = group.all_gather(mine);
+  std::vector<size_t> at(messages.size(), 0);
+  for (const Tensor& w : tables) {
+    std::vector<RowGradient> of_members;
+    for (size_t r = 0; r < messages.size(); ++r)
+      of_members.push_back(take_rows(messages[r], at[r], width(w), w.dtype()));
+    const RowGradient sum = sum_of_rows(std::move(of_members));
+    w.gradient() = Gradient(RowGradient{sum.ids.to(w.device()), sum.values.to(w.device())});
   }
-  const RowGradient sum = sum_of_rows(std::move(of_members));
-  return {sum.ids.to(p.tensor.device()), sum.values.to(p.tensor.device())};
 }
 
 }  // namespace
@@ -93,11 +122,14 @@ RowGradient row_sum(Group& group, const Parameter& p) {
 void sum_over_group(Group& group, const std::vector<Parameter>& parameters) {
   if (group.is_alone()) return;
   const std::vector<Form> forms = agreed_forms(group, parameters);
+  std::map<DType, std::vector<Tensor>> dense;
+  std::vector<Tensor> tables;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter& p = parameters[i];
-    if (forms[i] == Form::dense) p.tensor.gradient() = Gradient(dense_sum(group, p));
-    if (forms[i] == Form::rows) p.tensor.gradient() = Gradient(row_sum(group, p));
+    if (forms[i] == Form::dense) dense[parameters[i].tensor.dtype()].push_back(parameters[i].tensor);
+    if (forms[i] == Form::rows) tables.push_back(parameters[i].tensor);
   }
+  for (const auto& [type, tensors] : dense) sum_dense(group, tensors);
+  if (!tables.empty()) sum_rows(group, tables);
 }
 
 void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const std::vector<Parameter>& sum) {

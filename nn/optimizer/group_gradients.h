@@ -9,10 +9,10 @@
 namespace kdef::nn {
 
 /// Replaces the gradient of every parameter by its sum over the members of the group. All members have the same
-/// parameters, and get the same bits. A dense gradient is all-reduced. The row gradients of a table are gathered: each
-/// member sends its ids and rows, and the rows of an id are added as add_pairwise() says, so that the cost follows
-/// the rows of the batch and not the size of the table. Where members differ in the form of a gradient, it becomes
-/// dense; a member without a gradient counts as zero. With one member nothing happens.
+/// parameters, and get the same bits. Dense gradients are all-reduced, in one call. Row gradients are gathered, in one
+/// call: each member sends the ids and rows of all tables, and the rows of an id are added as add_pairwise() says, so
+/// that the cost follows the rows of the batch and not the size of the table. Where members differ in the form of a
+/// gradient, it becomes dense; a member without a gradient counts as zero. With one member nothing happens.
 void sum_over_group(Group& group, const std::vector<Parameter>& parameters);
 
 /// Gives each parameter of `sum` the sum of its gradients in `shards`, on the CPU: one list of the same parameters per
