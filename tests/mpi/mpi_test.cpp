@@ -271,7 +271,7 @@ TEST_F(Mpi, TheCommandsOfThePage) {
       ++commands;
     }
   }
-  EXPECT_EQ(commands, 8);
+  EXPECT_EQ(commands, 9);
   put(path("page.sh"), script);
   const Outcome outcome = shell("bash " + path("page.sh"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;
