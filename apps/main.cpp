@@ -26,7 +26,7 @@ constexpr Command kCommands[] = {
     {"demo", "train on built-in data or MovieLens-1M and compare", demo},
     {"init", "write a configuration for a file of rows", init},
     {"synth", "write synthetic click data", synth},
-    {"prepare", "encode a data set into its cache", prepare},
+    {"prepare", "encode a data set into its cache", prepare, true},
     {"train", "train an experiment, or resume one", train, true},
     {"sweep", "train an experiment over values of keys and seeds", sweep},
     {"tune", "train the experiments of a tuner file of FuxiCTR", tune},

@@ -89,6 +89,7 @@ void ProgressDisplay::begin_training(int64_t epochs) {
 }
 
 void ProgressDisplay::draw(const std::string& text) {
+  if (std::cout.rdbuf() == nullptr) return;  // a member of a group that prints nothing
   if (!terminal_) {
     print("%s\n", text.c_str());
     std::cout.flush();

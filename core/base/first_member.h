@@ -69,20 +69,40 @@ class CollectiveFailed : public SystemError {
 };
 
 /// Runs `work` in every member. It may speak to the others after a meet(). A member that throws elsewhere is missed at
-/// the next meet(), where the others throw OtherMemberFailed. It returns once all members are done. CollectiveFailed is
-/// passed on at once: the process ends, and with it the group.
+/// the next meet(). Of the members that failed, the one of the lowest rank throws its failure, and all others throw
+/// OtherMemberFailed. It returns once all members are done. One such work does not stand within another.
+/// CollectiveFailed is passed on at once: the process ends, and with it the group.
 template <class Work>
 void by_all_members(Group& group, Work&& work) {
+  std::exception_ptr failure;
+  bool any = true;
   try {
     work();
-    meet(group);
-  } catch (const OtherMemberFailed&) {
-    throw;
+    any = group.agree(false);
   } catch (const CollectiveFailed&) {
     throw;
+  } catch (const OtherMemberFailed&) {
   } catch (...) {
+    failure = std::current_exception();
     group.agree(true);
-    throw;
+  }
+  if (!any) return;
+  const std::vector<Group::Bytes> failed = group.all_gather({std::byte(failure != nullptr)});
+  for (int rank = 0; rank < group.size(); ++rank) {
+    if (failed[static_cast<size_t>(rank)][0] == std::byte(0)) continue;
+    if (rank == group.rank()) std::rethrow_exception(failure);
+    break;
+  }
+  throw OtherMemberFailed();
+}
+
+/// Within by_all_members(): calls step() until it says that this member has no more to do, and meets the others after
+/// every call, until they have no more either. So a failure of one member ends the work of all within a step.
+template <class Step>
+void in_steps(Group& group, Step&& step) {
+  for (bool more = true, any = true; any; any = group.agree(more)) {
+    if (more) more = step();
+    meet(group);
   }
 }
 
@@ -93,6 +113,14 @@ inline std::vector<std::string> all_texts(Group& group, const std::string& mine)
   for (const Group::Bytes& text : group.all_gather({bytes.begin(), bytes.end()}))
     texts.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
   return texts;
+}
+
+/// The lowest rank whose text is another than that of the first member; 0 where all are equal.
+inline size_t first_that_differs(const std::vector<std::string>& texts) {
+  for (size_t rank = 1; rank < texts.size(); ++rank) {
+    if (texts[rank] != texts[0]) return rank;
+  }
+  return 0;
 }
 
 /// The first text that is not empty, by rank; empty where all are.

@@ -68,10 +68,6 @@ Header make_header(const RowLayout& layout) {
   return header;
 }
 
-int64_t words_of(const RowLayout& layout) {
-  return layout.id_columns + layout.numeric_columns + 1 + layout.weights + layout.groups;
-}
-
 // Throws InputError for a header that this program did not write.
 void check_header(const Header& header, const std::string& path) {
   if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
@@ -111,31 +107,45 @@ RowLayout layout_of(const Header& header, const std::string& path) {
 
 }  // namespace
 
+int64_t words_of(const RowLayout& layout) {
+  return layout.id_columns + layout.numeric_columns + 1 + layout.weights + layout.groups;
+}
+
+void encode_records(const Batch& batch, const RowLayout& layout, std::vector<uint32_t>& records) {
+  const size_t ids = static_cast<size_t>(layout.id_columns), numerics = static_cast<size_t>(layout.numeric_columns);
+  const size_t words = static_cast<size_t>(words_of(layout)), rows = static_cast<size_t>(batch.rows);
+  KDEF_CHECK(batch.labels.size() == rows, "encode_records: the batch has no labels");
+  KDEF_CHECK(batch.weights.size() == (layout.weights ? rows : 0) && batch.groups.size() == (layout.groups ? rows : 0),
+             "encode_records: ", batch.weights.size(), " weights and ", batch.groups.size(),
+             " groups do not fit the layout of the file");
+  records.resize(rows * words);
+  for (size_t b = 0; b < rows; ++b) {
+    uint32_t* record = records.data() + b * words;
+    if (ids > 0) std::memcpy(record, batch.ids.data() + b * ids, 4 * ids);
+    if (numerics > 0) std::memcpy(record + ids, batch.numerics.data() + b * numerics, 4 * numerics);
+    record += ids + numerics;
+    std::memcpy(record++, &batch.labels[b], 4);
+    if (layout.weights) std::memcpy(record++, &batch.weights[b], 4);
+    if (layout.groups) *record = static_cast<uint32_t>(batch.groups[b]);
+  }
+}
+
 EncodedWriter::EncodedWriter(const std::string& path, const RowLayout& layout) : layout_(layout), file_(path) {
   const Header header = make_header(layout);
   file_.write(&header, sizeof(header));
 }
 
 void EncodedWriter::append(const Batch& batch) {
-  const size_t ids = static_cast<size_t>(layout_.id_columns), numerics = static_cast<size_t>(layout_.numeric_columns);
-  const size_t words = static_cast<size_t>(words_of(layout_)), rows = static_cast<size_t>(batch.rows);
-  KDEF_CHECK(batch.labels.size() == rows, "EncodedWriter: the batch has no labels");
-  KDEF_CHECK(batch.weights.size() == (layout_.weights ? rows : 0) && batch.groups.size() == (layout_.groups ? rows : 0),
-             "EncodedWriter: ", batch.weights.size(), " weights and ", batch.groups.size(),
-             " groups do not fit the layout of the file");
-  buffer_.resize(rows * words);
-  for (size_t b = 0; b < rows; ++b) {
-    uint32_t* record = buffer_.data() + b * words;
-    if (ids > 0) std::memcpy(record, batch.ids.data() + b * ids, 4 * ids);
-    if (numerics > 0) std::memcpy(record + ids, batch.numerics.data() + b * numerics, 4 * numerics);
-    record += ids + numerics;
-    std::memcpy(record++, &batch.labels[b], 4);
-    if (layout_.weights) std::memcpy(record++, &batch.weights[b], 4);
-    if (layout_.groups) *record = static_cast<uint32_t>(batch.groups[b]);
-  }
-  for (int64_t b = 0; b < batch.rows;) {
-    const int64_t count = std::min(batch.rows - b, kBlockRows - in_block_);
-    crc_ = crc32(buffer_.data() + static_cast<size_t>(b) * words, static_cast<size_t>(count) * 4 * words, crc_);
+  encode_records(batch, layout_, buffer_);
+  append(buffer_);
+}
+
+void EncodedWriter::append(std::span<const uint32_t> records) {
+  const size_t words = static_cast<size_t>(words_of(layout_));
+  const auto rows = static_cast<int64_t>(records.size() / words);
+  for (int64_t b = 0; b < rows;) {
+    const int64_t count = std::min(rows - b, kBlockRows - in_block_);
+    crc_ = crc32(records.data() + static_cast<size_t>(b) * words, static_cast<size_t>(count) * 4 * words, crc_);
     b += count;
     in_block_ += count;
     if (in_block_ == kBlockRows) {
@@ -143,8 +153,8 @@ void EncodedWriter::append(const Batch& batch) {
       in_block_ = 0;
     }
   }
-  file_.write(buffer_.data(), buffer_.size() * 4);
-  rows_ += batch.rows;
+  file_.write(records.data(), records.size() * 4);
+  rows_ += rows;
 }
 
 void EncodedWriter::commit() {

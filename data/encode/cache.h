@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,19 @@ inline constexpr int64_t kBlockRows = 4096;
 /// The number of blocks of that many rows; the last one may be short.
 inline int64_t blocks_of(int64_t rows) { return divide_up(rows, kBlockRows); }
 
+/// Makes `records` the rows of a batch as they stand in a file of this layout. `batch` must have labels, and weights
+/// and groups as the layout says. Groups must be below 2^31.
+void encode_records(const Batch& batch, const RowLayout& layout, std::vector<uint32_t>& records);
+/// The number of 32-bit words of a record.
+int64_t words_of(const RowLayout& layout);
+
 /// Writes an encoded file; nothing has the final name before commit().
 class EncodedWriter {
  public:
   EncodedWriter(const std::string& path, const RowLayout& layout);
-  /// `batch` must have labels, and weights and groups as the layout says. Groups must be below 2^31.
+  /// `batch`: see encode_records().
   void append(const Batch& batch);
+  void append(std::span<const uint32_t> records);
   int64_t rows() const { return rows_; }
   void commit();
 

@@ -10,6 +10,17 @@
 
 namespace kdef::data {
 
+// One piece of machine code for every caller, so that its roundings are the same.
+[[gnu::noinline]] void Moments::add(std::span<const double> numbers) {
+  for (const double number : numbers) {
+    const double delta = number - mean;
+    mean += delta / static_cast<double>(++count);
+    squares += delta * (number - mean);
+    min = std::min(min, number);
+    max = std::max(max, number);
+  }
+}
+
 FieldCount::FieldCount(const FieldConfig& field, std::optional<std::pair<double, double>> scale)
     : cells_(field), scale_(scale) {
   if (field.type == FieldType::sequence) max_len_ = field.max_len;
@@ -43,6 +54,7 @@ void FieldCount::read(std::span<const Chunk> chunks, int64_t slot, std::string& 
       read_cells(chunk, slot);
     }
   }
+  moments_.add(numbers_);
   pack(packed);
 }
 
@@ -153,11 +165,6 @@ void FieldCount::read_number(double value, const Place& place) {
     return;
   }
   numbers_.push_back(value);
-  const double delta = value - mean_;
-  mean_ += delta / static_cast<double>(++values_);
-  squares_ += delta * (value - mean_);
-  min_ = std::min(min_, value);
-  max_ = std::max(max_, value);
 }
 
 void FieldCount::pack(std::string& packed) const {
@@ -190,21 +197,61 @@ std::pair<double, double> FieldCount::scaling() const {
   double shift = 0, scale = 1;
   switch (cells_.field().normalizer) {
     case Normalizer::standard:
-      shift = mean_;
-      if (max_ > min_) scale = 1 / std::sqrt(squares_ / static_cast<double>(values_));
+      shift = moments_.mean;
+      if (moments_.max > moments_.min) scale = 1 / std::sqrt(moments_.squares / static_cast<double>(moments_.count));
       break;
     case Normalizer::min_max:
-      shift = min_;
-      if (max_ > min_) scale = 1 / (max_ - min_);
+      shift = moments_.min;
+      if (moments_.max > moments_.min) scale = 1 / (moments_.max - moments_.min);
       break;
     case Normalizer::none:
       break;
   }
   if (!std::isfinite(shift) || !std::isnormal(scale)) {
-    throw InputError(cat("column ", cells_.field().name, ": its training cells range from ", shortest(min_), " to ",
-                         shortest(max_), ", and no normalizer can scale that in fp64; correct the cells"));
+    throw InputError(cat("column ", cells_.field().name, ": its training cells range from ", shortest(moments_.min),
+                         " to ", shortest(moments_.max),
+                         ", and no normalizer can scale that in fp64; correct the cells"));
   }
   return {shift, scale};
+}
+
+// The largest id, the number of words, the count and the size of each, and their bytes.
+Group::Bytes FieldCount::counted() const {
+  std::vector<int64_t> numbers = {largest_, words_.size()};
+  std::string text;
+  for (int64_t i = 0; i < words_.size(); ++i) {
+    numbers.push_back(counts_[static_cast<size_t>(i)]);
+    numbers.push_back(static_cast<int64_t>(words_[i].size()));
+    text += words_[i];
+  }
+  const auto head = std::as_bytes(std::span(numbers)), tail = std::as_bytes(std::span(text));
+  Group::Bytes bytes(head.begin(), head.end());
+  bytes.insert(bytes.end(), tail.begin(), tail.end());
+  return bytes;
+}
+
+void FieldCount::add_counted(const Group::Bytes& counted) {
+  const auto number = [&](int64_t i) {
+    int64_t value;
+    std::memcpy(&value, counted.data() + 8 * i, sizeof value);
+    return value;
+  };
+  const int64_t words = number(1);
+  const char* text = reinterpret_cast<const char*>(counted.data()) + 16 * (words + 1);
+  largest_ = std::max(largest_, number(0));
+  for (int64_t i = 0; i < words; ++i) {
+    const int64_t count = number(2 * i + 2), size = number(2 * i + 3);
+    const int32_t known = number_of({text, static_cast<size_t>(size)});
+    counts_[static_cast<size_t>(known - 1)] += count;
+    text += size;
+  }
+}
+
+void FieldCount::add_moments(const std::string& packed) {
+  if (packed.empty()) return;
+  numbers_.resize(packed.size() / sizeof(double));
+  std::memcpy(numbers_.data(), packed.data(), packed.size());
+  moments_.add(numbers_);
 }
 
 template <class T>

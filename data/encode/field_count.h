@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/group.h"
 #include "data/encode/recent_cells.h"
 #include "data/encode/value_ids.h"
 #include "data/encode/vocabulary.h"
@@ -18,6 +19,16 @@
 #include "data/raw/row_source.h"
 
 namespace kdef::data {
+
+/// Mean and spread of numbers that come one after the other: Welford's running mean and sum of squared deviations.
+struct Moments {
+  /// The result depends on the order of the numbers, and not on how they are cut into calls.
+  void add(std::span<const double> numbers);
+
+  int64_t count = 0;
+  double mean = 0, squares = 0;
+  double min = std::numeric_limits<double>::infinity(), max = -min;
+};
 
 /// Counts the words of a categorical or sequence field, or the moments of a numeric one. The cells become provisional
 /// numbers: of a word its index in the order of first appearance + 1, of padding 0, of an id itself.
@@ -46,6 +57,17 @@ class FieldCount {
   /// where fp64 cannot hold them.
   std::pair<double, double> scaling() const;
 
+  // ---- Where the members of a group have counted different rows.
+
+  /// The words and their counts, or the largest id: what add_counted() of another member takes. Numbers are not in it.
+  Group::Bytes counted() const;
+  /// Adds what another member has counted. Words keep their provisional numbers; new ones get the numbers behind them.
+  void add_counted(const Group::Bytes& counted);
+  /// Of a numeric field whose scale is not known: the moments of its cells.
+  Moments& moments() { return moments_; }
+  /// The same of cells that read() has packed.
+  void add_moments(const std::string& packed);
+
  private:
   int32_t number_of(std::string_view word);
   int32_t count(int32_t number);
@@ -69,10 +91,7 @@ class FieldCount {
   std::vector<int64_t> counts_;
   int64_t largest_ = 0;  // of the ids
   std::optional<std::pair<double, double>> scale_;
-  // Of a numeric field whose scale is not known: Welford's running mean and sum of squared deviations.
-  int64_t values_ = 0;
-  double mean_ = 0, squares_ = 0;
-  double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
+  Moments moments_;                                           // of a numeric field whose scale is not known
   double filler_ = std::numeric_limits<double>::quiet_NaN();  // of a missing number in typed columns, once it is known
   // Of the group being read, [rows, max_len].
   std::vector<int32_t> ids_;

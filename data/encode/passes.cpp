@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,8 +12,8 @@
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
+#include "data/encode/members.h"
 #include "data/encode/pretrained.h"
-#include "data/encode/row_groups.h"
 #include "data/field_keys.h"
 #include "data/raw/cells.h"
 #include "data/raw/chunks.h"
@@ -20,10 +21,57 @@
 
 namespace kdef::data {
 
+SplitWriter::SplitWriter(const std::string& path, const RowLayout& layout) : layout_(layout) {
+  if (Group::current().is_first()) {
+    file_.emplace(path, layout);
+  } else {
+    kept_.emplace(std::filesystem::path(path).parent_path().string());
+  }
+}
+
 void SplitWriter::append(const Batch& batch) {
   if (batch.rows == 0) return;
-  file.append(batch);
-  positives += std::count(batch.labels.begin(), batch.labels.end(), 1.0f);
+  encode_records(batch, layout_, records_);
+  if (file_) {
+    file_->append(records_);
+  } else {
+    kept_->write(records_.data(), records_.size() * sizeof(uint32_t));
+  }
+  rows_ += batch.rows;
+  positives_ += std::count(batch.labels.begin(), batch.labels.end(), 1.0f);
+}
+
+void SplitWriter::join() {
+  Group& group = Group::current();
+  if (group.is_alone()) return;
+  const int64_t words = words_of(layout_), piece = std::max<int64_t>(1, (int64_t{1} << 20) / words);
+  if (kept_) kept_->rewind();
+  meet(group);
+  Group::Bytes mine(2 * sizeof(int64_t));
+  std::memcpy(mine.data(), &rows_, sizeof rows_);
+  std::memcpy(mine.data() + sizeof rows_, &positives_, sizeof positives_);
+  const std::vector<Group::Bytes> all = group.all_gather(mine);
+  rows_ = positives_ = 0;
+  for (int r = 0; r < group.size(); ++r) {
+    int64_t numbers[2];
+    std::memcpy(numbers, all[static_cast<size_t>(r)].data(), sizeof numbers);
+    rows_ += numbers[0];
+    positives_ += numbers[1];
+    for (int64_t first = 0; r > 0 && first < numbers[0]; first += piece) {
+      std::vector<Group::Bytes> parts(all.size());
+      if (r == group.rank()) {
+        const auto bytes = static_cast<size_t>(std::min(piece, numbers[0] - first) * words) * sizeof(uint32_t);
+        parts[0].resize(bytes);
+        if (!kept_->read(parts[0].data(), bytes)) throw SystemError("the temporary rows were cut short; prepare again");
+      }
+      meet(group);
+      const Group::Bytes received = std::move(group.all_to_all(parts)[static_cast<size_t>(r)]);
+      if (!file_) continue;
+      records_.resize(received.size() / sizeof(uint32_t));
+      std::memcpy(records_.data(), received.data(), received.size());
+      file_->append(records_);
+    }
+  }
 }
 
 void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::vector<FieldConfig>& fields,
@@ -33,16 +81,20 @@ void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::ve
     if (fields[f].type == FieldType::sequence && fields[f].max_len == 0) unknown.push_back(f);
   }
   if (unknown.empty()) return;
-  const auto source = open_rows(config.train_data, config);
-  for (const FileState& file : source->files()) {
-    if (file.regular) continue;
-    throw InputError(cat("column ", fields[unknown[0]].name, ": with max_len 0 the training rows are read twice, and ",
-                         file.path, " is a pipe; set max_len"));
+  const auto source = open_rows_of_member(config.train_data, config, Group::current());
+  RowSlots slots;
+  if (source) {
+    for (const FileState& file : source->files()) {
+      if (file.regular) continue;
+      throw InputError(cat("column ", fields[unknown[0]].name,
+                           ": with max_len 0 the training rows are read twice, and ", file.path,
+                           " is a pipe; set max_len"));
+    }
+    slots = select_columns(*source, fields, config, Targets::none);
   }
-  const RowSlots slots = select_columns(*source, fields, config, Targets::none);
-  for (size_t f : unknown) fields[f].max_len = 1;
-  RowGroups groups(*source, "measuring", progress, rows);
-  while (groups.next()) {
+  for (const size_t f : unknown) fields[f].max_len = 1;
+  std::vector<int64_t> longest(unknown.size(), 1);
+  for_groups(source.get(), config.train_data, "measuring", progress, rows, [&](RowGroups& groups) {
     groups.run(unknown.size(), [&](size_t task) {
       const size_t f = unknown[task];
       const CellReader cells(fields[f]);
@@ -57,14 +109,17 @@ void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::ve
             cells.tokens(typed == nullptr ? chunk.cell(row, slots.fields[f]) : typed->cell(row, scratch),
                          [&](std::string_view, bool) { ++length; });
           }
-          fields[f].max_len = std::max(fields[f].max_len, length);
+          longest[task] = std::max(longest[task], length);
         }
       }
     });
-  }
-  for (const size_t f : unknown) {
-    if (fields[f].max_len <= kMaxLen) continue;
-    throw InputError(cat(config.train_data, ": column ", fields[f].name, ": a sequence has ", fields[f].max_len,
+  });
+  take_largest_of_members(longest);
+  for (size_t i = 0; i < unknown.size(); ++i) {
+    FieldConfig& field = fields[unknown[i]];
+    field.max_len = longest[i];
+    if (field.max_len <= kMaxLen) continue;
+    throw InputError(cat(config.train_data, ": column ", field.name, ": a sequence has ", field.max_len,
                          " ids; set max_len to at most ", kMaxLen));
   }
 }
@@ -76,9 +131,9 @@ bool needs_counts(const FieldConfig& field) {
 
 namespace {
 
-void report_on(const RowSource& source, SourceReport& report) {
-  report.files = source.files();
-  report.warnings = source.warnings();
+void report_on(const RowSource* source, SourceReport& report) {
+  if (source != nullptr) report = {source->files(), source->warnings()};
+  add_reports_of_members(report);
 }
 
 // Makes one column of a spooled group from its chunks.
@@ -111,8 +166,8 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter&
                                    const std::vector<FieldConfig>& fields, const Encoder* base,
                                    GroupNumbers& group_numbers, Spool& spool, SourceReport& report,
                                    const ProgressListener& progress) {
-  const auto source = open_rows(config.train_data, config);
-  const RowSlots slots = select_columns(*source, fields, config, Targets::all);
+  const auto source = open_rows_of_member(config.train_data, config, Group::current());
+  const RowSlots slots = source ? select_columns(*source, fields, config, Targets::all) : RowSlots();
   std::vector<FieldCount> counts;
   for (size_t f = 0; f < fields.size(); ++f) {
     std::optional<std::pair<double, double>> scale;
@@ -134,8 +189,7 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter&
   Spool::Group now, before;
   now.columns.resize(columns.size());
   before.columns.resize(columns.size());
-  RowGroups groups(*source, "counting", progress, rows);
-  while (groups.next()) {
+  for_groups(source.get(), config.train_data, "counting", progress, rows, [&](RowGroups& groups) {
     now.rows = groups.rows_in_group();
     groups.run(
         columns.size(), [&](size_t c) { columns[c](groups.chunks(), now.columns[c]); },
@@ -143,9 +197,10 @@ std::vector<FieldCount> count_rows(const DatasetConfig& config, const RowFilter&
           if (before.rows > 0) spool.write(before);
         });
     std::swap(now, before);
-  }
-  spool.write(before);
-  report_on(*source, report);
+  });
+  if (before.rows > 0) spool.write(before);
+  report_on(source.get(), report);
+  add_counts_of_members(counts, spool);
   return counts;
 }
 
@@ -340,21 +395,21 @@ void write_counted_rows(const std::vector<FieldCount>& counts, const Encoder& en
     encoder.group_by_id(now);
     std::swap(now, before);
     std::swap(group, ahead);
-    if (progress) progress({"writing train", out.file.rows(), 1});
+    if (progress) progress({"writing train", out.rows(), 1});
   }
   out.append(before);
+  out.join();
 }
 
 void encode_rows(const std::string& path, const RowFilter& rows, const Encoder& encoder, GroupNumbers& group_numbers,
                  SplitWriter& out, SourceReport& report, const ProgressListener& progress) {
-  const auto source = open_rows(path, encoder.config());
-  const RowSlots slots = encoder.select(*source, Targets::all);
+  const auto source = open_rows_of_member(path, encoder.config(), Group::current());
+  const RowSlots slots = source ? encoder.select(*source, Targets::all) : RowSlots();
   std::vector<Batch> now(kGroupChunks), before(kGroupChunks);
   const auto store = [&] {
     for (const Batch& batch : before) out.append(batch);
   };
-  RowGroups groups(*source, "encoding", progress, rows);
-  while (groups.next()) {
+  for_groups(source.get(), path, "encoding", progress, rows, [&](RowGroups& groups) {
     const std::span<const Chunk> chunks = groups.chunks();
     std::vector<int32_t> numbers;
     groups.run(
@@ -370,9 +425,10 @@ void encode_rows(const std::string& path, const RowFilter& rows, const Encoder& 
     if (slots.group >= 0) share_out(numbers, {now.data(), chunks.size()});
     std::swap(now, before);
     for (size_t i = chunks.size(); i < before.size(); ++i) before[i].rows = 0;
-  }
+  });
   store();
-  report_on(*source, report);
+  report_on(source.get(), report);
+  out.join();
 }
 
 }  // namespace kdef::data

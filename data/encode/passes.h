@@ -1,10 +1,14 @@
-// The passes of a preparation over the raw rows; internal to data/. prepare.cpp calls them one after the other.
+// The passes of a preparation over the raw rows; internal to data/. prepare.cpp calls them one after the other, in
+// every member of Group::current(). Each member reads some of the files (open_rows_of_member()), and what the passes
+// return is of all rows (members.h), except what they spool.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/io/temporary_file.h"
 #include "data/batch.h"
 #include "data/encode/cache.h"
 #include "data/encode/encoder.h"
@@ -17,13 +21,27 @@
 
 namespace kdef::data {
 
-/// Encoded rows on their way to a file of the cache, and how many of them have label 1.
-struct SplitWriter {
-  SplitWriter(const std::string& path, const RowLayout& layout) : file(path, layout) {}
+/// Encoded rows on their way to a file of the cache. The first member of Group::current() writes the file; the others
+/// keep their rows in a temporary one until join().
+class SplitWriter {
+ public:
+  SplitWriter(const std::string& path, const RowLayout& layout);
   void append(const Batch& batch);
+  /// Collective, within by_all_members(): appends the rows of all members, by rank, to those of the first one. From
+  /// then on rows() and positives() are of all rows.
+  void join();
+  /// By the first member.
+  void commit() { file_->commit(); }
+  int64_t rows() const { return rows_; }
+  /// How many of the rows have label 1.
+  int64_t positives() const { return positives_; }
 
-  EncodedWriter file;
-  int64_t positives = 0;
+ private:
+  RowLayout layout_;
+  std::optional<EncodedWriter> file_;
+  std::optional<TemporaryFile> kept_;
+  std::vector<uint32_t> records_;
+  int64_t rows_ = 0, positives_ = 0;
 };
 
 /// What a pass has read, and what is to be told about it.
@@ -41,7 +59,8 @@ void resolve_lengths(const DatasetConfig& config, const RowFilter& rows, std::ve
 /// Whether a field's rows can be encoded only after all of them have been read once. A sequence has its max_len.
 bool needs_counts(const FieldConfig& field);
 
-/// The first pass: counts the training rows and writes them to `spool` under provisional numbers. A thread has a whole
+/// The first pass: counts the training rows and writes them to `spool` under provisional numbers; the spool of a member
+/// has the rows that it has read. A thread has a whole
 /// field: it needs no lock, and numbers the words in the order of the file. A group of `spool` has a column per field,
 /// then the labels (floats), and where the data set has them the weights (floats) and the groups (32-bit integers).
 /// Numbers have the scales of `base`, the encoder of config.base_vocabulary, which may be null.

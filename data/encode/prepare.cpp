@@ -8,12 +8,14 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/first_member.h"
 #include "core/base/json.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
 #include "data/encode/cache_settings.h"
 #include "data/encode/encoder.h"
 #include "data/encode/feature_map.h"
+#include "data/encode/members.h"
 #include "data/encode/passes.h"
 #include "data/encode/pretrained.h"
 #include "data/raw/cells.h"
@@ -303,7 +305,7 @@ void publish(const DatasetConfig& config, const Json& settings, const std::strin
   if (!tables.empty()) marker["pretrained"] = json_of(tables);
   for (size_t i = 0; i < writers.size(); ++i) {
     if (writers[i]) {
-      writers[i]->file.commit();
+      writers[i]->commit();
     } else {
       remove_file(in_dir(dir, kSplits[i].file));
     }
@@ -343,8 +345,9 @@ void check_inputs(const DatasetConfig& config) {
   check_files(config, active_fields(config), states);
 }
 
-Prepared write_cache(const DatasetConfig& config, const Json& settings, const std::string& dir,
-                     const ProgressListener& progress) {
+// Collective, within by_all_members(): each member reads some of the files, and the first one writes the cache.
+void write_cache(const DatasetConfig& config, const Json& settings, const std::string& dir,
+                 const ProgressListener& progress) {
   check_settings(config);
   std::vector<FieldConfig> fields = active_fields(config);
   std::optional<Encoder> base;
@@ -352,7 +355,10 @@ Prepared write_cache(const DatasetConfig& config, const Json& settings, const st
   const Encoder* const start = base ? &*base : nullptr;
   constexpr size_t kCount = std::size(kSplits);
   std::vector<FileState> before[kCount];
-  for (size_t i = 0; i < kCount; ++i) before[i] = states_of(config.*kSplits[i].raw);
+  for (size_t i = 0; i < kCount; ++i) {
+    before[i] = states_of(config.*kSplits[i].raw);
+    check_same_files(before[i]);
+  }
   check_files(config, fields, before);
   std::optional<RowParts> parts;
   if (config.splits()) parts.emplace(config, progress);
@@ -390,13 +396,19 @@ Prepared write_cache(const DatasetConfig& config, const Json& settings, const st
     } else {
       encode_rows(path, {}, encoder, groups, out, reports[i], progress);
     }
-    result.*kSplits[i].rows = out.file.rows();
-    result.*kSplits[i].positives = out.positives;
+    result.*kSplits[i].rows = out.rows();
+    result.*kSplits[i].positives = out.positives();
   }
+  if (!Group::current().is_first()) return;
   check_unchanged(config, before, reports, tables);
   result.warnings = warnings_of(config, fields, reports);
   publish(config, settings, dir, encoder, result, writers, reports, tables);
-  return result;
+}
+
+// Whether the files can be read by several processes. The rows of one file are split by their numbers in it, and groups
+// are numbered in the order of all rows.
+bool is_divisible(const DatasetConfig& config) {
+  return !config.splits() && (config.group.empty() || config.group_by_id);
 }
 
 // ---- Opening a cache.
@@ -469,11 +481,10 @@ Freshness freshness(const DatasetConfig& config, const Json& settings, const std
   }
 }
 
-// Makes the cache if it is stale; returns whether it was. `lock` is held afterwards, except where the folder cannot be
-// written: nobody can replace that cache.
-bool make_if_stale(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress,
-                   std::optional<FileLock>& lock) {
-  const Json settings = fingerprint(config);
+// Whether the cache has to be made; the folder is then ready for it. `lock` is held afterwards, except where the folder
+// cannot be written: nobody can replace that cache.
+bool must_be_made(const DatasetConfig& config, const Json& settings, const std::string& dir,
+                  const ProgressListener& progress, std::optional<FileLock>& lock) {
   Json marker;
   if (!fs::exists(in_dir(dir, kMarker))) check_inputs(config);
   try {
@@ -497,8 +508,51 @@ bool make_if_stale(const DatasetConfig& config, const std::string& dir, const Pr
   }
   for (const Split& split : kSplits) remove_leftovers(in_dir(dir, split.file));
   for (const char* file : {kMapName, kMarker, Encoder::kFileName}) remove_leftovers(in_dir(dir, file));
-  write_cache(config, settings, dir, progress);
   return true;
+}
+
+// The settings of all members of the current group, which have to be the same. Within by_all_members().
+Json agreed_fingerprint(const DatasetConfig& config) {
+  Json settings = fingerprint(config);
+  if (Group::current().is_alone()) return settings;
+  const std::vector<uint8_t> bytes = Json::to_cbor(settings);
+  meet(Group::current());
+  if (const size_t other = first_that_differs(all_texts(Group::current(), {bytes.begin(), bytes.end()}))) {
+    throw InputError(cat("processes 0 and ", other, " were started with different settings of data set ", config.id,
+                         "; start all with the same command"));
+  }
+  return settings;
+}
+
+// Makes the cache if it is stale, by the members of the current group; returns whether it was. `lock`: see above; the
+// first member holds it.
+bool make_if_stale(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress,
+                   std::optional<FileLock>& lock) {
+  Group& group = Group::current();
+  Json settings;
+  by_all_members(group, [&] { settings = agreed_fingerprint(config); });
+  bool stale = false;
+  by_first_member(group, [&] { stale = must_be_made(config, settings, dir, progress, lock); });
+  group.broadcast(std::as_writable_bytes(std::span(&stale, 1)), 0);
+  if (!stale) return false;
+  const auto write = [&] { write_cache(config, settings, dir, progress); };
+  if (is_divisible(config)) {
+    by_all_members(group, write);
+  } else {
+    by_first_member(group, write);
+  }
+  return true;
+}
+
+// The cache of `config`, opened by all members before the first one releases the lock. open(): what a member opens.
+template <class Open>
+auto made_and_opened(const DatasetConfig& config, const std::string& dir, const ProgressListener& progress,
+                     Open&& open) {
+  std::optional<FileLock> lock;
+  const bool made = make_if_stale(config, dir, progress, lock);
+  decltype(open()) opened;
+  by_all_members(Group::current(), [&] { opened = open(); });
+  return std::pair(std::move(opened), made);
 }
 
 }  // namespace
@@ -514,25 +568,24 @@ void PreparedData::verify() const {
 }
 
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress) {
-  std::optional<FileLock> lock;
-  const bool made = make_if_stale(config, cache_dir, progress, lock);
-  Prepared prepared = open_prepared(cache_dir);
+  auto [prepared, made] = made_and_opened(config, cache_dir, progress, [&] { return open_files(cache_dir).summary; });
   prepared.made = made;
-  return prepared;
+  return std::move(prepared);
 }
 
 PreparedData prepare_and_open(const DatasetConfig& config, const std::string& cache_dir,
                               const ProgressListener& progress) {
-  std::optional<FileLock> lock;
-  const bool made = make_if_stale(config, cache_dir, progress, lock);
-  PreparedData data = open_files(cache_dir);
+  auto [data, made] = made_and_opened(config, cache_dir, progress, [&] {
+    PreparedData files = open_files(cache_dir);
+    const std::string file = in_dir(cache_dir, Encoder::kFileName);
+    files.vocabulary = read_text(file);
+    if (to_json(Encoder::parse(files.vocabulary, file).feature_map()) != to_json(files.summary.map)) {
+      throw InputError(cat(file, ": does not fit ", kMapName, "; delete the folder and prepare the data again"));
+    }
+    return files;
+  });
   data.summary.made = made;
-  const std::string file = in_dir(cache_dir, Encoder::kFileName);
-  data.vocabulary = read_text(file);
-  if (to_json(Encoder::parse(data.vocabulary, file).feature_map()) != to_json(data.summary.map)) {
-    throw InputError(cat(file, ": does not fit ", kMapName, "; delete the folder and prepare the data again"));
-  }
-  return data;
+  return std::move(data);
 }
 
 std::string cache_settings(const DatasetConfig& config) { return fingerprint(config).dump(); }

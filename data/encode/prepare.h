@@ -55,8 +55,12 @@ std::string test_file(const std::string& cache_dir);
 /// grown words follow out-of-vocabulary, in the same order. Fields that share an embedding count separately; the words
 /// of the later field follow those of the earlier one. One process prepares a cache at a time; the others wait. While
 /// they wait, `progress` receives the stage "waiting for process 1234 (kdef), which prepares the same cache" several
-/// times a second. An exception of `progress` ends the work. The old cache stays until the new one is complete. Throws
-/// InputError with file, line and column for bad input, SystemError when disk or permissions fail.
+/// times a second. In a group of processes all members call it. They divide the files of a folder or a pattern, and
+/// leave the cache that one process makes, byte for byte; the first member reads what is one file, and all files where
+/// the training rows are split, or have groups that are no input. Of several failures that of the lowest rank is thrown
+/// there, and OtherMemberFailed in the others. An exception of `progress` ends the work. The old cache stays until the
+/// new one is complete. Throws InputError with file, line and column for bad input, SystemError when disk or
+/// permissions fail.
 Prepared prepare(const DatasetConfig& config, const std::string& cache_dir, const ProgressListener& progress = {});
 
 /// Does the same, and opens the cache before another process can replace it.

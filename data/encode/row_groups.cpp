@@ -9,20 +9,24 @@
 
 namespace kdef::data {
 
-RowGroups::RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter)
+RowGroups::RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter,
+                     bool may_be_empty)
     : source_(source),
       stage_(cat(verb, " ", std::filesystem::path(source.path()).filename().string())),
       progress_(progress),
-      filter_(filter) {}
+      filter_(filter),
+      may_be_empty_(may_be_empty) {}
+
+void refuse_no_rows(const std::string& path) {
+  throw InputError(cat(path, ": no rows after the header; the file needs at least one"));
+}
 
 bool RowGroups::next() {
   if (!begun_) count_ahead_ = read_chunks(source_, ahead_);
   begun_ = true;
   std::swap(chunks_, ahead_);
   count_ = std::exchange(count_ahead_, 0);
-  if (count_ == 0 && read_ == 0) {
-    throw InputError(cat(source_.path(), ": no rows after the header; the file needs at least one"));
-  }
+  if (count_ == 0 && !any_row() && !may_be_empty_) refuse_no_rows(source_.path());
   source_.parse_all({chunks_.data(), count_}, {});
   for (size_t i = 0; i < count_; ++i) {
     const int64_t rows = chunks_[i].rows();

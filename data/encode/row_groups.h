@@ -18,10 +18,14 @@ class RowGroups {
  public:
   /// `progress` reports the stage "VERB FILE". The listener may be empty. Only rows of `filter` are given; a group may
   /// have none of them.
-  RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter = {});
+  /// `may_be_empty`: a source without any row is no error.
+  RowGroups(RowSource& source, const std::string& verb, const ProgressListener& progress, RowFilter filter = {},
+            bool may_be_empty = false);
 
   /// Parses the next group; false at the end. InputError for a bad row, and for a source without any row.
   bool next();
+  /// Whether the source has had a row, of `filter` or not.
+  bool any_row() const { return read_ > 0; }
   /// The chunks of the group.
   std::span<const Chunk> chunks() const { return {chunks_.data(), count_}; }
   int64_t rows_in_group() const;
@@ -40,8 +44,12 @@ class RowGroups {
   size_t count_ = 0, count_ahead_ = 0;  // chunks of the group, and of the next one
   bool begun_ = false;
   const RowFilter filter_;
+  const bool may_be_empty_;
   int64_t read_ = 0;  // rows of the source in the groups so far
   int64_t rows_ = 0;
 };
+
+/// The error of rows that are none. `path`: where they should be.
+[[noreturn]] void refuse_no_rows(const std::string& path);
 
 }  // namespace kdef::data

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <numeric>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -88,8 +90,24 @@ std::vector<std::string> part_files(const std::string& folder) {
   return rows.empty() ? all : rows;
 }
 
-PartFiles::PartFiles(const std::string& folder, const DatasetConfig& config, const std::string& optional)
-    : RowSource(folder), config_(config), optional_(optional), paths_(part_files(folder)), parts_(paths_.size()) {
+std::pair<size_t, size_t> files_of_member(const std::vector<int64_t>& sizes, int rank, int size) {
+  const int64_t bytes = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  std::pair<size_t, size_t> files;
+  int64_t before = 0;
+  int member = 0;
+  for (const int64_t file : sizes) {
+    // Bytes are below 2^53.
+    if (file > 0) member = static_cast<int>(static_cast<double>(before) / static_cast<double>(bytes) * size);
+    files.first += member < rank;
+    files.second += member <= rank;
+    before += file;
+  }
+  return files;
+}
+
+PartFiles::PartFiles(const std::string& folder, std::vector<std::string> files, const DatasetConfig& config,
+                     const std::string& optional)
+    : RowSource(folder), config_(config), optional_(optional), paths_(std::move(files)), parts_(paths_.size()) {
   for (; at_ < paths_.size(); ++at_) {
     open(at_);
     if (parts_[at_]->columns().empty()) continue;

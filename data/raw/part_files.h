@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/raw/row_source.h"
@@ -20,11 +21,18 @@ bool names_part_files(const std::string& path);
 /// Whether there is such a file or folder, or a file that the pattern matches.
 bool any_file(const std::string& path);
 
+/// Of files with these sizes, the first and the end of those that member `rank` of `size` members reads. They follow
+/// each other, so that the rows of all members, by rank, are those of all files; each member has about as many bytes.
+/// The first member has the first file. A file without a byte is read with the one before it.
+std::pair<size_t, size_t> files_of_member(const std::vector<int64_t>& sizes, int rank, int size);
+
 /// One file after the other. Every file has a header line, or none has: the columns may have another order in each. A
 /// file without a byte has no rows.
 class PartFiles : public RowSource {
  public:
-  PartFiles(const std::string& path, const DatasetConfig& config, const std::string& optional = "");
+  /// `path` names the rows in messages, `files` are those that are read.
+  PartFiles(const std::string& path, std::vector<std::string> files, const DatasetConfig& config,
+            const std::string& optional = "");
 
   void select(const std::vector<std::string>& names) override;
   void limit_rows(int64_t rows) override;

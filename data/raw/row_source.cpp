@@ -137,8 +137,21 @@ std::unique_ptr<RowSource> open_file(const std::string& path, const DatasetConfi
 
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional) {
-  if (names_part_files(path)) return std::make_unique<PartFiles>(path, config, optional);
+  if (names_part_files(path)) return std::make_unique<PartFiles>(path, part_files(path), config, optional);
   return open_file(path, config, optional, CsvReader::Empty::refused);
+}
+
+std::unique_ptr<RowSource> open_rows_of_member(const std::string& path, const DatasetConfig& config,
+                                               const Group& group) {
+  if (!names_part_files(path)) return group.is_first() ? open_rows(path, config) : nullptr;
+  const std::vector<std::string> files = part_files(path);
+  std::vector<int64_t> sizes;
+  for (const std::string& file : files) sizes.push_back(file_state(file).size);
+  const auto [first, end] = files_of_member(sizes, group.rank(), group.size());
+  if (first == end) return nullptr;
+  const auto at = files.begin();
+  return std::make_unique<PartFiles>(
+      path, std::vector(at + static_cast<ptrdiff_t>(first), at + static_cast<ptrdiff_t>(end)), config);
 }
 
 std::unique_ptr<RowSource> open_part(const std::string& path, const DatasetConfig& config,

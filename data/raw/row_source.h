@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/group.h"
 #include "data/raw/byte_source.h"
 #include "data/raw/typed_column.h"
 #include "data/schema.h"
@@ -121,7 +122,11 @@ inline const std::string& Chunk::file() const { return source->path(); }
 /// `optional` of `config.columns` (the label of rows to predict). InputError for a missing, empty or unknown file.
 std::unique_ptr<RowSource> open_rows(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");
-/// The same of one file, which may be empty: then it has no columns and no rows.
+/// Opens the rows of `path` that a member of a group reads: of several files some (files_of_member()), of one file all
+/// in the first member. Null where it reads none.
+std::unique_ptr<RowSource> open_rows_of_member(const std::string& path, const DatasetConfig& config,
+                                               const Group& group);
+/// Opens the rows of one file, which may be empty: then it has no columns and no rows.
 std::unique_ptr<RowSource> open_part(const std::string& path, const DatasetConfig& config,
                                      const std::string& optional = "");
 

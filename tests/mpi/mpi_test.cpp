@@ -1,10 +1,8 @@
 // Trainings of several processes, as mpirun starts them. Without MPI they are skipped.
-#include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "tests/cli/support.h"
+#include "tests/mpi/support.h"
 
 namespace kdef::test {
 namespace {
@@ -12,34 +10,6 @@ namespace {
 using Json = nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
-
-// Open MPI starts as many processes as are asked for, whatever the machine, and also for root in a container.
-const char* const kLauncher =
-    "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 "
-    "OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1 "
-    "ASAN_OPTIONS=detect_leaks=0 "  // those are Open MPI's
-    "timeout 300 " KDEF_MPIRUN " -n ";
-
-class Mpi : public RunTest {
- protected:
-  void SetUp() override {
-    if (std::string(KDEF_MPIRUN).empty()) GTEST_SKIP() << "this build has no MPI, or there is no mpirun";
-  }
-  std::string launched(int processes, const std::string& arguments) const {
-    return kLauncher + std::to_string(processes) + " " KDEF_PROGRAM " " + arguments;
-  }
-  std::string command(int processes, const std::string& more) const {
-    return launched(processes, train_command("num_student=2 --threads 1 " + more));
-  }
-  Outcome run(int processes, const std::string& more) const { return shell(command(processes, more)); }
-  Outcome start_and_kill(int processes, const std::string& more, int signal = 9) const;
-};
-
-size_t count(const std::string& text, const std::string& word) {
-  size_t n = 0;
-  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++n;
-  return n;
-}
 
 TEST_F(Mpi, ProcessesTrainWhatOneTrains) {
   // Without batch norm: the true gradient of a bias before it is 0, and Adam makes whole steps of its rounding.
@@ -72,24 +42,6 @@ TEST_F(Mpi, ProcessesTrainWhatOneTrains) {
   }
 }
 
-// Starts a training of `processes`, and sends a signal to one of them after the first checkpoint.
-Outcome Mpi::start_and_kill(int processes, const std::string& more, int signal) const {
-  const std::string killed = path("killed");
-  Outcome outcome;
-  std::thread job([&] { outcome = run(processes, more + " --run " + killed); });
-  for (int i = 0; i < 20000 && !std::filesystem::exists(killed + "/checkpoint/state.safetensors"); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  // The last process that was started with this directory: a member of the group.
-  const auto start = std::chrono::steady_clock::now();
-  shell("pkill -" + std::to_string(signal) + " -n -f '" KDEF_PROGRAM " train .*" + path("[k]illed") +
-        "$'");  // the brackets: not the shell of this command
-  job.join();
-  const auto ended = std::chrono::steady_clock::now() - start;
-  EXPECT_NE(outcome.status, 0) << "the training ended before the kill";
-  EXPECT_LT(std::chrono::duration<double>(ended).count(), 30);
-  return outcome;
-}
-
 TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
   const std::string more = "checkpoint_every=1 epochs=30";
   ASSERT_EQ(run(2, more + " --run " + path("whole")).status, 0);
@@ -97,6 +49,44 @@ TEST_F(Mpi, AKilledProcessEndsAllAndResumeIsExact) {
   const Outcome resumed = run(2, more + " --resume --run " + path("killed"));
   ASSERT_EQ(resumed.status, 0) << resumed.text;
   EXPECT_EQ(read_file(path("killed/model.safetensors")), read_file(path("whole/model.safetensors")));
+}
+
+TEST_F(Mpi, ACacheHasTheBytesOfOneProcess) {
+  cut_training_rows(7);
+  ASSERT_EQ(kdef(prepare_command("alone")).status, 0);
+  const auto wanted = cache_files("alone");
+  ASSERT_EQ(wanted.size(), 6u);
+  for (const int processes : {1, 2, 4}) {
+    const std::string cache = "together" + std::to_string(processes);
+    const Outcome outcome = shell(launched(processes, prepare_command(cache)));
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "Prepared "), 1u) << outcome.text;
+    EXPECT_EQ(cache_files(cache), wanted) << processes;
+    EXPECT_THAT(shell(launched(processes, prepare_command(cache))).text, HasSubstr("Up to date"));
+  }
+  // A training prepares by all of its processes, too.
+  ASSERT_EQ(run(2, "epochs=1 data_root=" + path("trained") + " --run " + path("run")).status, 0);
+  EXPECT_EQ(cache_files("trained"), wanted);
+}
+
+TEST_F(Mpi, ABadRowIsOneMessageWithItsPlace) {
+  cut_training_rows(4);
+  for (const char* part : {"data/train/part-2.csv", "data/train/part-3.csv"}) {
+    std::string rows = read_file(path(part));
+    rows[rows.find('\n', rows.find('\n') + 1) + 1] = '9';  // the label of the second row
+    put(path(part), rows);
+  }
+  const Outcome alone = kdef(prepare_command("cache"));
+  EXPECT_EQ(alone.status, 2);
+  const std::string place = "part-2.csv:3: label column label: '9'";
+  EXPECT_THAT(alone.text, HasSubstr(place));
+  for (const int processes : {2, 4}) {
+    const Outcome outcome = shell(launched(processes, prepare_command("cache")));
+    EXPECT_EQ(outcome.status, 2) << outcome.text;
+    EXPECT_EQ(count(outcome.text, place), 1u) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "label column"), 1u) << outcome.text;
+    EXPECT_TRUE(cache_files("cache").empty());
+  }
 }
 
 // SIGTERM, as a scheduler sends it, asks all to stop at the same step.
@@ -271,7 +261,7 @@ TEST_F(Mpi, TheCommandsOfThePage) {
       ++commands;
     }
   }
-  EXPECT_EQ(commands, 9);
+  EXPECT_EQ(commands, 10);
   put(path("page.sh"), script);
   const Outcome outcome = shell("bash " + path("page.sh"));
   ASSERT_EQ(outcome.status, 0) << outcome.text;

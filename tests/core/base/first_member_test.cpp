@@ -54,6 +54,38 @@ TEST(AllMembers, AFailureBehindTheLastMeetingIsKnownToAll) {
   });
 }
 
+TEST(AllMembers, OfSeveralFailuresTheOneOfTheLowestRankIsTold) {
+  test::ThreadGroup(4).run([&](Group& group) {
+    const auto work = [&] {
+      if (group.rank() >= 2) throw InputError(cat("member ", group.rank()));
+    };
+    if (group.rank() == 2)
+      EXPECT_THROW(by_all_members(group, work), InputError);
+    else
+      EXPECT_THROW(by_all_members(group, work), OtherMemberFailed);
+  });
+}
+
+TEST(AllMembers, TakeStepsUntilAllAreDoneOrOneFails) {
+  test::ThreadGroup(3).run([&](Group& group) {
+    int steps = 0;
+    by_all_members(group, [&] { in_steps(group, [&] { return ++steps <= group.rank(); }); });
+    EXPECT_EQ(steps, group.rank() + 1);
+    steps = 0;
+    const auto failing = [&] {
+      in_steps(group, [&] {
+        if (++steps == 2 && group.rank() == 1) throw InputError("row 7");
+        return steps < 100;
+      });
+    };
+    EXPECT_THROW(by_all_members(group, failing), Error);
+    EXPECT_EQ(steps, 2);
+  });
+  int alone = 0;
+  in_steps(Group::alone(), [&] { return ++alone < 5; });
+  EXPECT_EQ(alone, 5);
+}
+
 TEST(AllMembers, TheFirstTextByRankIsEverybodys) {
   test::ThreadGroup(3).run([&](Group& group) {
     EXPECT_EQ(first_text(group, group.rank() == 0 ? "" : cat("member ", group.rank())), "member 1");
