@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/build_id.h"
 #include "core/base/error.h"
 #include "core/base/first_member.h"
+#include "core/base/members_agree.h"
 #include "core/mpi/mpi_group.h"
 
 namespace kdef::apps {
@@ -16,6 +18,9 @@ namespace {
 
 // Where launchers say how many processes they started: Open MPI, MPICH and Slurm's PMI, and PMIx by its rank.
 constexpr const char* kSizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
+
+// Seconds in which a process ends that another one of the group aborts, on a machine with far more work than cores.
+constexpr unsigned kSilence = 4;
 
 // Beside the program, or where it is installed.
 std::string library_file() {
@@ -96,19 +101,24 @@ ProcessGroup::~ProcessGroup() {
   std::cerr.rdbuf(library_->err);
 }
 
+void ProcessGroup::check_same_program() const {
+  check_members_agree(group(), build_lines(), "are different builds of kdef",
+                      "start the same program, on processors of one kind, on all machines");
+}
+
 void ProcessGroup::give_up() {
   const int rank = group_->rank();
   try {
     throw;
   } catch (const OtherMemberFailed&) {
-    ::sleep(3);  // the one that failed tells its reason, and ends this process meanwhile
+    ::sleep(3 * kSilence);  // the one that failed tells its reason, and ends this process meanwhile
   } catch (...) {
   }
   if (library_->err != nullptr) {
     std::cerr.rdbuf(library_->err);
     std::cerr.clear();
     // A failure that all members have is told by the first of them, which ends the others meanwhile.
-    ::sleep(1);
+    ::sleep(kSilence);
     std::cerr << "kdef: process " << rank << ":\n";
   }
   end_all(report_exception());

@@ -29,13 +29,15 @@ class ProcessGroup {
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
 
-  /// Runs `work` in the group and returns its status. Where it throws, the message is printed once, by the lowest rank
-  /// that failed within a second, and all processes of the group end with its exit status.
+  /// Runs `work` in the group, whose members must be one build of kdef, and returns its status. Where it throws, the
+  /// message is printed once, by the lowest rank that failed within some seconds, and all processes of the group end with
+  /// its exit status.
   template <class Work>
   int run(const Work& work) {
     if (group().is_alone()) return work();
     try {
       const GroupScope scope(group());
+      check_same_program();
       return work();
     } catch (const StoppedWhilePreparing&) {
       end_all(kInterrupted);
@@ -48,6 +50,8 @@ class ProcessGroup {
   struct Library;
 
   Group& group() const { return group_ == nullptr ? Group::alone() : *group_; }
+  // InputError where another member is another build of kdef.
+  void check_same_program() const;
   // Other members may wait for this one: all end here.
   [[noreturn]] void give_up();
   [[noreturn]] void end_all(int status);

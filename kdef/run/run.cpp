@@ -1,11 +1,11 @@
 #include "kdef/run/run.h"
 
 #include <filesystem>
-#include <map>
 #include <optional>
 
 #include "core/base/clock.h"
 #include "core/base/first_member.h"
+#include "core/base/members_agree.h"
 #include "core/base/names.h"
 #include "core/io/file.h"
 #include "core/io/file_lock.h"
@@ -26,12 +26,17 @@ namespace {
 // Ends the name of a file that replaces another once everything for it is on disk.
 constexpr const char* kNew = ".new";
 
+// Identifies the words of all ids. The bytes end with a CRC-32 of those before it, with which all files have one
+// CRC-32.
+uint32_t checksum_of_vocabulary(const data::PreparedData& data) {
+  return crc32(data.vocabulary.data(), data.vocabulary.size() - sizeof(uint32_t));
+}
+
 // Identifies the settings that shape a training, and its data. A checkpoint must have the same identity.
 std::string identity(const ExperimentConfig& config, const data::PreparedData& data) {
   // The vocabulary gives the ids their meaning; checksums stand for the rows.
-  const std::string text =
-      cat(shaping_yaml(config), data::to_json(data.summary.map), crc32(data.vocabulary.data(), data.vocabulary.size()),
-          " ", data.train->fingerprint(), " ", data.valid->fingerprint());
+  const std::string text = cat(shaping_yaml(config), data::to_json(data.summary.map), checksum_of_vocabulary(data), " ",
+                               data.train->fingerprint(), " ", data.valid->fingerprint());
   return cat(config.id, " ", crc32(text.data(), text.size()));
 }
 
@@ -198,38 +203,30 @@ static std::unique_ptr<Ensemble> new_model(const ExperimentConfig& config, const
   return model;
 }
 
-// By key, the lines of a configuration as to_yaml() writes it.
-static std::map<std::string, std::string> lines_by_key(const std::string& yaml) {
-  std::map<std::string, std::string> lines;
-  std::string key;
-  for (const std::string& line : split(yaml, '\n')) {
-    if (!line.empty() && line[0] != ' ') key = line.substr(0, line.find(':'));
-    lines[key] += line;
-  }
-  return lines;
+// Members with different settings would train what nobody asked for, or wait for each other for ever.
+static void check_same_settings(const ExperimentConfig& config, const RunOptions& options) {
+  check_members_agree(Group::current(),
+                      cat(to_yaml(config), "--run: ", options.directory, "\n--resume: ", options.resume,
+                          "\n--overwrite: ", options.overwrite, "\n"),
+                      "were started with different settings", "start all with the same command");
 }
 
-// Members with different settings would train what nobody asked for, or wait for each other for ever.
-static void check_members_agree(const ExperimentConfig& config, const RunOptions& options) {
-  const std::string options_as_lines =
-      cat("--run: ", options.directory, "\n--resume: ", options.resume, "\n--overwrite: ", options.overwrite, "\n");
-  const std::vector<std::string> texts = all_texts(Group::current(), to_yaml(config) + options_as_lines);
-  for (size_t r = 1; r < texts.size(); ++r) {
-    if (texts[r] == texts[0]) continue;
-    const auto first = lines_by_key(texts[0]), other = lines_by_key(texts[r]);
-    std::vector<std::string> keys;
-    for (const auto& [key, lines] : first) {
-      if (other.count(key) == 0 || other.at(key) != lines) keys.push_back(key);
-    }
-    throw InputError(cat("processes 0 and ", r, " were started with different settings: ", joined(keys),
-                         "; start all with the same command"));
-  }
+// Members that read other rows, or give other ids to their words, would train nothing of sense.
+static void check_same_data(const ExperimentConfig& config, const data::PreparedData& data) {
+  const auto of_rows = [](const std::optional<data::EncodedFile>& file) {
+    return file ? cat(file->rows(), " rows, checksum ", file->fingerprint()) : "none";
+  };
+  check_members_agree(Group::current(),
+                      cat("vocabularies: ", checksum_of_vocabulary(data), "\ntraining rows: ", of_rows(data.train),
+                          "\nvalidation rows: ", of_rows(data.valid), "\ntest rows: ", of_rows(data.test), "\n"),
+                      cat("have different data in ", cache_directory(config)),
+                      "give all processes the same folder, or equal copies");
 }
 
 static void check_options(const ExperimentConfig& config, const RunOptions& options) {
   if (options.directory.empty()) throw InputError("the name of the run directory is empty; give --run DIR");
   if (options.resume && options.overwrite) throw InputError("give --resume or --overwrite, not both");
-  check_members_agree(config, options);
+  check_same_settings(config, options);
 }
 
 TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& options) {
@@ -246,6 +243,7 @@ TrainingResult run_experiment(const ExperimentConfig& config, const RunOptions& 
   check_division(training, options.device);
   // The model is built before anything is written, from the schema alone, so that a bad setting costs nothing.
   const auto data = data::prepare_and_open(config.dataset, cache_directory(config), options.preparing);
+  check_same_data(config, data);
   const data::Prepared& prepared = data.summary;
   const std::unique_ptr<Ensemble> built = new_model(config, prepared, options.device);
   Ensemble& model = *built;

@@ -78,6 +78,16 @@ TEST_F(RunTest, TheResolvedConfigurationStandsAlone) {
   EXPECT_EQ(lines(predicted.text).size(), 300u);
 }
 
+TEST_F(RunTest, OtherWordsOfTheSameIdsAreOtherData) {
+  ASSERT_EQ(train("num_student=2 epochs=1 --run " + path("run")).status, 0);
+  rename_cities("c");
+  const Outcome resumed = kdef("train --resume --run " + path("run"));
+  EXPECT_EQ(resumed.status, 2) << resumed.text;
+  EXPECT_THAT(resumed.text, testing::HasSubstr("with other data"));
+  rename_cities("");
+  EXPECT_EQ(kdef("train --resume --run " + path("run")).status, 0);
+}
+
 TEST_F(RunTest, ASecondTrainingIntoOneDirectoryIsRefusedWhileTheFirstRuns) {
   const std::string run = path("run"),
                     more = " epochs=1000000 early_stop_patience=1000000 checkpoint_every=1 --run " + run;

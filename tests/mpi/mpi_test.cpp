@@ -108,6 +108,52 @@ TEST_F(Mpi, ProcessesWithDifferentSettingsRefuseToStart) {
   EXPECT_FALSE(std::filesystem::exists(path("run/config.yaml")));
 }
 
+// The build is told by a note in the program; here one of its bytes is another one.
+TEST_F(Mpi, AnotherBuildIsRefused) {
+  std::string program = read_file(KDEF_PROGRAM);
+  const std::string note("\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0", 16);  // sizes, type and name of a note with a build id
+  const size_t at = program.find(note);
+  ASSERT_NE(at, std::string::npos);
+  program[at + note.size()] ^= 1;
+  std::filesystem::create_directories(path("other"));
+  put(path("other/kdef"), program);
+  std::filesystem::permissions(path("other/kdef"), std::filesystem::perms::owner_all);
+  std::filesystem::copy_file(std::filesystem::path(KDEF_PROGRAM).parent_path() / "libkdef_mpi.so",
+                             path("other/libkdef_mpi.so"));
+  const std::string training = train_command("num_student=2 --threads 1 --run " + path("run"));
+  const Outcome outcome = shell(launched(2, training) + " : -n 1 " + path("other/kdef") + " " + training);
+  EXPECT_EQ(outcome.status, 2) << outcome.text;
+  EXPECT_EQ(count(outcome.text, "processes 0 and 2 are different builds of kdef: build;"), 1u) << outcome.text;
+  EXPECT_FALSE(std::filesystem::exists(path("run")));
+  EXPECT_FALSE(std::filesystem::exists(path("cache")));
+}
+
+// The cache of one process is another one: as on two machines that have a folder of one name each.
+TEST_F(Mpi, OtherDataOnOneProcessIsRefused) {
+  std::filesystem::create_directories(path("here"));
+  std::filesystem::create_directories(path("there"));
+  const std::string settings = "--config " + path("data") + " --expid KDEF data_root=cache";
+  const std::string arguments = " " KDEF_PROGRAM " train " + settings + " --threads 1 epochs=1 --run " + path("run");
+  const std::string job =
+      kLauncher + ("1 --wdir " + path("here")) + arguments + " : -n 1 --wdir " + path("there") + arguments;
+  const std::string file = path("data/test.csv"), rows = read_file(file);
+  put(file, rows.substr(0, rows.rfind('\n', rows.size() - 2) + 1));  // without the last row
+  ASSERT_EQ(shell("cd " + path("there") + " && " KDEF_PROGRAM " prepare " + settings).status, 0);
+  put(file, rows);
+  const auto expect_refused = [&](const std::string& what) {
+    const Outcome outcome = shell(job);
+    EXPECT_EQ(outcome.status, 2) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "processes 0 and 1 have different data in cache/synthetic: " + what + ";"), 1u)
+        << outcome.text;
+    EXPECT_FALSE(std::filesystem::exists(path("run")));
+  };
+  expect_refused("test rows");
+  rename_cities("c");  // the ids stay
+  ASSERT_EQ(shell("cd " + path("there") + " && " KDEF_PROGRAM " prepare " + settings).status, 0);
+  rename_cities("");
+  expect_refused("vocabularies");
+}
+
 // With batch normalisation, whose moments speak of all rows of a batch.
 TEST_F(Mpi, ShardsHaveTheSameBitsForEveryNumberOfProcesses) {
   const std::string more = "batch_norm=true shards=8 checkpoint_every=1 epochs=10";
@@ -275,6 +321,17 @@ TEST_F(Mpi, AFailureIsOneMessageAndOneStatus) {
   const Outcome outcome = run(3, "epochs=0 --run " + path("run"));
   EXPECT_EQ(outcome.status, 2) << outcome.text;
   EXPECT_EQ(count(outcome.text, "key 'epochs'"), 1u) << outcome.text;
+}
+
+// All processes see it.
+TEST_F(Mpi, ALossThatIsNotFiniteIsOneMessage) {
+  for (const char* tables : {"false", "true"}) {
+    const Outcome outcome =
+        run(3, std::string("learning_rate=1e30 divide_tables=") + tables + " --run " + path(tables));
+    EXPECT_EQ(outcome.status, 1) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "the loss is "), 1u) << outcome.text;
+    EXPECT_EQ(count(outcome.text, "kdef: process"), 0u) << outcome.text;
+  }
 }
 
 TEST_F(RunTest, WithoutItsLibraryOneOfManyProcessesRefusesToTrain) {
