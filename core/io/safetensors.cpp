@@ -178,36 +178,52 @@ std::vector<SafetensorsPart> parts_of(const std::vector<std::pair<std::string, T
   return parts;
 }
 
-void write_parts(const Write& write, const std::vector<SafetensorsPart>& parts,
-                 std::map<std::string, std::string> metadata, size_t alignment) {
-  uint32_t crc = 0;
-  size_t at = 0;
-  Json entries = Json::object();
-  for (const SafetensorsPart& part : parts) {
-    part.give([&](const void* data, size_t bytes) { crc = crc32(data, bytes, crc); });
-    const char* type = nullptr;
-    for (const auto& [dtype, label] : kTypes) {
-      if (dtype == part.dtype) type = label;
-    }
-    entries[part.name] = {{"dtype", type},
-                          {"shape", std::vector<int64_t>(part.shape.begin(), part.shape.end())},
-                          {"data_offsets", {at, at + part.bytes()}}};
-    at += part.bytes();
-  }
-  metadata["crc32"] = std::to_string(checksum(entries, metadata, crc));
-  Json header = Json::object();
-  header["__metadata__"] = metadata;
-  header.update(entries);
-  std::string text = dumped(header);
-  uint64_t size = text.size();
-  size = round_up(sizeof size + size, alignment) - sizeof size;
-  text.append(static_cast<size_t>(size) - text.size(), ' ');
-  write(&size, sizeof size);
-  write(text.data(), text.size());
+// The parts give their bytes twice: for the checksum, then for the file.
+void give_twice(const std::vector<SafetensorsPart>& parts, const Write& check, const std::function<void()>& between,
+                const Write& write) {
+  for (const SafetensorsPart& part : parts) part.give(check);
+  between();
   for (const SafetensorsPart& part : parts) part.give(write);
 }
 
+void write_parts(const Write& write, const std::vector<SafetensorsPart>& parts,
+                 std::map<std::string, std::string> metadata, size_t alignment) {
+  uint32_t crc = 0;
+  const auto check = [&](const void* data, size_t bytes) { crc = crc32(data, bytes, crc); };
+  const auto write_header = [&] {
+    size_t at = 0;
+    Json entries = Json::object();
+    for (const SafetensorsPart& part : parts) {
+      const char* type = nullptr;
+      for (const auto& [dtype, label] : kTypes) {
+        if (dtype == part.dtype) type = label;
+      }
+      entries[part.name] = {{"dtype", type},
+                            {"shape", std::vector<int64_t>(part.shape.begin(), part.shape.end())},
+                            {"data_offsets", {at, at + part.bytes()}}};
+      at += part.bytes();
+    }
+    metadata["crc32"] = std::to_string(checksum(entries, metadata, crc));
+    Json header = Json::object();
+    header["__metadata__"] = metadata;
+    header.update(entries);
+    std::string text = dumped(header);
+    uint64_t size = text.size();
+    size = round_up(sizeof size + size, alignment) - sizeof size;
+    text.append(static_cast<size_t>(size) - text.size(), ' ');
+    write(&size, sizeof size);
+    write(text.data(), text.size());
+  };
+  give_twice(parts, check, write_header, write);
+}
+
 }  // namespace
+
+void give_parts(const std::vector<SafetensorsPart>& parts) {
+  const auto drop = [](const void*, size_t) {};
+  give_twice(
+      parts, drop, [] {}, drop);
+}
 
 void write_safetensors(const std::string& path, const std::vector<SafetensorsPart>& parts,
                        std::map<std::string, std::string> metadata) {

@@ -85,5 +85,8 @@ void write_safetensors(const std::function<void(const void* data, size_t bytes)>
 /// Writes parts in the same way: first each gives its bytes for the checksum, then for the file.
 void write_safetensors(const std::string& path, const std::vector<SafetensorsPart>& parts,
                        std::map<std::string, std::string> metadata);
+/// Asks the parts for their bytes as often and in the order that write_safetensors() does, and writes nothing: for a
+/// process without a file whose parts answer those of the process that writes it.
+void give_parts(const std::vector<SafetensorsPart>& parts);
 
 }  // namespace kdef

@@ -222,7 +222,7 @@ StepBenchmark benchmark_step(const data::FeatureMap& map, const StepBenchmarkCon
   memory_of(device).restart_peak();
   nn::Builder build(config.seed, DType::f32, device);
   Ensemble model(config.model, embedding_fields(map), build);
-  nn::Optimizer optimizer(model.parameters(), config.optimizer, row_classes(model, config.shards));
+  nn::Optimizer optimizer(model.parameters(), config.optimizer, partial_sums(model, config.shards));
   BatchFeed feed(device, config.batch_size, model.embedding().id_columns(), model.embedding().value_columns());
   TrainingStep compute(model, optimizer, config.precision, config.seed, config.batch_size, config.shards);
   uint64_t step = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/base/parallel.h"
@@ -117,25 +118,6 @@ Spectrum spectrum(const Tensor& matrix) {
 
 namespace {
 
-// Measures the embedding tables of a model without their padding rows. `stored` gives the tables; null: the model does.
-void measure_tables(const Ensemble& model, const StoredTables& stored, CollapseReport& report) {
-  const bool shared = model.config().shared_embedding;
-  const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
-  std::vector<Tensor> tables;
-  for (size_t k = 0; k < (shared ? 1 : model.student_count()); ++k) {
-    for (const nn::Parameter& p : model.embedding(k).parameters()) {
-      // Numeric fields have one vector, and layers behind an embedding are no tables.
-      if (p.tensor.shape()[1] < 2 || !p.name.starts_with(prefix)) continue;
-      const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
-      report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
-      const Tensor table =
-          !stored ? p.tensor : stored(cat("embedding_layer", shared ? "." : cat("s.", k, "."), p.name));
-      tables.push_back(table.rows(1, table.shape()[0] - 1));
-    }
-  }
-  measure(report.embeddings, tables);
-}
-
 // The outputs of a model for a sample of rows.
 struct Sample {
   std::vector<std::vector<std::vector<float>>> layers;  // per student and hidden layer: values row by row
@@ -213,9 +195,9 @@ void measure_students(const Sample& sample, const Metric& metric, CollapseReport
 
 }  // namespace
 
-// `tables` measures the tables of the model. It comes last, since only the first member of a group may have them.
-static CollapseReport report_of(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows,
-                                const std::function<void(CollapseReport&)>& tables) {
+// Without tables.
+static CollapseReport report_of(const Ensemble& model, const std::function<bool(data::Batch&)>& next,
+                                int64_t max_rows) {
   CollapseReport report;
   Sample sample(model.student_count());
   data::Batch batch;
@@ -227,27 +209,49 @@ static CollapseReport report_of(const Ensemble& model, const std::function<bool(
   if (report.rows == 0) throw InputError("collapse: there are no rows to measure on");
   measure_layers(sample, report);
   measure_students(sample, metrics_of(model.task())[0], report);
-  tables(report);
   return report;
 }
 
-CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows) {
-  return report_of(model, next, max_rows, [&](CollapseReport& report) { measure_tables(model, nullptr, report); });
+void measure_tables(const Ensemble& model, const StoredTables& stored, CollapseReport& report) {
+  std::map<const void*, std::string> names;  // of the model's parameters, by their bytes
+  for (const nn::Parameter& p : model.parameters()) names[p.tensor.raw()] = p.name;
+  const bool shared = model.config().shared_embedding;
+  const std::string prefix = "embedding_layer.embedding_layers.", suffix = ".weight";
+  std::vector<Tensor> tables;
+  for (size_t k = 0; k < (shared ? 1 : model.student_count()); ++k) {
+    for (const nn::Parameter& p : model.embedding(k).parameters()) {
+      // Numeric fields have one vector, and layers behind an embedding are no tables.
+      if (p.tensor.shape()[1] < 2 || !p.name.starts_with(prefix)) continue;
+      const std::string field = p.name.substr(prefix.size(), p.name.size() - prefix.size() - suffix.size());
+      report.embeddings.push_back({cat(shared ? "" : cat("student ", k + 1, " "), "embedding ", field), {}});
+      const Tensor table = stored(names.at(p.tensor.raw()));
+      tables.push_back(table.rows(1, table.shape()[0] - 1));
+    }
+  }
+  measure(report.embeddings, tables);
 }
 
-CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows,
-                               const StoredTables& stored) {
+// The tables where a model has them itself.
+static void measure_own_tables(const Ensemble& model, CollapseReport& report) {
+  std::map<std::string, Tensor> tables;
+  for (const nn::Parameter& p : model.parameters()) tables.emplace(p.name, p.tensor);
+  measure_tables(
+      model, [&](const std::string& name) { return tables.at(name); }, report);
+}
+
+CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows) {
+  CollapseReport report = report_of(model, next, max_rows);
+  measure_own_tables(model, report);
+  return report;
+}
+
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows) {
   constexpr int64_t kBatch = 4096;
   const nn::DividedTables* divided = model.divided();
   data::Loader loader(file, divided == nullptr ? kBatch : std::min(kBatch, divided->batch_size()), false, 0);
   loader.start_epoch(0);
-  return report_of(
-      model, [&](data::Batch& batch) { return loader.next(batch); }, max_rows,
-      [&](CollapseReport& report) {
-        if (divided == nullptr) return measure_tables(model, nullptr, report);
-        if (!divided->group().is_first()) return;
-        measure_tables(model, stored, report);
-      });
+  const auto next = [&](data::Batch& batch) { return loader.next(batch); };
+  return divided == nullptr ? collapse_report(model, next, max_rows) : report_of(model, next, max_rows);
 }
 
 std::vector<CollapseReport::Entry> CollapseReport::last_layers() const {

@@ -67,13 +67,13 @@ inline constexpr int64_t kCollapseRows = 10000;
 /// Measures a model on the first `max_rows` encoded rows of the batches that `next` gives, as for evaluate(). The bits
 /// do not depend on the number of threads. Memory: 4 bytes for each row and hidden unit.
 CollapseReport collapse_report(const Ensemble& model, const std::function<bool(data::Batch&)>& next, int64_t max_rows);
-/// Gives a whole table of a model by the name of the parameter.
+/// The same on the first rows of an encoded file. Where the tables of the model are divided (Ensemble::divide), all
+/// members of the group call it, and the report lacks the tables, which measure_tables() adds.
+CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows);
+/// Gives a whole table of a model by the name of its parameter.
 using StoredTables = std::function<Tensor(const std::string& name)>;
-/// On the first rows of an encoded file, for a model that is whole, or whose tables are divided (Ensemble::divide). In
-/// the second case all members of the group call it, and the first one gets the whole report: the others' has no
-/// tables. That one asks `stored` for each table.
-CollapseReport collapse_report(const Ensemble& model, const data::EncodedFile& file, int64_t max_rows,
-                               const StoredTables& stored = {});
+/// Measures the tables of a model, which `stored` gives; of divided tables too, by one member alone.
+void measure_tables(const Ensemble& model, const StoredTables& stored, CollapseReport& report);
 
 std::string to_json(const CollapseReport& report);
 

@@ -41,9 +41,7 @@ void write(const std::string& path, const NamedTensors& tensors, const std::map<
                      }});
   }
   if (divided == nullptr || divided->group().is_first()) return write_safetensors(path, parts, metadata);
-  for (int reading = 0; reading < 2; ++reading) {  // for the checksum and for the file
-    for (const SafetensorsPart& part : parts) part.give([](const void*, size_t) {});
-  }
+  give_parts(parts);
 }
 
 NamedTensors optimizer_tensors(const nn::Optimizer& optimizer) {

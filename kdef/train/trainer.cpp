@@ -58,7 +58,7 @@ class Loop {
         identity_(identity),
         listener_(listener),
         loader_(train, config.batch_size, config.shuffle, config.seed, 0, {group_.rank(), group_.size()}),
-        optimizer_(model.owned_parameters(), config.optimizer, row_classes(model, config.shards)),
+        optimizer_(model.owned_parameters(), config.optimizer, partial_sums(model, config.shards)),
         feed_(model.device(), config.batch_size, model.embedding().id_columns(), model.embedding().value_columns(),
               train.layout().weights),
         compute_(model, optimizer_, config.precision, config.seed, config.batch_size, config.shards) {
@@ -406,24 +406,30 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
     result.has_test = true;
     result.test = evaluate(model, *test, config.batch_size, what);
   }
-  std::string collapse, failure;
-  std::optional<SafetensorsFile> stored;
-  const auto table = [&](const std::string& name) {
-    if (!stored) stored.emplace(files.model());
-    return stored->view(name);
-  };
-  const auto measure_collapse = [&] {
+  std::optional<CollapseReport> collapse;
+  std::string failure;
+  const bool divided = model.divided() != nullptr;
+  if (divided) {
     try {
-      collapse = to_json(collapse_report(model, valid, kCollapseRows, table));
-    } catch (const CheckError& e) {  // a layer that is not finite; the model's predictions are
+      collapse = collapse_report(model, valid, kCollapseRows);
+    } catch (const CheckError& e) {  // a layer that is not finite, which all members see; the predictions are
       failure = e.what();
     }
-  };
-  if (model.divided() != nullptr) measure_collapse();
+  }
   by_first_member(group, [&] {
-    if (model.divided() == nullptr) measure_collapse();
+    try {
+      if (divided && collapse) {
+        const SafetensorsFile stored(files.model());
+        measure_tables(
+            model, [&](const std::string& name) { return stored.view(name); }, *collapse);
+      } else if (!divided) {
+        collapse = collapse_report(model, valid, kCollapseRows);
+      }
+    } catch (const std::exception& e) {  // the results are written nevertheless
+      failure = e.what();
+    }
     if (failure.empty())
-      write_file(files.collapse(), collapse + "\n");
+      write_file(files.collapse(), to_json(*collapse) + "\n");
     else
       listener.note(cat("collapse.json was not written: ", failure));
     // This file is written last: a run that has it is finished.

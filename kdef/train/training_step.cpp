@@ -53,7 +53,7 @@ struct TrainingStep::Sharded {
   std::vector<Tensor> losses;                          // of the whole batch, as each shard has it
 };
 
-int64_t row_classes(const Ensemble& model, int64_t shards) {
+int64_t partial_sums(const Ensemble& model, int64_t shards) {
   if (shards > 1) return shards;
   const int members = model.divided() == nullptr ? 1 : model.divided()->group().size();
   return members > 1 ? members : 0;

@@ -9,9 +9,9 @@
 
 namespace kdef {
 
-/// The classes (nn::Optimizer) by which the sums of a step do not depend on which process holds which rows of the
-/// tables.
-int64_t row_classes(const Ensemble& model, int64_t shards);
+/// The number of partial sums (nn::Optimizer) by which the sums of a step do not depend on which process holds which
+/// rows of the tables.
+int64_t partial_sums(const Ensemble& model, int64_t shards);
 
 /// Gives steps to the model's device. Optimizer::take_records returns their losses and gradient norms. On a CUDA device
 /// the first step of a full batch is recorded, and the following steps repeat the recording at the cost of one launch;

@@ -114,12 +114,12 @@ DividedTables::DividedTables(const std::vector<EmbeddingField>& fields, int64_t 
   for (const EmbeddingField& field : fields) {
     if (!has_ids(field)) continue;
     const EmbeddingField& root = root_of(fields, field);
-    auto it = std::find_if(ids_.begin(), ids_.end(), [&](const Ids& ids) { return ids.field == root.name; });
+    auto it = std::find_if(ids_.begin(), ids_.end(), [&](const IdColumns& ids) { return ids.field == root.name; });
     if (it == ids_.end()) it = ids_.insert(it, {root.name, root.vocab_size, root.held_rows, {}, {}});
     it->columns.emplace_back(field.column, field.max_len);
     ids_of_column[field.column] = static_cast<size_t>(it - ids_.begin());
   }
-  std::map<int64_t, size_t> set_of_column;
+  std::map<int64_t, size_t> place_of_column;
   for (size_t i = 0; i < model_.size(); ++i) {
     const Parameter& p = model_[i];
     require_cpu(p.tensor.device(), "divided tables");
@@ -128,14 +128,14 @@ DividedTables::DividedTables(const std::vector<EmbeddingField>& fields, int64_t 
       whole_.push_back(p);
       continue;
     }
-    const auto [set, is_new] = set_of_column.emplace(p.table->column, sets_.size());
-    if (is_new) sets_.push_back({ids_of_column.at(p.table->column), *owned_.back().table, {}, {}});
-    sets_[set->second].parameters.push_back(i);
+    const auto [place, is_new] = place_of_column.emplace(p.table->column, tables_.size());
+    if (is_new) tables_.push_back({ids_of_column.at(p.table->column), *owned_.back().table, {}, {}});
+    tables_[place->second].parameters.push_back(i);
   }
 }
 
 // Distinct ids are found by a hash table, so that the memory follows the batch.
-void DividedTables::find_distinct(const Tensor& ids, Ids& of, const Tensor& renumbered) const {
+void DividedTables::find_distinct(const Tensor& ids, IdColumns& of, const Tensor& renumbered) const {
   of.distinct.assign(1, 0);  // padding, which ops know by its number
   if (!ids.defined()) return;
   const int64_t rows = ids.shape()[0], columns = ids.shape()[1];
@@ -184,24 +184,24 @@ Tensor DividedTables::fetch(const Tensor& ids) {
   for_each_index(ids_.size(), [&](size_t i) { find_distinct(ids, ids_[i], renumbered); });
   const auto members = static_cast<size_t>(group_.size());
   std::vector<Group::Bytes> requests(members), answers(members);
-  for (Set& set : sets_) {
-    set.asked.assign(members, {});
-    const std::vector<int32_t>& distinct = ids_[set.ids].distinct;
+  for (TablesOfColumn& tables : tables_) {
+    tables.asked.assign(members, {});
+    const std::vector<int32_t>& distinct = ids_[tables.ids].distinct;
     for (size_t u = 0; u < distinct.size(); ++u)
-      set.asked[static_cast<size_t>(set.rows.owner(distinct[u]))].push_back(static_cast<int32_t>(u));
+      tables.asked[static_cast<size_t>(tables.rows.owner(distinct[u]))].push_back(static_cast<int32_t>(u));
     for (size_t r = 0; r < members; ++r) {
       std::vector<int32_t> places;
-      for (const int32_t u : set.asked[r])
-        places.push_back(static_cast<int32_t>(set.rows.place(distinct[static_cast<size_t>(u)])));
+      for (const int32_t u : tables.asked[r])
+        places.push_back(static_cast<int32_t>(tables.rows.place(distinct[static_cast<size_t>(u)])));
       append_numbers(requests[r], places);
     }
   }
   requests = send(requests);
   for (size_t r = 0; r < members; ++r) {
     Reader request(requests[r]);
-    for (const Set& set : sets_) {
+    for (const TablesOfColumn& tables : tables_) {
       const std::vector<int32_t> places = request.numbers();
-      for (const size_t p : set.parameters) {
+      for (const size_t p : tables.parameters) {
         const Tensor& own = owned_[p].tensor;
         for (const int32_t place : places) append(answers[r], row(own, place), row_bytes(own));
       }
@@ -210,16 +210,16 @@ Tensor DividedTables::fetch(const Tensor& ids) {
   answers = send(answers);
   for (size_t r = 0; r < members; ++r) {
     Reader answer(answers[r]);
-    for (const Set& set : sets_) {
-      for (const size_t p : set.parameters) {
+    for (const TablesOfColumn& tables : tables_) {
+      for (const size_t p : tables.parameters) {
         const Tensor& table = model_[p].tensor;
-        for (const int32_t u : set.asked[r])
+        for (const int32_t u : tables.asked[r])
           std::memcpy(row_to_write(table, u), answer.take(row_bytes(table)), row_bytes(table));
       }
     }
   }
-  for (const Set& set : sets_) {
-    for (const size_t p : set.parameters) model_[p].tensor.changed();
+  for (const TablesOfColumn& tables : tables_) {
+    for (const size_t p : tables.parameters) model_[p].tensor.changed();
   }
   return renumbered;
 }
@@ -228,9 +228,9 @@ void DividedTables::return_gradients() {
   sum_over_group(group_, whole_);
   const auto members = static_cast<size_t>(group_.size());
   std::vector<Group::Bytes> messages(members);
-  for (const Set& set : sets_) {
-    const std::vector<int32_t>& distinct = ids_[set.ids].distinct;
-    for (const size_t p : set.parameters) {
+  for (const TablesOfColumn& tables : tables_) {
+    const std::vector<int32_t>& distinct = ids_[tables.ids].distinct;
+    for (const size_t p : tables.parameters) {
       const Tensor& table = model_[p].tensor;
       Gradient& gradient = table.gradient();
       KDEF_CHECK(!gradient.defined() || gradient.is_rows_only(), "divided tables: ", model_[p].name,
@@ -240,10 +240,10 @@ void DividedTables::return_gradients() {
       const auto id_of = [&](int64_t u) { return distinct[static_cast<size_t>(rows.ids.data<int64_t>()[u])]; };
       std::vector<std::vector<int32_t>> of_owner(members);  // rows of the gradient
       for (int64_t u = 0; u < rows.ids.numel(); ++u)
-        of_owner[static_cast<size_t>(set.rows.owner(id_of(u)))].push_back(static_cast<int32_t>(u));
+        of_owner[static_cast<size_t>(tables.rows.owner(id_of(u)))].push_back(static_cast<int32_t>(u));
       for (size_t r = 0; r < members; ++r) {
         std::vector<int32_t> places;
-        for (const int32_t u : of_owner[r]) places.push_back(static_cast<int32_t>(set.rows.place(id_of(u))));
+        for (const int32_t u : of_owner[r]) places.push_back(static_cast<int32_t>(tables.rows.place(id_of(u))));
         append_numbers(messages[r], places);
         for (const int32_t u : of_owner[r]) append(messages[r], row(rows.values, u), row_bytes(table));
       }
@@ -251,8 +251,8 @@ void DividedTables::return_gradients() {
   }
   messages = send(messages);
   std::vector<Reader> readers(messages.begin(), messages.end());
-  for (const Set& set : sets_) {
-    for (const size_t p : set.parameters) {
+  for (const TablesOfColumn& tables : tables_) {
+    for (const size_t p : tables.parameters) {
       const Tensor& own = owned_[p].tensor;
       std::vector<RowGradient> parts;
       for (Reader& reader : readers) {

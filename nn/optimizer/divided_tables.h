@@ -57,29 +57,29 @@ class DividedTables {
   int64_t bytes_sent() const { return bytes_sent_; }
 
  private:
-  // Columns of ids that name rows of the same tables, and their distinct ids in the batch.
-  struct Ids {
+  // Columns of the batch whose ids name rows of the same tables, and their distinct ids in the batch.
+  struct IdColumns {
     std::string field;
     int64_t rows = 0, capacity = 0;                    // of the table; of the model's tables
     std::vector<std::pair<int64_t, int64_t>> columns;  // first column and their number, of each field
     std::vector<int32_t> distinct;                     // ascending; the first is 0
   };
-  // Tables whose rows have the same owners: those of one column.
-  struct Set {
+  // Tables whose rows have the same owners: those that one column of ids names.
+  struct TablesOfColumn {
     size_t ids = 0;  // in ids_
     TableRows rows;
     std::vector<size_t> parameters;           // in model_ and owned_
     std::vector<std::vector<int32_t>> asked;  // by member: places in `distinct` of the rows that it owns
   };
 
-  void find_distinct(const Tensor& ids, Ids& of, const Tensor& renumbered) const;
+  void find_distinct(const Tensor& ids, IdColumns& of, const Tensor& renumbered) const;
   std::vector<Group::Bytes> send(const std::vector<Group::Bytes>& parts);
 
   Group& group_;
   int64_t batch_size_;
   std::vector<Parameter> model_, owned_;
-  std::vector<Ids> ids_;
-  std::vector<Set> sets_;
+  std::vector<IdColumns> ids_;
+  std::vector<TablesOfColumn> tables_;
   std::vector<Parameter> whole_;  // parameters that are not divided
   int64_t bytes_sent_ = 0;
 };

@@ -21,8 +21,8 @@ std::string optimizer_names() { return joined(row_names(kOptimizers)); }
 
 std::string optimizer_meanings() { return meanings(kOptimizers); }
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t classes)
-    : config_(config), classes_(classes) {
+Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t partial_sums)
+    : config_(config), partial_sums_(partial_sums) {
   const OptimizerEntry& entry = entry_of(config.kind);
   for (Parameter& p : parameters) {
     OptimizerSlot slot;
@@ -75,28 +75,27 @@ void Optimizer::launch_step(const Tensor& loss) {
 
 std::vector<cpu::DataGradient> Optimizer::measured_gradients(double& squares, double& penalty) const {
   std::vector<cpu::DataGradient> gradients;
-  const size_t classes = static_cast<size_t>(classes_);
-  std::vector<double> by_class(2 * classes);  // squares, then penalties
+  const size_t count = static_cast<size_t>(partial_sums_);
+  std::vector<double> sums(2 * count);  // squares, then penalties
   int64_t members = 1;
   for (const OptimizerSlot& slot : slots_) {
     gradients.push_back(cpu::data_gradient(slot.parameter));
-    if (slot.parameter.table == nullptr || classes_ == 0) {
+    if (slot.parameter.table == nullptr || partial_sums_ == 0) {
       cpu::measure(slot, gradients.back(), squares, penalty);
       continue;
     }
     members = std::max(members, slot.parameter.table->members);
-    cpu::measure_by_class(slot, gradients.back(), std::span(by_class).first(classes),
-                          std::span(by_class).last(classes));
+    cpu::measure_partial_sums(slot, gradients.back(), std::span(sums).first(count), std::span(sums).last(count));
   }
   if (members > 1) {
     Group& group = Group::current();
     KDEF_CHECK(group.size() == members, "optimizer: the rows of a table are divided among ", members,
                " members, and a step is taken by ", group.size());
-    group.all_reduce(std::span(by_class));  // a class has one member's sum, and zeros
+    group.all_reduce(std::span(sums));  // each is one member's sum, and zeros
   }
-  for (size_t c = 0; c < classes; ++c) {
-    squares += by_class[c];
-    penalty += by_class[classes + c];
+  for (size_t i = 0; i < count; ++i) {
+    squares += sums[i];
+    penalty += sums[count + i];
   }
   return gradients;
 }

@@ -53,12 +53,12 @@ struct DataGradient;  // nn/optimizer/passes.h
 
 class Optimizer {
  public:
-  /// `classes`: how the norm of the gradient and the penalty are summed over the rows of a table. 0: by pieces of its
-  /// elements. Otherwise block b of its rows (TableRows) has class (b + column) mod `classes`. Sums are made per class,
-  /// over all tables, and then added in the order of the classes: they do not depend on how the rows are divided among
-  /// members, whose number must divide `classes`. Where a parameter holds a part of its table, the members of the
-  /// current group take a step together. Classes are for the CPU.
-  Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t classes = 0);
+  /// `partial_sums`: how the norm of the gradient and the penalty are summed over the rows of a table. 0: by pieces of
+  /// its elements. Otherwise block b of its rows (TableRows) adds to partial sum (b + column) mod `partial_sums`, of
+  /// all tables, and the partial sums are added in their order: the result does not depend on how the rows are divided
+  /// among members, whose number must divide `partial_sums`. Where a parameter holds a part of its table, the members
+  /// of the current group take a step together. Partial sums are for the CPU.
+  Optimizer(std::vector<Parameter> parameters, const OptimizerConfig& config, int64_t partial_sums = 0);
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -96,7 +96,7 @@ class Optimizer {
 
   std::vector<OptimizerSlot> slots_;
   OptimizerConfig config_;
-  int64_t classes_;
+  int64_t partial_sums_;
   int64_t steps_ = 0;
   std::vector<StepRecord> records_;             // of steps on the CPU, not taken yet
   std::unique_ptr<DeviceOptimizer> on_device_;  // null for the CPU

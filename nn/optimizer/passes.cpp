@@ -177,17 +177,17 @@ void measure(const OptimizerSlot& slot, const DataGradient& gradient, double& sq
   });
 }
 
-void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, std::span<double> squares,
-                      std::span<double> penalty) {
+void measure_partial_sums(const OptimizerSlot& slot, const DataGradient& gradient, std::span<double> squares,
+                          std::span<double> penalty) {
   const Tensor& w = slot.parameter.tensor;
   const TableRows& table = *slot.parameter.table;
-  const int64_t classes = static_cast<int64_t>(squares.size()), members = table.members;
-  KDEF_CHECK(classes % members == 0 && w.shape()[0] == table.held_rows(), "optimizer: ", classes,
-             " classes of rows for ", members, " members; ", describe(w), " holds ", table.held_rows(), " rows");
-  const int64_t width = w.shape()[1], rows = w.shape()[0], own = classes / members;  // classes of this member
-  // Sums are made by block, then by piece of the table, which has as many blocks of each class, so that the cut does
-  // not depend on members. Blocks that are not visited cost nothing.
-  const int64_t each = std::max<int64_t>(1, kPiece / (TableRows::kBlock * width * classes)) * own;
+  const int64_t all = static_cast<int64_t>(squares.size()), members = table.members;
+  KDEF_CHECK(all % members == 0 && w.shape()[0] == table.held_rows(), "optimizer: ", all, " partial sums for ", members,
+             " members; ", describe(w), " holds ", table.held_rows(), " rows");
+  const int64_t width = w.shape()[1], rows = w.shape()[0], own = all / members;  // this member's
+  // Sums are made by block, then by piece of the table, which has as many blocks for each partial sum, so that the cut
+  // does not depend on members. Blocks that are not visited cost nothing.
+  const int64_t each = std::max<int64_t>(1, kPiece / (TableRows::kBlock * width * all)) * own;
   for_float(w.dtype(), "optimizer", [&]<class T>() {
     const View<T> view(slot, gradient);
     const T l1 = static_cast<T>(slot.added.l1), l2 = static_cast<T>(slot.added.l2);
@@ -216,7 +216,7 @@ void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, s
                  });
       }
     });
-    std::vector<double> part(static_cast<size_t>(2 * own));  // of one piece, by class of this member
+    std::vector<double> part(static_cast<size_t>(2 * own));  // of one piece
     for (size_t k = 0; k < blocks.size(); ++k) {
       const Block& block = blocks[k];
       const auto at = static_cast<size_t>(2 * (block.number % own));
@@ -224,7 +224,7 @@ void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, s
       part[at + 1] += slot.added.l1 * block.sums.w1 + 0.5 * slot.added.l2 * block.sums.w2;
       if (k + 1 < blocks.size() && blocks[k + 1].number / each == block.number / each) continue;
       for (int64_t b = 0; b < own; ++b) {
-        const auto c = static_cast<size_t>((table.first_block(table.member) + b * members + table.column) % classes);
+        const auto c = static_cast<size_t>((table.first_block(table.member) + b * members + table.column) % all);
         squares[c] += part[static_cast<size_t>(2 * b)];
         penalty[c] += part[static_cast<size_t>(2 * b) + 1];
       }

@@ -22,9 +22,9 @@ DataGradient data_gradient(const Parameter& parameter);
 /// `penalty`.
 void measure(const OptimizerSlot& slot, const DataGradient& gradient, double& squares, double& penalty);
 
-/// The same over the rows of a table, by classes (Optimizer): each span has an element for every class.
-void measure_by_class(const OptimizerSlot& slot, const DataGradient& gradient, std::span<double> squares,
-                      std::span<double> penalty);
+/// The same over the rows of a table, by partial sums (Optimizer): each span has an element for every one.
+void measure_partial_sums(const OptimizerSlot& slot, const DataGradient& gradient, std::span<double> squares,
+                          std::span<double> penalty);
 
 /// Second pass: updates the parameter and its state by the rule of `kind`, from the regularized gradient times
 /// `factor`.

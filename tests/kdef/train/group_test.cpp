@@ -71,7 +71,7 @@ Trained train_steps(const EnsembleConfig& config, nn::OptimizerKind kind, DType 
   settings.embedding = {1e-4, 1e-3};
   settings.net = {0, 1e-3};
   settings.clip_norm = 0.1;
-  nn::Optimizer optimizer(model.parameters(), settings, row_classes(model, shards));
+  nn::Optimizer optimizer(model.parameters(), settings, partial_sums(model, shards));
   TrainingStep compute(model, optimizer, ops::GemmPrecision::f32, 7, rows, shards);
   const data::BatchPart mine{Group::current().rank(), Group::current().size()};
   Trained result;
@@ -199,7 +199,7 @@ Trained step_of_network(const std::string& network, int64_t shards) {
   nn::test::scramble(model, 50);
   nn::OptimizerConfig settings;
   settings.kind = nn::OptimizerKind::sgd;
-  nn::Optimizer optimizer(model.parameters(), settings, row_classes(model, shards));
+  nn::Optimizer optimizer(model.parameters(), settings, partial_sums(model, shards));
   const Tensor ids = nn::test::some_ids();
   std::vector<int32_t> rows;
   for (int times = 0; times < 8; ++times) {

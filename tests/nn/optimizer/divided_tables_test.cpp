@@ -228,6 +228,32 @@ TEST(DividedTables, PretrainedVectorsAreRefused) {
   EXPECT_THROW(holding_a_batch(fields, 10), InputError);
 }
 
+// 50,000 rows of 64 numbers are 12.8 MB, and a piece has 4 MB.
+TEST(DividedTables, ATableOfSeveralPiecesIsCollectedInItsOrder) {
+  constexpr int64_t kTableRows = 50000, kWidth = 64;
+  for (const int members : {1, 2, 3}) {
+    std::vector<float> collected;
+    test::ThreadGroup(members).run([&](Group& group) {
+      const DividedTables divided({}, 1, {}, group);
+      const TableRows table{kTableRows, 5, {}, members, group.rank()};
+      const Tensor part = Tensor::empty({table.held_rows(), kWidth}, DType::f32);
+      table.for_held([&](int64_t first, int64_t place, int64_t count) {
+        for (int64_t i = 0; i < count * kWidth; ++i)
+          part.data<float>()[place * kWidth + i] = static_cast<float>(first * kWidth + i);
+      });
+      by_all_members(group, [&] {
+        divided.collect(table, part, [&](const void* data, size_t bytes) {
+          ASSERT_TRUE(group.is_first());
+          const auto* values = static_cast<const float*>(data);
+          collected.insert(collected.end(), values, values + bytes / sizeof(float));
+        });
+      });
+    });
+    ASSERT_EQ(collected.size(), static_cast<size_t>(kTableRows * kWidth));
+    for (size_t i = 0; i < collected.size(); ++i) ASSERT_EQ(collected[i], static_cast<float>(i)) << members;
+  }
+}
+
 // The first member fails while it receives a table.
 TEST(DividedTables, AFailedWriterIsMissedByTheOthers) {
   const std::vector<EmbeddingField> fields = holding_a_batch(some_fields(), kRows);
