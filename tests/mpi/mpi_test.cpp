@@ -2,6 +2,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "core/base/text.h"
 #include "tests/mpi/support.h"
 
 namespace kdef::test {
@@ -196,6 +197,108 @@ TEST_F(Mpi, DividedTablesLeaveTheBytesOfWholeOnes) {
   const Outcome resumed = run(2, more + " divide_tables=true --resume --run " + path("killed"));
   ASSERT_EQ(resumed.status, 0) << resumed.text;
   expect_equal("killed");
+}
+
+// Weights and groups of rows, a table that two columns share, missing numbers; and what the list below says.
+TEST_F(Mpi, DividedTablesDoWhatWholeOnesDo) {
+  uint32_t state = 1;
+  const auto draw = [&](uint32_t below) { return (state = state * 1664525 + 1013904223) / 65536 % below; };
+  const auto rows = [&](int count, const std::string& user) {
+    std::string text = "click,w,grp,user,friend,tags,age\n";
+    for (int i = 0; i < count; ++i) {
+      text += cat(draw(2), ",", draw(3), ",", i / 7 % 20, ",", user, draw(200), ",", user, draw(200), ",", draw(30),
+                  "^", draw(30), ",", draw(5) == 0 ? "NaN" : std::to_string(draw(50)), "\n");
+    }
+    return text;
+  };
+  std::filesystem::create_directories(path("rows"));
+  put(path("rows/valid.csv"), rows(300, "u"));
+  put(path("rows/test.csv"), rows(200, "u"));
+  const auto put_config = [&](const std::string& name, const std::string& user) {
+    put(path("rows/" + name + ".csv"), rows(1000, user));
+    put(path(name + "/dataset_config.yaml"),
+        name + ":\n    data_root: " + path("cache") + "\n    train_data: " + path("rows/" + name + ".csv") +
+            "\n    valid_data: " + path("rows/valid.csv") + "\n    test_data: " + path("rows/test.csv") +
+            R"(
+    weight_col: w
+    group_id: grp
+    feature_cols:
+        - {name: user, active: true, dtype: str, type: categorical, fill_na: ''}
+        - {name: friend, active: true, dtype: str, type: categorical, fill_na: '', share_embedding: user}
+        - {name: tags, active: true, dtype: str, type: sequence, splitter: '^', max_len: 2}
+        - {name: age, active: true, dtype: float, type: numeric, fill_na: 0, normalizer: StandardScaler}
+        - {name: grp, active: true, dtype: str, type: meta}
+    label_col: {name: click, dtype: float}
+)");
+    put(path(name + "/model_config.yaml"), "Base: {}\nKDEF:\n    model: EKTF\n    dataset_id: " + name + R"(
+    num_student: 2
+    learning_rate: 0.01
+    embedding_regularizer: 0.01
+    batch_size: 256
+    embedding_dim: 8
+    hidden_units: [16, 8]
+    epochs: 2
+    shards: 2
+    metrics: [AUC, logloss, gAUC]
+)");
+  };
+  std::filesystem::create_directories(path("old"));
+  std::filesystem::create_directories(path("new"));
+  put_config("old", "u");
+  put_config("new", "v");  // words that a training on `old` does not know
+  const auto training = [&](const std::string& config, const std::string& run, const std::string& more) {
+    return "train --config " + path(config) + " --expid KDEF --threads 1 --run " + path(run) + " " + more;
+  };
+  struct Case {
+    const char *name, *config;
+    std::string more;
+  };
+  const std::vector<Case> cases = {{"plain", "old", ""},
+                                   {"own", "old", "shared_embedding=false"},
+                                   {"clipped", "old", "max_gradient_norm=0.01"},
+                                   {"init", "old", "--init " + path("plain-divided")},
+                                   {"grown", "new", "--grow-vocabulary --init " + path("plain-divided")}};
+  for (const Case& c : cases) {
+    const std::string whole = cat(c.name, "-whole"), divided = cat(c.name, "-divided");
+    const Outcome one = kdef(training(c.config, whole, c.more));
+    ASSERT_EQ(one.status, 0) << one.text;
+    const Outcome two = shell(launched(2, training(c.config, divided, c.more + " divide_tables=true")));
+    ASSERT_EQ(two.status, 0) << two.text;
+    for (const char* file : {"/model.safetensors", "/result.json", "/collapse.json"})
+      EXPECT_TRUE(read_file(path(divided + file)) == read_file(path(whole + file))) << c.name << file;
+  }
+  const auto measured = [&](const std::string& run) {
+    const std::string data = " --data " + path("rows/test.csv");
+    EXPECT_EQ(kdef("predict --run " + path(run) + data + " --out " + path(run + ".txt")).status, 0);
+    return kdef("evaluate --run " + path(run) + data).text + read_file(path(run + ".txt"));
+  };
+  EXPECT_EQ(measured("plain-divided"), measured("plain-whole"));
+}
+
+// A training that collapse cannot be measured of, since the first process cannot read the tables, has its results.
+TEST_F(Mpi, ResultsDoNotDependOnCollapse) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "its runtime must be the first library";
+#endif
+  const std::string run = path("run"), counts = path("counts");
+  const std::string training =
+      train_command("num_student=2 --threads 1 epochs=1 divide_tables=true --overwrite --run " + run);
+  const auto job = [&](const std::string& environment) {
+    return kLauncher +
+           ("1 env LD_PRELOAD=" KDEF_INJECT " KDEF_FAULT_FOLDER=" + run + " " + environment + " " KDEF_PROGRAM " ") +
+           training + " : -n 1 " KDEF_PROGRAM " " + training;
+  };
+  ASSERT_EQ(shell(job("KDEF_FAULT_COUNT_FILE=" + counts)).status, 0);
+  const std::string result = read_file(run + "/result.json");
+  const std::string text = read_file(counts);
+  const size_t at = text.find("mmap ");
+  ASSERT_NE(at, std::string::npos) << text;
+  const std::string last = text.substr(at + 5, text.find('\n', at) - at - 5);  // of the model file, for its tables
+  const Outcome outcome = shell(job("KDEF_FAULT_CALL=mmap KDEF_FAULT_ERROR=EIO KDEF_FAULT_AT=" + last));
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(count(outcome.text, "collapse.json was not written: "), 1u) << outcome.text;
+  EXPECT_EQ(read_file(run + "/result.json"), result);
+  EXPECT_FALSE(std::filesystem::exists(run + "/collapse.json"));
 }
 
 // The table of 60,000 users, its moments and the memory of a process beside them do not fit into the limit on one
