@@ -124,13 +124,11 @@ int demo(const Arguments& arguments) {
   po::options_description options;
   options.add_options()("out", po::value<std::string>()->value_name("DIR")->default_value("demo"),
                         "folder for data and runs");
-  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(data::SynthConfig{}.rows),
+  options.add_options()("rows", po::value<int64_t>()->value_name("N")->default_value(80000),
                         "rows of the built-in data");
-  options.add_options()("shape",
-                        po::value<std::string>()->value_name("SHAPE")->default_value(data::SynthConfig{}.shape),
+  options.add_options()("shape", po::value<std::string>()->value_name("SHAPE")->default_value("criteo-small"),
                         "shape of the built-in data, as in kdef synth");
-  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(2024),
-                        "seed of the built-in data");
+  options.add_options()("seed", po::value<int64_t>()->value_name("S")->default_value(7), "seed of the built-in data");
   options.add_options()("overwrite", po::bool_switch(), "replace an earlier demo in the folder");
   add_threads_option(options);
   const auto parsed = parse({"demo", "[PATH] [--out DIR]",
