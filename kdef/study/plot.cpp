@@ -577,6 +577,7 @@ svg g > text { fill: var(--ink); }
 details > summary { cursor: pointer; }
 .values { margin-top: 0.5rem; font-size: 0.86rem; }
 .values > summary { color: var(--link); }
+.paper { display: none; }
 .run { border-top: 1px solid var(--rule); }
 .run > summary { padding: 0.9rem 0; font-weight: 600; }
 .run > summary span { font-weight: 400; color: var(--soft); }
@@ -595,9 +596,10 @@ th:first-child { text-align: left; }
     --c0: #0069b4; --c1: #c2470a; --c2: #00785a; --c3: #a23f7e; --c4: #8a6100; --c5: #2b83ad; --c6: #6d6d6d; }
   body { padding: 0; max-width: none; font-size: 9.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   .figures { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1.4rem 2rem; }
-  .figures table { font-size: 7.5pt; } .figures th, .figures td { padding-right: 0.5rem; } .figures th[scope=row] { min-width: 0; }
+  table { font-size: 7.5pt; } td small, th small { font-size: 6.5pt; }
+  th, td { padding-right: 0.5rem; } th[scope=row] { min-width: 0; }
   h2, h3, .run > summary { break-after: avoid; } tr, .facts { break-inside: avoid; }
-  .run::details-content { content-visibility: visible; block-size: auto; }
+  .paper { display: block; }
   .values:not([open]), .hit { display: none; }
   .scroll { overflow: visible; }
 }

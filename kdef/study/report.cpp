@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using plot::escape;
 
-constexpr size_t kMaxOpenRuns = 3;  // with more runs, their sections are closed at first
+constexpr size_t kMaxOpenRuns = 3;  // with more runs, their sections are closed at first, on paper too
 
 void read_sweep(const SweepFiles& sweep, Report& report) {
   const size_t before = report.runs.size();
@@ -122,6 +122,11 @@ std::string to_html(const Report& report) {
       for (const size_t i : g.runs) settings[i] = g.settings.empty() ? "" : ", " + settings_label(g);
     }
     page += "<section><h2>Run by run</h2>\n";
+    if (runs.size() > kMaxOpenRuns) {
+      page +=
+          "<p class=\"paper unit\">A run\u2019s figures are on paper if it was open on the screen when the page was "
+          "printed.</p>\n";
+    }
     for (size_t i = 0; i < runs.size(); ++i) {
       page += cat("<details class=\"run\"", runs.size() <= kMaxOpenRuns ? " open" : "", "><summary>",
                   escape(run_label(runs[i])), " <span>", state_of(runs[i]), "seed ", runs[i].config.training.seed,

@@ -43,6 +43,16 @@ TEST_F(ReportCommandTest, ARunAndASweepBecomePages) {
   plain.erase(std::remove(plain.begin(), plain.end(), ','), plain.end());
   EXPECT_THAT(plain, HasSubstr("<dt>Parameters</dt><dd>" +
                                lines(info.text).back().substr(std::string("parameters ").size()) + "<"));
+  // On paper stands what is open on the screen: a few runs, or none of many.
+  EXPECT_THAT(page, HasSubstr("<details class=\"run\" open>"));
+  EXPECT_THAT(page, testing::Not(HasSubstr("::details-content")));
+  for (const char* copy : {"four", "five"})
+    std::filesystem::copy(path("sweep/runs/two"), path(std::string("sweep/runs/") + copy),
+                          std::filesystem::copy_options::recursive);
+  ASSERT_EQ(kdef("report " + path("sweep") + " --out " + path("many.html")).status, 0);
+  const std::string many = read_file(path("many.html"));
+  EXPECT_THAT(many, testing::Not(HasSubstr("<details class=\"run\" open>")));
+  EXPECT_THAT(many, HasSubstr("<p class=\"paper unit\">"));
 }
 
 TEST_F(ReportCommandTest, ARunIsRepeatedByTheCommandOfItsPage) {
