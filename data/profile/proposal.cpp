@@ -188,13 +188,18 @@ class Proposer {
 
   void take_numbers() {
     static const std::vector<std::string> ids = {"id", "ids", "uid", "key", "code", "hash", "zip"};
+    static const std::vector<std::string> amounts = {"amount",   "balance", "clicks", "cost",    "count", "distance",
+                                                     "duration", "income",  "length", "minutes", "price", "salary",
+                                                     "seconds",  "size",    "views",  "visits"};
     const NumberSummary& n = numbers_;
     const bool many = n.distinct > (n.whole ? kFewNumbers : kFewFractions);
     const bool named_id = name_says(column_.name, ids);
     if (!n.whole && many && !n.zeros) return take_amount();
     if (!many) return take_number_ids(cat("few numbers, ", shortest(n.min), " to ", shortest(n.max)));
     if (named_id) return take_number_ids("numbers that name things");
-    const bool long_tail = n.min >= kSmallest && n.median < kLongTail * n.max && n.density() < kSparse && !n.zeros;
+    // Ids that were given in the order of their first use have a long tail, too, but leave out few numbers.
+    const bool measures = n.density() < kSparse || name_says(column_.name, amounts);
+    const bool long_tail = n.min >= kSmallest && n.median < kLongTail * n.max && measures && !n.zeros;
     if (long_tail) return take_counts();
     if (n.zeros) return take_number_ids("numbers that begin with 0: names");
     take_number_ids("whole numbers that repeat: names");

