@@ -261,8 +261,8 @@ int bench_step(const Arguments& arguments) {
                              "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
                              "[key=value...]",
                              "Times a training step of KDEF: students 400-400-400 with batch norm and dropout 0.1,\n"
-                             "dense Adam by default, L2 over all table rows, clipping. Steps alternate with the\n"
-                             "matrix products of the formulas alone; these include products that a training step\n"
+                             "dense Adam by default, L2 over all table rows, clipping. In turn with the steps it\n"
+                             "times the matrix products of the formulas alone. Some of these a training step\n"
                              "avoids, since its first layer works on distinct ids. The last line is one JSON object:\n"
                              "rows_per_s, step_ms, cpu_ms (processor time of a step, all threads), gemm_ms,\n"
                              "ratio = step_ms / gemm_ms, peak_mib, and on the CPU optimizer_ms. With --config DIR\n"
@@ -311,14 +311,14 @@ int bench_predict(const Arguments& arguments) {
   const auto parsed = parse({"bench predict",
                              "[--network NAME] [--shape criteo|ml-1m|FILE] [--students M] [--batch B] [--threads N] "
                              "[key=value...]",
-                             "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory:\n"
-                             "those of the scorer, in turn with those of the engine and with the matrix products of\n"
-                             "the engine's forward pass alone. Then the scorer predicts single rows, with one thread\n"
-                             "and with all threads. The last line is one JSON object: rows_per_s, batch_ms, gemm_ms,\n"
-                             "ratio = gemm_ms / batch_ms, latency_p50_us and latency_p99_us (of one thread;\n"
-                             "..._all_threads_us of all) and cpu_ms (processor time of a batch), all of the scorer;\n"
-                             "engine_ms and peak_mib of the engine; scorer_mib of packed weights and known products;\n"
-                             "compiled (false: the scorer asks the engine).",
+                             "Times predictions of students 400-400-400 with batch norm, from encoded rows in memory.\n"
+                             "It measures the scorer, the engine, and the matrix products of the engine's forward\n"
+                             "pass alone, in turn. Then the scorer predicts single rows, with one thread and with all\n"
+                             "threads. The last line is one JSON object. Of the scorer: rows_per_s, batch_ms,\n"
+                             "cpu_ms (processor time of a batch), gemm_ms, ratio = gemm_ms / batch_ms,\n"
+                             "latency_p50_us and latency_p99_us (one thread), ..._all_threads_us (all threads),\n"
+                             "scorer_mib (packed weights and known products), and compiled (false where the scorer\n"
+                             "calls the engine). Of the engine: engine_ms and peak_mib.",
                              Synopsis::Rest::overrides},
                             options, arguments);
   if (!parsed) return kDone;

@@ -68,12 +68,12 @@ int export_run(const Arguments& arguments) {
   options.add_options()("overwrite", po::bool_switch(), "replace the file FILE.safetensors, FILE.onnx or FILE.kdef");
   const auto parsed = parse({"export", "--run DIR --out DIR|FILE [--student best|N|ensemble]",
                              "Writes a trained ensemble, or one student of it with the embedding that it reads. One\n"
-                             "student costs less to serve than the ensemble. The ending of --out says as what:\n"
+                             "student costs less to serve than the ensemble. The ending of --out chooses the form:\n"
                              "\n"
                              " no ending     a run directory for kdef predict, evaluate and report, without\n"
                              "               the state of its training\n"
-                             " .kdef         all that predicts in one file, which kdef predict, evaluate,\n"
-                             "               collapse and importance and the libraries take for a run\n"
+                             " .kdef         all that predicts, in one file. kdef predict, evaluate, collapse\n"
+                             "               and importance and the libraries read it like a run directory\n"
                              " .onnx         a model for ONNX Runtime, which reads encoded ids and\n"
                              "               numbers, or text with --words\n"
                              " .safetensors  the weights alone, under the names of FuxiCTR's class; kdef\n"

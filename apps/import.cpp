@@ -19,9 +19,10 @@ int import_weights(const Arguments& arguments) {
   add_threads_option(options);
   const auto parsed =
       parse({"import", "--config DIR --expid ID --weights FILE [--vocabulary FILE] --out DIR [key=value...]",
-             "Makes a run of weights that were trained elsewhere, for kdef predict, evaluate, report\n"
-             "and export, and measures it. The experiment says which model and data the weights are\n"
-             "of. The data is prepared first if its cache is missing or stale.",
+             "Makes a run directory from weights that were trained elsewhere, and measures the model.\n"
+             "kdef predict, evaluate, report and export read the directory. The experiment names the\n"
+             "model and the data that belong to the weights. The data is prepared first if its cache\n"
+             "is missing or stale.",
              Synopsis::Rest::overrides},
             options, arguments);
   if (!parsed) return kDone;

@@ -168,8 +168,9 @@ int init(const Arguments& arguments) {
       {"init", "FILE --label COLUMN [--split HOW] [--out DIR]",
        "Writes a configuration for a file of rows: dataset_config.yaml and model_config.yaml. It reads the whole\n"
        "file (twice where rows are split), prints a table of its columns with what is proposed and why, and\n"
-       "replaces no file. Columns of the table: values, distinct ones in the training rows; missing, share of\n"
-       "rows without a value; new, share of validation rows whose value has no id.",
+       "replaces no file. In the table, `values` is the number of distinct values in the training rows,\n"
+       "`missing` the share of rows without a value, and `new` the share of validation rows whose value has\n"
+       "no id.",
        Synopsis::Rest::paths},
       options, arguments);
   if (!parsed) return kDone;

@@ -135,14 +135,14 @@ constexpr const char* kDescription =
     "Writes click probabilities of the best model of a run: one line per row, in the order\n"
     "of the rows. The output is written atomically.\n\n"
     "Several files: FILE may be a folder or a pattern in quotes ('part-*.csv'); the rows of\n"
-    "all files go to one output, in the order of the files' names. Every file needs the\n"
-    "columns of the model and those of --keep; the order of its columns is its own.\n\n"
-    "Columns: one that the model or --keep needs and the data lacks is an error, and\n"
-    "no file is written; others are not read.\n\n"
-    "Quoting: lines are those of a CSV file. A kept cell stands there as in the data, without\n"
-    "the quotes around it there; it is in double quotes if it holds a comma, a quote or a\n"
-    "line end. Of formats with types, a missing value is an empty cell. Standard output\n"
-    "has escapes in place of control characters.";
+    "all files go to one output, in the order of the files' names. Each file may have its\n"
+    "columns in an order of its own.\n\n"
+    "Columns: every file needs the columns of the model and those of --keep. If one is\n"
+    "missing, kdef predict stops and writes nothing. Other columns are not read.\n\n"
+    "Quoting: the output is CSV. A kept cell has the text that it has in the data, without\n"
+    "the quotes around it; it is in double quotes if it holds a comma, a quote or a line end.\n"
+    "A missing value of a Parquet, .npz or .h5 file becomes an empty cell. On standard output\n"
+    "control characters are written as escapes.";
 
 std::vector<std::string> kept_columns(const Parsed& parsed) {
   if (!parsed.has("keep")) return {};

@@ -100,10 +100,11 @@ int sweep(const Arguments& arguments) {
   add_sweep_options(options);
   const auto parsed =
       parse({"sweep", "--config DIR --expid ID --out DIR [--over KEY=LIST] [--students LIST] [key=value...]",
-             "Trains an experiment for every choice of values, into DIR/runs: kinds of ensembles,\n"
-             "numbers of students, any key with --over, and seeds. Data is prepared once. Writes\n"
-             "DIR/sweep.csv and DIR/sweep.md: mean and standard deviation over seeds. --jobs N\n"
-             "trains N runs at a time. Run the same command again to continue after Ctrl-C or\n"
+             "Trains an experiment once for every choice of values, each run in a directory of\n"
+             "DIR/runs. What varies: the kind of ensemble, the number of students, any key with\n"
+             "--over, and the seed. The data is prepared once. Writes DIR/sweep.csv and DIR/sweep.md:\n"
+             "mean and standard deviation over seeds. --jobs N trains N runs at a time. Run the same command again to "
+             "continue after Ctrl-C or\n"
              "kill: finished runs are kept, an interrupted run is resumed. Longer lists add runs.\n"
              "A run that fails does not stop the others; the exit status is that of the gravest\n"
              "failure. kdef report DIR shows the result as a page.\n"
