@@ -187,7 +187,8 @@ const std::string kRatings = R"(mkdir DATA
 for part in train valid test; do
   awk -v seed=${#part} 'BEGIN {
     srand(seed)
-    print "UserID,Gender,Age,Occupation,MovieID,Release,Genres,Label,user,item,daytime,weekday,isweekend,homework,cost,weather,country,city,label"
+    printf "UserID,Gender,Age,Occupation,MovieID,Release,Genres,Label,"
+    print "user,item,daytime,weekday,isweekend,homework,cost,weather,country,city,label"
     for (r = 0; r < 400; ++r) {
       line = ""
       for (c = 0; c < 6; ++c) line = line int(9 * rand()) ","
