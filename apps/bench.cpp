@@ -135,6 +135,9 @@ Problem problem_of(const Parsed& parsed, int64_t min_batch) {
     }
     const bool own_data = !is_given(parsed, "shape");
     const ExperimentConfig config = load_config(parsed, own_data);
+    if (config.training.divide_tables) {
+      throw InputError("bench holds whole tables; write divide_tables=false for the time of such a step");
+    }
     problem.model = config.model;
     problem.optimizer = config.training.optimizer;
     if (!is_given(parsed, "batch")) problem.batch = config.training.batch_size;

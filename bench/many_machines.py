@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """A training step on P machines, on paper: when do the networks' links take as long as the processors?
 
-usage: many_machines.py [--batch B] [--students M] [--rows R] [--gbit G] [--latency-us L] [--cores C] [--bandwidth-gb W]
+usage: many_machines.py [--batch B] [--students M] [--rows R] [--tree] [--gbit G] [--latency-us L] [--cores C] [--bandwidth-gb W]
 
 Criteo's shape: 39 fields, embeddings of 16 numbers, students 400-400-400 with batch normalization, Adam. Nothing is
 measured here. The formulas are those of docs/many-machines.md; the figures that go into them are options:
 
   computing      B / P rows, --row-us microseconds of one core each (kdef bench step: cpu_ms / batch), on C cores
   optimizer      24 bytes per number of a table (three are read, three written), of R / P rows, at W GB/s
-  sums           2 (P - 1)/P of the weights' bytes and of the moments; 31 calls of 2 log2(P) latencies
+  sums           2 (P - 1)/P of the weights' bytes and of the moments; 9 M + 4 calls, three for each of a student's three
+                 layers, of 2 (P - 1) messages one after the other, as kdef sends them today; --tree: 2 log2(P)
   divided rows   8 (P - 1)/P U (D + 1) bytes, U the distinct ids of B / P rows
   whole rows     4 (P - 1) U (D + 2) bytes
 
@@ -17,7 +18,7 @@ Needs nothing but Python.
 import argparse
 import math
 
-FIELDS, DIM, CALLS = 39, 16, 31
+FIELDS, DIM = 39, 16
 WEIGHTS = FIELDS * DIM * 400 + 2 * 400 * 400 + 3 * 3 * 400 + 401  # of one student: products, biases and norms, the logit
 MOMENTS = 38_464  # bytes of one student: the moments of its three layers, forward and backward, and the objective's sums
 
@@ -40,7 +41,9 @@ def step(a, processes, rows):
     own = a.batch / processes
     used = FIELDS * distinct(own, rows // FIELDS)
     link = a.gbit * 1e9 / 8
-    sums = 2 * share * a.students * (4 * WEIGHTS + MOMENTS) / link + CALLS * 2 * math.log2(processes) * a.latency_us * 1e-6
+    calls = 9 * a.students + 4
+    messages = calls * 2 * (math.log2(processes) if a.tree else processes - 1)
+    sums = 2 * share * a.students * (4 * WEIGHTS + MOMENTS) / link + messages * a.latency_us * 1e-6
     return {
         "computing": 1e3 * own * a.row_us * 1e-6 / a.cores,
         "optimizer": 1e3 * 24 * DIM * rows / processes / (a.bandwidth_gb * 1e9),
@@ -60,6 +63,7 @@ def main():
     ap.add_argument("--latency-us", type=float, default=5)
     ap.add_argument("--cores", type=int, default=32, help="of a machine")
     ap.add_argument("--bandwidth-gb", type=float, default=200, help="of a machine's memory, GB/s")
+    ap.add_argument("--tree", action="store_true", help="sums by a tree of messages")
     a = ap.parse_args()
     a.row_us = a.row_us or 15 * a.students
     kinds = ["computing", "optimizer", "sums", "divided rows", "whole rows"]

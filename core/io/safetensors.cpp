@@ -98,7 +98,9 @@ void SafetensorsFile::read_header(bool verify) try {
   const bool is_torchs = bytes_.starts_with("PK\3\4") || bytes_.starts_with("\x80\2\x8a\n");
   if (is_torchs && !bytes_.substr(std::min<size_t>(8, bytes_.size())).starts_with('{')) {
     throw Fault{
-        "it is what torch.save writes; load it in PyTorch, and write its state_dict with safetensors.torch.save_file"};
+        "it is of another format, a zip archive or a pickle, as torch.save writes them; in PyTorch, write the "
+        "state_dict "
+        "with safetensors.torch.save_file"};
   }
   if (bytes < 8) throw Fault{cat("it has ", bytes, " bytes; the file is truncated or of another format")};
   uint64_t header = 0;

@@ -228,7 +228,7 @@ std::map<std::string, double> column_of(const std::string& file, const std::stri
 }
 
 // What lessons 5 and 7 say of their trainings: students of a sum or mean are worse than one network, those of KDEF are
-// not; where few rows make layers collapse, KDEF's do less.
+// not; where few rows make layers collapse, those of the mean use the fewest dimensions.
 void check_course_trainings(const fs::path& folder, const std::string&) {
   const std::string sweeps = (folder / "sweeps/").string(), students = "students' mean AUC";
   auto auc = column_of(sweeps + "lesson5/sweep.md", students);
@@ -238,8 +238,8 @@ void check_course_trainings(const fs::path& folder, const std::string&) {
   EXPECT_LT(auc[" mean  3 "], column_of(sweeps + "alone/sweep.md", students)[" kdef  3 "] - 0.005);
   const std::string abundance = "information abundance";
   auto used = column_of(sweeps + "lesson7/sweep.md", abundance);
-  EXPECT_GT(used[" kdef  3 "], 2 * used[" mean  3 "]);
-  EXPECT_GT(used[" kdef  3 "], 2 * column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "]);
+  EXPECT_GT(used[" kdef  3 "], 1.5 * used[" mean  3 "]);
+  EXPECT_GT(column_of(sweeps + "lesson7-alone/sweep.md", abundance)[" kdef  3 "], used[" mean  3 "]);
 }
 
 // What docs/collapse.md says of its small sweep: the order of the students' distances to the ensemble is that of their

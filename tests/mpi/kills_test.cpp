@@ -1,10 +1,11 @@
-// Each process is killed in every phase of a training: before calls of MPI, which all processes make together
+// Each process is killed at times spread over a training: before calls of MPI, which all processes make together
 // (kill_at.cpp), and before calls that write files (tests/faults/inject.cpp). After each: the job ends with a status
 // that is not 0, and once the command is run again the files have the bytes of a job that nobody killed.
 //
-// KDEF_FAULTS=all tries every call; otherwise some of each, spread over the whole job.
+// KDEF_FAULTS=all tries every call; otherwise some, spread over the calls of the job.
 #include <cstdlib>
 #include <iostream>
+#include <numeric>
 
 #include "core/base/text.h"
 #include "tests/mpi/support.h"
@@ -27,13 +28,18 @@ class Kills : public Mpi {
     return number;
   }
 
-  // Of the calls 1 to `count`, all or some: the first, the last and some between.
-  static std::vector<long> calls(long count, long some) {
+  // Of the calls 1 to `count`, all, or `some` that one of `ranks` processes is killed before. Those of all ranks
+  // together are spread from the first call to the last.
+  static std::vector<long> calls(long count, long some, int rank = 0, int ranks = 1) {
     const char* wish = std::getenv("KDEF_FAULTS");
-    if (wish != nullptr && std::string(wish) == "all") some = count;
+    if (wish != nullptr && std::string(wish) == "all") {
+      std::vector<long> every(static_cast<size_t>(count));
+      std::iota(every.begin(), every.end(), 1);
+      return every;
+    }
     std::vector<long> chosen;
-    for (long i = 0; i < std::min(some, count); ++i)
-      chosen.push_back(some == 1 ? count : 1 + i * (count - 1) / (std::min(some, count) - 1));
+    for (long i = 0; i < some; ++i)
+      chosen.push_back(1 + (i * ranks + rank) * (count - 1) / std::max(some * ranks - 1, 1L));
     return chosen;
   }
 
@@ -91,7 +97,7 @@ class Kills : public Mpi {
     for (int rank = 0; rank < processes; ++rank) {
       const long all = number_in(counts + std::to_string(rank));
       ASSERT_GT(all, 50) << "no call was counted";
-      for (const long at : calls(all, some)) {
+      for (const long at : calls(all, some, rank, processes)) {
         SCOPED_TRACE(cat("process ", rank, " of ", processes, ", call ", at, " of ", all));
         std::filesystem::remove_all(path("killed"));
         std::filesystem::remove_all(path("cache"));  // the data is prepared, too
@@ -109,18 +115,19 @@ class Kills : public Mpi {
 // Two epochs with two evaluations and four checkpoints each.
 const std::string kShort = "epochs=2 eval_steps=3 checkpoint_every=2";
 
-TEST_F(Kills, InEveryPhaseOfATraining) {
+TEST_F(Kills, AllOverATraining) {
   cut_training_rows(3);
-  kill_in_calls_of_mpi(2, kShort, 6);
+  kill_in_calls_of_mpi(2, kShort, 3);
 }
 
-TEST_F(Kills, InEveryPhaseOfATrainingWithDividedTables) {
+TEST_F(Kills, AllOverATrainingWithDividedTables) {
   cut_training_rows(3);
   kill_in_calls_of_mpi(4, kShort + " divide_tables=true shards=4", 2);
 }
 
 // The first process writes; it is killed between its writes.
 TEST_F(Kills, WhileFilesAreWritten) {
+  int number = 0;  // of the six deaths
   for (const char* more : {"", " divide_tables=true"}) {
     const std::string settings = kShort + more, counts = path("calls");
     const std::string training = train_command("num_student=2 --threads 1 " + settings + " --run ");
@@ -136,7 +143,7 @@ TEST_F(Kills, WhileFilesAreWritten) {
         if (line.starts_with(std::string(call) + " ")) read_number(line.substr(line.find(' ') + 1), all);
       }
       ASSERT_GT(all, 2) << read_file(counts);
-      for (const long at : calls(all, 2)) {
+      for (const long at : calls(all, 1, number++, 6)) {
         SCOPED_TRACE(cat(call, " ", at, " of ", all, more));
         std::filesystem::remove_all(path("killed"));
         expect_death(job(cat("KDEF_FAULT_ERROR=kill KDEF_FAULT_CALL=", call, " KDEF_FAULT_AT=", at), "killed"));
@@ -153,7 +160,7 @@ TEST_F(Kills, WhileDataIsPrepared) {
   expect_whole(launcher + under(KDEF_KILL_AT, "KDEF_KILL_COUNT=" + counts) + prepare_command("whole"));
   const auto wanted = cache_files("whole");
   for (int rank = 0; rank < 3; ++rank) {
-    for (const long at : calls(number_in(counts + std::to_string(rank)), 3)) {
+    for (const long at : calls(number_in(counts + std::to_string(rank)), 2, rank, 3)) {
       SCOPED_TRACE(cat("process ", rank, ", call ", at));
       std::filesystem::remove_all(path("killed"));
       expect_death(launcher + under(KDEF_KILL_AT, cat("KDEF_KILL_RANK=", rank, " KDEF_KILL_AT=", at)) +

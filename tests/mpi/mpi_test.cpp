@@ -1,6 +1,7 @@
 // Trainings of several processes, as mpirun starts them. Without MPI they are skipped.
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "core/base/text.h"
 #include "tests/mpi/support.h"
@@ -369,7 +370,9 @@ TEST_F(Mpi, PredictionsAndEvaluationsAreThoseOfOneProcess) {
   }
 }
 
-// The gradients of the weights are most of what is sent: 2 (P - 1)/P times their bytes.
+// The gradients of the weights are sent 2 (P - 1)/P times, by each of two processes once, in one call: those of two
+// students of 28-400-400-400-1 with batch normalization (7 fields of 4 numbers), each tensor in a multiple of 32
+// numbers.
 TEST_F(Mpi, AStepIsTimedWithWhatItSends) {
   const Outcome outcome =
       shell(launched(2, "bench step --shape ml-1m --students 2 --batch 64 --dim 4 --seconds 1 --threads 1"));
@@ -378,6 +381,14 @@ TEST_F(Mpi, AStepIsTimedWithWhatItSends) {
                            "\"sent_bytes\":", "\"communication_ms\":", "\"batch\":64"}) {
     EXPECT_THAT(outcome.text, HasSubstr(text));
   }
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(outcome.text, found, std::regex("sums of fp32 +([0-9.]+) +([0-9,]+)"))) << outcome.text;
+  EXPECT_EQ(found[1], "1.0");
+  const int64_t weights = 28 * 400 + 2 * 400 * 400 + 3 * 3 * 400 + 400 + 1, tensors = 3 * 4 + 2;
+  std::string bytes = found[2];
+  std::erase(bytes, ',');
+  EXPECT_GE(std::stoll(bytes), 2 * 4 * weights);
+  EXPECT_LE(std::stoll(bytes), 2 * 4 * (weights + 31 * tensors));
   EXPECT_THAT(shell(launched(2, "bench predict --seconds 1")).text,
               HasSubstr("kdef bench predict works in one process"));
 }

@@ -127,7 +127,7 @@ std::string refusal(const std::string& path) {
 TEST_F(Safetensors, AFileOfTorchIsToldAsSuch) {
   for (const char* head : {"PK\x03\x04", "\x80\x02\x8a\n"}) {
     put(head + std::string(100, 'x'));
-    EXPECT_THAT(refusal(path_), testing::HasSubstr("it is what torch.save writes"));
+    EXPECT_THAT(refusal(path_), testing::HasSubstr("as torch.save writes them"));
   }
   // A header of 640 bytes begins with the same two bytes as a pickle.
   const std::string header = R"({"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
