@@ -72,6 +72,7 @@ constexpr NotRun kNotRun[] = {
     {"./score ", "is what cc did not make"},
     {"cmake ", "builds: the tests of tests/install do so"},
     {"ctest ", "would run these tests"},
+    {"fuzz/run.sh ", "needs the build of ./dev check fuzz, and minutes"},
     {"mpirun ", "needs MPI: tests/mpi/mpi_test.cpp runs docs/many-machines.md"},
     {"pip ", "fetches packages: ./dev check python installs and tests the package"},
     {"pkg-config ", "needs an installed library: tests/install/levels.cmake calls it"},

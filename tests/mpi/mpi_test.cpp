@@ -409,11 +409,12 @@ TEST_F(Mpi, TheCommandsOfThePage) {
   std::string script = "set -e\ncd " + path("") +
                        "\nkdef() { " KDEF_PROGRAM " \"$@\"; }\nmpirun() { local n=$2; shift 3; " +
                        std::string(kLauncher) + "$n " KDEF_PROGRAM " \"$@\"; }\n";
-  bool inside = false, wanted = false;
+  bool open = false, inside = false, wanted = false;  // inside: of a block that is no `text`
   int commands = 0;
   for (const std::string& line : lines(read_file(KDEF_SOURCE_DIR "/docs/many-machines.md"))) {
     if (line.starts_with("```")) {
-      inside = !inside;
+      open = !open;
+      inside = open && line == "```";
       wanted = false;
     } else if (inside && (wanted || line.starts_with("kdef ") || line.starts_with("mpirun "))) {
       wanted = true;  // a block that begins with the program or its launcher
