@@ -42,6 +42,9 @@ class Members : public ::testing::Test {
       dir_.file(name + ".csv", text(rows + 7 * p, p % 2 == 1));
     }
     dir_.file("train/part-b0.csv", "");
+    // Parts without a row that have bytes: they would be the only files of a member, if these counted.
+    dir_.file("train/part-z0.csv", std::string(2000, '\n'));
+    dir_.file("train/part-z1.csv.gz", std::string("\x1f\x8b\x08\0\0\0\0\0\0\3\3\0\0\0\0\0\0\0\0\0", 20));
     dir_.file("valid/a.csv", text(61, false));
     dir_.file("valid/b.csv", text(40, true));
   }
