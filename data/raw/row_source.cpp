@@ -147,7 +147,8 @@ std::unique_ptr<RowSource> open_rows_of_member(const std::string& path, const Da
   const std::vector<std::string> files = part_files(path);
   std::vector<int64_t> sizes;
   for (const std::string& file : files) {
-    // A part may have bytes and no line, as a gzip of nothing: it weighs nothing, so that it goes to a member with rows.
+    // A part may have bytes and no line, as a gzip of nothing: it weighs nothing, so that it goes to a member with
+    // rows.
     const bool is_empty = row_format(file) == RowFormat::text && open_part(file, config)->columns().empty();
     sizes.push_back(is_empty ? 0 : file_state(file).size);
   }

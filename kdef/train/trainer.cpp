@@ -425,7 +425,7 @@ TrainingResult train(Ensemble& model, const data::EncodedFile& train, const data
       } else if (!divided) {
         collapse = collapse_report(model, valid, kCollapseRows);
       }
-    } catch (const std::exception& e) {  // the results are written nevertheless
+    } catch (const CheckError& e) {  // as above; after a failure of the system --resume writes both files
       failure = e.what();
     }
     if (failure.empty())
