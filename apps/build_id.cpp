@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "core/base/error.h"
 #include "core/base/integers.h"
 #include "core/base/isa.h"
 #include "core/base/text.h"
@@ -48,6 +49,9 @@ int take_id(dl_phdr_info* info, size_t, void* out) {
 std::string build_lines() {
   std::string id;
   ::dl_iterate_phdr(take_id, &id);
+  KDEF_CHECK(!id.empty(),
+             "this program has no build id, by which processes know that they are one build of kdef; link it "
+             "with --build-id, and keep the section .note.gnu.build-id");
   return cat("version: ", KDEF_VERSION, "\nbuild: ", id, "\ninstructions of predictions: ", name_of(chosen_isa()),
              "\n");
 }

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -19,7 +20,8 @@ namespace {
 // Where launchers say how many processes they started: Open MPI, MPICH and Slurm's PMI, and PMIx by its rank.
 constexpr const char* kSizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
 
-// Seconds in which a process ends that another one of the group aborts, on a machine with far more work than cores.
+// Seconds that a process waits to be ended by another one, whose message is the one to print; enough on a machine with
+// far more work than cores.
 constexpr unsigned kSilence = 4;
 
 // Beside the program, or where it is installed.
@@ -102,7 +104,7 @@ ProcessGroup::~ProcessGroup() {
 }
 
 void ProcessGroup::check_same_program() const {
-  check_members_agree(group(), build_lines(), "are different builds of kdef",
+  check_members_agree(group(), build_lines(), "are different builds of kdef, or run on different processors",
                       "start the same program, on processors of one kind, on all machines");
 }
 
@@ -118,7 +120,7 @@ void ProcessGroup::give_up() {
     std::cerr.rdbuf(library_->err);
     std::cerr.clear();
     // A failure that all members have is told by the first of them, which ends the others meanwhile.
-    ::sleep(kSilence);
+    ::sleep(kSilence * static_cast<unsigned>(std::min(rank, 2)));
     std::cerr << "kdef: process " << rank << ":\n";
   }
   end_all(report_exception());

@@ -30,8 +30,8 @@ class ProcessGroup {
   ProcessGroup& operator=(const ProcessGroup&) = delete;
 
   /// Runs `work` in the group, whose members must be one build of kdef, and returns its status. Where it throws, the
-  /// message is printed once, by the lowest rank that failed within some seconds, and all processes of the group end with
-  /// its exit status.
+  /// message is printed once where the first or the second process fails, too, within some seconds, otherwise by each
+  /// that failed; all processes of the group end with its exit status.
   template <class Work>
   int run(const Work& work) {
     if (group().is_alone()) return work();

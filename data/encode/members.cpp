@@ -38,9 +38,10 @@ bool has_moments(const FieldCount& count) {
 constexpr size_t kTextsOfFile = 8;
 
 void append_texts(const FileState& file, Texts& texts) {
-  for (const std::string& text :
-       {file.path, std::to_string(file.size), std::to_string(file.modified), std::to_string(file.changed),
-        std::to_string(file.inode), std::to_string(file.regular), std::to_string(file.settled), file.content})
+  // All of its members, or this does not compile.
+  const auto& [path, size, modified, changed, inode, regular, settled, content] = file;
+  for (const std::string& text : {path, std::to_string(size), std::to_string(modified), std::to_string(changed),
+                                  std::to_string(inode), std::to_string(regular), std::to_string(settled), content})
     texts.push_back(text);
 }
 
@@ -116,7 +117,7 @@ void check_same_files(const std::vector<FileState>& files) {
   if (Group::current().is_alone()) return;
   Texts mine;
   for (const FileState& file : files)
-    mine.push_back(cat(file.path, " of ", file.size, " bytes, changed at ", file.modified, " ns"));
+    mine.push_back(cat(file.path, " of ", file.size, " bytes, changed at ", file.modified, " ns, inode ", file.inode));
   const std::vector<Texts> all = all_lists(mine);
   for (size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
@@ -124,7 +125,7 @@ void check_same_files(const std::vector<FileState>& files) {
     while (i < std::min(all[0].size(), all[r].size()) && all[0][i] == all[r][i]) ++i;
     const auto found = [&](size_t rank) { return i < all[rank].size() ? all[rank][i] : "no file more"; };
     throw InputError(cat("processes 0 and ", r, " find different files of rows: ", found(0), ", and ", found(r),
-                         "; give all processes the same files"));
+                         "; all processes need the same files, on a file system that all of them see"));
   }
 }
 
