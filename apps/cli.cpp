@@ -10,6 +10,7 @@
 #include <new>
 #include <typeinfo>
 
+#include "apps/process_group.h"
 #include "apps/terminal.h"
 #include "core/base/error.h"
 #include "core/base/names.h"
@@ -153,8 +154,9 @@ std::optional<Parsed> parse(const Synopsis& synopsis, const po::options_descript
   for (const std::string& word : parsed.rest) {
     const bool override_like = word.find('=') != std::string::npos && word[0] != '=';
     if (synopsis.rest == Rest::none || (overrides && !override_like)) {
-      throw InputError(
-          cat("unexpected argument '", word, "'", overrides ? ": expected an option or KEY=VALUE" : "", see));
+      const bool key = overrides && is_key(word);
+      throw InputError(cat("unexpected argument '", word, "'", key ? cat(": write ", word, "=VALUE") : "",
+                           overrides && !key ? ": expected an option or KEY=VALUE" : "", see));
     }
   }
   return parsed;
@@ -215,7 +217,7 @@ void add_device_option(po::options_description& options) {
                         "device to compute on");
 }
 
-Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device")); }
+Device use_device(const Parsed& parsed) { return parse_device(parsed.text("device"), local_process()); }
 
 void say_warnings(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) {

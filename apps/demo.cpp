@@ -168,9 +168,10 @@ int demo(const Arguments& arguments) {
   print("\n%s\n\nThe same as a page to look at, with curves: %s%s\n", reading(contestants).c_str(), out.c_str(),
         kReport);
   print(
-      "Configuration and data: %s. Runs: %s/{single,sum,mean,KDEF}. Next:\n"
-      "  %s predict --run %s/KDEF --data %s/test.csv --out predictions.txt\n"
-      "  %s train --config %s --expid KDEF --run %s/KDEF-5 num_student=5\n",
+      "Configuration and data: %s. Runs: %s/{single,sum,mean,KDEF}.\n\n"
+      "Next, predictions of the model, or an ensemble of five:\n"
+      "  %s predict --run %s/KDEF \\\n    --data %s/test.csv --out predictions.txt\n"
+      "  %s train --config %s --expid KDEF \\\n    --run %s/KDEF-5 num_student=5\n",
       data_dir.c_str(), out.c_str(), program_name().c_str(), out.c_str(), data_dir.c_str(), program_name().c_str(),
       data_dir.c_str(), out.c_str());
   return kDone;

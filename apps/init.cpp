@@ -202,8 +202,10 @@ int init(const Arguments& arguments) {
   say_warnings(profile.warnings);
 
   write_files(out, dataset_yaml, model_yaml);
-  print("\nWrote %s/%s and %s. Look at them, then:\n  %s train --config %s --expid KDEF\n", out.c_str(), kDatasetYaml,
-        kModelYaml, program_name().c_str(), out.c_str());
+  print("\nWrote %s/%s and %s.\n", out.c_str(), kDatasetYaml, kModelYaml);
+  print(
+      "To use a column otherwise, edit its line there (docs/own-data.md). Then:\n  %s train --config %s --expid KDEF\n",
+      program_name().c_str(), out.c_str());
   return kDone;
 }
 

@@ -6,6 +6,7 @@
 #include "apps/process_group.h"
 #include "apps/progress.h"
 #include "kdef/run/run.h"
+#include "kdef/run/run_path.h"
 
 namespace kdef::apps {
 
@@ -47,6 +48,7 @@ int prepare(const Arguments& arguments) {
   ProcessGroup processes;
   return processes.run([&] {
     const ExperimentConfig config = load_config(*parsed);
+    if (!config.init.empty()) check_has_model(config.init);
     const std::string cache = cache_directory(config);
     data::Prepared prepared;
     {

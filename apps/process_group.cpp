@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/first_member.h"
 #include "core/base/members_agree.h"
+#include "core/base/text.h"
 #include "core/mpi/mpi_group.h"
 
 namespace kdef::apps {
@@ -19,6 +20,9 @@ namespace {
 
 // Where launchers say how many processes they started: Open MPI, MPICH and Slurm's PMI, and PMIx by its rank.
 constexpr const char* kSizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
+
+// Where they say which of the processes on its machine this one is.
+constexpr const char* kLocalRanks[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
 
 // Seconds that a process waits to be ended by another one, whose message is the one to print; enough on a machine with
 // far more work than cores.
@@ -44,6 +48,15 @@ long started_processes() {
   return std::getenv("PMIX_RANK") != nullptr && std::getenv("SLURM_NTASKS") != nullptr
              ? std::strtol(std::getenv("SLURM_NTASKS"), nullptr, 10)
              : 1;
+}
+
+int local_process() {
+  for (const char* name : kLocalRanks) {
+    int rank = 0;
+    if (const char* text = std::getenv(name); text != nullptr && read_number(std::string_view(text), rank) && rank >= 0)
+      return rank;
+  }
+  return 0;
 }
 
 void check_alone(const std::string& command) {

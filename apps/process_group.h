@@ -13,6 +13,10 @@ namespace kdef::apps {
 /// launcher.
 long started_processes();
 
+/// The number of this process among those that were started on its machine, from 0, as the launcher says it; 0 without
+/// a launcher.
+int local_process();
+
 /// InputError where several processes were started together, for `command`, which works in one.
 void check_alone(const std::string& command);
 

@@ -26,11 +26,19 @@ std::string format(const char* pattern, Args... args) {
   return text;
 }
 
-std::string bar(double fraction) {
-  constexpr int kWidth = 14;
-  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
-  return "[" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') +
-         "]";
+// A bar of at most `width` characters with a blank behind it; nothing where a bar would be too short to read.
+std::string bar(double fraction, size_t width) {
+  constexpr size_t kLongest = 14, kShortest = 4, kFrame = 3;
+  if (width < kShortest + kFrame) return "";
+  const size_t length = std::min(kLongest, width - kFrame);
+  const auto filled = static_cast<size_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(length));
+  return "[" + std::string(filled, '#') + std::string(length - filled, '.') + "] ";
+}
+
+// Columns of the terminal but one, so that a full line does not move the cursor to the next.
+size_t terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
 }
 
 // A column of the table of evaluations, with its value in one line. Columns of one group stand below its title.
@@ -59,17 +67,12 @@ std::vector<Cell> cells(const TrainingListener::Evaluated& e) {
   return row;
 }
 
-// "best", or how many evaluations in a row were no better, of those that stop the training; what fits behind `values`.
+// "best", or how many evaluations in a row were no better, and how many stop the training; what fits behind `values`.
 std::string mark(const TrainingListener::Evaluated& e, size_t values) {
   constexpr size_t kColumns = 80;
   if (e.improved) return "  best";
-  const auto text = [&](const char* words, const char* of) {
-    return cat(words, e.without_improvement, of, e.patience);
-  };
-  for (const std::string& t : {text("  no better ", " of "), text("  no better ", "/")}) {
-    if (values + t.size() <= kColumns) return t;
-  }
-  return text("  ", "/");
+  const std::string count = cat(e.without_improvement, "/", e.patience), text = "  no better " + count;
+  return values + text.size() <= kColumns ? text : "  " + count;
 }
 
 }  // namespace
@@ -95,10 +98,8 @@ void ProgressDisplay::draw(const std::string& text) {
     std::cout.flush();
     return;
   }
-  winsize size{};
-  const size_t columns = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
   clear();
-  print("%s", escape_controls(text).substr(0, columns).c_str());
+  print("%s", escape_controls(text).substr(0, terminal_columns()).c_str());
   std::cout.flush();
   drawn_ = true;
 }
@@ -129,9 +130,10 @@ void ProgressDisplay::preparing(const data::Progress& p) {
   stage_ = p.stage;
   last_ = seconds_now();
   if (p.fraction < 0) return draw(p.stage);
-  draw(terminal_ ? format("%s %s %3.0f %%  %s rows", p.stage.c_str(), bar(p.fraction).c_str(), 100 * p.fraction,
-                          grouped(p.rows).c_str())
-                 : format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
+  if (!terminal_) return draw(format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
+  const std::string rows = p.rows > 0 ? cat("  ", grouped(p.rows), " rows") : "";
+  draw(format("%s %s%3.0f %%%s", p.stage.c_str(), bar(p.fraction, terminal_columns()).c_str(), 100 * p.fraction,
+              rows.c_str()));
 }
 
 void ProgressDisplay::step(const TrainingListener::Step& s) {
@@ -153,9 +155,11 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
     return clock_time(rate > 0 ? static_cast<double>(steps) * static_cast<double>(s.rows) / rate : 0);
   };
   const int64_t in_epoch = s.batches - s.batch, in_all = in_epoch + (epochs_ - s.epoch) * s.batches;
-  draw(format("epoch %lld/%lld %s %s rows/s  loss %.4f  %s left, %s in all", static_cast<long long>(s.epoch),
-              static_cast<long long>(epochs_), bar(done).c_str(), grouped(std::llround(rate)).c_str(), s.loss,
-              left(in_epoch).c_str(), left(in_all).c_str()));
+  const std::string epoch = cat("epoch ", s.epoch, "/", epochs_, " ");
+  const std::string figures = format("%s rows/s  loss %.4f  %s left, %s in all", grouped(std::llround(rate)).c_str(),
+                                     s.loss, left(in_epoch).c_str(), left(in_all).c_str());
+  const size_t words = epoch.size() + figures.size(), columns = terminal_columns();
+  draw(cat(epoch, bar(done, columns - std::min(columns, words)), figures));
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {

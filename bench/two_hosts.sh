@@ -1,32 +1,35 @@
 #!/usr/bin/env bash
 # A training step of two processes on two network namespaces of this machine, which a link of RATE joins, as of two machines.
-# usage: two_hosts.sh KDEF RATE [options of kdef bench step]     RATE as tc has it: 1gbit
+# usage: two_hosts.sh KDEF RATE MICROSECONDS [options of kdef bench step]     RATE as tc has it: 1gbit
 #
-# Needs root, iproute2 and Open MPI. Each process has one core. The link shapes the rate in both directions (tc's token bucket);
-# it adds no latency, since that needs netem.
+# Needs root, iproute2 and Open MPI with its compiler mpicxx. Each process has one core. The link shapes the rate in both
+# directions (tc's token bucket). The kernel's netem would add latency and is often missing: instead every call that the
+# processes make together begins MICROSECONDS later (bench/mpi_latency.cpp).
 set -euo pipefail
-if (($# < 2)) || ((EUID)); then
-  sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+if (($# < 3)) || ((EUID)); then
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
-kdef=$(realpath "$1") rate=$2
-shift 2
-agent=$(mktemp)
+kdef=$(realpath "$1") rate=$2 microseconds=$3
+shift 3
+a=kdef-a-$$ b=kdef-b-$$  # the namespaces
+agent=$(mktemp) latency=$(mktemp --suffix=.so)
 end() {
-  ip netns del kdef-a 2>/dev/null || true
-  ip netns del kdef-b 2>/dev/null || true
-  rm -f "$agent"
+  ip netns del "$a" 2>/dev/null || true
+  ip netns del "$b" 2>/dev/null || true
+  rm -f "$agent" "$latency"
 }
 trap end EXIT
-printf '#!/bin/sh\nshift\nexec ip netns exec kdef-b sh -c "$*"\n' >"$agent"
+mpicxx -O2 -shared -fPIC "$(dirname "${BASH_SOURCE[0]}")/mpi_latency.cpp" -o "$latency"
+printf '#!/bin/sh\nshift\nexec ip netns exec %s sh -c "$*"\n' "$b" >"$agent"
 chmod +x "$agent"
-for name in a b; do
-  ip netns add "kdef-$name"
-  ip -n "kdef-$name" link set lo up
+for name in "$a" "$b"; do
+  ip netns add "$name"
+  ip -n "$name" link set lo up
 done
-ip link add kdef-to-b netns kdef-a type veth peer name kdef-to-a netns kdef-b
+ip link add kdef-to-b netns "$a" type veth peer name kdef-to-a netns "$b"
 address=1
-for place in "kdef-a kdef-to-b" "kdef-b kdef-to-a"; do
+for place in "$a kdef-to-b" "$b kdef-to-a"; do
   read -r name device <<<"$place"
   ip -n "$name" address add "10.77.0.$address/24" dev "$device"
   ip -n "$name" link set "$device" up
@@ -34,6 +37,6 @@ for place in "kdef-a kdef-to-b" "kdef-b kdef-to-a"; do
   address=$((address + 1))
 done
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-ip netns exec kdef-a mpirun --host 10.77.0.1:1,10.77.0.2:1 -n 2 --bind-to none --mca plm_rsh_agent "$agent" \
+ip netns exec "$a" mpirun --host 10.77.0.1:1,10.77.0.2:1 -n 2 --bind-to none --mca plm_rsh_agent "$agent" \
   --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
-  "$kdef" bench step --threads 1 "$@"
+  env KDEF_LATENCY_US="$microseconds" LD_PRELOAD="$latency" "$kdef" bench step --threads 1 "$@"

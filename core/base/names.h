@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,17 +61,19 @@ auto find_row(const Table& table, std::string_view name) {
 
 // ---- Misspelt names
 
-/// The Levenshtein distance of two texts; upper and lower case letters are equal.
+/// How many letters must be inserted, removed, replaced, or exchanged with their neighbour to make `b` of `a` (the
+/// optimal string alignment distance); upper and lower case letters are equal.
 inline size_t edit_distance(std::string_view a, std::string_view b) {
   const std::string x = lower_case(a), y = lower_case(b);
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  std::vector<size_t> before, last, row(b.size() + 1);  // distances of the first i - 2, i - 1 and i letters of a
+  std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
+    before = std::exchange(last, row);
+    row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (x[i - 1] != y[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (x[i - 1] != y[j - 1])});
+      const bool exchanged = i > 1 && j > 1 && x[i - 1] == y[j - 2] && x[i - 2] == y[j - 1];
+      if (exchanged) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -104,14 +107,14 @@ inline bool is_near(std::string_view name, std::string_view known, double share 
   return edit_distance(name, known) <= std::max<size_t>(1, name.size() / 3) || common_words(name, known) >= share;
 }
 
-/// "; did you mean 'X'?" for the nearest of `names`, if it is_near(); otherwise an empty text.
+/// " (did you mean 'X'?)" for the nearest of `names`, if it is_near(); otherwise an empty text.
 inline std::string did_you_mean(std::string_view name, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   const std::string& best = nearest_name(name, names);
-  return is_near(name, best) ? "; did you mean '" + best + "'?" : "";
+  return is_near(name, best) ? " (did you mean '" + best + "'?)" : "";
 }
 
-/// Throws InputError "network 'x' is unknown; did you mean 'y'?; known: y, z".
+/// Throws InputError "network 'x' is unknown (did you mean 'y'?); known: y, z".
 [[noreturn]] inline void fail_unknown_name(std::string_view what, std::string_view name,
                                            const std::vector<std::string>& known) {
   throw InputError(cat(what, " '", name, "' is unknown", did_you_mean(name, known), "; known: ", joined(known)));

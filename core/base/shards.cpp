@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -23,6 +25,10 @@ struct GivenUp {};
 
 // One mutex guards everything. A meeting of all local shards ends with an action of the last one that arrives, which is
 // also the only time when this process speaks to the others.
+//
+// There are `limit_` lanes, and shard i runs in lane i % limit_. A lane runs one of its shards at a time. A shard that
+// waits hands its lane to the next one and wakes that one alone, which then runs on the core that becomes free. Where
+// all are woken, or a shard changes lanes, two shards often run on one core while another core is idle.
 class Shards::Team {
  public:
   Team(Group& processes, int64_t of_batch)
@@ -56,9 +62,9 @@ class Shards::Team {
     arrived_ = 0;
     failed_shard_ = count_;
     failure_ = nullptr;
-    ++job_;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return unfinished_ == 0; });
+    lanes_.assign(static_cast<size_t>(limit_), {});
+    for (int64_t i = 0; i < count_; ++i) get_ready(i);
+    finished_.wait(lock, [&] { return unfinished_ == 0; });
     if (failure_ != nullptr) std::rethrow_exception(failure_);
   }
 
@@ -71,8 +77,12 @@ class Shards::Team {
     int size() const override { return static_cast<int>(team_.count_ * team_.processes_.size()); }
     void all_reduce(std::span<double> values) override { team_.sum(shard_, values); }
     void all_reduce(std::span<float> values) override { team_.sum(shard_, values); }
-    bool agree(bool mine) override { return team_.agree(mine); }
-    void barrier() override { team_.agree(false); }
+    bool agree(bool mine) override { return team_.agree(shard_, mine); }
+    void barrier() override { team_.agree(shard_, false); }
+
+    std::condition_variable changed;
+    bool runs = false, in_meeting = false;
+
     std::vector<Bytes> all_gather(const Bytes&) override { refuse("all_gather"); }
     std::vector<Bytes> all_to_all(const std::vector<Bytes>&) override { refuse("all_to_all"); }
     void broadcast(std::span<std::byte>, int) override { refuse("broadcast"); }
@@ -83,25 +93,30 @@ class Shards::Team {
     int64_t shard_;
   };
 
+  struct Lane {
+    bool busy = false;
+    std::deque<int64_t> ready;  // shards that wait for it, in order
+  };
+
+  Member& member(int64_t shard) { return *members_[static_cast<size_t>(shard)]; }
+
   void close() {
     {
       const std::lock_guard lock(mutex_);
       closing_ = true;
     }
-    changed_.notify_all();
+    for (const auto& m : members_) m->changed.notify_one();
     for (std::thread& t : threads_) t.join();
     threads_.clear();
   }
 
   void serve(int64_t shard) {
-    const GroupScope scope(*members_[static_cast<size_t>(shard)]);
-    uint64_t done = 0;
+    Member& self = member(shard);
+    const GroupScope scope(self);
     std::unique_lock lock(mutex_);
     while (true) {
-      changed_.wait(lock, [&] { return closing_ || job_ != done; });
+      self.changed.wait(lock, [&] { return closing_ || self.runs; });
       if (closing_) return;
-      done = job_;
-      start_running(lock);
       const std::function<void(int64_t)>& work = *work_;
       set_num_threads(threads_each_);
       lock.unlock();
@@ -116,35 +131,57 @@ class Shards::Team {
       if (failure != nullptr && shard < failed_shard_) {
         failed_shard_ = shard;
         failure_ = failure;
+        end_meeting();
       }
-      --running_;
-      --unfinished_;
-      changed_.notify_all();
+      leave_lane(shard);
+      if (--unfinished_ == 0) finished_.notify_one();
     }
   }
 
-  void start_running(std::unique_lock<std::mutex>& lock) {
-    changed_.wait(lock, [&] { return running_ < limit_; });
-    ++running_;
+  Lane& lane_of(int64_t shard) { return lanes_[static_cast<size_t>(shard % limit_)]; }
+
+  void get_ready(int64_t shard) {
+    lane_of(shard).ready.push_back(shard);
+    fill(lane_of(shard));
+  }
+  void fill(Lane& lane) {
+    if (lane.busy || lane.ready.empty()) return;
+    lane.busy = true;
+    Member& next = member(lane.ready.front());
+    lane.ready.pop_front();
+    next.runs = true;
+    next.changed.notify_one();
+  }
+  void leave_lane(int64_t shard) {
+    member(shard).runs = false;
+    lane_of(shard).busy = false;
+    fill(lane_of(shard));
+  }
+  // Those who wait in the meeting may go on.
+  void end_meeting() {
+    arrived_ = 0;
+    for (int64_t i = 0; i < count_; ++i) {
+      if (std::exchange(member(i).in_meeting, false)) get_ready(i);
+    }
   }
 
   // Called by every shard. The last one does `together` for all; then all go on.
   template <class Together>
-  void meet(std::unique_lock<std::mutex>& lock, Together&& together) {
-    const uint64_t meeting = meeting_;
-    --running_;
-    if (++arrived_ == count_ && failure_ == nullptr) {
+  void meet(std::unique_lock<std::mutex>& lock, int64_t shard, Together&& together) {
+    if (failure_ != nullptr) throw GivenUp();
+    if (++arrived_ == count_) {
       try {
         together();
       } catch (...) {
         failure_ = std::current_exception();
       }
-      arrived_ = 0;
-      ++meeting_;
+      end_meeting();
+    } else {
+      Member& self = member(shard);
+      self.in_meeting = true;
+      leave_lane(shard);
+      self.changed.wait(lock, [&] { return self.runs; });
     }
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return (meeting_ != meeting || failure_ != nullptr) && running_ < limit_; });
-    ++running_;
     if (failure_ != nullptr) throw GivenUp();
   }
 
@@ -154,7 +191,7 @@ class Shards::Team {
     auto& parts = parts_of<T>();
     parts.resize(static_cast<size_t>(count_));
     parts[static_cast<size_t>(shard)] = values;
-    meet(lock, [&] {
+    meet(lock, shard, [&] {
       for (const std::span<T>& part : parts)
         KDEF_CHECK(part.size() == values.size(), "shards: sums of ", part.size(), " and of ", values.size());
       add_pairwise(parts.size(), [&](size_t to, size_t from) {
@@ -165,10 +202,10 @@ class Shards::Team {
     });
   }
 
-  bool agree(bool mine) {
+  bool agree(int64_t shard, bool mine) {
     std::unique_lock lock(mutex_);
     any_ = any_ || mine;
-    meet(lock, [&] {
+    meet(lock, shard, [&] {
       agreed_ = processes_.agree(any_);
       any_ = false;
     });
@@ -187,11 +224,11 @@ class Shards::Team {
   const int64_t count_, first_;
   std::vector<std::unique_ptr<Member>> members_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable finished_;
+  std::vector<Lane> lanes_;
   const std::function<void(int64_t)>* work_ = nullptr;
-  int64_t limit_ = 1, running_ = 0, unfinished_ = 0, arrived_ = 0, failed_shard_ = 0;
+  int64_t limit_ = 1, unfinished_ = 0, arrived_ = 0, failed_shard_ = 0;
   int threads_each_ = 1;
-  uint64_t job_ = 0, meeting_ = 0;
   bool any_ = false, agreed_ = false, closing_ = false;
   std::exception_ptr failure_;
   std::vector<std::span<double>> doubles_;

@@ -80,7 +80,15 @@ void AtomicFile::commit() {
 void make_directories(const std::string& path, const std::string& advice) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw SystemError(cat(path, ": the folder cannot be made: ", error.message(), advice));
+  if (!error) return;
+  for (std::filesystem::path part = path; part.has_relative_path(); part = part.parent_path()) {
+    std::error_code unknown;
+    if (!std::filesystem::exists(part, unknown)) continue;
+    if (std::filesystem::is_directory(part, unknown)) break;
+    throw InputError(cat(part.string(), ": is a file, where a folder is to be made",
+                         part == path ? "" : cat(" for ", path), advice.empty() ? "; give another place" : advice));
+  }
+  throw SystemError(cat(path, ": the folder cannot be made: ", error.message(), advice));
 }
 
 void refuse_link(const std::string& path) {

@@ -43,7 +43,7 @@ class AtomicFile {
 };
 
 /// Makes a folder and the folders above it where they are missing. `advice` ends the message of a failure: "; choose
-/// another data_root".
+/// another data_root". InputError where a file has one of the names.
 void make_directories(const std::string& path, const std::string& advice = "");
 
 /// Makes a folder in an existing folder if it is missing. InputError where the name is that of a symbolic link.

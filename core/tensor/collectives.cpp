@@ -2,19 +2,49 @@
 
 #include <cstring>
 
+#if defined(KDEF_HAS_CUDA)
+#include "core/cuda/runtime.h"
+#endif
+
 namespace kdef {
+
+#if defined(KDEF_HAS_CUDA)
+namespace {
+
+// Pinned host memory of this thread, which a device reads and writes at its full speed. It lives as long as the
+// process.
+void* pinned(size_t bytes) {
+  thread_local cuda::PinnedMemory* memory = nullptr;
+  thread_local size_t size = 0;
+  if (bytes > size) {
+    delete memory;
+    memory = new cuda::PinnedMemory(bytes);
+    size = bytes;
+  }
+  return memory->data();
+}
+
+}  // namespace
+#endif
 
 void all_reduce(Group& group, const Tensor& t) {
   if (group.is_alone()) return;
-  const Tensor host = t.to(kCpu);
-  for_float(t.dtype(), "all_reduce",
-            [&]<class T>() { group.all_reduce(std::span<T>(host.data<T>(), static_cast<size_t>(host.numel()))); });
-  if (host.identity() == t.identity()) {
-    t.changed();
-  } else {
-    Tensor target = t;
-    target.copy_from(host);
+  const auto sum = [&](void* values) {
+    for_float(t.dtype(), "all_reduce", [&]<class T>() {
+      group.all_reduce(std::span<T>(static_cast<T*>(values), static_cast<size_t>(t.numel())));
+    });
+  };
+  if (t.device().is_cpu()) sum(t.raw());
+#if defined(KDEF_HAS_CUDA)
+  if (!t.device().is_cpu()) {
+    void* host = pinned(t.bytes());
+    cuda::copy_async(host, t.raw(), t.bytes());
+    synchronize(t.device());
+    sum(host);
+    cuda::copy_async(t.raw(), host, t.bytes());  // the next use of `host` is later in the device's order
   }
+#endif
+  t.changed();
 }
 
 Tensor gather_rows(Group& group, const Tensor& t) {

@@ -22,9 +22,10 @@ inline constexpr Device kCpu{};
 /// "cpu" or "cuda:0".
 std::string name_of(Device device);
 
-/// Reads "cpu", "cuda" or "cuda:N". Throws InputError for another name, and for a device that this build or machine
-/// does not have.
-Device parse_device(const std::string& name);
+/// Reads "cpu", "cuda" or "cuda:N". "cuda" alone is the device of process `process` on this machine: each process has
+/// its own, and where there are fewer devices they share them in turn. Throws InputError for another name, and for a
+/// device that this build or machine does not have.
+Device parse_device(const std::string& name, int process = 0);
 
 /// The memory of one device. It keeps released blocks and hands them out again, so that a training step of fixed shapes
 /// takes nothing from the system after its second run. Thread-safe.

@@ -44,12 +44,13 @@ struct CpuSystem {
 
 std::string name_of(Device device) { return device.is_cpu() ? "cpu" : cat("cuda:", device.index); }
 
-Device parse_device(const std::string& name) {
+Device parse_device(const std::string& name, int process) {
   if (name == "cpu") return kCpu;
   if (name.rfind("cuda", 0) != 0) throw InputError(cat("device '", name, "' is unknown; known: cpu, cuda, cuda:N"));
 #if defined(KDEF_HAS_CUDA)
   int index = 0;
-  if (name.size() > 4) {
+  const bool numbered = name.size() > 4;
+  if (numbered) {
     if (name[4] != ':' || !read_number(std::string_view(name).substr(5), index) || index < 0) {
       throw InputError(cat("device '", name, "' is unknown; known: cpu, cuda, cuda:N"));
     }
@@ -59,11 +60,13 @@ Device parse_device(const std::string& name) {
     throw InputError(cat("device '", name,
                          "': no CUDA device was found (nvidia-smi shows what the driver finds; docs/gpu.md says what "
                          "is needed); use --device cpu"));
+  if (!numbered) index = process % count;
   if (index >= count) {
     throw InputError(cat("device '", name, "': this machine has CUDA devices 0 to ", count - 1));
   }
   return {DeviceType::cuda, index};
 #else
+  (void)process;
   throw InputError(cat("device '", name, "': this build of kdef has no CUDA backend; use --device cpu"));
 #endif
 }

@@ -24,6 +24,7 @@ constexpr double kNoIds = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kFewNumbers = 100;   // whole numbers: to here they are ids
 constexpr int64_t kFewFractions = 20;  // numbers with a fraction
 constexpr double kLongTail = 0.05;     // median / largest number: below it small numbers are the common ones
+constexpr double kNamedTail = 0.25;    // the same where the name of the column says that it measures
 constexpr double kSparse = 0.3;        // NumberSummary::density: below it many whole numbers are left out
 constexpr double kMostUnseen = 0.95;   // share of validation rows without an id: from here a column is left out
 constexpr double kSmallest = -10;      // a count of a few kinds may have -1 and the like for "unknown"
@@ -198,8 +199,8 @@ class Proposer {
     if (!many) return take_number_ids(cat("few numbers, ", shortest(n.min), " to ", shortest(n.max)));
     if (named_id) return take_number_ids("numbers that name things");
     // Ids that were given in the order of their first use have a long tail, too, but leave out few numbers.
-    const bool measures = n.density() < kSparse || name_says(column_.name, amounts);
-    const bool long_tail = n.min >= kSmallest && n.median < kLongTail * n.max && measures && !n.zeros;
+    const double tail = name_says(column_.name, amounts) ? kNamedTail : n.density() < kSparse ? kLongTail : 0;
+    const bool long_tail = n.min >= kSmallest && n.median < tail * n.max && !n.zeros;
     if (long_tail) return take_counts();
     if (n.zeros) return take_number_ids("numbers that begin with 0: names");
     take_number_ids("whole numbers that repeat: names");

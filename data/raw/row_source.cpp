@@ -81,8 +81,9 @@ void RowSource::select(const std::vector<std::string>& names) {
   for (size_t i = 0; i < names.size(); ++i) {
     const auto at = places.find(names[i]);
     if (at == places.end()) {
-      throw InputError(cat(path_, ": no column '", names[i], "'", did_you_mean(names[i], columns_),
-                           "; the columns are ", list_of(columns_), hint_of_header()));
+      const std::string near = did_you_mean(names[i], columns_);
+      throw InputError(cat(path_, ": no column '", names[i], "'", near, "; the columns are ", list_of(columns_),
+                           near.empty() ? hint_of_header() : ""));
     }
     if (at->second == kTwice) {
       throw InputError(cat(path_, ": two columns are named '", without_controls(names[i]), "'; rename one of them"));

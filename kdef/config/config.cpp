@@ -595,7 +595,8 @@ ExperimentConfig load_resolved(const std::string& path, const std::vector<std::s
     const Key<Draft>* key = find_row(experiment_keys(), key_of(name));
     if (key != nullptr && key->write && !key->resolved) {
       throw InputError(cat(kCommandLine, ": key '", name, "': ", path,
-                           " has the settings of each student; write students.0.KEY=VALUE, students.1.KEY=VALUE, ..."));
+                           " has the settings of each student, and takes students.0.KEY=VALUE, students.1.KEY=VALUE, ",
+                           "...; to change ", name, " itself, train from a folder (--config DIR --expid ID)"));
     }
     merge_override(merged, text);
   }

@@ -161,7 +161,7 @@ std::string YamlValue::one_of(const std::vector<std::string>& names) const {
     for (const std::string& name : names) {
       if (lower_case(name) == lower_case(node_.Scalar())) return name;
     }
-    fail(cat("expected one of ", joined(names), ", found ", describe(node_), did_you_mean(node_.Scalar(), names)));
+    fail(cat("found ", describe(node_), did_you_mean(node_.Scalar(), names), ", expected one of ", joined(names)));
   }
   expected(cat("one of ", joined(names)));
 }

@@ -54,7 +54,7 @@ std::vector<Column> columns_of(const std::vector<RunGroup>& groups, const std::s
   const MetricList metrics = measured_in(groups);
   const Metric& main = metrics[0];
   std::vector<Column> all{
-      {"ensemble", [](const RunGroup& g) { return cat(escape(g.ensemble), ", ", escape(g.networks)); }}};
+      {"ensemble", [](const RunGroup& g) { return escape(cat(ensemble_name(g), ", ", g.networks)); }}};
   const auto add_metric = [&](const Metric& m) {
     all.push_back(
         figure_column(cat(data, " ", m.title()), groups, m, [m](const RunGroup& g) { return g.summary.metrics[m]; }));
@@ -161,8 +161,15 @@ std::string comparison_table(const std::vector<RunGroup>& groups, const std::str
 // has no single student of its own.
 std::vector<RunGroup> with_single_students(const std::vector<RunGroup>& groups) {
   std::vector<RunGroup> all = groups;
+  const auto is_alone = [&](const RunGroup& g) {  // in its experiment
+    return std::none_of(groups.begin(), groups.end(),
+                        [&](const RunGroup& o) { return o.experiment == g.experiment && o.students > 1; });
+  };
+  for (RunGroup& g : all) {  // on no line, since the others may have other settings
+    if (is_alone(g)) g.ensemble = ensemble_name(g);
+  }
   for (const RunGroup& one : groups) {
-    if (one.students != 1 || one.ensemble != name_of(EnsembleKind::mean)) continue;
+    if (one.students != 1 || one.ensemble != name_of(EnsembleKind::mean) || is_alone(one)) continue;
     for (const RunGroup& other : groups) {
       const bool known = std::any_of(all.begin(), all.end(), [&](const RunGroup& g) {
         return g.ensemble == other.ensemble && g.kinds == other.kinds && g.settings == one.settings && g.students == 1;
@@ -192,7 +199,8 @@ class LineStyles {
     if (known != styles_.end()) return known->second;
     const int kdef = ensemble_style(EnsembleKind::kdef);
     int style = ensemble_style(g.kind);
-    const bool is_plain = g.settings.empty() && (g.kind != EnsembleKind::kdef || g.ensemble == "KDEF");
+    const bool is_plain =
+        g.settings.empty() && (g.kind != EnsembleKind::kdef || g.ensemble == "KDEF") && !name.starts_with(kOneNetwork);
     if (!is_plain || taken_.count(style) != 0) {
       // Above the styles of all kinds: those may still come.
       for (style = plot::kColours; style % plot::kColours == kdef || taken_.count(style) != 0;) ++style;
@@ -292,10 +300,37 @@ std::string charts(const std::vector<RunGroup>& groups, const std::string& data)
   return page + "</div>";
 }
 
+// Every ensemble with its students: what is drawn where no line has two numbers of students.
+std::string beside_students(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups,
+                            const std::string& data) {
+  const Metric main = measured_in(groups)[0];
+  plot::Ranking all{.title = cat(main.heading(), " of the ensembles and of their students, ", data, " data"),
+                    .note = cat("Small dots: every student alone. ", main.which_is_better()),
+                    .axis = {.label = main.title(), .decimals = html::shown_decimals(main)},
+                    .from_zero = false};
+  LineStyles styles;
+  bool students = false;
+  for (const RunGroup& g : groups) {
+    const Statistic& s = g.summary.metrics[main];
+    const std::string name = ensemble_name(g);
+    plot::Ranking::Row row{.name = g.students > 1 ? cat(name, " of ", g.students) : name,
+                           .value = s.mean,
+                           .deviation = s.deviation,
+                           .style = styles.of(name, g)};
+    for (const size_t i : g.runs) {
+      if (g.students < 2 || !runs[i].finished() || !ensemble_type(g.kind).trains_output_layers()) continue;
+      for (const Quality& q : (g.on_test ? *runs[i].test : *runs[i].valid).students) row.parts.push_back(q[main]);
+    }
+    students = students || !row.parts.empty();
+    all.rows.push_back(std::move(row));
+  }
+  return students ? cat("<div class=\"figures\">", plot::figure(all), "</div>") : "";
+}
+
 }  // namespace
 
 std::string group_label(const RunGroup& g) {
-  std::string label = cat(g.ensemble, ", ", g.networks);
+  std::string label = cat(ensemble_name(g), ", ", g.networks);
   if (const std::string settings = settings_label(g); !settings.empty()) label += ", " + settings;
   return label;
 }
@@ -318,7 +353,7 @@ std::string settings_label(const RunGroup& group) {
   return label;
 }
 
-std::string comparison(const std::vector<RunGroup>& groups) {
+std::string comparison(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups) {
   const std::string data = data_name(groups);
   const std::string table = comparison_table(groups, data) + effects(groups, measured_in(groups)[0], data);
   const std::vector<RunGroup> drawn = with_single_students(groups);
@@ -328,7 +363,8 @@ std::string comparison(const std::vector<RunGroup>& groups) {
   }
   constexpr size_t kMaxLines = 12;
   const bool one_size = std::none_of(sizes.begin(), sizes.end(), [](const auto& s) { return s.second.size() > 1; });
-  if (one_size || sizes.size() > kMaxLines) return table;
+  if (sizes.size() > kMaxLines) return table;
+  if (one_size) return cat(table, beside_students(runs, groups, data));
   const bool repeated = drawn.size() > groups.size();
   return cat(table, "<h3>Against the number of students</h3>",
              repeated ? cat("<p class=\"unit\">", one_student_note(), "</p>") : "", charts(drawn, data));

@@ -21,9 +21,9 @@ std::string data_name(const std::vector<RunGroup>& groups);
 MetricList measured_in(const std::vector<RunGroup>& groups);
 
 /// A table of the groups of one data set as HTML; where keys vary, the best group first, and what each key does
-/// (effects.h). If there are several numbers of students and not too many lines, charts of the figures against the
-/// number of students follow.
-std::string comparison(const std::vector<RunGroup>& groups);
+/// (effects.h). If there are not too many lines, charts of the figures against the number of students follow; where no
+/// line has two numbers of students, one chart of the ensembles and their students. `runs` are those that were grouped.
+std::string comparison(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups);
 
 /// A table with one line per run of the groups, each a link to the run's section.
 std::string run_list(const std::vector<RunRecord>& runs, const std::vector<RunGroup>& groups);

@@ -36,8 +36,6 @@ const RunGroup* best_of(const std::vector<const RunGroup*>& groups, const Metric
   return best;
 }
 
-bool is_one_network(const RunGroup& g) { return g.students == 1 && ensemble_type(g.kind).label_loss_alone(); }
-
 // Compares the best group with others.
 class Comparer {
  public:
@@ -60,10 +58,9 @@ class Comparer {
     const Difference d = difference_of_means(values(higher ? best : other), values(higher ? other : best),
                                              1 - (1 - kConfidence) / std::max(1.0, comparisons_));
     std::string text = cat(fixed(d.value, decimals_), " better than ", other_html, " (", mean(other), ")");
-    if (!d.has_interval()) {
-      return cat(text, ": whether this is more than the noise of seeds cannot be said, since ",
-                 best.summary.runs < 2 ? "it" : "that", " has one seed only.");
-    }
+    if (best.summary.runs < 2) return text + ".";  // said once for all, by finding()
+    if (!d.has_interval())
+      return text + ": whether this is more than the noise of seeds cannot be said, since that has one seed only.";
     return cat(text, ": ", d.is_more_than_noise() ? "more" : "not more", " than the noise of seeds (interval ",
                fixed(d.low, decimals_), " to ", html::signed_fixed(d.high, decimals_), ").");
   }
@@ -143,6 +140,9 @@ std::string finding(const std::vector<RunGroup>& groups) {
     if (other == best) text += cat(" It has the best ", metrics[1].title(), ", too.");
     if (other != nullptr && other != best)
       text += cat(" The best ", metrics[1].title(), " is that of ", escape(group_label(*other)), ".");
+  }
+  if (best->summary.runs < 2) {
+    return text + " It has one seed only: whether a difference is more than the noise of seeds cannot be said.</p>";
   }
   return cat(text,
              "</p><p class=\"unit\">Intervals are of the difference of the means: Welch\u2019s t test at 95 %, for ",

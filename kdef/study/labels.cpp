@@ -63,7 +63,7 @@ std::string networks_label(const ExperimentConfig& config, bool counted) {
 std::string run_label(const RunRecord& run) {
   const std::string networks = networks_label(run.config, true);
   const bool single = run.config.model.students.size() == 1 && ensemble_type(run.config.model.kind).label_loss_alone();
-  return single ? cat("Single ", networks) : cat(ensemble_label(run.config), ", ", networks);
+  return single ? cat("one network, ", networks) : cat(ensemble_label(run.config), ", ", networks);
 }
 
 }  // namespace kdef

@@ -410,9 +410,10 @@ std::string figure(const Chart& chart) {
 std::string figure(const Ranking& ranking) {
   constexpr double kRow = 22, kNames = 130;
   constexpr size_t kName = 19;  // letters that fit
-  std::vector<double> xs = {0};
+  std::vector<double> xs(ranking.from_zero ? 1 : 0, 0.0);
   for (const Ranking::Row& row : ranking.rows) {
     xs.push_back(row.value);
+    xs.insert(xs.end(), row.parts.begin(), row.parts.end());
     if (std::isfinite(row.deviation)) xs.insert(xs.end(), {row.value - row.deviation, row.value + row.deviation});
   }
   const Scale x(ranking.axis, xs, kNames, kWidth - kRight);
@@ -425,10 +426,10 @@ std::string figure(const Ranking& ranking) {
         cat("<line class=\"grid\" x1=\"", at(x(v)), "\" x2=\"", at(x(v)), "\" y1=\"", at(kTop), "\" y2=\"", at(bottom),
             "\"/><text x=\"", at(x(v)), "\" y=\"", at(bottom + 17), "\" text-anchor=\"middle\">", text, "</text>");
   }
-  html += cat("<line class=\"axis\" x1=\"", at(x(0)), "\" x2=\"", at(x(0)), "\" y1=\"", at(kTop), "\" y2=\"",
+  const double start = ranking.from_zero ? x(0) : kNames;
+  html += cat("<line class=\"axis\" x1=\"", at(start), "\" x2=\"", at(start), "\" y1=\"", at(kTop), "\" y2=\"",
               at(bottom), "\"/><text class=\"label\" x=\"", at((kNames + kWidth - kRight) / 2), "\" y=\"",
               at(height - 8), "\" text-anchor=\"middle\">", escape(ranking.axis.label), "</text>");
-  html += cat("<g class=\"series strong c", ranking.style % kColours, "\">");
   std::vector<std::vector<std::string>> cells;
   std::string file = cat("name,", csv_cell(ranking.axis.label), ",deviation\n");
   for (size_t i = 0; i < ranking.rows.size(); ++i) {
@@ -439,10 +440,16 @@ std::string figure(const Ranking& ranking) {
             std::isfinite(row.deviation) ? cat(" \u00b1 ", value_text(ranking.axis, row.deviation)) : "");
     cells.push_back({escape(row.name), value});
     file += cat(csv_cell(row.name), ",", csv_number(row.value), ",", csv_number(row.deviation), "\n");
-    html += cat("<text class=\"label\" x=\"", at(kNames - 8), "\" y=\"", at(y + 4), "\" text-anchor=\"end\">",
-                escape(first_letters(row.name, kName)), "</text>");
-    if (!x.shows(row.value)) continue;
-    html += cat("<path class=\"line\" d=\"M", at(x(0)), " ", at(y), "H", at(x(row.value)), "\"/>");
+    for (const double part : row.parts) file += cat(csv_cell(row.name + " (part)"), ",", csv_number(part), ",\n");
+    html += cat("<g class=\"series strong c", row.style % kColours, "\"><text class=\"label\" x=\"", at(kNames - 8),
+                "\" y=\"", at(y + 4), "\" text-anchor=\"end\">", escape(first_letters(row.name, kName)), "</text>");
+    if (!x.shows(row.value)) {
+      html += "</g>";
+      continue;
+    }
+    if (ranking.from_zero)
+      html += cat("<path class=\"line\" d=\"M", at(x(0)), " ", at(y), "H", at(x(row.value)), "\"/>");
+    for (const double part : row.parts) html += cat("<g class=\"single\">", marker(0, x(part), y, 2.2), "</g>");
     if (std::isfinite(row.deviation)) {
       const double low = x(row.value - row.deviation), high = x(row.value + row.deviation);
       html += cat("<path class=\"bar\" d=\"M", at(low), " ", at(y), "H", at(high), "M", at(low), " ", at(y - 3), "v6M",
@@ -450,9 +457,9 @@ std::string figure(const Ranking& ranking) {
     }
     html += marker(0, x(row.value), y, 3.4);
     html += cat("<rect class=\"hit\" x=\"0\" y=\"", at(y - kRow / 2), "\" width=\"", at(kWidth), "\" height=\"",
-                at(kRow), "\"><title>", escape(cat(row.name, ": ", value)), "</title></rect>");
+                at(kRow), "\"><title>", escape(cat(row.name, ": ", value)), "</title></rect></g>");
   }
-  html += "</g></svg>";
+  html += "</svg>";
   return html + values(table({"", escape(ranking.axis.label)}, cells), ranking.title, file) + "</figure>";
 }
 

@@ -71,11 +71,13 @@ struct Ranking {
   struct Row {
     std::string name;
     double value = 0, deviation = std::numeric_limits<double>::quiet_NaN();
+    int style = 0;                   // its colour
+    std::vector<double> parts = {};  // what the value is made of, as small dots on the same line
   };
   std::string title, note;
   Axis axis;
   std::vector<Row> rows;
-  int style = 0;
+  bool from_zero = true;  // a line from 0 to each value; otherwise the axis holds the values alone
 };
 std::string figure(const Ranking& ranking);
 

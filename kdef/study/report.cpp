@@ -115,7 +115,7 @@ std::string to_html(const Report& report) {
       for (; first < groups.size() && (of_dataset.empty() || groups[first].dataset == of_dataset[0].dataset); ++first)
         of_dataset.push_back(groups[first]);
       page += cat("<section><h2>Data set ", escape(of_dataset[0].dataset), "</h2>", finding(of_dataset),
-                  comparison(of_dataset), run_list(runs, of_dataset), "</section>\n");
+                  comparison(runs, of_dataset), run_list(runs, of_dataset), "</section>\n");
     }
     std::vector<std::string> settings(runs.size());
     for (const RunGroup& g : groups) {

@@ -215,7 +215,7 @@ std::string data_section(const RunRecord& run) {
                    "first: such a column tells the model little of new rows.</p>");
 }
 
-plot::Ranking importance_ranking(const Importance& importance, const Metric& metric) {
+plot::Ranking importance_ranking(const Importance& importance, const Metric& metric, int style) {
   constexpr size_t kMost = 20;
   plot::Ranking ranking;
   const double sign = metric.higher_is_better() ? -1 : 1;
@@ -223,7 +223,7 @@ plot::Ranking importance_ranking(const Importance& importance, const Metric& met
   ranking.axis = {.label = cat(metric.higher_is_better() ? "loss of " : "rise of ", metric.title()),
                   .decimals = metric.decimals() - 1};
   for (const FieldImportance& f : importance.fields)
-    ranking.rows.push_back({f.name, sign * f.change[metric], f.deviation[metric]});
+    ranking.rows.push_back({f.name, sign * f.change[metric], f.deviation[metric], style});
   std::stable_sort(ranking.rows.begin(), ranking.rows.end(),
                    [](const auto& a, const auto& b) { return a.value > b.value; });
   const size_t all = ranking.rows.size();
@@ -240,11 +240,7 @@ std::string importance(const RunRecord& run) {
   const Importance& i = *run.importance;
   std::string figures;
   for (const Metric& m : html::drawn(i.quality.measured())) {
-    if (i.fields[0].change.has(m)) {
-      plot::Ranking ranking = importance_ranking(i, m);
-      ranking.style = style_of(run);
-      figures += plot::figure(ranking);
-    }
+    if (i.fields[0].change.has(m)) figures += plot::figure(importance_ranking(i, m, style_of(run)));
   }
   return cat("<h3>Which columns matter</h3><p class=\"unit\">Measured on ", grouped(i.rows), " rows",
              i.data.empty() ? "" : cat(" (", escape(i.data), ")"),

@@ -4,9 +4,8 @@
 #include "nn/networks/parts.h"
 #include "nn/networks/registry.h"
 #include "ops/elementwise.h"
+#include "ops/fused/field_attention.h"
 #include "ops/layout.h"
-#include "ops/linear.h"
-#include "ops/softmax.h"
 
 namespace kdef::nn {
 namespace {
@@ -18,7 +17,6 @@ class Attention final : public Module {
   Attention(int64_t in, const Settings& s, double rate, bool layer_norm, Builder& build)
       : heads_(s.integer("num_heads")),
         width_(s.integer("attention_dim")),
-        size_(width_ / heads_),
         scale_(s.flag("use_scale")),
         residual_(s.flag("use_residual")),
         q_(add_child("W_q", std::make_unique<Linear>(in, width_, build, false))),
@@ -32,23 +30,14 @@ class Attention final : public Module {
   Tensor forward(const Tensor& x, const Pass& pass) const {
     const int64_t rows = x.shape()[0], fields = x.shape()[1];
     const Tensor flat = ops::reshape(x, {rows * fields, x.shape()[2]});
-    // [B F, A] -> [B heads, F, size]
-    const auto by_head = [&](const Tensor& t) {
-      const Tensor split = ops::transpose(ops::reshape(t, {rows, fields, heads_, size_}), 1, 2);
-      return ops::reshape(split, {rows * heads_, fields, size_});
-    };
-    const Tensor q = by_head(q_.forward(flat)), k = by_head(k_.forward(flat)), v = by_head(v_.forward(flat));
-    Tensor scores = ops::matmul(q, k, false, true);
-    if (scale_) scores = ops::scale(scores, 1.0 / std::sqrt(static_cast<double>(size_)));
-    Tensor attention = ops::softmax(scores, -1);
-    if (dropout_) {
-      const Shape of_rows{rows, heads_, fields, fields};
-      attention = ops::reshape(dropout_->forward(ops::reshape(attention, of_rows), pass), scores.shape());
-    }
-    const Tensor heads = ops::reshape(ops::matmul(attention, v), {rows, heads_, fields, size_});
-    Tensor y = ops::reshape(ops::transpose(heads, 1, 2), {rows, fields, width_});
+    const auto of_rows = [&](const Tensor& t) { return ops::reshape(t, {rows, fields, width_}); };
+    ops::AttentionForm form{.heads = heads_};
+    if (scale_) form.scale = 1.0 / std::sqrt(static_cast<double>(width_ / heads_));
+    if (dropout_ && pass.training) form.p = dropout_->rate(), form.key = dropout_->key(pass);
+    const auto attend = pass.fused ? ops::field_attention : ops::field_attention_composed;
+    Tensor y = attend(of_rows(q_.forward(flat)), of_rows(k_.forward(flat)), of_rows(v_.forward(flat)), form);
     if (res_)
-      y = ops::add(y, ops::reshape(res_->forward(flat), {rows, fields, width_}));
+      y = ops::add(y, of_rows(res_->forward(flat)));
     else if (residual_)
       y = ops::add(y, x);
     if (norm_) y = norm_->forward(y);
@@ -56,7 +45,7 @@ class Attention final : public Module {
   }
 
  private:
-  int64_t heads_, width_, size_;
+  int64_t heads_, width_;
   bool scale_, residual_;
   Linear &q_, &k_, &v_;
   Linear* res_ = nullptr;

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/integers.h"
 #include "core/base/pairwise.h"
+#include "core/base/parallel.h"
 #include "core/tensor/collectives.h"
 #include "core/tensor/tape_kernels.h"
 #include "nn/optimizer/passes.h"
@@ -117,6 +118,36 @@ void sum_rows(Group& group, const std::vector<Tensor>& tables) {
   }
 }
 
+using ParameterLists = std::vector<std::vector<Parameter>>;
+
+// Gives parameter `i` of `sum` the sum of the shards' gradients, which are by rows.
+void sum_rows_of_shards(const ParameterLists& shards, const std::vector<Parameter>& sum, size_t i) {
+  const Tensor& w = sum[i].tensor;
+  std::vector<RowGradient> parts;
+  for (const auto& shard : shards) {
+    parts.push_back(rows_on_host(shard[i].tensor.gradient(), w.shape().back(), w.dtype()));
+    shard[i].tensor.clear_grad();
+  }
+  w.gradient() = Gradient(sum_of_rows(std::move(parts)));
+}
+
+// The same of gradients of which one is dense at least.
+void sum_dense_of_shards(const ParameterLists& shards, const std::vector<Parameter>& sum, size_t i) {
+  const Tensor& w = sum[i].tensor;
+  std::vector<Tensor> parts;
+  for (const auto& shard : shards) {
+    const Tensor dense = shard[i].tensor.gradient().dense(w.shape());
+    parts.push_back(dense.defined() ? dense : Tensor::zeros(w.shape(), w.dtype()));
+    shard[i].tensor.clear_grad();
+  }
+  add_pairwise(parts.size(), [&](size_t to, size_t from) {
+    if (!parts[to].exclusive()) parts[to] = parts[to].clone();  // it may be the gradient of another tensor as well
+    kdef::cpu::accumulate(parts[to], parts[from]);
+    parts[from] = {};
+  });
+  w.gradient() = Gradient(parts[0]);
+}
+
 }  // namespace
 
 void sum_over_group(Group& group, const std::vector<Parameter>& parameters) {
@@ -133,31 +164,23 @@ void sum_over_group(Group& group, const std::vector<Parameter>& parameters) {
 }
 
 void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const std::vector<Parameter>& sum) {
-  for (size_t i = 0; i < sum.size(); ++i) {
-    const Tensor& w = sum[i].tensor;
+  const auto form_of_all = [&](size_t i) {
     Form form = Form::none;
     for (const auto& shard : shards) form = std::max(form, form_of(shard[i].tensor.gradient()));
-    if (form == Form::rows) {
-      std::vector<RowGradient> parts;
-      for (const auto& shard : shards) {
-        parts.push_back(rows_on_host(shard[i].tensor.gradient(), w.shape().back(), w.dtype()));
-        shard[i].tensor.clear_grad();
-      }
-      w.gradient() = Gradient(sum_of_rows(std::move(parts)));
-    } else if (form == Form::dense) {
-      std::vector<Tensor> parts;
-      for (const auto& shard : shards) {
-        const Tensor dense = shard[i].tensor.gradient().dense(w.shape());
-        parts.push_back(dense.defined() ? dense : Tensor::zeros(w.shape(), w.dtype()));
-        shard[i].tensor.clear_grad();
-      }
-      add_pairwise(parts.size(), [&](size_t to, size_t from) {
-        if (!parts[to].exclusive()) parts[to] = parts[to].clone();  // it may be the gradient of another tensor as well
-        kdef::cpu::accumulate(parts[to], parts[from]);
-        parts[from] = {};
-      });
-      w.gradient() = Gradient(parts[0]);
-    }
+    return form;
+  };
+  std::vector<Form> forms;
+  for (size_t i = 0; i < sum.size(); ++i) forms.push_back(form_of_all(i));
+  // Tables side by side: rows are merged by one thread. Other gradients one by one, each by all threads.
+  std::vector<size_t> tables;
+  for (size_t i = 0; i < sum.size(); ++i) {
+    if (forms[i] == Form::rows) tables.push_back(i);
+  }
+  parallel_for(static_cast<int64_t>(tables.size()), 1, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t) sum_rows_of_shards(shards, sum, tables[static_cast<size_t>(t)]);
+  });
+  for (size_t i = 0; i < sum.size(); ++i) {
+    if (forms[i] == Form::dense) sum_dense_of_shards(shards, sum, i);
   }
 }
 

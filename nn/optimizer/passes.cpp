@@ -113,34 +113,37 @@ void update_all(const OptimizerSlot& slot, const View<T>& view, const Rule& rule
   with_state(std::make_index_sequence<kStateCount<Rule>>());
 }
 
+// The sum of two gradients by rows.
+RowGradient merge_two(const RowGradient& a, const RowGradient& b) {
+  const int64_t left = a.ids.numel(), right = b.ids.numel(), d = a.values.shape()[1];
+  const RowGradient room{Tensor::empty({left + right}, DType::i64), Tensor::empty({left + right, d}, a.values.dtype())};
+  const int64_t *p = a.ids.data<int64_t>(), *q = b.ids.data<int64_t>();
+  int64_t* ids = room.ids.data<int64_t>();
+  int64_t rows = 0;
+  for_float(room.values.dtype(), "merge_rows", [&]<class T>() {
+    const T *x = a.values.data<T>(), *y = b.values.data<T>();
+    T* out = room.values.data<T>();
+    for (int64_t i = 0, j = 0; i < left || j < right; ++rows, out += d) {
+      const bool of_a = j == right || (i < left && p[i] <= q[j]), of_b = i == left || (j < right && q[j] <= p[i]);
+      ids[rows] = of_a ? p[i] : q[j];
+      const T* first = of_a ? x + i * d : y + j * d;
+      std::copy(first, first + d, out);
+      if (of_a && of_b) {
+        for (int64_t c = 0; c < d; ++c) out[c] += y[j * d + c];
+      }
+      i += of_a;
+      j += of_b;
+    }
+  });
+  return {room.ids.rows(0, rows), room.values.rows(0, rows)};
+}
+
 }  // namespace
 
 RowGradient merge_rows(const std::vector<RowGradient>& parts) {
-  if (parts.size() == 1) return parts[0];
-  struct Row {
-    int64_t id;
-    size_t part;
-    int64_t row;
-  };
-  std::vector<Row> rows;
-  for (size_t p = 0; p < parts.size(); ++p) {
-    for (int64_t u = 0; u < parts[p].ids.numel(); ++u) rows.push_back({parts[p].ids.data<int64_t>()[u], p, u});
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
-  int64_t distinct = 0;
-  for (size_t i = 0; i < rows.size(); ++i) distinct += i == 0 || rows[i].id != rows[i - 1].id;
-  const int64_t d = parts[0].values.shape()[1];
-  RowGradient merged{Tensor::empty({distinct}, DType::i64), Tensor::zeros({distinct, d}, parts[0].values.dtype())};
-  for_float(merged.values.dtype(), "merge_rows", [&]<class T>() {
-    T* out = merged.values.data<T>();
-    int64_t u = -1;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (i == 0 || rows[i].id != rows[i - 1].id) merged.ids.data<int64_t>()[++u] = rows[i].id;
-      const T* from = parts[rows[i].part].values.data<T>() + rows[i].row * d;
-      for (int64_t j = 0; j < d; ++j) out[u * d + j] += from[j];
-    }
-  });
-  return merged;
+  RowGradient sum = parts[0];
+  for (size_t i = 1; i < parts.size(); ++i) sum = merge_two(sum, parts[i]);
+  return sum;
 }
 
 DataGradient data_gradient(const Parameter& parameter) {

@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/fused/distinct.h"
+#include "ops/fused/field_attention.h"
 #include "ops/fused/hidden_linear.h"
 #include "ops/fused/outer_linear.h"
 #include "ops/fused/stacked.h"
@@ -204,6 +205,14 @@ std::vector<OpCase> op_cases() {
   add_case(kHiddenLinearInfo, "training, p = 0.3", [=] { return hidden_linear_case(true, 4); });
   add_case(kHiddenLinearInfo, "one output", [=] { return hidden_linear_case(true, 1); });
   add_case(kHiddenLinearInfo, "evaluation", [=] { return hidden_linear_case(false, 4); });
+  const auto attention_case = [](const AttentionForm& form) {
+    return GradientCase{{rnd({2, 5, 4}, 1), rnd({2, 5, 4}, 2), rnd({2, 5, 4}, 3)},
+                        [=](const Inputs& x) { return field_attention(x[0], x[1], x[2], form); },
+                        {}};
+  };
+  add_case(kFieldAttentionInfo, "", [=] { return attention_case({}); });
+  add_case(kFieldAttentionInfo, "two heads, scaled, p = 0.3",
+           [=] { return attention_case({.heads = 2, .scale = 0.7, .p = 0.3, .key = dropout_key(5, 2, 9)}); });
   add_case(kOuterLinearInfo, "with bias", [] {
     return GradientCase{{rnd({5, 3}, 1), rnd({5, 4}, 2), rnd({2, 12}, 3), rnd({2}, 4)},
                         [](const Inputs& x) { return outer_linear(x[0], x[1], x[2], x[3]); },

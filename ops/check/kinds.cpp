@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/fused/distinct.h"
+#include "ops/fused/field_attention.h"
 #include "ops/fused/hidden_linear.h"
 #include "ops/fused/outer_linear.h"
 #include "ops/fused/stacked.h"
@@ -39,6 +40,7 @@ std::map<std::string, const char*> all_kinds() {
   add("hidden layers and products", {&kHiddenLinearInfo, &kStackedOutputInfo});
   add("first layer by distinct ids", {&kDistinctLinearInfo});
   add("products of pairs of fields", {&kOuterLinearInfo});
+  add("attention of fields", {&kFieldAttentionInfo});
   add(kEmbedding, {&kEmbeddingInfo, &kEmbedFieldsInfo, &kEmbedDistinctInfo, &kPoolInfo});
   // Elementwise ops that networks use as activations are counted together with normalisation.
   add(kNorm, {&kBatchNormInfo, &kBatchNormEvalInfo, &kBatchNormReluDropoutInfo, &kStackedBatchNormReluDropoutInfo,

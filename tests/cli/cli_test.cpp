@@ -81,6 +81,8 @@ TEST_F(CliTest, WrongOptionsAreNamed) {
     return outcome.text;
   };
   EXPECT_THAT(refused("synth --row 10 --out x"), AllOf(HasSubstr("'--row'"), HasSubstr("did you mean '--rows'")));
+  EXPECT_THAT(refused("train --config x --expid KDEF learning_rate 1e-3"),
+              HasSubstr("unexpected argument 'learning_rate': write learning_rate=VALUE; "));
   EXPECT_THAT(refused("synth --rows ten --out x"), AllOf(HasSubstr("ten"), HasSubstr("--rows")));
   EXPECT_THAT(refused("bench step --seconds 0.1"),
               AllOf(HasSubstr("'0.1'"), HasSubstr("--seconds"), HasSubstr("expected an integer")));
@@ -90,7 +92,7 @@ TEST_F(CliTest, WrongOptionsAreNamed) {
   EXPECT_THAT(refused("synth"), AllOf(HasSubstr("--out"), HasSubstr("required")));
   EXPECT_THAT(refused("synth --out x seed=1"), HasSubstr("unexpected argument 'seed=1'"));
   EXPECT_THAT(refused("synth --out x --positive-rate 1.5"), HasSubstr("between 0 and 1"));
-  EXPECT_THAT(refused("prepare --config x --expid y epochs"), HasSubstr("expected an option or KEY=VALUE"));
+  EXPECT_THAT(refused("prepare --config x --expid y ten"), HasSubstr("expected an option or KEY=VALUE"));
   EXPECT_THAT(refused("prepare --config x --expid y --threads 0"), HasSubstr("--threads"));
   EXPECT_THAT(refused("prepare --config " + path("absent") + " --expid y"), HasSubstr("no such configuration"));
   EXPECT_THAT(refused("train --config x"), HasSubstr("--expid ID is missing"));

@@ -332,10 +332,10 @@ kdef train --config clicks --expid DeepFM --run runs/deepfm
                     {"--run flights/random/run", "--run flights/random/run epochs=1"},
                     {"--run flights/random/single", "--run flights/random/single epochs=1"},
                     {"--run bank/run", "--run bank/run epochs=1"},
-                    {"--out clicks/search --seeds 3", "--out clicks/search --seeds 1 epochs=1"}},
+                    {"--out own/search --seeds 3", "--out own/search --seeds 1 epochs=1"}},
         .check =
             [](const fs::path& folder, const std::string&) {
-              EXPECT_EQ(lines(read_file((folder / "clicks/predictions.txt").string())).size(), 2000u);
+              EXPECT_EQ(lines(read_file((folder / "own/predictions.txt").string())).size(), 2000u);
             }}},
       {"docs/performance.md",
        {.prepare = "kdef synth --rows 3000 --out clicks\nsed 's/^KDEF:/DeepFM:/; s/EKTF/DeepFM/; /num_student/d' -i "

@@ -21,8 +21,8 @@ class Mpi : public RunTest {
   void SetUp() override {
     if (std::string(KDEF_MPIRUN).empty()) GTEST_SKIP() << "this build has no MPI, or there is no mpirun";
   }
-  std::string launched(int processes, const std::string& arguments) const {
-    return kLauncher + std::to_string(processes) + " " KDEF_PROGRAM " " + arguments;
+  std::string launched(int processes, const std::string& arguments, const char* program = KDEF_PROGRAM) const {
+    return kLauncher + std::to_string(processes) + " " + program + " " + arguments;
   }
   std::string command(int processes, const std::string& more) const {
     return launched(processes, train_command("num_student=2 --threads 1 " + more));

@@ -102,7 +102,7 @@ TEST(Text, Words) {
   EXPECT_EQ(lower_case("AbZ[\xC4"), "abz[\xC4");
   EXPECT_EQ(split("a,,b,", ','), (std::vector<std::string>{"a", "", "b", ""}));
   EXPECT_EQ(split("", ','), (std::vector<std::string>{""}));
-  EXPECT_EQ(did_you_mean("Dropuot", {"dropout", "units"}), "; did you mean 'dropout'?");
+  EXPECT_EQ(did_you_mean("Dropuot", {"dropout", "units"}), " (did you mean 'dropout'?)");
   EXPECT_EQ(did_you_mean("seed", {"dropout", "units"}), "");
 }
 
@@ -145,7 +145,10 @@ TEST(Names, NearestByMeaning) {
   EXPECT_EQ(nearest_name("dnn_hidden_units", keys), "hidden_units");
   EXPECT_EQ(nearest_name("sed", keys), "seed");
   EXPECT_EQ(nearest_name("Embedding_size", keys), "embedding_dim");
-  EXPECT_EQ(did_you_mean("dnn_hidden_units", keys), "; did you mean 'hidden_units'?");
+  EXPECT_EQ(did_you_mean("dnn_hidden_units", keys), " (did you mean 'hidden_units'?)");
+  EXPECT_EQ(edit_distance("trian", "train"), 1u);  // neighbours exchanged
+  EXPECT_EQ(edit_distance("abcd", "badc"), 2u);
+  EXPECT_EQ(edit_distance("", "abc"), 3u);
 }
 
 TEST(Names, RowsOfATable) {
@@ -163,7 +166,7 @@ TEST(Names, RowsOfATable) {
     fail_unknown_name("row", "secnd", row_names(table));
     FAIL();
   } catch (const InputError& e) {
-    EXPECT_STREQ(e.what(), "row 'secnd' is unknown; did you mean 'second'?; known: first, second");
+    EXPECT_STREQ(e.what(), "row 'secnd' is unknown (did you mean 'second'?); known: first, second");
   }
 }
 

@@ -172,8 +172,12 @@ TEST_F(NamesTest, FoldersAreMadeAndRemoved) {
   make_directories(deep);
   EXPECT_TRUE(std::filesystem::is_directory(deep));
   write_file(deep + "/x", "x");
-  EXPECT_THAT(message<SystemError>([&] { make_directories(deep + "/x/y", "; choose another"); }),
-              AllOf(StartsWith(deep + "/x/y: the folder cannot be made: "), EndsWith("; choose another")));
+  EXPECT_EQ(message<InputError>([&] { make_directories(deep + "/x/y", "; choose another"); }),
+            deep + "/x: is a file, where a folder is to be made for " + deep + "/x/y; choose another");
+  EXPECT_EQ(message<InputError>([&] { make_directories(deep + "/x"); }),
+            deep + "/x: is a file, where a folder is to be made; give another place");
+  EXPECT_THAT(message<SystemError>([&] { make_directories("/proc/self/x/y", "; choose another"); }),
+              AllOf(StartsWith("/proc/self/x/y: the folder cannot be made: "), EndsWith("; choose another")));
   remove_file(deep + "/x");
   remove_file(deep + "/x");
   EXPECT_FALSE(exists(deep + "/x"));

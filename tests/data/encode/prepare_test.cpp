@@ -614,7 +614,8 @@ TEST_F(Prepare, ACacheInAFolderThatCannotBeWritten) {
 
 TEST_F(Prepare, AFolderThatCannotBeMade) {
   const DatasetConfig c = config("label,a\n1,x\n", {field("a")});
-  expect_error<SystemError>([&] { prepare(c, dir_ / "train.csv/cache"); }, {"train.csv/cache", "data_root"});
+  expect_error<InputError>([&] { prepare(c, dir_ / "train.csv/cache"); },
+                           {"train.csv: is a file", "train.csv/cache", "data_root"});
 }
 
 // The authors' configuration of Criteo, counted a second time in the plainest way.

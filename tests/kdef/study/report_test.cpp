@@ -368,11 +368,29 @@ TEST_F(ReportTest, TheFindingSaysWhetherSeedsCouldMakeTheDifference) {
   const std::string noise = page("noise", {0.77, 0.80, 0.79}, {0.80, 0.78, 0.79});
   EXPECT_THAT(noise, HasSubstr("<strong>mean, 2 \u00d7 mlp 16-8 has the best test AUC"));
   EXPECT_THAT(noise, HasSubstr(": not more than the noise of seeds (interval \u2212"));
-  EXPECT_THAT(page("one", {0.8}, {0.7, 0.71}), HasSubstr("cannot be said, since it has one seed only"));
+  EXPECT_THAT(page("one", {0.8}, {0.7, 0.71}), HasSubstr(" It has one seed only: whether a difference is"));
   EXPECT_THAT(page("other", {0.8, 0.81}, {0.7}), HasSubstr("cannot be said, since that has one seed only"));
   // The best value is marked, each seed is a dot, and the figures are also a file.
   EXPECT_THAT(clear, HasSubstr("<strong class=\"best\">0.8010<small>"));
   EXPECT_THAT(clear.substr(0, clear.find("Every run")), Not(HasSubstr("<strong class=\"best\">0.7810")));
+}
+
+// Experiments of one number of students each, as those of the demo: no line has two points.
+TEST_F(ReportTest, EnsemblesStandBesideTheirStudents) {
+  const auto of = [&](const std::string& name, int64_t students, const std::string& kind, const Evaluation& e) {
+    ExperimentConfig c = config(students, kind, 1);
+    c.id = name;
+    return finish(name, c, e);
+  };
+  const std::string page = to_html(read_report({of("single", 1, "mean", evaluation(0.76, {0.76})),
+                                                of("mean", 3, "mean", evaluation(0.77, {0.74, 0.75, 0.73})),
+                                                of("KDEF", 3, "kdef", evaluation(0.78, {0.77, 0.765, 0.775}))}));
+  EXPECT_THAT(page, HasSubstr("AUC of the ensembles and of their students, test data"));
+  EXPECT_THAT(page, HasSubstr("%0Amean%20of%203%20(part),0.74,%0A"));
+  EXPECT_THAT(page, HasSubstr("%0Aone%20network,0.76,%0A"));
+  EXPECT_THAT(page, HasSubstr(">one network, mlp 16-8</th>"));
+  EXPECT_THAT(page, Not(HasSubstr("Against the number of students")));
+  EXPECT_EQ(count(page, "whether a difference is more than the noise"), 1u);
 }
 
 TEST_F(ReportTest, NoEnsembleIsBetterThanOneNetworkIsSaid) {

@@ -28,7 +28,7 @@ const EmbeddingShape kShape{.fields = 2, .dim = 4, .width = 8, .list = {}};
 TEST(Registry, UnknownNamesListTheKnown) {
   Builder build;
   const std::string message = refusal([&] { make_network({.network = "dcnv4"}, kShape, build); });
-  EXPECT_TRUE(has(message, "'dcnv4' is unknown; did you mean 'DCNv2'?")) << message;
+  EXPECT_TRUE(has(message, "'dcnv4' is unknown (did you mean 'DCNv2'?)")) << message;
   EXPECT_TRUE(has(message, "known: mlp, product")) << message;
 }
 
@@ -74,7 +74,7 @@ TEST(Registry, SettingsAreCheckedAndCompleted) {
 
   const auto problem = [&](const Settings& given) { return refusal([&] { type.resolved(given); }); };
   EXPECT_TRUE(
-      has(problem({{"num_head", 4}}), "network kdef_autoint: has no setting 'num_head'; did you mean 'num_heads'?"));
+      has(problem({{"num_head", 4}}), "network kdef_autoint: has no setting 'num_head' (did you mean 'num_heads'?)"));
   EXPECT_TRUE(has(problem({{"num_heads", 0}}), "setting 'num_heads': expected integer in [1, 1048576]"));
   EXPECT_TRUE(has(problem({{"num_heads", 2.0}}), "expected integer"));
   EXPECT_TRUE(has(problem({{"use_scale", 1}}), "expected boolean"));
