@@ -371,20 +371,21 @@ kdef train --config clicks --expid DeepFM --run runs/deepfm
       {"docs/scaling.md",
        {.check =
             [](const fs::path& folder, const std::string&) {
-              expect_files(folder, {"sweeps/first/sweep.md", "sweeps/first/report.html", "served/model.safetensors",
-                                    "predictions.txt"});
+              expect_files(folder, {"scaled/sweep/sweep.md", "scaled/sweep/report.html",
+                                    "scaled/served/model.safetensors", "predictions.txt"});
             }}},
       {"docs/search.md",
        {.check =
             [](const fs::path& folder, const std::string&) {
-              expect_files(folder, {"grids/first/sweep.csv", "grids/first/report.html", "space/fuxictr.csv",
+              expect_files(folder, {"searched/grid/sweep.csv", "searched/grid/report.html", "space/fuxictr.csv",
                                     "space/report.html"});
             }}},
       {"docs/warm-start.md",
        {.check =
             [](const fs::path& folder, const std::string&) {
-              expect_files(folder, {"runs/2/model.safetensors", "runs/3/model.safetensors"});
-              EXPECT_THAT(read_file((folder / "runs/3/config.yaml").string()), testing::HasSubstr("init: \"runs/2\""));
+              expect_files(folder, {"daily/run2/model.safetensors", "daily/run3/model.safetensors"});
+              EXPECT_THAT(read_file((folder / "daily/run3/config.yaml").string()),
+                          testing::HasSubstr("init: \"daily/run2\""));
             }}},
   };
   return all;
@@ -500,6 +501,29 @@ std::vector<std::string> commands_of(const std::string& page) {
     }
   }
   return all;
+}
+
+// A reader may follow several pages in one folder: no two pages make a data set, a sweep or a run of one name by
+// different commands.
+TEST_F(DocsTest, PagesMakeFoldersOfTheirOwn) {
+  std::map<std::string, std::pair<std::string, std::string>> made;  // the page and the command, by folder
+  for (const std::string& page : pages()) {
+    for (const std::string& block : blocks(page, "")) {
+      for (const std::string& line : lines(block)) {
+        const size_t at = line.find("kdef ");
+        if (at == std::string::npos || line.starts_with(" ")) continue;
+        std::vector<std::string> words = split(line.substr(at + 5), ' ');
+        const std::string option = words[0] == "train" ? "--run" : "--out";
+        if (words[0] != "train" && words[0] != "synth" && words[0] != "sweep") continue;
+        const auto name = std::find(words.begin(), words.end(), option);
+        if (name == words.end() || std::next(name) == words.end()) continue;
+        const std::string command = line.substr(at);
+        const auto& [other, before] = made.try_emplace(*std::next(name), page, command).first->second;
+        EXPECT_TRUE(other == page || before == command) << other << ": " << before << "\n" << page << ": " << command;
+      }
+    }
+  }
+  EXPECT_GT(made.size(), 30u);
 }
 
 TEST_F(DocsTest, CommandsHaveKnownOptions) {
