@@ -202,8 +202,9 @@ class LineStyles {
     const bool is_plain =
         g.settings.empty() && (g.kind != EnsembleKind::kdef || g.ensemble == "KDEF") && !name.starts_with(kOneNetwork);
     if (!is_plain || taken_.count(style) != 0) {
-      // Above the styles of all kinds: those may still come.
-      for (style = plot::kColours; style % plot::kColours == kdef || taken_.count(style) != 0;) ++style;
+      // Above the styles of all kinds: those may still come. The first one has the colour of concat, the rarest kind.
+      const int first_free = plot::kColours + ensemble_style(EnsembleKind::concat);
+      for (style = first_free; style % plot::kColours == kdef || taken_.count(style) != 0;) ++style;
     }
     taken_.insert(style);
     return styles_[name] = style;
