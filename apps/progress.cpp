@@ -104,6 +104,11 @@ void ProgressDisplay::draw(const std::string& text) {
   drawn_ = true;
 }
 
+void ProgressDisplay::draw_with_bar(const std::string& before, double fraction, const std::string& after) {
+  const size_t words = before.size() + after.size(), columns = terminal_columns();
+  draw(cat(before, bar(fraction, columns - std::min(columns, words)), after));
+}
+
 void ProgressDisplay::clear() {
   if (drawn_) std::fputs("\r\033[K", stdout);  // a command to the terminal, not by std::cout, which escapes it
   drawn_ = false;
@@ -132,8 +137,7 @@ void ProgressDisplay::preparing(const data::Progress& p) {
   if (p.fraction < 0) return draw(p.stage);
   if (!terminal_) return draw(format("%s: %.0f %%", p.stage.c_str(), 100 * p.fraction));
   const std::string rows = p.rows > 0 ? cat("  ", grouped(p.rows), " rows") : "";
-  draw(format("%s %s%3.0f %%%s", p.stage.c_str(), bar(p.fraction, terminal_columns()).c_str(), 100 * p.fraction,
-              rows.c_str()));
+  draw_with_bar(p.stage + " ", p.fraction, format("%3.0f %%%s", 100 * p.fraction, rows.c_str()));
 }
 
 void ProgressDisplay::step(const TrainingListener::Step& s) {
@@ -158,8 +162,7 @@ void ProgressDisplay::step(const TrainingListener::Step& s) {
   const std::string epoch = cat("epoch ", s.epoch, "/", epochs_, " ");
   const std::string figures = format("%s rows/s  loss %.4f  %s left, %s in all", grouped(std::llround(rate)).c_str(),
                                      s.loss, left(in_epoch).c_str(), left(in_all).c_str());
-  const size_t words = epoch.size() + figures.size(), columns = terminal_columns();
-  draw(cat(epoch, bar(done, columns - std::min(columns, words)), figures));
+  draw_with_bar(epoch, done, figures);
 }
 
 void ProgressDisplay::evaluated(const TrainingListener::Evaluated& e) {

@@ -41,6 +41,8 @@ class ProgressDisplay {
 
  private:
   void draw(const std::string& text);
+  // A bar of `fraction` between two texts, as long as the terminal has room for it.
+  void draw_with_bar(const std::string& before, double fraction, const std::string& after);
   void clear();
 
   bool terminal_;

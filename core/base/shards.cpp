@@ -36,6 +36,7 @@ class Shards::Team {
     KDEF_CHECK(of_batch > 0 && std::has_single_bit(static_cast<uint64_t>(of_batch)) && of_batch % processes.size() == 0,
                "shards: ", of_batch, " shards of a batch and ", processes.size(), " processes");
     for (int64_t i = 0; i < count_; ++i) members_.push_back(std::make_unique<Member>(*this, i));
+    threads_.reserve(static_cast<size_t>(count_));
     try {
       for (int64_t i = 0; i < count_; ++i) threads_.emplace_back([this, i] { serve(i); });
     } catch (const std::system_error& e) {
@@ -44,6 +45,9 @@ class Shards::Team {
       throw SystemError(cat("shards: ", count_, " threads are needed, and after ", started,
                             " the system starts no more: ", e.what(),
                             "; lower shards, or allow more threads (ulimit -u)"));
+    } catch (...) {
+      close();
+      throw;
     }
   }
 
@@ -62,6 +66,7 @@ class Shards::Team {
     arrived_ = 0;
     failed_shard_ = count_;
     failure_ = nullptr;
+    any_ = agreed_ = false;
     lanes_.assign(static_cast<size_t>(limit_), {});
     for (int64_t i = 0; i < count_; ++i) get_ready(i);
     finished_.wait(lock, [&] { return unfinished_ == 0; });
@@ -174,6 +179,7 @@ class Shards::Team {
         together();
       } catch (...) {
         failure_ = std::current_exception();
+        failed_shard_ = -1;  // what shards throw from now on follows from it
       }
       end_meeting();
     } else {

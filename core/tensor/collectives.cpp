@@ -1,6 +1,7 @@
 #include "core/tensor/collectives.h"
 
 #include <cstring>
+#include <utility>
 
 #if defined(KDEF_HAS_CUDA)
 #include "core/cuda/runtime.h"
@@ -11,13 +12,15 @@ namespace kdef {
 #if defined(KDEF_HAS_CUDA)
 namespace {
 
-// Pinned host memory of this thread, which a device reads and writes at its full speed. It lives as long as the
-// process.
+// Pinned host memory of this thread, which a device reads and writes at its full speed. It is kept for the
+// next call.
 void* pinned(size_t bytes) {
   thread_local cuda::PinnedMemory* memory = nullptr;
   thread_local size_t size = 0;
   if (bytes > size) {
-    delete memory;
+    cuda::synchronize();  // a copy from it may not have been made yet
+    size = 0;
+    delete std::exchange(memory, nullptr);
     memory = new cuda::PinnedMemory(bytes);
     size = bytes;
   }

@@ -215,28 +215,33 @@ class LineStyles {
   std::set<int> taken_;
 };
 
+// Whether two of the groups have one name but for their experiment.
+bool differ_in_experiment(const std::vector<RunGroup>& groups) {
+  std::set<std::tuple<std::string, std::string, std::string, size_t>> seen;
+  return std::any_of(groups.begin(), groups.end(), [&](const RunGroup& g) {
+    return !seen.insert({g.ensemble, g.kinds, settings_label(g), g.students}).second;
+  });
+}
+
+// `ensemble`, with what else tells the lines of a chart of `groups` apart.
+std::string line_name(const std::vector<RunGroup>& groups, const RunGroup& g, const std::string& ensemble) {
+  const bool networks =
+      std::any_of(groups.begin(), groups.end(), [&](const RunGroup& o) { return o.kinds != groups[0].kinds; });
+  return cat(ensemble, networks ? ", " + g.kinds : "", g.settings.empty() ? "" : ", " + settings_label(g),
+             differ_in_experiment(groups) ? cat(" (", g.experiment, ")") : "");
+}
+
 // One line per kind of ensemble and network over the number of students.
 std::string over_students(const std::vector<RunGroup>& groups, const plot::Chart& like,
                           const std::function<Statistic(const Summary&)>& value) {
-  std::set<std::tuple<std::string, std::string, std::string, size_t>> seen;
-  bool experiments = false;  // whether names need the experiment, since two groups would share a point
-  for (const RunGroup& g : groups) {
-    experiments = experiments || !seen.insert({g.ensemble, g.kinds, settings_label(g), g.students}).second;
-  }
-  std::set<std::string> kinds;
   size_t most_runs = 0;
-  for (const RunGroup& g : groups) {
-    kinds.insert(g.kinds);
-    most_runs = std::max(most_runs, g.summary.runs);
-  }
+  for (const RunGroup& g : groups) most_runs = std::max(most_runs, g.summary.runs);
 
   plot::Chart c = like;
   LineStyles styles;
   bool bars = false, singles = false;
   for (const RunGroup& g : groups) {
-    const std::string name =
-        cat(g.ensemble, kinds.size() > 1 ? ", " + g.kinds : "", g.settings.empty() ? "" : ", " + settings_label(g),
-            experiments ? cat(" (", g.experiment, ")") : "");
+    const std::string name = line_name(groups, g, g.ensemble);
     const int style = styles.of(name, g);
     const Statistic s = value(g.summary);
     if (!std::isfinite(s.mean)) continue;
@@ -313,11 +318,10 @@ std::string beside_students(const std::vector<RunRecord>& runs, const std::vecto
   bool students = false;
   for (const RunGroup& g : groups) {
     const Statistic& s = g.summary.metrics[main];
-    const std::string name = ensemble_name(g);
-    plot::Ranking::Row row{.name = g.students > 1 ? cat(name, " of ", g.students) : name,
-                           .value = s.mean,
-                           .deviation = s.deviation,
-                           .style = styles.of(name, g)};
+    if (!std::isfinite(s.mean)) continue;  // no run has finished
+    const std::string ensemble = g.students > 1 ? cat(ensemble_name(g), " of ", g.students) : ensemble_name(g);
+    const std::string name = line_name(groups, g, ensemble);
+    plot::Ranking::Row row{.name = name, .value = s.mean, .deviation = s.deviation, .style = styles.of(name, g)};
     for (const size_t i : g.runs) {
       if (g.students < 2 || !runs[i].finished() || !ensemble_type(g.kind).trains_output_layers()) continue;
       for (const Quality& q : (g.on_test ? *runs[i].test : *runs[i].valid).students) row.parts.push_back(q[main]);

@@ -142,7 +142,8 @@ std::string finding(const std::vector<RunGroup>& groups) {
       text += cat(" The best ", metrics[1].title(), " is that of ", escape(group_label(*other)), ".");
   }
   if (best->summary.runs < 2) {
-    return text + " It has one seed only: whether a difference is more than the noise of seeds cannot be said.</p>";
+    return text +
+           " The best line has one seed only: whether a difference is more than the noise of seeds cannot be said.</p>";
   }
   return cat(text,
              "</p><p class=\"unit\">Intervals are of the difference of the means: Welch\u2019s t test at 95 %, for ",

@@ -171,7 +171,8 @@ void sum_over_shards(const std::vector<std::vector<Parameter>>& shards, const st
   };
   std::vector<Form> forms;
   for (size_t i = 0; i < sum.size(); ++i) forms.push_back(form_of_all(i));
-  // Tables side by side: rows are merged by one thread. Other gradients one by one, each by all threads.
+  // Tables side by side, since each has gradients of its own in every shard: rows are merged by one thread. Other
+  // gradients one by one, each by all threads.
   std::vector<size_t> tables;
   for (size_t i = 0; i < sum.size(); ++i) {
     if (forms[i] == Form::rows) tables.push_back(i);

@@ -113,7 +113,7 @@ void update_all(const OptimizerSlot& slot, const View<T>& view, const Rule& rule
   with_state(std::make_index_sequence<kStateCount<Rule>>());
 }
 
-// The sum of two gradients by rows.
+// The sum of two gradients by rows, each of distinct ascending ids. It holds memory for the rows of both.
 RowGradient merge_two(const RowGradient& a, const RowGradient& b) {
   const int64_t left = a.ids.numel(), right = b.ids.numel(), d = a.values.shape()[1];
   const RowGradient room{Tensor::empty({left + right}, DType::i64), Tensor::empty({left + right, d}, a.values.dtype())};

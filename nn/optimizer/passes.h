@@ -12,7 +12,7 @@ struct DataGradient {
   Tensor dense;      // of the parameter's shape
   RowGradient rows;  // of distinct ascending ids
 };
-/// One row gradient of distinct ascending ids from several parts, at least one: the rows of an id are added in the
+/// One row gradient from several parts, at least one, all of distinct ascending ids: the rows of an id are added in the
 /// order of the parts.
 RowGradient merge_rows(const std::vector<RowGradient>& parts);
 /// Merges what backward() left in the parameter.

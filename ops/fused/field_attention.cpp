@@ -12,36 +12,43 @@
 #include "ops/linear.h"
 #include "ops/softmax.h"
 
-// Of one row and head, with f a query, g a key, s a column of the head, c the scale, and m_fg = keep_fg / (1 - p):
-//   forward:   S_fg = c sum over s of q_fs k_gs,  P_fg = e^(S_fg) / sum over g of e^(S_fg),  y_fs = sum over g of m P
-//   v_gs; backward:  dP_fg = m_fg sum over s of dy_fs v_gs,  dS_fg = c P_fg (dP_fg - sum over g of P_fg dP_fg),
-//              dq_fs = sum over g of dS_fg k_gs,  dk_gs = sum over f of dS_fg q_fs,  dv_gs = sum over f of m P dy_fs.
+// Of one row and head, with f a query, g a key, s a column of the head, c the scale, and m_fg = keep_fg / (1 - p).
+// Forward:
+//   S_fg = c sum over s of q_fs k_gs
+//   P_fg = e^(S_fg) / sum over g of e^(S_fg)
+//   y_fs = sum over g of m_fg P_fg v_gs
+// Backward:
+//   dP_fg = m_fg sum over s of dy_fs v_gs
+//   dS_fg = c P_fg (dP_fg - sum over h of P_fh dP_fh)
+//   dq_fs = sum over g of dS_fg k_gs
+//   dk_gs = sum over f of dS_fg q_fs
+//   dv_gs = sum over f of m_fg P_fg dy_fs
 
 namespace kdef::ops {
 
 const OpInfo kFieldAttentionInfo{
     "field_attention",
     "y_f = sum over g of keep_fg / (1 - p) P_fg v_g, P_f = softmax over g of c q_f k_g, for each head",
-    "dP_fg = keep_fg / (1 - p) dy_f v_g, dS_fg = c P_fg (dP_fg - sum over h of P_fh dP_fh), dq_f = sum over g of dS_fg "
-    "k_g, "
-    "dk_g = sum over f of dS_fg q_f, dv_g = sum over f of keep_fg / (1 - p) P_fg dy_f"};
+    "dP_fg = keep_fg / (1 - p) dy_f v_g, dS_fg = c P_fg (dP_fg - sum over h of P_fh dP_fh), "
+    "dq_f = sum over g of dS_fg k_g, dk_g = sum over f of dS_fg q_f, dv_g = sum over f of keep_fg / (1 - p) P_fg dy_f"};
 
 namespace cpu {
 namespace {
 
 // e^x of 16 numbers that are at most 0. fp32: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its series to r^7, error
-// below 2e-7; what is smaller than the least normal number is near it.
+// below 2e-7; 0 below -87, where e^x comes near the least normal number.
 Vec<float> exponentials(Vec<float> x) {
   constexpr float kLog2e = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F, kLeast = -87.0F;
-  constexpr float kRound = 12582912.0F;        // 1.5 2^23: adding it leaves a whole number in the lowest bits
-  x = x < kLeast ? Vec<float>{} + kLeast : x;  // NaN stays
+  constexpr float kRound = 12582912.0F;  // 1.5 2^23: adding it leaves a whole number in the lowest bits
+  const auto vanishes = x < kLeast;      // NaN does not
+  x = vanishes ? Vec<float>{} : x;
   const Vec<float> shifted = x * kLog2e + kRound, n = shifted - kRound;
   const Vec<float> r = (x - n * kLn2High) - n * kLn2Low;
   Vec<float> series = Vec<float>{} + 1.0F / 5040;
   for (const float c : {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 1.0F / 2, 1.0F, 1.0F}) series = series * r + c;
   using Bits = Vec<int32_t>;
   const Bits power = (__builtin_convertvector(n, Bits) + 127) << 23;  // the bits of 2^n
-  return series * reinterpret_cast<Vec<float>>(power);
+  return vanishes ? Vec<float>{} : series * reinterpret_cast<Vec<float>>(power);
 }
 Vec<double> exponentials(Vec<double> x) {
   for (int64_t j = 0; j < kVec; ++j) x[j] = std::exp(x[j]);

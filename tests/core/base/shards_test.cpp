@@ -65,7 +65,7 @@ TEST(Shards, AFailureEndsAllAndTheLowestIsTold) {
         float one = 1;
         Group::current().all_reduce(std::span(&one, 1));
         if (i == 3 || i == 6) throw InputError(cat("shard ", i));
-        Group::current().all_reduce(std::span(&one, 1));
+        Group::current().agree(true);
       });
       FAIL() << "nothing was thrown";
     } catch (const InputError& e) {
@@ -74,11 +74,39 @@ TEST(Shards, AFailureEndsAllAndTheLowestIsTold) {
     // The same object works on.
     std::atomic<int> ended = 0;
     shards.run([&](int64_t) {
-      Group::current().barrier();
+      EXPECT_FALSE(Group::current().agree(false));
       ++ended;
     });
     EXPECT_EQ(ended, 8);
   }
+}
+
+// A team is used with other numbers of threads, of which 3 does not divide its shards; each time a shard fails before
+// its first meeting, while others wait there and others have not begun.
+TEST(Shards, WorkWithAnyNumberOfThreadsAndAfterAnyFailure) {
+  const int before = num_threads();
+  Shards shards(Group::alone(), 8);
+  for (const int threads : {1, 3, 8, 2, 1}) {
+    set_num_threads(threads);
+    const auto sum = [&](int64_t failing, size_t other_size) {
+      std::atomic<int> good = 0;
+      shards.run([&](int64_t i) {
+        if (i == failing) throw InputError("failed");
+        std::vector<double> one(i == 5 ? other_size : 1, 1.0);
+        for (int again = 0; again < 3; ++again) {
+          std::fill(one.begin(), one.end(), 1.0);
+          Group::current().all_reduce(one);
+          good += one[0] == 8.0;
+        }
+      });
+      return good.load();
+    };
+    EXPECT_EQ(sum(-1, 1), 24) << threads;
+    for (const int64_t failing : {0, 4, 7}) EXPECT_THROW(sum(failing, 1), InputError) << threads;
+    EXPECT_THROW(sum(-1, 2), Error) << threads;  // sums of different sizes
+    EXPECT_EQ(sum(-1, 1), 24) << threads;
+  }
+  set_num_threads(before);
 }
 
 TEST(Shards, AsManyRunAtATimeAsThereAreThreads) {

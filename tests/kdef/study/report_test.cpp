@@ -368,7 +368,7 @@ TEST_F(ReportTest, TheFindingSaysWhetherSeedsCouldMakeTheDifference) {
   const std::string noise = page("noise", {0.77, 0.80, 0.79}, {0.80, 0.78, 0.79});
   EXPECT_THAT(noise, HasSubstr("<strong>mean, 2 \u00d7 mlp 16-8 has the best test AUC"));
   EXPECT_THAT(noise, HasSubstr(": not more than the noise of seeds (interval \u2212"));
-  EXPECT_THAT(page("one", {0.8}, {0.7, 0.71}), HasSubstr(" It has one seed only: whether a difference is"));
+  EXPECT_THAT(page("one", {0.8}, {0.7, 0.71}), HasSubstr(" The best line has one seed only: whether"));
   EXPECT_THAT(page("other", {0.8, 0.81}, {0.7}), HasSubstr("cannot be said, since that has one seed only"));
   // The best value is marked, each seed is a dot, and the figures are also a file.
   EXPECT_THAT(clear, HasSubstr("<strong class=\"best\">0.8010<small>"));
