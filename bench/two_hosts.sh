@@ -20,7 +20,8 @@ end() {
   rm -f "$agent" "$latency"
 }
 trap end EXIT
-mpicxx -O2 -shared -fPIC "$(dirname "${BASH_SOURCE[0]}")/mpi_latency.cpp" -o "$latency"
+sources=$(dirname "${BASH_SOURCE[0]}")/..
+mpicxx -O2 -shared -fPIC "-I$sources" "$sources/bench/mpi_latency.cpp" -o "$latency"
 printf '#!/bin/sh\nshift\nexec ip netns exec %s sh -c "$*"\n' "$b" >"$agent"
 chmod +x "$agent"
 for name in "$a" "$b"; do
