@@ -129,7 +129,7 @@ std::string finding(const std::vector<RunGroup>& groups) {
   text += cat(" It is ", by.sentence(*best, *next, "the next best, " + escape(group_label(*next))));
   std::vector<const RunGroup*> networks;
   std::copy_if(finished.begin(), finished.end(), std::back_inserter(networks),
-               [](const RunGroup* g) { return is_one_network(*g); });
+               [](const RunGroup* g) { return is_one_network(g->kind, g->students); });
   const RunGroup* network = best_of(networks, main);
   const bool is_ensemble = best->students > 1;
   if (network == best && networks.size() < finished.size()) text += " No ensemble is better than one network.";

@@ -116,9 +116,7 @@ void compare_settings(const std::vector<RunRecord>& runs, const std::vector<Sett
 
 }  // namespace
 
-bool is_one_network(const RunGroup& g) { return g.students == 1 && ensemble_type(g.kind).label_loss_alone(); }
-
-std::string ensemble_name(const RunGroup& g) { return is_one_network(g) ? kOneNetwork : g.ensemble; }
+std::string ensemble_name(const RunGroup& g) { return is_one_network(g.kind, g.students) ? kOneNetwork : g.ensemble; }
 
 std::vector<RunGroup> group_runs(const std::vector<RunRecord>& runs) {
   const std::vector<std::string> datasets = datasets_of(runs);

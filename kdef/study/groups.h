@@ -26,11 +26,7 @@ struct RunGroup {
   size_t repeated = 0;                 // runs whose seed another run has, if nothing differs
 };
 
-/// Whether it is one network alone, trained with the label loss.
-bool is_one_network(const RunGroup& group);
-
-/// "one network", or the name of its kind of ensemble.
-inline constexpr const char* kOneNetwork = "one network";
+/// kOneNetwork (labels.h), or the label of its kind of ensemble.
 std::string ensemble_name(const RunGroup& group);
 
 /// Groups in the order of their first runs; those of a data set stand together, and are all summarized on the same kind

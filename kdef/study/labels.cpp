@@ -60,10 +60,14 @@ std::string networks_label(const ExperimentConfig& config, bool counted) {
   return label;
 }
 
+bool is_one_network(EnsembleKind kind, size_t students) {
+  return students == 1 && ensemble_type(kind).label_loss_alone();
+}
+
 std::string run_label(const RunRecord& run) {
-  const std::string networks = networks_label(run.config, true);
-  const bool single = run.config.model.students.size() == 1 && ensemble_type(run.config.model.kind).label_loss_alone();
-  return single ? cat("one network, ", networks) : cat(ensemble_label(run.config), ", ", networks);
+  const EnsembleConfig& model = run.config.model;
+  return cat(is_one_network(model.kind, model.students.size()) ? kOneNetwork : ensemble_label(run.config), ", ",
+             networks_label(run.config, true));
 }
 
 }  // namespace kdef

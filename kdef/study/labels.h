@@ -13,7 +13,10 @@ std::string ensemble_label(const ExperimentConfig& config);
 std::string network_label(const StudentConfig& student);
 /// "3 \u00d7 mlp 400-400, product 64"; without `counted`, "mlp 400-400, product 64".
 std::string networks_label(const ExperimentConfig& config, bool counted);
-/// "KDEF, 3 \u00d7 mlp 400-400", "Single mlp 400-400".
+/// What a network alone is called that is trained with the label loss, and whether an ensemble is one.
+inline constexpr const char* kOneNetwork = "one network";
+bool is_one_network(EnsembleKind kind, size_t students);
+/// "KDEF, 3 \u00d7 mlp 400-400", "one network, mlp 400-400".
 std::string run_label(const RunRecord& run);
 
 /// The style of a kind of ensemble in every picture (plot::Series): KDEF is green, as it is in docs/movielens.svg.
